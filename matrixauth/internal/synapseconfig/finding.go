@@ -1,0 +1,182 @@
+package synapseconfig
+
+import (
+	"errors"
+	"io/fs"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Finding is one thing that is wrong with a homeserver.yaml. No field holds a secret.
+type Finding struct {
+	Line   int    // counted from 1; 0 if the file lacks something
+	Key    string // with dots between levels: password_config.enabled
+	What   string // what is wrong and what comes of it
+	Change string // what to do about it, with the line to write
+	// Before is the Synapse version from which on the setting does no harm any more, "" if it always does.
+	Before string
+}
+
+// Conflicts are the settings that make Synapse refuse to start, or not reach the service, once
+// matrix_authentication_service is on; they are judged as if it was on, in the order of the file
+// (SYN-16). What only the whole configuration shows (conf.d, a module's own code) is not seen.
+func (f *File) Conflicts() []Finding {
+	findings := f.blockFindings()
+	for _, c := range conflicts {
+		key, value := f.get(c.path()...)
+		if key == nil || !c.bad(value) {
+			continue
+		}
+		// disable_registration, where it is set, alone decides.
+		if other, _ := f.get("disable_registration"); c.key == "enable_registration" && other != nil {
+			continue
+		}
+		findings = append(findings, c.finding(key.Line))
+	}
+	findings = append(findings, f.msc3861Findings()...)
+	findings = append(findings, f.moduleFindings()...)
+	slices.SortStableFunc(findings, func(a, b Finding) int { return a.Line - b.Line })
+	return findings
+}
+
+func (f *File) blockFindings() []Finding {
+	key, value := f.get(keyMAS)
+	block := deref(value)
+	if key == nil || kindOf(block) == kindNull {
+		return []Finding{{Line: lineOf(key), Key: keyMAS, What: "Synapse does not delegate its logins: the block is missing",
+			Change: "add the block " + keyMAS + " with enabled, endpoint and secret_path"}}
+	}
+	if block.Kind != yaml.MappingNode {
+		return []Finding{{Line: key.Line, Key: keyMAS, What: "the block is no mapping, so Synapse does not start",
+			Change: "write enabled, endpoint and secret_path below " + keyMAS}}
+	}
+	var findings []Finding
+	add := func(name, what, change string) {
+		line := key.Line
+		if k, _ := lookup(block, name); k != nil {
+			line = k.Line
+		}
+		findings = append(findings, Finding{Line: line, Key: keyMAS + "." + name, What: what, Change: change})
+	}
+	_, enabled := lookup(block, "enabled")
+	switch {
+	case isTrue(enabled):
+	case !truthy(enabled):
+		add("enabled", "delegation is switched off, so Synapse answers logins itself", "enabled: true")
+	default:
+		add("enabled", "the value is not a boolean, so Synapse does not start", "enabled: true")
+	}
+	if k, endpoint := lookup(block, "endpoint"); k != nil && !isEndpoint(stringOf(endpoint)) {
+		add("endpoint", "the endpoint is no http:// or https:// URL with a host, so Synapse does not start", `endpoint: "http://127.0.0.1:PORT/"`)
+	}
+	if k, http2 := lookup(block, "force_http2"); k != nil && kindOf(http2) != kindBool {
+		add("force_http2", "the value is not a boolean, so Synapse (from 1.151 on) does not start", "force_http2: false, or remove the line")
+	}
+	f.secretFindings(block, add)
+	return findings
+}
+
+func (f *File) secretFindings(block *yaml.Node, add func(name, what, change string)) {
+	_, secret := lookup(block, "secret")
+	pathKey, path := lookup(block, "secret_path")
+	fileKey, _ := lookup(block, "secret_file")
+	if fileKey != nil {
+		add("secret_file", "Synapse ignores secret_file; it reads secret_path", "rename secret_file to secret_path")
+	}
+	if truthy(secret) && kindOf(secret) != kindString {
+		add("secret", "the secret is a number or a boolean in YAML, not text, so Synapse does not start", "put the secret in quotes")
+		return
+	}
+	if truthy(secret) && !isBearer(stringOf(secret)) {
+		add("secret", "the secret has a blank, a line break or a character that is not ASCII, which an HTTP header cannot carry", "use a secret of letters and digits")
+	}
+	if stringOf(secret) != "" && truthy(path) {
+		add("secret_path", "secret and secret_path are both set, so Synapse does not start", "remove one of the two lines")
+		return
+	}
+	if pathKey != nil && stringOf(path) == "" && kindOf(path) != kindNull {
+		add("secret_path", "secret_path names no file, so Synapse does not start", "secret_path: /path/to/the/file")
+		return
+	}
+	if !truthy(secret) && !truthy(path) {
+		if fileKey == nil {
+			add("secret", "neither secret nor secret_path is set, so Synapse cannot call the service", "add secret_path: /path/to/the/file")
+		}
+		return
+	}
+	if !truthy(path) {
+		return
+	}
+	f.secretFileFinding(stringOf(path), lineOf(pathKey), add)
+}
+
+// secretFileFinding looks at the file itself. A file that only Synapse's user may read is no finding.
+func (f *File) secretFileFinding(path string, line int, add func(name, what, change string)) {
+	secret, err := f.readSecret(path, line, keyMAS+".secret_path")
+	var problem *Error
+	switch {
+	case err == nil && !isBearer(secret):
+		add("secret_path", "the secret in "+path+" has a blank, a line break or a character that is not ASCII, which an HTTP header cannot carry", "write a secret of letters and digits into the file")
+	case errors.Is(err, fs.ErrPermission):
+	case errors.As(err, &problem):
+		add("secret_path", strings.TrimPrefix(problem.Reason, keyMAS+".secret_path: "), "secret_path: /path/to/the/file, which must exist before Synapse starts")
+	}
+}
+
+func (f *File) msc3861Findings() []Finding {
+	var findings []Finding
+	old := f.MSC3861()
+	mas := f.MAS()
+	switch {
+	case old != nil && mas != nil:
+		findings = append(findings, Finding{Line: old.Line, Key: keyExperimental + "." + keyMSC3861,
+			What:   "msc3861 and " + keyMAS + " are both set, so Synapse does not start (before 1.157 only if msc3861 is enabled)",
+			Change: "remove msc3861 with all that is indented below it"})
+	case old != nil:
+		findings = append(findings, Finding{Line: old.Line, Key: keyExperimental + "." + keyMSC3861,
+			What:   "msc3861 was removed in Synapse 1.157, which does not start with it",
+			Change: "replace msc3861 by " + keyMAS})
+	}
+	for _, name := range []string{"msc4108_enabled", "msc4108_delegation_endpoint"} {
+		key, value := f.get(keyExperimental, name)
+		if key == nil || kindOf(value) == kindNull || name == "msc4108_enabled" && !truthy(value) {
+			continue
+		}
+		findings = append(findings, Finding{Line: key.Line, Key: keyExperimental + "." + name, Before: "1.137",
+			What:   "Synapse 1.136 does not start with msc4108 unless msc3861 is on; from 1.137 on it does",
+			Change: "use Synapse 1.137 or later, or remove the line"})
+	}
+	return findings
+}
+
+// passwordModules are modules, widely installed, that register password checks. Synapse stops at such a
+// registration while it starts; whether another module does so only its code shows.
+var passwordModules = []string{"ldap_auth_provider.", "shared_secret_authenticator.", "rest_auth_provider.", "synapse_token_authenticator.", "synapse.util.ldap_auth_provider."}
+
+func (f *File) moduleFindings() []Finding {
+	_, value := f.get("modules")
+	list := deref(value)
+	if list == nil || list.Kind != yaml.SequenceNode {
+		return nil
+	}
+	var findings []Finding
+	for _, entry := range list.Content {
+		key, module := lookup(entry, "module")
+		name := stringOf(module)
+		if !slices.ContainsFunc(passwordModules, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			continue
+		}
+		findings = append(findings, Finding{Line: key.Line, Key: "modules", Change: "remove the entry " + name,
+			What: "the module " + name + " checks passwords, so Synapse does not start under delegation"})
+	}
+	return findings
+}
+
+// isEndpoint reports what Synapse takes as an endpoint: an http or https URL with a host.
+func isEndpoint(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
+}
