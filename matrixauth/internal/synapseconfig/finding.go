@@ -76,7 +76,7 @@ func (f *File) blockFindings() []Finding {
 		add("force_http2", "the value is not a boolean, so Synapse (from 1.151 on) does not start", "force_http2: false, or remove the line")
 	}
 	f.secretFindings(block, add)
-	return findings
+	return append(findings, emptySecretFindings(block)...)
 }
 
 func (f *File) secretFindings(block *yaml.Node, add func(name, what, change string)) {
@@ -111,6 +111,20 @@ func (f *File) secretFindings(block *yaml.Node, add func(name, what, change stri
 		return
 	}
 	f.secretFileFinding(stringOf(path), lineOf(pathKey), add)
+}
+
+// emptySecretFindings are keys without a value beside the one that counts.
+func emptySecretFindings(block *yaml.Node) []Finding {
+	secretKey, secret := lookup(block, "secret")
+	pathKey, path := lookup(block, "secret_path")
+	const what = "the key is empty, and Synapse before 1.142 does not start with both keys"
+	switch {
+	case truthy(secret) && pathKey != nil && kindOf(path) == kindNull:
+		return []Finding{{Line: pathKey.Line, Key: keyMAS + ".secret_path", What: what, Change: "remove the line", Before: "1.142"}}
+	case truthy(path) && secretKey != nil && !truthy(secret):
+		return []Finding{{Line: secretKey.Line, Key: keyMAS + ".secret", What: what, Change: "remove the line", Before: "1.142"}}
+	}
+	return nil
 }
 
 // secretFileFinding looks at the file itself. A file that only Synapse's user may read is no finding.

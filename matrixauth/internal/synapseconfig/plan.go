@@ -122,9 +122,14 @@ func (f *File) planMigration(block string) (*plan, error) {
 		if err := f.checkLines(features.Content[inner], start, end); err != nil {
 			return nil, err
 		}
-		// Comments that stay, indented, must not look as if they belonged to the new block.
-		if end < to {
+		// Comments that stay, indented, must not look as if they belonged to the new block. Nor must
+		// they become lines of a | or > text that stands before them.
+		first := outer > 0 && endsInText(f.root.Content[outer-1])
+		if end < to || first && start > from+1 {
 			block += f.lineBreak()
+		}
+		if first {
+			return f.newPlan(lineEdit{from, from + 1, block}, lineEdit{start, end, ""}), nil
 		}
 		return f.newPlan(lineEdit{from, from + 1, ""}, lineEdit{start, end, block}), nil
 	}
@@ -162,6 +167,14 @@ func (f *File) setOff(block string, last, next int) string {
 		after = eol
 	}
 	return before + block + after
+}
+
+// endsInText reports a value whose last part is a | or > text.
+func endsInText(n *yaml.Node) bool {
+	if len(n.Content) > 0 {
+		return endsInText(n.Content[len(n.Content)-1])
+	}
+	return n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0
 }
 
 func indexOf(m *yaml.Node, key string) int {

@@ -137,20 +137,20 @@ func isDuration(n *yaml.Node) bool {
 	return err != nil || number != 0
 }
 
-// maxMerges bounds how deep << may nest: an anchor can contain itself.
-const maxMerges = 16
-
 // lookup finds the pair of key in a mapping as PyYAML does: the last of equal keys wins, and a key of
 // the mapping itself wins over one that << brings in.
 func lookup(m *yaml.Node, key string) (keyNode, value *yaml.Node) {
-	return lookupMerged(m, key, 0)
+	return lookupMerged(m, key, map[*yaml.Node]bool{})
 }
 
-func lookupMerged(m *yaml.Node, key string, depth int) (keyNode, value *yaml.Node) {
+// lookupMerged looks into each mapping once: an anchor can contain itself, and a few lines of merges of
+// merges would take for ever.
+func lookupMerged(m *yaml.Node, key string, seen map[*yaml.Node]bool) (keyNode, value *yaml.Node) {
 	m = deref(m)
-	if m == nil || m.Kind != yaml.MappingNode || depth > maxMerges {
+	if m == nil || m.Kind != yaml.MappingNode || seen[m] {
 		return nil, nil
 	}
+	seen[m] = true
 	for i := len(m.Content) - 2; i >= 0; i -= 2 {
 		if stringOf(m.Content[i]) == key && !isMerge(m.Content[i]) {
 			return m.Content[i], m.Content[i+1]
@@ -165,7 +165,7 @@ func lookupMerged(m *yaml.Node, key string, depth int) (keyNode, value *yaml.Nod
 			sources = list.Content
 		}
 		for _, source := range sources {
-			if k, v := lookupMerged(source, key, depth+1); k != nil {
+			if k, v := lookupMerged(source, key, seen); k != nil {
 				return k, v
 			}
 		}
