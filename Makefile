@@ -1,0 +1,30 @@
+# Everything needed is installed by these targets, into git-ignored folders of the checkout.
+.PHONY: build demo demo-stop test unit real lint bench clean
+
+build:
+	./xcaddy.sh -o caddy
+
+demo:
+	tests/demo.sh start
+
+demo-stop:
+	tests/demo.sh stop
+
+test: lint unit real
+
+unit:
+	go test -race ./...
+
+real:
+	tests/setup.sh
+	tests/run.sh
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	go vet ./...
+
+bench:
+	tests/bench.sh
+
+clean:
+	rm -rf caddy .demo tests/.cache

@@ -1,0 +1,278 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+)
+
+// parseDirective reads the directive:
+//
+//	matrix_auth [<matcher>] [<server_name> <issuer>] {
+//		issuer                <address>
+//		matrix {
+//			kind              synapse|synapse_read_only
+//			homeserver        <server_name>
+//			endpoint          <address>
+//			secret            <secret>
+//			secret_file       <path>
+//		}
+//		database              <path>
+//		internal_listen       <address>... | off
+//		access_token_lifetime <duration>
+//		login_limit {
+//			network           <burst> <per_minute>
+//			account           <burst> <per_minute>
+//		}
+//	}
+//
+// Without anything it joins the instance of another site.
+func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	p := parser{d: h.Dispenser, places: map[string]caddyfile.Token{}}
+	p.directive()
+	if p.settings.empty() && len(p.errs) == 0 && len(p.places) == 0 {
+		return &Handler{}, nil
+	}
+	p.judge()
+	p.compare(h.State)
+	if err := errors.Join(p.errs...); err != nil {
+		return nil, err
+	}
+	return &Handler{Settings: p.settings}, nil
+}
+
+// parser reads one directive and collects everything that is wrong with it.
+type parser struct {
+	d        *caddyfile.Dispenser
+	start    caddyfile.Token
+	settings Settings
+	// places remembers where each option stands.
+	places map[string]caddyfile.Token
+	errs   []error
+}
+
+// at adds a problem with the place of a token.
+func (p *parser) at(t caddyfile.Token, format string, args ...any) {
+	p.errs = append(p.errs, fmt.Errorf("%s, at %s:%d", fmt.Sprintf(format, args...), t.File, t.Line))
+}
+
+// take notes where an option stands. It reports false, with a problem, if it stands there already.
+func (p *parser) take(option string) bool {
+	t := p.d.Token()
+	if first, twice := p.places[option]; twice {
+		p.at(t, "%s is there twice, first in line %d", option, first.Line)
+		p.d.RemainingArgs()
+		return false
+	}
+	p.places[option] = t
+	return true
+}
+
+// value reads the one argument of an option.
+func (p *parser) value(option string, into *string) {
+	if !p.take(option) {
+		return
+	}
+	t := p.d.Token()
+	args := p.d.RemainingArgs()
+	if len(args) != 1 {
+		p.at(t, "%s takes one value, not %d", option, len(args))
+		return
+	}
+	if args[0] == "" {
+		p.at(t, "%s is empty", option)
+	}
+	*into = args[0]
+}
+
+func (p *parser) directive() {
+	p.d.Next()
+	p.start = p.d.Token()
+	switch args := p.d.RemainingArgs(); len(args) {
+	case 0:
+	case 2:
+		p.settings.Matrix.Homeserver, p.settings.Issuer = args[0], args[1]
+		p.places["homeserver"], p.places["issuer"] = p.start, p.start
+	case 1:
+		p.at(p.start, "matrix_auth takes a server name and an issuer, such as: matrix_auth example.com https://matrix.example.com")
+	default:
+		p.at(p.start, "matrix_auth takes a server name and an issuer and nothing behind them")
+	}
+	for nesting := p.d.Nesting(); p.d.NextBlock(nesting); {
+		p.option(nesting + 1)
+	}
+}
+
+func (p *parser) option(nesting int) {
+	s := &p.settings
+	switch name := p.d.Val(); name {
+	case "issuer":
+		p.value(name, &s.Issuer)
+	case "matrix":
+		p.block(name, nesting, p.matrixOption)
+	case "database":
+		p.value(name, &s.Database)
+	case "internal_listen":
+		if p.take(name) {
+			if s.InternalListen = p.d.RemainingArgs(); len(s.InternalListen) == 0 {
+				p.at(p.places[name], "internal_listen takes addresses, or off")
+			}
+		}
+	case "access_token_lifetime":
+		p.duration(name, &s.AccessTokenLifetime)
+	case "login_limit":
+		p.block(name, nesting, p.limitOption)
+	default:
+		p.unknown("matrix_auth", "issuer, matrix, database, internal_listen, access_token_lifetime and login_limit")
+	}
+}
+
+func (p *parser) matrixOption() {
+	m := &p.settings.Matrix
+	switch name := p.d.Val(); name {
+	case "kind":
+		p.value(name, &m.Kind)
+	case "homeserver":
+		p.value(name, &m.Homeserver)
+	case "endpoint":
+		p.value(name, &m.Endpoint)
+	case "secret":
+		p.value(name, &m.Secret)
+	case "secret_file", "secret_path": // documents know both names
+		p.value("secret_file", &m.SecretFile)
+	default:
+		p.unknown("matrix", "kind, homeserver, endpoint, secret and secret_file")
+	}
+}
+
+func (p *parser) limitOption() {
+	l := &p.settings.LoginLimit
+	switch name := p.d.Val(); name {
+	case "network":
+		p.rate("login_limit network", &l.Network)
+	case "account":
+		p.rate("login_limit account", &l.Account)
+	default:
+		p.unknown("login_limit", "network and account")
+	}
+}
+
+func (p *parser) unknown(where, known string) {
+	p.at(p.d.Token(), "%s does not know the option %q; it knows %s", where, p.d.Val(), known)
+	p.d.RemainingArgs()
+	for nesting := p.d.Nesting(); p.d.NextBlock(nesting); {
+		p.d.RemainingArgs()
+	}
+}
+
+// block reads a block of options.
+func (p *parser) block(name string, nesting int, option func()) {
+	fresh := p.take(name)
+	if args := p.d.RemainingArgs(); len(args) > 0 && fresh {
+		p.at(p.places[name], "%s takes a block and nothing before it", name)
+	}
+	for p.d.NextBlock(nesting) {
+		option()
+	}
+}
+
+func (p *parser) duration(option string, into *caddy.Duration) {
+	var text string
+	p.value(option, &text)
+	if text == "" {
+		return
+	}
+	d, err := caddy.ParseDuration(text)
+	if err != nil {
+		p.at(p.places[option], "%s: %q is no duration; write one such as 5m", option, text)
+		return
+	}
+	*into = caddy.Duration(d)
+}
+
+func (p *parser) rate(option string, into *Rate) {
+	if !p.take(option) {
+		return
+	}
+	args := p.d.RemainingArgs()
+	if len(args) != 2 {
+		p.at(p.places[option], "%s takes a burst and tries per minute, such as 20 12", option)
+		return
+	}
+	burst, err := strconv.Atoi(args[0])
+	perMinute, err2 := strconv.ParseFloat(args[1], 64)
+	if err != nil || err2 != nil || burst < 1 || !(perMinute > 0) {
+		p.at(p.places[option], "%s takes a burst and tries per minute, both above zero, such as 20 12", option)
+		return
+	}
+	*into = Rate{Burst: burst, PerMinute: perMinute}
+}
+
+// judge checks what can be checked before anything runs. Values with placeholders are judged when
+// the configuration is loaded.
+func (p *parser) judge() {
+	s := p.settings
+	config := matrixauth.Config{
+		ServerName: s.Matrix.Homeserver, Issuer: s.Issuer, Kind: matrixauth.Kind(s.Matrix.Kind), Endpoint: s.Matrix.Endpoint,
+		AccessTokenLifetime: timeOf(s.AccessTokenLifetime),
+	}.WithDefaults()
+	values := map[string]string{"homeserver": s.Matrix.Homeserver, "issuer": s.Issuer, "kind": s.Matrix.Kind, "endpoint": s.Matrix.Endpoint}
+	for _, problem := range config.Validate() {
+		if !strings.Contains(values[problem.Option], "{") {
+			p.at(p.place(problem.Option), "%s: %s", problem.Option, problem.Text)
+		}
+	}
+	if s.Matrix.Secret != "" && s.Matrix.SecretFile != "" {
+		p.at(p.place("secret_file"), "secret and secret_file are both there; one of them is enough")
+	}
+	if file := s.Matrix.SecretFile; file != "" && !strings.Contains(file, "{") {
+		if _, err := readSecret(file); err != nil {
+			p.at(p.place("secret_file"), "secret_file: %v", err)
+		}
+	}
+	if len(s.InternalListen) == 1 && s.InternalListen[0] == listenOff {
+		return
+	}
+	for _, address := range s.InternalListen {
+		if err := checkListen(address); err != nil {
+			p.at(p.place("internal_listen"), "internal_listen: %v", err)
+		}
+	}
+}
+
+// place is where an option stands, or where the directive does if it is missing.
+func (p *parser) place(option string) caddyfile.Token {
+	if t, ok := p.places[option]; ok {
+		return t
+	}
+	return p.start
+}
+
+// first is what the first site with settings left for the others to be compared with.
+type first struct {
+	settings Settings
+	start    caddyfile.Token
+}
+
+// compare makes sure that all sites mean the same instance.
+func (p *parser) compare(state map[string]any) {
+	const key = "matrix_auth"
+	known, ok := state[key].(first)
+	if !ok {
+		state[key] = first{p.settings, p.start}
+		return
+	}
+	if !reflect.DeepEqual(known.settings, p.settings) {
+		p.at(p.start, "these settings differ from those of matrix_auth at %s:%d; there is one instance, so write the settings in one site and a bare matrix_auth in the others",
+			known.start.File, known.start.Line)
+	}
+}

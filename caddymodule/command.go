@@ -1,0 +1,232 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+)
+
+// command is "caddy matrix-auth …".
+var command = caddycmd.Command{
+	Name:  "matrix-auth",
+	Short: "Manages the accounts and sessions of the Matrix authentication server",
+	Long: `Manages the accounts and sessions of the Matrix authentication server.
+
+The commands find the configuration in --config, or else in ./Caddyfile or
+/etc/caddy/Caddyfile. They act through the running server if there is one, and
+on its database otherwise. Results go to standard output, all else to standard
+error.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage.`,
+	CobraFunc: func(root *cobra.Command) {
+		root.PersistentFlags().StringP("config", "c", "", "Configuration file (default: ./Caddyfile, then /etc/caddy/Caddyfile)")
+		root.PersistentFlags().StringP("adapter", "a", "", "Name of the config adapter, if the file is no Caddyfile or JSON")
+		root.PersistentFlags().String("database", "", "Database file, in place of the configured one")
+		root.AddCommand(userCommand(), sessionCommand(), tokenCommand(), backupCommand(), versionCommand())
+	},
+}
+
+// defaultConfigs are where a configuration is looked for.
+var defaultConfigs = []string{"Caddyfile", "/etc/caddy/Caddyfile"}
+
+// site is what the commands know of a configuration.
+type site struct {
+	file string
+	resolved
+	given Settings
+	// raw is the whole configuration as JSON.
+	raw     []byte
+	adapter string
+}
+
+// loadSite reads the configuration that the flags name.
+func loadSite(cmd *cobra.Command) (site, error) {
+	file, adapter, err := configFlags(cmd)
+	if err != nil {
+		return site{}, err
+	}
+	raw, _, _, err := caddycmd.LoadConfig(file, adapter)
+	if err != nil {
+		return site{}, fmt.Errorf("%s: %w", file, err)
+	}
+	given, found, err := findSettings(raw)
+	if err != nil {
+		return site{}, fmt.Errorf("%s: %w", file, err)
+	}
+	if !found {
+		return site{}, fmt.Errorf("%s has no matrix_auth with settings; name the right file with --config", file)
+	}
+	ready, err := given.resolve()
+	if err != nil {
+		return site{}, fmt.Errorf("%s: %w", file, err)
+	}
+	if database, err := cmd.Flags().GetString("database"); err == nil && database != "" {
+		ready.database = database
+	}
+	return site{file: file, resolved: ready, given: given, raw: raw, adapter: adapter}, nil
+}
+
+func configFlags(cmd *cobra.Command) (file, adapter string, err error) {
+	if file, err = cmd.Flags().GetString("config"); err != nil {
+		return "", "", err
+	}
+	if adapter, err = cmd.Flags().GetString("adapter"); err != nil {
+		return "", "", err
+	}
+	if file != "" {
+		return file, adapter, nil
+	}
+	for _, candidate := range defaultConfigs {
+		if _, err := os.Stat(candidate); err == nil {
+			return candidate, adapter, nil
+		}
+	}
+	return "", "", errors.New("there is neither ./Caddyfile nor /etc/caddy/Caddyfile; name the configuration with --config")
+}
+
+// findSettings walks a configuration for the handler that bears the settings.
+func findSettings(raw []byte) (s Settings, found bool, err error) {
+	var document any
+	if err := json.Unmarshal(raw, &document); err != nil {
+		return s, false, err
+	}
+	var walk func(node any) error
+	walk = func(node any) error {
+		switch node := node.(type) {
+		case []any:
+			for _, child := range node {
+				if err := walk(child); err != nil {
+					return err
+				}
+			}
+		case map[string]any:
+			if node["handler"] == "matrix_auth" && !found {
+				text, err := json.Marshal(node)
+				if err != nil {
+					return err
+				}
+				var h Handler
+				if err := json.Unmarshal(text, &h); err != nil {
+					return err
+				}
+				if !h.empty() {
+					s, found = h.Settings, true
+				}
+				return nil
+			}
+			for _, child := range node {
+				if err := walk(child); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	return s, found, walk(document)
+}
+
+// reach finds the running server of a site, or opens its database, and says on standard error which
+// database it means.
+func (s site) reach(ctx context.Context, cmd *cobra.Command) (*matrixauth.Operator, error) {
+	database := s.database
+	if running, ok := s.running(); ok {
+		database = running
+	}
+	config := s.config
+	if config.Secret == "" {
+		if secret, err := readSecret(s.secretFile); err == nil {
+			config.Secret = secret
+		}
+	}
+	operator, err := matrixauth.Reach(ctx, database, config, matrixauth.Deps{
+		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return nil, err
+	}
+	how := "no server is running"
+	if operator.Live() {
+		how = "by the running server"
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "database %s (%s)\n", operator.Database(), how)
+	return operator, nil
+}
+
+// running asks Caddy's admin endpoint for the database of the running server of this issuer: a command
+// run as root resolves the default path to another directory than the server's user does.
+func (s site) running() (database string, ok bool) {
+	if flagged := s.given.Database; flagged != "" {
+		return "", false
+	}
+	address, err := caddycmd.DetermineAdminAPIAddress("", s.raw, s.file, s.adapter)
+	if err != nil {
+		return "", false
+	}
+	response, err := caddycmd.AdminAPIRequest(address, http.MethodGet, instancesPath, nil, nil)
+	if err != nil {
+		return "", false
+	}
+	defer response.Body.Close()
+	var instances []instance
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&instances); err != nil {
+		return "", false
+	}
+	for _, one := range instances {
+		if one.ServerName == s.config.ServerName && one.Issuer == s.config.Issuer {
+			return one.Database, true
+		}
+	}
+	return "", false
+}
+
+// operatorCommand makes a command that reaches the database.
+func operatorCommand(use, short string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: args}
+	cmd.RunE = caddyRun(func(cmd *cobra.Command, args []string) error {
+		found, err := loadSite(cmd)
+		if err != nil {
+			return err
+		}
+		operator, err := found.reach(cmd.Context(), cmd)
+		if err != nil {
+			return err
+		}
+		return errors.Join(run(cmd, args, operator), operator.Close())
+	})
+	return cmd
+}
+
+// caddyRun keeps Caddy from printing its usage for every refusal.
+func caddyRun(run func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		cmd.SilenceUsage = true
+		if cmd.Context() == nil {
+			cmd.SetContext(context.Background())
+		}
+		return run(cmd, args)
+	}
+}
+
+// printJSON writes a result for programs.
+func printJSON(w io.Writer, value any) error {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	_, err := out.WriteTo(w)
+	return err
+}

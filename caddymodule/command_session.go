@@ -1,0 +1,84 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+)
+
+func sessionCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "session", Short: "Sessions"}
+	cmd.AddCommand(sessionListCommand(), sessionKillCommand())
+	return cmd
+}
+
+func sessionListCommand() *cobra.Command {
+	cmd := operatorCommand("list NAME", "Lists the sessions of a user", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			sessions, err := matrixauth.ListSessions.Do(cmd.Context(), o, matrixauth.Name{User: args[0]})
+			if err != nil {
+				return err
+			}
+			return printList(cmd, sessions, []string{"ID", "DEVICE", "NAME", "CREATED", "LAST ACTIVE", "LAST IP"}, func(s matrixauth.Session) []string {
+				return []string{s.ID, s.DeviceID, s.DeviceName, stamp(s.CreatedAt), stamp(s.LastActiveAt), s.LastIP}
+			})
+		})
+	jsonFlag(cmd)
+	return cmd
+}
+
+func sessionKillCommand() *cobra.Command {
+	var user string
+	cmd := operatorCommand("kill [ID]", "Ends a session, or with --user all sessions of a user", cobra.MaximumNArgs(1),
+		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			kill := matrixauth.Kill{User: user}
+			what := "all sessions of " + user
+			switch {
+			case len(args) == 1 && user == "":
+				kill.Session, what = args[0], "the session "+args[0]
+			case len(args) == 0 && user != "":
+			default:
+				return errors.New("name one session by its id, or a user by --user")
+			}
+			if err := confirm(cmd, "End "+what+"? Its devices, and the keys on them, are lost."); err != nil {
+				return err
+			}
+			killed, err := matrixauth.KillSessions.Do(cmd.Context(), o, kill)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d ended\n", killed.Sessions)
+			return err
+		})
+	cmd.Flags().StringVar(&user, "user", "", "End all sessions of this user")
+	yesFlag(cmd)
+	return cmd
+}
+
+func tokenCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "token", Short: "Tokens for bots"}
+	cmd.AddCommand(tokenIssueCommand())
+	return cmd
+}
+
+func tokenIssueCommand() *cobra.Command {
+	var n matrixauth.NewToken
+	cmd := operatorCommand("issue NAME", "Prints a new access token that does not expire", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			n.User = args[0]
+			issued, err := matrixauth.IssueToken.Do(cmd.Context(), o, n)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "device %s of %s\n", issued.DeviceID, issued.MatrixID)
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), issued.Token)
+			return err
+		})
+	cmd.Flags().StringVar(&n.DeviceID, "device-id", "", "The device; a session that it has is replaced (default: a new one)")
+	cmd.Flags().StringVar(&n.DeviceName, "device-name", "", "The device's name")
+	cmd.Flags().BoolVar(&n.Admin, "admin", false, "Let the token administer Synapse, if the user may")
+	return cmd
+}

@@ -1,0 +1,210 @@
+package caddymodule
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+)
+
+func userCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "user", Short: "Accounts"}
+	cmd.AddCommand(
+		userAddCommand(), userListCommand(), userShowCommand(), userPasswordCommand(), userEmailCommand(),
+		userChangeCommand("lock", "Keeps a user from everything but logging out; sessions and keys stay", matrixauth.LockUser),
+		userChangeCommand("unlock", "Lets a locked user go on", matrixauth.UnlockUser),
+		userDeactivateCommand(),
+		userChangeCommand("reactivate", "Makes a deactivated account usable again", matrixauth.ReactivateUser),
+		userAdminCommand("promote", "Allows a user to administer Synapse", true),
+		userAdminCommand("demote", "Takes the right to administer Synapse away, and ends the sessions that hold it", false),
+	)
+	return cmd
+}
+
+func userAddCommand() *cobra.Command {
+	var n matrixauth.NewUser
+	cmd := operatorCommand("add NAME", "Adds an account; asks for its password, or reads it from standard input", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			password, err := newPassword(cmd)
+			if err != nil {
+				return err
+			}
+			n.Localpart, n.Password = args[0], password
+			added, err := matrixauth.AddUser.Do(cmd.Context(), o, n)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), added.MatrixID)
+			return err
+		})
+	cmd.Flags().StringVar(&n.Email, "email", "", "A mail address, taken as verified")
+	cmd.Flags().StringVar(&n.DisplayName, "display-name", "", "The name that others see")
+	cmd.Flags().BoolVar(&n.Admin, "admin", false, "Allow the account to administer Synapse")
+	cmd.Flags().BoolVar(&n.Existing, "existing", false, "Take over an account that the homeserver knows already")
+	return cmd
+}
+
+func userListCommand() *cobra.Command {
+	cmd := operatorCommand("list", "Lists all accounts", cobra.NoArgs,
+		func(cmd *cobra.Command, _ []string, o *matrixauth.Operator) error {
+			users, err := matrixauth.ListUsers.Do(cmd.Context(), o, matrixauth.Nothing{})
+			if err != nil {
+				return err
+			}
+			return printList(cmd, users, []string{"NAME", "STATE", "ADMIN", "SESSIONS", "EMAILS"}, func(u matrixauth.User) []string {
+				return []string{u.Localpart, u.State, yesNo(u.Admin), fmt.Sprint(u.Sessions), strings.Join(u.Emails, " ")}
+			})
+		})
+	jsonFlag(cmd)
+	return cmd
+}
+
+func userShowCommand() *cobra.Command {
+	cmd := operatorCommand("show NAME", "Shows an account", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			u, err := matrixauth.ShowUser.Do(cmd.Context(), o, matrixauth.Name{User: args[0]})
+			if err != nil {
+				return err
+			}
+			return printUser(cmd, u)
+		})
+	jsonFlag(cmd)
+	return cmd
+}
+
+func userPasswordCommand() *cobra.Command {
+	return operatorCommand("set-password NAME", "Sets a password; asks for it, or reads it from standard input", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			password, err := newPassword(cmd)
+			if err != nil {
+				return err
+			}
+			u, err := matrixauth.SetPassword.Do(cmd.Context(), o, matrixauth.NameAndPassword{Name: matrixauth.Name{User: args[0]}, Password: password})
+			if err != nil {
+				return err
+			}
+			return printState(cmd, u)
+		})
+}
+
+func userEmailCommand() *cobra.Command {
+	return operatorCommand("add-email NAME ADDRESS", "Adds a mail address, taken as verified", cobra.ExactArgs(2),
+		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			u, err := matrixauth.AddEmail.Do(cmd.Context(), o, matrixauth.NameAndEmail{Name: matrixauth.Name{User: args[0]}, Email: args[1]})
+			if err != nil {
+				return err
+			}
+			return printState(cmd, u)
+		})
+}
+
+// userChangeCommand makes a command that changes an account's state.
+func userChangeCommand(verb, short string, action matrixauth.Action[matrixauth.Name, matrixauth.User]) *cobra.Command {
+	return operatorCommand(verb+" NAME", short, cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			u, err := action.Do(cmd.Context(), o, matrixauth.Name{User: args[0]})
+			if err != nil {
+				return err
+			}
+			return printState(cmd, u)
+		})
+}
+
+func userDeactivateCommand() *cobra.Command {
+	var erase bool
+	cmd := operatorCommand("deactivate NAME", "Ends all sessions of a user and deactivates the account at the homeserver", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			if err := confirm(cmd, "Deactivate "+args[0]+"? All its devices, and the keys on them, are lost."); err != nil {
+				return err
+			}
+			u, err := matrixauth.DeactivateUser.Do(cmd.Context(), o, matrixauth.Deactivation{Name: matrixauth.Name{User: args[0]}, Erase: erase})
+			if err != nil {
+				return err
+			}
+			return printState(cmd, u)
+		})
+	cmd.Flags().BoolVar(&erase, "erase", false, "Hide the user's messages from newcomers too")
+	yesFlag(cmd)
+	return cmd
+}
+
+func userAdminCommand(verb, short string, admin bool) *cobra.Command {
+	return operatorCommand(verb+" NAME", short, cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			u, err := matrixauth.SetAdmin.Do(cmd.Context(), o, matrixauth.AdminRight{Name: matrixauth.Name{User: args[0]}, Admin: admin})
+			if err != nil {
+				return err
+			}
+			return printState(cmd, u)
+		})
+}
+
+func printState(cmd *cobra.Command, u matrixauth.User) error {
+	state := u.State
+	if u.Admin {
+		state += ", may administer Synapse"
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", u.MatrixID, state)
+	return err
+}
+
+func printUser(cmd *cobra.Command, u matrixauth.User) error {
+	if wantsJSON(cmd) {
+		return printJSON(cmd.OutOrStdout(), u)
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%s\t%s\n", name, value)
+		}
+	}
+	row("Matrix id", u.MatrixID)
+	row("Id", u.ID)
+	row("State", u.State)
+	row("Admin", yesNo(u.Admin))
+	row("Emails", strings.Join(u.Emails, " "))
+	row("Sessions", fmt.Sprint(u.Sessions))
+	row("Created", stamp(u.CreatedAt))
+	row("Locked", stamp(u.LockedAt))
+	row("Deactivated", stamp(u.DeactivatedAt))
+	return w.Flush()
+}
+
+// printList writes a list as a table, or as JSON if asked to.
+func printList[T any](cmd *cobra.Command, items []T, header []string, row func(T) []string) error {
+	if wantsJSON(cmd) {
+		return printJSON(cmd.OutOrStdout(), items)
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, strings.Join(header, "\t"))
+	for _, item := range items {
+		fmt.Fprintln(w, strings.Join(row(item), "\t"))
+	}
+	return w.Flush()
+}
+
+func jsonFlag(cmd *cobra.Command) { cmd.Flags().Bool("json", false, "Write JSON") }
+
+func wantsJSON(cmd *cobra.Command) bool {
+	set, err := cmd.Flags().GetBool("json")
+	return err == nil && set
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// stamp shows a time in the reader's zone; nothing for no time.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}

@@ -1,0 +1,52 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// Handler answers the login and OAuth routes of a Matrix homeserver and passes every other request
+// on. One handler of a configuration bears the settings; those of other sites join it.
+type Handler struct {
+	Settings
+
+	app *App
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.matrix_auth", New: func() caddy.Module { return new(Handler) }}
+}
+
+// Provision judges the settings and joins the app's instance.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("matrix_auth")
+	if err != nil {
+		return err
+	}
+	var ok bool
+	if h.app, ok = app.(*App); !ok {
+		return fmt.Errorf("the app matrix_auth is a %T", app)
+	}
+	return h.app.join(h.Settings)
+}
+
+// ServeHTTP answers what is ours.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if server := h.app.server.Load(); server != nil {
+		return server.ServeHTTP(w, r, next)
+	}
+	if h.app.settings.config.Unready(w, r) {
+		return nil
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// clientIP is the address that Caddy found, through trusted proxies only.
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}

@@ -1,0 +1,127 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// internalServer is an HTTP server on one address, for the homeserver. It stays open over a reload:
+// configurations put their handlers on top of each other, and the top one answers.
+//
+// It does not use Caddy's own listeners, which set SO_REUSEPORT: a second Caddy of the same user would
+// then share the port without a word, and the homeserver's questions would reach either.
+type internalServer struct {
+	server   *http.Server
+	mu       sync.RWMutex
+	handlers []*listener
+}
+
+// listener is one configuration's part of an internalServer.
+type listener struct {
+	address string
+	server  *internalServer
+	handler http.Handler
+}
+
+// internals are the open internal servers by address.
+var internals = caddy.NewUsagePool()
+
+// errNoSuchAddress says that this machine does not have an address.
+var errNoSuchAddress = errors.New("this machine does not have the address")
+
+// acquireListener puts a handler on an address.
+func acquireListener(address string, handler http.Handler, logger *slog.Logger) (*listener, error) {
+	value, _, err := internals.LoadOrNew(address, func() (caddy.Destructor, error) { return openInternal(address, logger) })
+	if err != nil {
+		return nil, err
+	}
+	s, ok := value.(*internalServer)
+	if !ok {
+		return nil, fmt.Errorf("the pool of listeners holds a %T", value)
+	}
+	l := &listener{address, s, handler}
+	s.mu.Lock()
+	s.handlers = append(s.handlers, l)
+	s.mu.Unlock()
+	return l, nil
+}
+
+func openInternal(address string, logger *slog.Logger) (*internalServer, error) {
+	open, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("internal_listen: %s is in use by another program; stop that one, or choose another address with internal_listen and name it as endpoint in Synapse's matrix_authentication_service", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
+		return nil, fmt.Errorf("internal_listen: %w: %s", errNoSuchAddress, address)
+	case err != nil:
+		return nil, fmt.Errorf("internal_listen: %w", err)
+	}
+	s := &internalServer{}
+	s.server = &http.Server{
+		Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug), Protocols: new(http.Protocols),
+	}
+	s.server.Protocols.SetHTTP1(true)
+	// Synapse's force_http2 speaks HTTP/2 without TLS from the first byte.
+	s.server.Protocols.SetUnencryptedHTTP2(true)
+	go func() {
+		if err := s.server.Serve(open); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("the listener for the homeserver failed", "address", address, "error", err)
+		}
+	}()
+	return s, nil
+}
+
+// ServeHTTP answers by the newest configuration.
+func (s *internalServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.RLock()
+	var handler http.Handler
+	if n := len(s.handlers); n > 0 {
+		handler = s.handlers[n-1].handler
+	}
+	s.mu.RUnlock()
+	if handler == nil {
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	handler.ServeHTTP(w, r)
+}
+
+// internalDrain bounds the wait for questions under way.
+const internalDrain = 5 * time.Second
+
+// Destruct closes the server when the last configuration has let go of it.
+func (s *internalServer) Destruct() error {
+	ctx, cancel := context.WithTimeout(context.Background(), internalDrain)
+	defer cancel()
+	if err := s.server.Shutdown(ctx); err != nil {
+		return errors.Join(err, s.server.Close())
+	}
+	return nil
+}
+
+// release takes the handler off the address.
+func (l *listener) release() error {
+	s := l.server
+	s.mu.Lock()
+	kept := s.handlers[:0]
+	for _, other := range s.handlers {
+		if other != l {
+			kept = append(kept, other)
+		}
+	}
+	s.handlers = kept
+	s.mu.Unlock()
+	_, err := internals.Delete(l.address)
+	return err
+}

@@ -1,0 +1,92 @@
+package caddymodule
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// newPassword asks for a new password, hidden and twice; if standard input is no terminal it is one
+// line of it.
+func newPassword(cmd *cobra.Command) (string, error) {
+	in, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		line, err := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 64<<10)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", fmt.Errorf("the password cannot be read: %w", err)
+		}
+		if line = strings.TrimRight(line, "\r\n"); line == "" {
+			return "", errors.New("standard input holds no password")
+		}
+		return line, nil
+	}
+	first, err := hidden(cmd, in, "Password: ")
+	if err != nil {
+		return "", err
+	}
+	second, err := hidden(cmd, in, "Again: ")
+	if err != nil {
+		return "", err
+	}
+	if first != second {
+		return "", errors.New("the two passwords differ")
+	}
+	return first, nil
+}
+
+// hidden reads a line without echo. An interrupt gives the terminal its echo back.
+func hidden(cmd *cobra.Command, in *os.File, prompt string) (string, error) {
+	fd := int(in.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", fmt.Errorf("the terminal cannot be used: %w", err)
+	}
+	interrupted := make(chan os.Signal, 1)
+	done := make(chan struct{})
+	signal.Notify(interrupted, os.Interrupt)
+	defer func() { signal.Stop(interrupted); close(done) }()
+	go func() {
+		select {
+		case <-interrupted:
+			_ = term.Restore(fd, before) // the process ends here
+			os.Exit(130)
+		case <-done:
+		}
+	}()
+	fmt.Fprint(cmd.ErrOrStderr(), prompt)
+	text, err := term.ReadPassword(fd)
+	fmt.Fprintln(cmd.ErrOrStderr())
+	if err != nil {
+		return "", fmt.Errorf("the password cannot be read: %w", err)
+	}
+	return string(text), nil
+}
+
+func yesFlag(cmd *cobra.Command) { cmd.Flags().Bool("yes", false, "Do not ask for confirmation") }
+
+// confirm asks before something that cannot be undone. Without a terminal only --yes will do.
+func confirm(cmd *cobra.Command, question string) error {
+	if sure, err := cmd.Flags().GetBool("yes"); err == nil && sure {
+		return nil
+	}
+	in, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return errors.New("this cannot be undone; confirm it with --yes")
+	}
+	fmt.Fprint(cmd.ErrOrStderr(), question+" [y/N] ")
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("the answer cannot be read: %w", err)
+	}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errors.New("nothing was done")
+	}
+	return nil
+}

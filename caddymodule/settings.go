@@ -1,0 +1,180 @@
+package caddymodule
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+)
+
+// Settings are the settings of the one instance that a configuration has. Any site's handler may
+// bear them; the handlers of other sites leave them out and join.
+type Settings struct {
+	// The public address of the site, https except on loopback. It may have a path. Required.
+	Issuer string `json:"issuer,omitempty"`
+
+	// The homeserver.
+	Matrix Homeserver `json:"matrix,omitzero"`
+
+	// The SQLite file. Default: `matrix_auth/matrix_auth.db` in Caddy's data directory.
+	Database string `json:"database,omitempty"`
+
+	// The addresses on which the homeserver reaches us, or `off`.
+	// Default: `127.0.0.1:8080` and `[::1]:8080`.
+	InternalListen []string `json:"internal_listen,omitempty"`
+
+	// The life of access tokens that can be refreshed. Default: 5m.
+	AccessTokenLifetime caddy.Duration `json:"access_token_lifetime,omitempty"`
+
+	// The limits of password attempts.
+	LoginLimit LoginLimit `json:"login_limit,omitzero"`
+}
+
+// Homeserver is the homeserver, under the names that matrix-authentication-service documents.
+type Homeserver struct {
+	// `synapse` (the default), or `synapse_read_only`, which never writes to the homeserver.
+	Kind string `json:"kind,omitempty"`
+
+	// The server_name in Synapse's configuration. Required.
+	Homeserver string `json:"homeserver,omitempty"`
+
+	// Where Synapse's client API is reached. Default: `http://localhost:8008`.
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// The secret shared with Synapse. Use a placeholder such as `{env.MATRIX_SECRET}` or
+	// `{file./path}`, as a literal secret would be part of the stored configuration.
+	// Default: generated once, in a file beside the database.
+	Secret string `json:"secret,omitempty"`
+
+	// A file that holds the secret, in place of it.
+	SecretFile string `json:"secret_file,omitempty"`
+}
+
+// LoginLimit bounds password attempts, each by a burst and by tries per minute after it.
+type LoginLimit struct {
+	// Attempts from one network: an IPv4 address or an IPv6 /64. Default: 20, then 12 per minute.
+	Network Rate `json:"network,omitzero"`
+
+	// Attempts at one account. Default: 10, then 2 per minute.
+	Account Rate `json:"account,omitzero"`
+}
+
+// Rate is a burst, and tries per minute after it.
+type Rate struct {
+	Burst     int     `json:"burst,omitempty"`
+	PerMinute float64 `json:"per_minute,omitempty"`
+}
+
+// listenOff is the value of InternalListen that opens no listener.
+const listenOff = "off"
+
+var defaultListen = []string{"127.0.0.1:8080", "[::1]:8080"}
+
+// resolved are settings ready for use: placeholders replaced, defaults filled in.
+type resolved struct {
+	config   matrixauth.Config
+	database string
+	listen   []string
+	// listenDefault tells that nobody chose the addresses, so that one of them may be missing.
+	listenDefault bool
+	// secretFile is where the secret is kept if none was configured.
+	secretFile string
+}
+
+// resolve replaces placeholders, reads the secret and judges everything. It writes nothing.
+func (s Settings) resolve() (resolved, error) {
+	replacer := caddy.NewReplacer()
+	var errs []error
+	text := func(option, value string) string {
+		out, err := replacer.ReplaceOrErr(value, true, true)
+		if err != nil {
+			errs = append(errs, matrixauth.Problem{Option: option, Text: err.Error()})
+		}
+		return out
+	}
+	r := resolved{
+		config: matrixauth.Config{
+			ServerName: text("homeserver", s.Matrix.Homeserver), Issuer: text("issuer", s.Issuer),
+			Kind: matrixauth.Kind(text("kind", s.Matrix.Kind)), Endpoint: text("endpoint", s.Matrix.Endpoint),
+			AccessTokenLifetime: timeOf(s.AccessTokenLifetime),
+			LoginsPerNetwork:    matrixauth.Rate(s.LoginLimit.Network), LoginsPerAccount: matrixauth.Rate(s.LoginLimit.Account),
+		}.WithDefaults(),
+		database: cmp.Or(text("database", s.Database), filepath.Join(caddy.AppDataDir(), "matrix_auth", "matrix_auth.db")),
+		listen:   s.InternalListen,
+	}
+	if len(r.listen) == 0 {
+		r.listen, r.listenDefault = defaultListen, true
+	}
+	if len(r.listen) == 1 && r.listen[0] == listenOff {
+		r.listen = nil
+	}
+	for _, address := range r.listen {
+		if err := checkListen(address); err != nil {
+			errs = append(errs, matrixauth.Problem{Option: "internal_listen", Text: err.Error()})
+		}
+	}
+	absolute, err := filepath.Abs(r.database)
+	if err != nil {
+		errs = append(errs, matrixauth.Problem{Option: "database", Text: err.Error()})
+	}
+	r.database = absolute
+	r.secretFile = filepath.Join(filepath.Dir(absolute), "matrix_auth.secret")
+	if r.config.Secret, err = s.Matrix.secret(replacer); err != nil {
+		errs = append(errs, err)
+	}
+	for _, p := range r.config.Validate() {
+		errs = append(errs, p)
+	}
+	return r, errors.Join(errs...)
+}
+
+// secret gives the configured secret, or nothing if none is configured.
+func (h Homeserver) secret(replacer *caddy.Replacer) (string, error) {
+	if h.Secret != "" && h.SecretFile != "" {
+		return "", matrixauth.Problem{Option: "secret", Text: "secret and secret_file are both there; one of them is enough"}
+	}
+	if h.SecretFile != "" {
+		path, err := replacer.ReplaceOrErr(h.SecretFile, true, true)
+		if err != nil {
+			return "", matrixauth.Problem{Option: "secret_file", Text: err.Error()}
+		}
+		secret, err := readSecret(path)
+		if err != nil {
+			return "", matrixauth.Problem{Option: "secret_file", Text: err.Error()}
+		}
+		return secret, nil
+	}
+	if h.Secret == "" {
+		return "", nil
+	}
+	secret, err := replacer.ReplaceOrErr(h.Secret, true, true)
+	if err != nil {
+		// The replacer's error names the placeholder, not a value.
+		return "", matrixauth.Problem{Option: "secret", Text: err.Error()}
+	}
+	if secret = strings.TrimSpace(secret); secret == "" {
+		return "", matrixauth.Problem{Option: "secret", Text: "is empty"}
+	}
+	return secret, nil
+}
+
+// empty tells settings of a handler that joins the instance of another.
+func (s Settings) empty() bool {
+	return s.Issuer == "" && s.Matrix == (Homeserver{}) && s.Database == "" && len(s.InternalListen) == 0
+}
+
+func checkListen(address string) error {
+	parsed, err := caddy.ParseNetworkAddress(address)
+	if err != nil {
+		return fmt.Errorf("%q is no address: %w", address, err)
+	}
+	if parsed.Network != "tcp" || parsed.PortRangeSize() != 1 || parsed.StartPort == 0 {
+		return fmt.Errorf("%q must be a host and one port, such as 127.0.0.1:8080", address)
+	}
+	return nil
+}

@@ -1,0 +1,318 @@
+package matrixauth
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
+)
+
+// Nothing stands for parameters or results that do not exist.
+type Nothing struct{}
+
+// User is an account as operators see it.
+type User struct {
+	ID            string    `json:"id"`
+	Localpart     string    `json:"localpart"`
+	MatrixID      string    `json:"matrix_id"`
+	State         string    `json:"state"`
+	Admin         bool      `json:"admin"`
+	Emails        []string  `json:"emails,omitempty"`
+	Sessions      int       `json:"sessions"`
+	CreatedAt     time.Time `json:"created_at"`
+	LockedAt      time.Time `json:"locked_at,omitzero"`
+	DeactivatedAt time.Time `json:"deactivated_at,omitzero"`
+}
+
+// Session is a session as operators see it.
+type Session struct {
+	ID           string    `json:"id"`
+	Kind         string    `json:"kind"`
+	User         string    `json:"user"`
+	DeviceID     string    `json:"device_id"`
+	DeviceName   string    `json:"device_name,omitempty"`
+	Scope        string    `json:"scope"`
+	CreatedAt    time.Time `json:"created_at"`
+	LastActiveAt time.Time `json:"last_active_at"`
+	LastIP       string    `json:"last_ip,omitempty"`
+	UserAgent    string    `json:"user_agent,omitempty"`
+}
+
+// NewUser is an account to add.
+type NewUser struct {
+	Localpart   string `json:"localpart"`
+	Password    string `json:"password"`
+	Email       string `json:"email,omitempty"`
+	DisplayName string `json:"display_name,omitempty"`
+	Admin       bool   `json:"admin,omitempty"`
+	// Existing takes over an account that the homeserver knows already.
+	Existing bool `json:"existing,omitempty"`
+}
+
+// Name names a user: a localpart or a full Matrix id.
+type Name struct {
+	User string `json:"user"`
+}
+
+// NameAndPassword is a user and the new password.
+type NameAndPassword struct {
+	Name
+	Password string `json:"password"`
+}
+
+// NameAndEmail is a user and an address to add.
+type NameAndEmail struct {
+	Name
+	Email string `json:"email"`
+}
+
+// Deactivation is a user to deactivate.
+type Deactivation struct {
+	Name
+	// Erase hides the user's messages from newcomers too.
+	Erase bool `json:"erase"`
+}
+
+// AdminRight is a user and whether they may administer Synapse.
+type AdminRight struct {
+	Name
+	Admin bool `json:"admin"`
+}
+
+// Kill names the sessions to end: one by its id, or all of a user.
+type Kill struct {
+	Session string `json:"session,omitempty"`
+	User    string `json:"user,omitempty"`
+}
+
+// Killed is how many sessions were ended.
+type Killed struct {
+	Sessions int `json:"sessions"`
+}
+
+// NewToken asks for a compatibility token, for a bot.
+type NewToken struct {
+	Name
+	DeviceID   string `json:"device_id,omitempty"`
+	DeviceName string `json:"device_name,omitempty"`
+	// Admin adds Synapse's administration scope, if the user may have it.
+	Admin bool `json:"admin,omitempty"`
+}
+
+// IssuedToken is a token with its device.
+type IssuedToken struct {
+	Token    string `json:"token"`
+	DeviceID string `json:"device_id"`
+	MatrixID string `json:"matrix_id"`
+}
+
+// File names a file on the machine of the server.
+type File struct {
+	Path string `json:"path"`
+}
+
+// The actions of an operator.
+var (
+	AddUser        = newAction("user.add", (*Server).addUser)
+	ListUsers      = newAction("user.list", (*Server).listUsers)
+	ShowUser       = newAction("user.show", (*Server).showUser)
+	SetPassword    = newAction("user.set-password", (*Server).setPassword)
+	AddEmail       = newAction("user.add-email", (*Server).addEmail)
+	LockUser       = newAction("user.lock", (*Server).lockUser)
+	UnlockUser     = newAction("user.unlock", (*Server).unlockUser)
+	DeactivateUser = newAction("user.deactivate", (*Server).deactivateUser)
+	ReactivateUser = newAction("user.reactivate", (*Server).reactivateUser)
+	SetAdmin       = newAction("user.set-admin", (*Server).setAdmin)
+	ListSessions   = newAction("session.list", (*Server).listSessions)
+	KillSessions   = newAction("session.kill", (*Server).killSessions)
+	IssueToken     = newAction("token.issue", (*Server).issueToken)
+	Backup         = newAction("backup", (*Server).backup)
+)
+
+func (s *Server) addUser(ctx context.Context, p NewUser) (User, error) {
+	created, err := s.users.Create(ctx, user.NewUser(p))
+	if err != nil {
+		return User{}, err
+	}
+	return s.describe(ctx, created)
+}
+
+// describe reads what goes with an account.
+func (s *Server) describe(ctx context.Context, u model.User) (described User, err error) {
+	err = s.core.store.View(ctx, func(tx *store.Tx) error {
+		described, err = s.describeIn(tx, u)
+		return err
+	})
+	return described, err
+}
+
+func (s *Server) describeIn(tx *store.Tx, u model.User) (User, error) {
+	described := User{
+		ID: u.ID, Localpart: u.Localpart, MatrixID: model.MatrixID(u.Localpart, s.config.ServerName), State: u.State(), Admin: u.Admin,
+		CreatedAt: u.CreatedAt, LockedAt: u.LockedAt, DeactivatedAt: u.DeactivatedAt,
+	}
+	emails, err := tx.Emails(u.ID)
+	if err != nil {
+		return User{}, err
+	}
+	for _, e := range emails {
+		described.Emails = append(described.Emails, e.Address)
+	}
+	live, err := tx.LiveSessions(u.ID)
+	described.Sessions = len(live)
+	return described, err
+}
+
+// described turns the result of a change into what operators see.
+func (s *Server) described(ctx context.Context, u model.User, err error) (User, error) {
+	if err != nil {
+		return User{}, err
+	}
+	return s.describe(ctx, u)
+}
+
+// page bounds the rows that are read in one transaction.
+const page = 500
+
+func (s *Server) listUsers(ctx context.Context, _ Nothing) ([]User, error) {
+	all := []User{}
+	for after := ""; ; {
+		var found []model.User
+		err := s.core.store.View(ctx, func(tx *store.Tx) (err error) {
+			if found, err = tx.Users(after, page); err != nil {
+				return err
+			}
+			for _, u := range found {
+				described, err := s.describeIn(tx, u)
+				if err != nil {
+					return err
+				}
+				all = append(all, described)
+			}
+			return nil
+		})
+		if err != nil || len(found) < page {
+			return all, err
+		}
+		after = found[len(found)-1].Localpart
+	}
+}
+
+func (s *Server) showUser(ctx context.Context, p Name) (described User, err error) {
+	err = s.core.store.View(ctx, func(tx *store.Tx) error {
+		found, err := s.users.ByName(tx, p.User)
+		if err != nil {
+			return err
+		}
+		described, err = s.describeIn(tx, found)
+		return err
+	})
+	return described, err
+}
+
+func (s *Server) setPassword(ctx context.Context, p NameAndPassword) (User, error) {
+	changed, err := s.users.SetPassword(ctx, p.User, p.Password)
+	return s.described(ctx, changed, err)
+}
+
+func (s *Server) addEmail(ctx context.Context, p NameAndEmail) (User, error) {
+	changed, err := s.users.AddEmail(ctx, p.User, p.Email)
+	return s.described(ctx, changed, err)
+}
+
+func (s *Server) lockUser(ctx context.Context, p Name) (User, error) {
+	changed, err := s.users.Lock(ctx, p.User)
+	return s.described(ctx, changed, err)
+}
+
+func (s *Server) unlockUser(ctx context.Context, p Name) (User, error) {
+	changed, err := s.users.Unlock(ctx, p.User)
+	return s.described(ctx, changed, err)
+}
+
+func (s *Server) deactivateUser(ctx context.Context, p Deactivation) (User, error) {
+	changed, err := s.users.Deactivate(ctx, p.User, p.Erase)
+	return s.described(ctx, changed, err)
+}
+
+func (s *Server) reactivateUser(ctx context.Context, p Name) (User, error) {
+	changed, err := s.users.Reactivate(ctx, p.User)
+	return s.described(ctx, changed, err)
+}
+
+func (s *Server) setAdmin(ctx context.Context, p AdminRight) (User, error) {
+	changed, err := s.users.SetAdmin(ctx, p.User, p.Admin)
+	return s.described(ctx, changed, err)
+}
+
+func (s *Server) listSessions(ctx context.Context, p Name) ([]Session, error) {
+	all := []Session{}
+	err := s.core.store.View(ctx, func(tx *store.Tx) error {
+		found, err := s.users.ByName(tx, p.User)
+		if err != nil {
+			return err
+		}
+		live, err := tx.LiveSessions(found.ID)
+		for _, one := range live {
+			all = append(all, Session{
+				ID: one.ID, Kind: string(one.Kind), User: found.Localpart, DeviceID: one.DeviceID, DeviceName: one.DeviceName, Scope: one.Scope,
+				CreatedAt: one.CreatedAt, LastActiveAt: one.LastActiveAt, LastIP: one.LastIP, UserAgent: one.UserAgent,
+			})
+		}
+		return err
+	})
+	return all, err
+}
+
+func (s *Server) killSessions(ctx context.Context, p Kill) (killed Killed, err error) {
+	err = s.core.store.Update(ctx, func(tx *store.Tx) error {
+		if p.Session == "" {
+			found, err := s.users.ByName(tx, p.User)
+			if err != nil {
+				return err
+			}
+			killed.Sessions, err = s.sessions.EndAll(tx, found.ID, model.EndKilled)
+			return err
+		}
+		one, err := tx.Session(p.Session)
+		if errors.Is(err, model.ErrNotFound) || err == nil && one.Ended() {
+			return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound, Text: "there is no live session of this id"}
+		}
+		if err != nil {
+			return err
+		}
+		killed.Sessions = 1
+		return s.sessions.End(tx, one, model.EndKilled)
+	})
+	return killed, err
+}
+
+func (s *Server) issueToken(ctx context.Context, p NewToken) (IssuedToken, error) {
+	var owner model.User
+	err := s.core.store.View(ctx, func(tx *store.Tx) (err error) {
+		owner, err = s.users.ByName(tx, p.User)
+		return err
+	})
+	if err != nil {
+		return IssuedToken{}, err
+	}
+	if p.Admin && !owner.Admin {
+		return IssuedToken{}, &model.Error{Kind: model.Denied, Code: model.InvalidParam, Param: "admin",
+			Text: owner.Localpart + " may not administer Synapse; promote the account first"}
+	}
+	started, tokens, err := s.sessions.Start(ctx, session.Start{
+		Kind: model.CompatSession, User: owner, DeviceID: p.DeviceID, DeviceName: p.DeviceName, Scope: model.CompatScope(p.Admin),
+	})
+	if err != nil {
+		return IssuedToken{}, err
+	}
+	return IssuedToken{Token: tokens.Access, DeviceID: started.DeviceID, MatrixID: model.MatrixID(owner.Localpart, s.config.ServerName)}, nil
+}
+
+func (s *Server) backup(ctx context.Context, p File) (Nothing, error) {
+	return Nothing{}, s.core.store.Backup(ctx, p.Path)
+}

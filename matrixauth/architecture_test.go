@@ -1,0 +1,99 @@
+package matrixauth
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/caddy-matrix-auth/caddy-matrix-auth/"
+
+// mayImport is the picture of docs/architecture.md: what each package may import of ours.
+var mayImport = map[string][]string{
+	"caddymodule": {"matrixauth"},
+	"matrixauth": {"internal/compat", "internal/doctor", "internal/gateway", "internal/homeserver", "internal/model", "internal/oauth", "internal/outbox",
+		"internal/password", "internal/session", "internal/store", "internal/synapseconfig", "internal/user", "internal/web"},
+	// Doors. They never import one another, and reach rows only through the domain.
+	"internal/compat":  {"internal/model", "internal/session", "internal/user", "internal/web"},
+	"internal/oauth":   {"internal/model", "internal/session", "internal/web"},
+	"internal/gateway": {"internal/model", "internal/session", "internal/web"},
+	// The domain.
+	"internal/user":    {"internal/homeserver", "internal/model", "internal/outbox", "internal/password", "internal/session", "internal/store"},
+	"internal/session": {"internal/fault", "internal/homeserver", "internal/model", "internal/outbox", "internal/store"},
+	"internal/outbox":  {"internal/model", "internal/store"},
+	"internal/store":   {"internal/model"},
+	"internal/model":   {},
+	// Tools at the side.
+	"internal/web":                 {"internal/model"},
+	"internal/homeserver":          {},
+	"internal/homeserver/fake":     {},
+	"internal/homeserver/contract": {"internal/homeserver", "internal/homeserver/fake"},
+	"internal/password":            {},
+	"internal/fault":               {},
+	"internal/synapseconfig":       {},
+}
+
+// oneImporter are the packages of others that exactly one of ours may know.
+var oneImporter = map[string]string{
+	"github.com/caddyserver/caddy/": "caddymodule",
+	"github.com/mattn/go-sqlite3":   "internal/store",
+	"github.com/pressly/goose/":     "internal/store",
+	"database/sql":                  "internal/store",
+	"golang.org/x/crypto/":          "internal/password",
+	"gopkg.in/yaml.v3":              "internal/synapseconfig",
+}
+
+// TestImportDirection holds the picture.
+func TestImportDirection(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "../...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		judgeImports(t, room(p.ImportPath), p.Imports)
+	}
+}
+
+// room is the short name of a package of ours; empty for one of others.
+func room(path string) string {
+	short, ok := strings.CutPrefix(path, module)
+	if !ok {
+		return ""
+	}
+	if inner, ok := strings.CutPrefix(short, "matrixauth/"); ok {
+		return inner
+	}
+	return short
+}
+
+func judgeImports(t *testing.T, name string, imports []string) {
+	allowed, known := mayImport[name]
+	if !known {
+		t.Errorf("%s is not in the picture; add it there and to docs/architecture.md", name)
+		return
+	}
+	for _, path := range imports {
+		if ours := room(path); ours != "" && !slices.Contains(allowed, ours) {
+			t.Errorf("%s imports %s, which the picture does not allow", name, ours)
+		}
+		for prefix, owner := range oneImporter {
+			if strings.HasPrefix(path, prefix) && name != owner {
+				t.Errorf("%s imports %s, which belongs to %s alone", name, path, owner)
+			}
+		}
+	}
+}

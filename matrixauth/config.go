@@ -1,0 +1,203 @@
+package matrixauth
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind says how the homeserver is used.
+type Kind string
+
+// The kinds of homeserver, under the names of matrix-authentication-service.
+const (
+	// Synapse is a homeserver that we provision.
+	Synapse Kind = "synapse"
+	// SynapseReadOnly is one that we never write to: for the rehearsal of a migration.
+	SynapseReadOnly Kind = "synapse_read_only"
+)
+
+// Config is the configuration of a Server. Its zero values are replaced by Defaults.
+type Config struct {
+	// ServerName is the homeserver's server_name: the part of Matrix ids behind the colon.
+	ServerName string
+	// Issuer is our public address, https except on loopback. It may have a path.
+	Issuer string
+	// Kind says how the homeserver is used.
+	Kind Kind
+	// Endpoint is where the homeserver's client API is reached by us.
+	Endpoint string
+	// Secret is shared with the homeserver: it proves us to it, and it to us.
+	Secret string
+	// AccessTokenLifetime is the life of access tokens that can be refreshed.
+	AccessTokenLifetime time.Duration
+	// LoginsPerNetwork and LoginsPerAccount bound password attempts.
+	LoginsPerNetwork, LoginsPerAccount Rate
+}
+
+// Rate allows Burst tries at once, and then PerMinute tries a minute.
+type Rate struct {
+	Burst     int
+	PerMinute float64
+}
+
+// Defaults of the configuration.
+const (
+	DefaultEndpoint            = "http://localhost:8008"
+	DefaultAccessTokenLifetime = 5 * time.Minute
+	minAccessTokenLifetime     = time.Second
+	maxAccessTokenLifetime     = 24 * time.Hour
+)
+
+// The default limits of password attempts. A network may be an office behind one address; an account
+// is one person who mistypes.
+var (
+	DefaultLoginsPerNetwork = Rate{Burst: 20, PerMinute: 12}
+	DefaultLoginsPerAccount = Rate{Burst: 10, PerMinute: 2}
+)
+
+// WithDefaults fills what was left out.
+func (c Config) WithDefaults() Config {
+	if c.Kind == "" {
+		c.Kind = Synapse
+	}
+	if c.Endpoint == "" {
+		c.Endpoint = DefaultEndpoint
+	}
+	if c.AccessTokenLifetime == 0 {
+		c.AccessTokenLifetime = DefaultAccessTokenLifetime
+	}
+	if c.LoginsPerNetwork == (Rate{}) {
+		c.LoginsPerNetwork = DefaultLoginsPerNetwork
+	}
+	if c.LoginsPerAccount == (Rate{}) {
+		c.LoginsPerAccount = DefaultLoginsPerAccount
+	}
+	return c
+}
+
+// Problem is something wrong with a configuration.
+type Problem struct {
+	// Option is the name of the option to change, as the Caddyfile knows it.
+	Option string
+	// Text says what is wrong and what would be right. It holds no secret.
+	Text string
+}
+
+// Error makes a Problem an error.
+func (p Problem) Error() string { return p.Option + ": " + p.Text }
+
+// Validate gives every problem of a configuration whose defaults are filled in, so that an operator
+// mends all in one go. An empty Secret is not judged here: it may be generated later.
+func (c Config) Validate() []Problem {
+	var all []Problem
+	add := func(option, text string) {
+		if text != "" {
+			all = append(all, Problem{option, text})
+		}
+	}
+	add("homeserver", checkServerName(c.ServerName))
+	add("issuer", checkIssuer(c.Issuer))
+	add("endpoint", checkEndpoint(c.Endpoint))
+	if c.Kind != Synapse && c.Kind != SynapseReadOnly {
+		add("kind", strconv.Quote(string(c.Kind))+" is not known; write synapse or synapse_read_only")
+	}
+	if c.Secret != "" && strings.ContainsAny(c.Secret, "\r\n\x00") {
+		add("secret", "a secret is one line; this one has several")
+	}
+	if c.AccessTokenLifetime < minAccessTokenLifetime || c.AccessTokenLifetime > maxAccessTokenLifetime {
+		add("access_token_lifetime", "must be between 1s and 24h")
+	}
+	add("login_limit", checkRate(c.LoginsPerNetwork))
+	add("login_limit", checkRate(c.LoginsPerAccount))
+	return all
+}
+
+func checkRate(r Rate) string {
+	if r.Burst < 1 || !(r.PerMinute > 0) {
+		return "burst and tries per minute must be above zero"
+	}
+	return ""
+}
+
+// hostname is a DNS name as the Matrix appendices allow it in server names.
+var hostname = regexp.MustCompile(`^[A-Za-z0-9.-]{1,255}$`)
+
+func checkServerName(name string) string {
+	if name == "" {
+		return "the server name is missing: it is server_name in Synapse's configuration, such as example.com"
+	}
+	if strings.Contains(name, "://") {
+		return strconv.Quote(name) + " is an address; the server name is a bare name such as example.com"
+	}
+	host, port := name, ""
+	if h, p, err := net.SplitHostPort(name); err == nil {
+		host, port = h, p
+	}
+	if port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return strconv.Quote(name) + " has no valid port"
+		}
+	}
+	literal := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if addr, err := netip.ParseAddr(literal); err == nil && addr.IsValid() {
+		return ""
+	}
+	if !hostname.MatchString(host) {
+		return strconv.Quote(name) + " is no server name; it is the part of Matrix ids behind the colon, such as example.com"
+	}
+	return ""
+}
+
+func checkIssuer(issuer string) string {
+	if issuer == "" {
+		return "the issuer is missing: it is the public https address of this site, such as https://matrix.example.com"
+	}
+	u, err := url.Parse(issuer)
+	switch {
+	case err != nil || u.Host == "":
+		return strconv.Quote(issuer) + " is no address; write one such as https://matrix.example.com"
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return strconv.Quote(issuer) + " must be https: tokens would travel in clear (http is allowed on loopback only)"
+	case u.Scheme != "https" && u.Scheme != "http":
+		return strconv.Quote(issuer) + " must begin with https://"
+	case u.RawQuery != "" || u.ForceQuery:
+		return strconv.Quote(issuer) + " must not have a query: Synapse and clients append to it"
+	case u.Fragment != "" || strings.Contains(issuer, "#"):
+		return strconv.Quote(issuer) + " must not have a fragment"
+	case u.User != nil:
+		return "the issuer must not hold a user name or password"
+	case strings.Contains(u.Path, "//") || strings.Contains(u.Path, "/."):
+		return strconv.Quote(issuer) + " has a path that clients would write in another way"
+	}
+	return ""
+}
+
+func checkEndpoint(endpoint string) string {
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return strconv.Quote(endpoint) + " is no http or https address; it is where Synapse listens, such as http://localhost:8008"
+	case u.User != nil:
+		return "the endpoint must not hold a user name or password; the secret has an option of its own"
+	case u.RawQuery != "" || u.Fragment != "":
+		return strconv.Quote(endpoint) + " must have neither query nor fragment"
+	}
+	return ""
+}
+
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+// base is the issuer as it stands in documents: with a slash at its end, so that addresses below it
+// are made by appending.
+func (c Config) base() string { return strings.TrimSuffix(c.Issuer, "/") + "/" }

@@ -1,0 +1,182 @@
+package matrixauth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// Core is what outlives a change of configuration: the open database, the work that waits in it, the
+// counts of limits and metrics, and the socket through which commands reach the server. One Core in
+// one process has a database at a time.
+type Core struct {
+	store     *store.Store
+	outbox    *outbox.Outbox
+	registry  *session.Registry
+	limiter   *web.Limiter
+	passwords *password.Hasher
+	metrics   *Metrics
+	probes    probes
+	socket    *socket
+	// gate counts the requests under way.
+	gate gate
+
+	stop context.CancelFunc
+	work sync.WaitGroup
+
+	mu sync.Mutex
+	// servers are those started and not stopped, in the order of their start; the last one is current.
+	servers []*Server
+}
+
+// OpenOptions says how to open a database.
+type OpenOptions struct {
+	// Database is the path of the SQLite file.
+	Database string
+	// Create allows it to be made.
+	Create bool
+	// LockWait bounds the wait for whoever has the database now; a reload may find the old
+	// configuration's handle still closing.
+	LockWait time.Duration
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Open opens a database and makes it ready for Servers. Its errors name the path and what to do.
+func Open(ctx context.Context, o OpenOptions) (*Core, error) {
+	s, err := store.Open(ctx, store.Options{Path: o.Database, Create: o.Create, LockWait: o.LockWait, Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	c := &Core{store: s, outbox: outbox.New(s), limiter: web.NewLimiter(s.Now)}
+	c.metrics = newMetrics(c)
+	c.passwords = password.New(password.Config{Observe: func(d time.Duration) { c.metrics.hashSeconds.Observe(d.Seconds()) }})
+	if c.registry, err = session.NewRegistry(ctx, s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return c, nil
+}
+
+// Metrics gives the collector of the Core's metrics.
+func (c *Core) Metrics() *Metrics { return c.metrics }
+
+// Database is the absolute path of the database.
+func (c *Core) Database() string { return c.store.Path() }
+
+// Run begins the work in the background and opens the socket for commands. It returns at once; Close
+// ends the work.
+func (c *Core) Run() error {
+	var err error
+	if c.socket, err = listenSocket(c); err != nil {
+		return err
+	}
+	var ctx context.Context
+	ctx, c.stop = context.WithCancel(context.Background())
+	c.work.Go(func() { c.outbox.Run(ctx) })
+	c.work.Go(func() {
+		c.registry.Run(ctx, func(err error) { c.logger().Error("uses of tokens could not be written", "error", err) })
+	})
+	c.work.Go(func() { c.retain(ctx) })
+	c.work.Go(c.socket.serve)
+	return nil
+}
+
+// retentionEvery is the time between two clean-ups, the first soon after the start but not in its way.
+const (
+	retentionEvery = time.Hour
+	retentionFirst = time.Minute
+)
+
+func (c *Core) retain(ctx context.Context) {
+	timer := time.NewTimer(retentionFirst)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		removed, err := c.store.Retain(ctx)
+		if err != nil && ctx.Err() == nil {
+			c.logger().Error("old rows could not be removed", "error", err)
+		}
+		if removed > 0 {
+			c.logger().Info("old rows were removed", "rows", removed)
+		}
+		timer.Reset(retentionEvery)
+	}
+}
+
+// drainLimit bounds how long Close waits for requests under way.
+const drainLimit = 30 * time.Second
+
+// Close waits for the requests under way, ends the work in the background, writes what is in memory
+// and closes the database. Requests that come later are answered with 503.
+func (c *Core) Close() error {
+	var errs []error
+	if !c.gate.close(drainLimit) {
+		errs = append(errs, errors.New("some requests did not finish before the database was closed"))
+	}
+	if c.stop != nil {
+		errs = append(errs, c.socket.close())
+		c.stop()
+		c.work.Wait()
+	}
+	return errors.Join(append(errs, c.store.Close())...)
+}
+
+// current is the Server whose configuration counts; nil if none is started.
+func (c *Core) current() *Server {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.servers) == 0 {
+		return nil
+	}
+	return c.servers[len(c.servers)-1]
+}
+
+func (c *Core) logger() *slog.Logger {
+	if s := c.current(); s != nil {
+		return s.deps.Logger
+	}
+	return slog.Default()
+}
+
+// attach makes s current.
+func (c *Core) attach(s *Server) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.servers = append(c.servers, s)
+	c.outbox.Configure(s.jobs())
+}
+
+// detach takes s away. If it was current, the one started before it is again: a reload that failed
+// leaves the old configuration in force.
+func (c *Core) detach(s *Server) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kept := c.servers[:0]
+	for _, other := range c.servers {
+		if other != s {
+			kept = append(kept, other)
+		}
+	}
+	c.servers = kept
+	if len(kept) == 0 {
+		c.outbox.Configure(outbox.Config{Paused: true, Logger: s.deps.Logger})
+		return
+	}
+	c.outbox.Configure(kept[len(kept)-1].jobs())
+}
+
+// SQLiteVersion is the version of the SQLite that is linked in. It fails where the program was built
+// without cgo.
+func SQLiteVersion(ctx context.Context) (string, error) { return store.SQLiteVersion(ctx) }

@@ -1,0 +1,46 @@
+// Package compat is the door for clients of the legacy login API: login, refresh and logout in the
+// words of the Client-Server API.
+package compat
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// Config is what the door depends upon.
+type Config struct {
+	Users    *user.Users
+	Sessions *session.Sessions
+	// ServerName is the homeserver's name in Matrix ids.
+	ServerName string
+	// Limiter counts password attempts, by network and by account.
+	Limiter *web.Limiter
+	// LoginsPerNetwork and LoginsPerAccount are the rates of the two.
+	LoginsPerNetwork, LoginsPerAccount web.Rate
+	// Count is told the outcome of each login and refresh, for metrics.
+	Count  func(operation, outcome string)
+	Logger *slog.Logger
+}
+
+// Door answers the legacy login API.
+type Door struct{ Config }
+
+// New makes the door.
+func New(c Config) *Door { return &Door{c} }
+
+func originOf(r *http.Request) session.Origin {
+	return session.Origin{IP: web.FactsOf(r.Context()).ClientIP, UserAgent: r.UserAgent()}
+}
+
+// outcome names a result for metrics: "ok" or the code of the error.
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return string(model.AsError(err).Code)
+}

@@ -1,0 +1,58 @@
+package compat
+
+import (
+	"net/http"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// refreshAnswer is the body of a successful refresh (LEG-33).
+type refreshAnswer struct {
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
+	ExpiresInMS  int64  `json:"expires_in_ms"`
+}
+
+// Refresh answers POST /refresh. No access token is asked for, and a stale one does not matter
+// (AMB-20). There is no rate limit: nobody may lose a session to one (REF-8).
+func (d *Door) Refresh(w http.ResponseWriter, r *http.Request) error {
+	tokens, err := d.refresh(w, r)
+	d.Count("refresh", outcome(err))
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, refreshAnswer{
+		AccessToken: tokens.Access, RefreshToken: tokens.Refresh, ExpiresInMS: tokens.Life.Milliseconds(),
+	})
+}
+
+func (d *Door) refresh(w http.ResponseWriter, r *http.Request) (session.Tokens, error) {
+	body, err := web.ReadObject(w, r)
+	if err != nil {
+		return session.Tokens{}, err
+	}
+	token, err := required(body, "refresh_token")
+	if err != nil {
+		return session.Tokens{}, err
+	}
+	return d.Sessions.Refresh(r.Context(), model.CompatRefresh, token, originOf(r))
+}
+
+// Logout answers POST /logout. The body does not matter (LEG-37).
+func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error { return d.logout(w, r, false) }
+
+// LogoutAll answers POST /logout/all (LEG-38).
+func (d *Door) LogoutAll(w http.ResponseWriter, r *http.Request) error { return d.logout(w, r, true) }
+
+func (d *Door) logout(w http.ResponseWriter, r *http.Request, all bool) error {
+	token, ok := web.Bearer(r)
+	if !ok {
+		return &model.Error{Kind: model.Unauthenticated, Code: model.MissingToken}
+	}
+	if err := d.Sessions.Logout(r.Context(), token, all); err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, struct{}{})
+}

@@ -1,0 +1,127 @@
+package model
+
+import (
+	"errors"
+	"time"
+)
+
+// Kind says who must act on an error. It decides whether its text may be shown.
+type Kind uint8
+
+// The kinds of error.
+const (
+	// Internal is a fault of ours. Only its code is ever shown.
+	Internal Kind = iota
+	// Invalid is a request that cannot succeed as it is.
+	Invalid
+	// Unauthenticated is a missing or dead credential.
+	Unauthenticated
+	// Denied is a request that its author may not make.
+	Denied
+	// NotFound is a thing that is not there.
+	NotFound
+	// Conflict is a request that clashes with what is there.
+	Conflict
+	// Limited is a request too many.
+	Limited
+	// Unavailable is a passing condition: the same request may succeed later.
+	Unavailable
+)
+
+// Code is the stable name of an error. Each wire has one table from code to its own words; a test
+// ranges over Codes and every wire.
+type Code string
+
+// The codes of errors.
+const (
+	ServerError        Code = "server_error"
+	NotJSON            Code = "not_json"
+	BadJSON            Code = "bad_json"
+	MissingParam       Code = "missing_param"
+	InvalidParam       Code = "invalid_param"
+	TooLarge           Code = "too_large"
+	UnknownLoginType   Code = "unknown_login_type"
+	UnknownIdentifier  Code = "unknown_identifier"
+	AppserviceLogin    Code = "appservice_login_unsupported"
+	InvalidCredentials Code = "invalid_credentials"
+	UserDeactivated    Code = "user_deactivated"
+	UserLocked         Code = "user_locked"
+	MissingToken       Code = "missing_token"
+	UnknownToken       Code = "unknown_token"
+	// RefreshRefused is a refresh token that is unknown, replayed or of an ended session.
+	RefreshRefused Code = "refresh_refused"
+	// RefreshPassed is a refresh token whose turn is over in a session that lives on.
+	RefreshPassed      Code = "refresh_passed"
+	RateLimited        Code = "rate_limited"
+	TemporarilyDown    Code = "temporarily_unavailable"
+	NotRecognized      Code = "not_recognized"
+	MethodNotAllowed   Code = "method_not_allowed"
+	DeviceIDForbidden  Code = "device_id_forbidden"
+	InvalidClient      Code = "invalid_client"
+	UnsupportedContent Code = "unsupported_content"
+
+	InvalidUsername Code = "invalid_username"
+	InvalidEmail    Code = "invalid_email"
+	InvalidPassword Code = "invalid_password"
+	UserNotFound    Code = "user_not_found"
+	SessionNotFound Code = "session_not_found"
+	UserExists      Code = "user_exists"
+	EmailInUse      Code = "email_in_use"
+	UserUnavailable Code = "user_unavailable"
+)
+
+// Codes lists every code.
+var Codes = []Code{
+	ServerError, NotJSON, BadJSON, MissingParam, InvalidParam, TooLarge, UnknownLoginType, UnknownIdentifier,
+	AppserviceLogin, InvalidCredentials, UserDeactivated, UserLocked, MissingToken, UnknownToken, RefreshRefused, RefreshPassed,
+	RateLimited, TemporarilyDown, NotRecognized, MethodNotAllowed, DeviceIDForbidden, InvalidClient, UnsupportedContent,
+	InvalidUsername, InvalidEmail, InvalidPassword, UserNotFound, SessionNotFound, UserExists, EmailInUse, UserUnavailable,
+}
+
+// Error is an error of the domain on its way to a wire.
+type Error struct {
+	Kind Kind
+	Code Code
+	// Param names the offending field, if one is to blame.
+	Param string
+	// Text is for the person who reads the answer. It holds no secret and nothing that would tell an
+	// account that exists from one that does not. Empty means the wire's own words.
+	Text string
+	// Retry is the time after which another try makes sense; zero if none is known.
+	Retry time.Duration
+	// Err is the cause. It is logged once and never shown.
+	Err error
+}
+
+// Error gives code and text, never the cause.
+func (e *Error) Error() string {
+	if e.Text != "" {
+		return e.Text
+	}
+	return string(e.Code)
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is reports whether target is an Error of the same code, so that errors.Is works with a bare code.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// AsError finds the Error in err, or wraps err as an Internal one. It gives nil for nil.
+func AsError(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Kind: Internal, Code: ServerError, Err: err}
+}
+
+// ErrNotFound is what the store gives for a row that is not there. Doors never see it: the domain
+// turns it into an Error that says what was looked for.
+var ErrNotFound = errors.New("not found")

@@ -1,0 +1,58 @@
+package model
+
+import (
+	"crypto/rand"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+)
+
+// NewID makes a ULID whose time part is now. Ids are unique, not ordered within a millisecond;
+// where order matters a table keeps its own position.
+func NewID(now time.Time) string {
+	return ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()
+}
+
+// deviceIDLetters are the letters of a generated device id: capitals, as Synapse made them, so that
+// clients which assume that shape keep working.
+const deviceIDLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// NewDeviceID makes a device id of ten capital letters (LEG-22).
+func NewDeviceID() string { return randomString(deviceIDLetters, 10) }
+
+// CheckDeviceID judges a device id given by a client: 1 to 255 bytes, and neither control
+// characters nor invalid UTF-8, because Synapse stores at most 255 and introspection answers must
+// carry it (SYN-6). Its error is of kind Invalid with code InvalidParam.
+func CheckDeviceID(id string) error {
+	if id == "" || len(id) > 255 {
+		return &Error{Kind: Invalid, Code: InvalidParam, Param: "device_id", Text: "device_id must have 1 to 255 bytes"}
+	}
+	for _, r := range id {
+		if r < 0x20 || r == 0x7f || r == '\uFFFD' {
+			return &Error{Kind: Invalid, Code: InvalidParam, Param: "device_id", Text: "device_id must not hold control characters"}
+		}
+	}
+	return nil
+}
+
+// randomString draws n letters of the alphabet from the system's random source without bias: a byte
+// beyond the largest multiple of the alphabet's length is drawn again.
+func randomString(alphabet string, n int) string {
+	limit := byte(256 - 256%len(alphabet))
+	out := make([]byte, 0, n)
+	buf := make([]byte, n+n/2)
+	for len(out) < n {
+		// crypto/rand.Read never fails: since Go 1.24 it ends the process instead.
+		_, _ = rand.Read(buf)
+		for _, b := range buf {
+			if limit != 0 && b >= limit {
+				continue
+			}
+			if len(out) == n {
+				break
+			}
+			out = append(out, alphabet[int(b)%len(alphabet)])
+		}
+	}
+	return string(out)
+}

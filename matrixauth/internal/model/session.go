@@ -1,0 +1,49 @@
+package model
+
+import "time"
+
+// SessionKind tells how a session came to be.
+type SessionKind string
+
+// The kinds of session. The values are stored.
+const (
+	// CompatSession was started by the legacy login API or by an operator's "token issue".
+	CompatSession SessionKind = "compat"
+)
+
+// EndReason tells why a session ended. The values are stored and shown to operators.
+type EndReason string
+
+// The reasons for which a session ends.
+const (
+	EndLogout      EndReason = "logout"
+	EndLogoutAll   EndReason = "logout_all"
+	EndReplaced    EndReason = "device_replaced"
+	EndKilled      EndReason = "killed_by_operator"
+	EndDeactivated EndReason = "user_deactivated"
+	EndReplay      EndReason = "refresh_token_replayed"
+)
+
+// Session is a sign-in of a user on a device. It lives until it is ended; its tokens are rows of
+// their own.
+type Session struct {
+	ID         string
+	Kind       SessionKind
+	UserID     string
+	DeviceID   string
+	DeviceName string
+	Scope      string
+	// Generation is the highest generation of tokens minted so far; UsedGeneration the highest of
+	// which a token has been used.
+	Generation     int64
+	UsedGeneration int64
+	CreatedAt      time.Time
+	LastActiveAt   time.Time
+	LastIP         string
+	UserAgent      string
+	EndedAt        time.Time
+	EndReason      EndReason
+}
+
+// Ended tells whether the session is over.
+func (s Session) Ended() bool { return !s.EndedAt.IsZero() }

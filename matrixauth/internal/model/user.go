@@ -1,0 +1,108 @@
+package model
+
+import (
+	"strings"
+	"time"
+)
+
+// User is an account of the homeserver that we authenticate. Its localpart never changes: the
+// homeserver derives the Matrix id from it at every introspection.
+type User struct {
+	// ID is a ULID; it is the "sub" of tokens and is never reassigned.
+	ID string
+	// Localpart is the part of the Matrix id between "@" and ":".
+	Localpart string
+	// Admin tells whether the user may ask for Synapse's administration scope.
+	Admin bool
+	// CreatedAt is the time of creation, UTC.
+	CreatedAt time.Time
+	// LockedAt is the time at which an administrator locked the account; zero while it is not locked.
+	// A locked user keeps sessions, tokens and devices, and may use none of them but to log out.
+	LockedAt time.Time
+	// DeactivatedAt is the time of deactivation; zero for a live account. The localpart of a
+	// deactivated account is never given out again.
+	DeactivatedAt time.Time
+}
+
+// Locked tells whether the account is locked at present.
+func (u User) Locked() bool { return !u.LockedAt.IsZero() }
+
+// Deactivated tells whether the account is deactivated at present.
+func (u User) Deactivated() bool { return !u.DeactivatedAt.IsZero() }
+
+// State is the account's state in one word: "active", "locked" or "deactivated".
+func (u User) State() string {
+	if u.Deactivated() {
+		return "deactivated"
+	}
+	if u.Locked() {
+		return "locked"
+	}
+	return "active"
+}
+
+// Email is a mail address of a user. Address keeps the spelling that was given; Key is its
+// case-folded form, by which it is looked up and unique (Matrix appendices, 3PIDs).
+type Email struct {
+	ID        string
+	UserID    string
+	Address   string
+	Key       string
+	CreatedAt time.Time
+}
+
+// maxMatrixID is the longest Matrix user id in bytes, sigil and server name included
+// (Matrix appendices, user identifiers).
+const maxMatrixID = 255
+
+// MatrixID builds the full user id of a localpart on a server.
+func MatrixID(localpart, serverName string) string { return "@" + localpart + ":" + serverName }
+
+// ParseMatrixID splits a full user id. It reports false for anything that is not of the form
+// "@localpart:server"; it does not judge the characters of either part.
+func ParseMatrixID(id string) (localpart, serverName string, ok bool) {
+	rest, found := strings.CutPrefix(id, "@")
+	if !found {
+		return "", "", false
+	}
+	localpart, serverName, found = strings.Cut(rest, ":")
+	if !found || localpart == "" || serverName == "" {
+		return "", "", false
+	}
+	return localpart, serverName, true
+}
+
+// CheckLocalpart judges a localpart for a new account on serverName: the characters of the
+// specification only, at most 255 bytes for the whole id, not numeric only (Synapse keeps those
+// for guests) and no leading underscore (application services keep those). It returns an Error of
+// kind Invalid with code InvalidUsername.
+func CheckLocalpart(localpart, serverName string) error {
+	if localpart == "" {
+		return &Error{Kind: Invalid, Code: InvalidUsername, Text: "a user name must not be empty"}
+	}
+	if len(MatrixID(localpart, serverName)) > maxMatrixID {
+		return &Error{Kind: Invalid, Code: InvalidUsername, Text: "a Matrix id must not be longer than 255 bytes"}
+	}
+	digits := true
+	for _, c := range []byte(localpart) {
+		if !localpartByte(c) {
+			return &Error{Kind: Invalid, Code: InvalidUsername, Text: "a user name may hold only a-z, 0-9 and . _ = - / +"}
+		}
+		digits = digits && c >= '0' && c <= '9'
+	}
+	if digits {
+		return &Error{Kind: Invalid, Code: InvalidUsername, Text: "a user name must not be digits alone, Synapse keeps such names for guests"}
+	}
+	if localpart[0] == '_' {
+		return &Error{Kind: Invalid, Code: InvalidUsername, Text: "a user name must not begin with an underscore, application services keep such names"}
+	}
+	return nil
+}
+
+func localpartByte(c byte) bool {
+	switch {
+	case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+		return true
+	}
+	return strings.IndexByte("._=-/+", c) >= 0
+}

@@ -1,0 +1,123 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// End ends a live session: its tokens are gone with the commit, its device at the homeserver soon
+// after. It needs no homeserver to succeed.
+func (s *Sessions) End(tx *store.Tx, session model.Session, reason model.EndReason) error {
+	if err := endRows(tx, session.ID, reason); err != nil {
+		return err
+	}
+	return s.Outbox.Enqueue(tx, session.UserID, model.JobDeleteDevice, model.JobPayload{DeviceID: session.DeviceID})
+}
+
+// EndAll ends all live sessions of a user and gives their number.
+func (s *Sessions) EndAll(tx *store.Tx, userID string, reason model.EndReason) (int, error) {
+	live, err := tx.LiveSessions(userID)
+	if err != nil {
+		return 0, err
+	}
+	for _, session := range live {
+		if err := s.End(tx, session, reason); err != nil {
+			return 0, err
+		}
+	}
+	return len(live), nil
+}
+
+func endRows(tx *store.Tx, sessionID string, reason model.EndReason) error {
+	if err := tx.DeleteTokens(sessionID); err != nil {
+		return err
+	}
+	return tx.EndSession(sessionID, reason)
+}
+
+// Logout ends the session of an access token; with all, every session of its user (LEG-37, LEG-38).
+// It works for locked users too (LEG-39).
+func (s *Sessions) Logout(ctx context.Context, token string, all bool) error {
+	t, err := s.Peek(token)
+	if err != nil {
+		return err
+	}
+	err = s.Store.Update(ctx, func(tx *store.Tx) error {
+		if all {
+			_, err := s.EndAll(tx, t.UserID, model.EndLogoutAll)
+			return err
+		}
+		session, err := tx.Session(t.SessionID)
+		if errors.Is(err, model.ErrNotFound) || err == nil && session.Ended() {
+			return unknownToken()
+		}
+		if err != nil {
+			return err
+		}
+		return s.End(tx, session, model.EndLogout)
+	})
+	if err != nil {
+		return err
+	}
+	s.settle(ctx, t.UserID)
+	return nil
+}
+
+// settleTime bounds how long a logout waits for its device to be gone.
+const settleTime = 2 * time.Second
+
+// settle gives the homeserver a moment to delete what was ended, so that a logout that was answered
+// is as a rule complete: until its device is gone Synapse may honour a token for two minutes from
+// memory. The session has ended already; if the homeserver is slow or down, the outbox goes on.
+func (s *Sessions) settle(ctx context.Context, userID string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	leave, err := s.Outbox.Enter(ctx, userID)
+	if err != nil {
+		s.Logger.Info("a logout did not wait for its device's deletion", "user_id", userID, "error", errors.Unwrap(err))
+		return
+	}
+	leave()
+}
+
+// DeleteDevice is the handler of model.JobDeleteDevice. It deletes the device unless a live session
+// has it, so that it may run late, twice, or after the crash of a login.
+func (s *Sessions) DeleteDevice(ctx context.Context, job model.Job) error {
+	var user model.User
+	live := false
+	err := s.Store.View(ctx, func(tx *store.Tx) (err error) {
+		if user, err = tx.User(job.Lane); err != nil {
+			return err
+		}
+		_, err = tx.LiveSessionOnDevice(user.ID, job.Payload.DeviceID)
+		live = err == nil
+		if errors.Is(err, model.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if errors.Is(err, model.ErrNotFound) {
+		return outbox.Refuse(fmt.Errorf("user %s: %w", job.Lane, err))
+	}
+	if err != nil || live {
+		return err
+	}
+	err = s.Homeserver.DeleteDevice(ctx, user.Localpart, job.Payload.DeviceID)
+	return Outcome(err)
+}
+
+// Outcome tells the outbox what an answer of the homeserver means for a job: done, again, or never.
+func Outcome(err error) error {
+	var e *homeserver.Error
+	if !errors.As(err, &e) || e.Retryable() {
+		return err
+	}
+	return outbox.Refuse(err)
+}

@@ -1,0 +1,255 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// oracle is the rule of REF-4 to REF-6 written down a second time, over a plain list of pairs. It
+// knows neither rows nor transactions.
+type oracle struct {
+	pairs []*pair
+	ended bool
+}
+
+// pair is what one refresh, or the login, gave out.
+type pair struct {
+	tokens     Tokens
+	generation int
+	parent     *pair
+	accessEnds time.Time
+	// access and refresh are the first uses of the two tokens.
+	access, refresh firstUse
+	// consumed is a time at which a child was used; only whether there is one counts.
+	consumed time.Time
+	trimmed  bool
+}
+
+// firstUse is the first use of a token; written tells that a crash would not undo it.
+type firstUse struct {
+	at      time.Time
+	written bool
+}
+
+func (u *firstUse) note(now time.Time, written bool) {
+	if u.at.IsZero() {
+		u.at, u.written = now, false
+	}
+	u.written = u.written || written
+}
+
+func (u *firstUse) crash() {
+	if !u.written {
+		u.at = time.Time{}
+	}
+}
+
+// used is the earlier of the first uses of the two tokens.
+func (p *pair) used() time.Time {
+	if p.access.at.IsZero() || !p.refresh.at.IsZero() && p.refresh.at.Before(p.access.at) {
+		return p.refresh.at
+	}
+	return p.access.at
+}
+
+func (o *oracle) use(p *pair, token *firstUse, now time.Time, written bool) {
+	token.note(now, written)
+	if p.parent != nil && p.parent.consumed.IsZero() {
+		p.parent.consumed = now
+	}
+}
+
+// firstUse is the time at which a token of a generation was first used.
+func (o *oracle) firstUse(generation int) (first time.Time) {
+	for _, p := range o.pairs {
+		if used := p.used(); p.generation == generation && !used.IsZero() && (first.IsZero() || used.Before(first)) {
+			first = used
+		}
+	}
+	return first
+}
+
+func (o *oracle) expect(p *pair, now time.Time) verdict {
+	first := o.firstUse(p.generation + 1)
+	switch {
+	case first.IsZero() || now.Sub(first) < grace:
+		return mint
+	case !p.consumed.IsZero():
+		return replay
+	}
+	return refuse
+}
+
+// flush makes every use durable.
+func (o *oracle) flush() {
+	for _, p := range o.pairs {
+		p.access.written, p.refresh.written = true, true
+	}
+}
+
+// crash undoes the uses that were in memory alone.
+func (o *oracle) crash() {
+	for _, p := range o.pairs {
+		p.access.crash()
+		p.refresh.crash()
+	}
+	for _, p := range o.pairs {
+		p.consumed = time.Time{}
+		for _, child := range o.pairs {
+			if child.parent == p && !child.used().IsZero() {
+				p.consumed = child.used()
+			}
+		}
+	}
+}
+
+// trim drops the oldest unused pairs of a generation beyond the limit.
+func (o *oracle) trim(generation int) {
+	unused := 0
+	for i := len(o.pairs) - 1; i >= 0; i-- {
+		p := o.pairs[i]
+		if p.generation != generation || !p.used().IsZero() || p.trimmed {
+			continue
+		}
+		if unused++; unused > siblings {
+			p.trimmed = true
+		}
+	}
+}
+
+// TestRefreshProperty drives a session through random histories and compares each answer with the
+// oracle's. A failure names the seed that repeats it.
+func TestRefreshProperty(t *testing.T) {
+	histories, steps := 60, 120
+	if testing.Short() {
+		histories = 10
+	}
+	for seed := range histories {
+		t.Run(fmt.Sprintf("seed_%d", seed), func(t *testing.T) {
+			h := newHistory(t, uint64(seed))
+			for step := 0; step < steps && !h.oracle.ended; step++ {
+				h.step()
+			}
+		})
+	}
+}
+
+type history struct {
+	*bench
+	random  *rand.Rand
+	session model.Session
+	oracle  oracle
+}
+
+func newHistory(t *testing.T, seed uint64) *history {
+	h := &history{bench: newBench(t), random: rand.New(rand.NewPCG(seed, 1))}
+	session, tokens := h.start("D")
+	h.session = session
+	h.oracle.pairs = []*pair{{tokens: tokens, accessEnds: h.clock.Now().Add(5 * time.Minute)}}
+	return h
+}
+
+// pick prefers young pairs, as clients do.
+func (h *history) pick() *pair {
+	n := len(h.oracle.pairs)
+	back := min(n-1, int(h.random.ExpFloat64()*2))
+	return h.oracle.pairs[n-1-back]
+}
+
+func (h *history) step() {
+	switch h.random.IntN(10) {
+	case 0, 1, 2, 3:
+		h.stepRefresh(h.pick())
+	case 4, 5, 6:
+		h.stepUse(h.pick())
+	case 7:
+		h.must(h.sessions.Registry.Flush(context.Background()))
+		h.oracle.flush()
+	case 8:
+		steps := []time.Duration{time.Second, 30 * time.Second, grace, 4 * time.Minute, -10 * time.Second}
+		h.clock.move(steps[h.random.IntN(len(steps))])
+	case 9:
+		h.crash()
+		h.oracle.crash()
+	}
+}
+
+func (h *history) stepRefresh(p *pair) {
+	now := h.clock.Now()
+	got, err := h.refresh(p.tokens.Refresh)
+	if p.trimmed {
+		if !errors.Is(err, &model.Error{Code: model.RefreshRefused}) {
+			h.t.Fatalf("a trimmed sibling gave %v", err)
+		}
+		return
+	}
+	// A refresh writes the uses that are known of its session.
+	want := h.oracle.expect(p, now)
+	h.oracle.flush()
+	switch want {
+	case mint:
+		h.must(err)
+		h.oracle.use(p, &p.refresh, now, true)
+		h.oracle.pairs = append(h.oracle.pairs, &pair{tokens: got, generation: p.generation + 1, parent: p, accessEnds: now.Add(5 * time.Minute)})
+		h.oracle.trim(p.generation + 1)
+	case refuse:
+		if !errors.Is(err, &model.Error{Code: model.RefreshPassed}) {
+			h.t.Fatalf("got %v, want a refusal only", err)
+		}
+	case replay:
+		if !errors.Is(err, &model.Error{Code: model.RefreshRefused}) {
+			h.t.Fatalf("got %v, want a replay", err)
+		}
+		h.oracle.ended = true
+	}
+	if h.live(h.session.ID) == h.oracle.ended {
+		h.t.Fatalf("the session's end does not agree: oracle says ended %v", h.oracle.ended)
+	}
+}
+
+func (h *history) stepUse(p *pair) {
+	now := h.clock.Now()
+	_, err := h.sessions.Access(p.tokens.Access)
+	if p.trimmed || !now.Before(p.accessEnds) {
+		if !errors.Is(err, &model.Error{Code: model.UnknownToken}) {
+			h.t.Fatalf("a dead access token gave %v", err)
+		}
+		return
+	}
+	h.must(err)
+	h.oracle.use(p, &p.access, now, false)
+}
+
+// TestRefreshNeverLosesAnHonestClient drives a client that loses answers at random, retries with what
+// it has, and now and then races itself. Whatever happens, it must never be signed out (S1, S2).
+func TestRefreshNeverLosesAnHonestClient(t *testing.T) {
+	for seed := range uint64(20) {
+		b := newBench(t)
+		random := rand.New(rand.NewPCG(seed, 2))
+		session, tokens := b.start("D")
+		for range 60 {
+			got := b.mustRefresh(tokens.Refresh)
+			switch random.IntN(4) {
+			case 0: // the answer is lost
+				b.clock.move(time.Duration(random.IntN(100)) * time.Hour)
+				continue
+			case 1: // a second process of the client had the same thought
+				b.use(b.mustRefresh(tokens.Refresh).Access)
+			case 2:
+				b.crash()
+			}
+			tokens = got
+			b.use(tokens.Access)
+			b.clock.move(time.Duration(random.IntN(300)) * time.Second)
+		}
+		if !b.live(session.ID) {
+			t.Fatalf("seed %d: the session ended", seed)
+		}
+	}
+}

@@ -1,0 +1,326 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// clock is a clock that stands still until it is moved.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) move(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// bench is a store with one user, whose sessions are tested without a homeserver.
+type bench struct {
+	t        *testing.T
+	path     string
+	clock    *clock
+	store    *store.Store
+	sessions *Sessions
+	user     model.User
+}
+
+func newBench(t *testing.T) *bench {
+	b := &bench{t: t, path: filepath.Join(t.TempDir(), "test.db"), clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}
+	b.open()
+	t.Cleanup(func() {
+		if err := b.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b.update(func(tx *store.Tx) error {
+		b.user = model.User{ID: model.NewID(tx.Now), Localpart: "alice", CreatedAt: tx.Now}
+		return tx.InsertUser(b.user)
+	})
+	return b
+}
+
+func (b *bench) open() {
+	var err error
+	b.store, err = store.Open(context.Background(), store.Options{Path: b.path, Create: true, LockWait: time.Minute, Now: b.clock.Now})
+	b.must(err)
+	registry, err := NewRegistry(context.Background(), b.store)
+	b.must(err)
+	b.sessions = New(Config{Store: b.store, Outbox: outbox.New(b.store), Registry: registry, AccessLife: 5 * time.Minute, Logger: slog.New(slog.DiscardHandler)})
+}
+
+// crash forgets what was in memory only, as kill -9 does.
+func (b *bench) crash() {
+	b.must(b.store.Close())
+	b.open()
+}
+
+func (b *bench) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) update(f func(tx *store.Tx) error) {
+	b.t.Helper()
+	b.must(b.store.Update(context.Background(), f))
+}
+
+// start makes a session on a device, as Start does once the homeserver has done its part.
+func (b *bench) start(device string) (model.Session, Tokens) {
+	b.t.Helper()
+	var job int64
+	b.update(func(tx *store.Tx) (err error) {
+		job, err = tx.Enqueue(b.user.ID, model.JobDeleteDevice, model.JobPayload{DeviceID: device})
+		return err
+	})
+	session, tokens, err := b.sessions.commit(context.Background(), Start{Kind: model.CompatSession, User: b.user, DeviceID: device, Scope: model.ScopeAPI, Refreshable: true}, job)
+	b.must(err)
+	return session, tokens
+}
+
+func (b *bench) refresh(token string) (Tokens, error) {
+	return b.sessions.Refresh(context.Background(), model.CompatRefresh, token, Origin{IP: "192.0.2.1"})
+}
+
+func (b *bench) mustRefresh(token string) Tokens {
+	b.t.Helper()
+	tokens, err := b.refresh(token)
+	b.must(err)
+	return tokens
+}
+
+// use presents an access token, as the homeserver's introspection does.
+func (b *bench) use(token string) {
+	b.t.Helper()
+	_, err := b.sessions.Access(token)
+	b.must(err)
+}
+
+func (b *bench) wantRefused(token string, code model.Code) {
+	b.t.Helper()
+	if _, err := b.refresh(token); !errors.Is(err, &model.Error{Code: code}) {
+		b.t.Fatalf("got %v, want %s", err, code)
+	}
+}
+
+func (b *bench) live(id string) bool {
+	b.t.Helper()
+	var s model.Session
+	b.must(b.store.View(context.Background(), func(tx *store.Tx) (err error) {
+		s, err = tx.Session(id)
+		return err
+	}))
+	return !s.Ended()
+}
+
+func TestRefresh(t *testing.T) {
+	t.Run("a_chain_goes_on", func(t *testing.T) {
+		b := newBench(t)
+		_, tokens := b.start("D")
+		for range 50 {
+			tokens = b.mustRefresh(tokens.Refresh)
+			b.use(tokens.Access)
+			b.clock.move(4 * time.Minute)
+		}
+	})
+	t.Run("lost_answer_is_retried", func(t *testing.T) { // REF-3, S1
+		b := newBench(t)
+		_, first := b.start("D")
+		b.mustRefresh(first.Refresh)
+		b.clock.move(48 * time.Hour)
+		b.mustRefresh(first.Refresh)
+		last := b.mustRefresh(first.Refresh)
+		b.use(last.Access)
+		b.mustRefresh(last.Refresh)
+	})
+	t.Run("every_answer_to_a_retry_is_usable", func(t *testing.T) { // REF-4, S1
+		b := newBench(t)
+		_, first := b.start("D")
+		one, two := b.mustRefresh(first.Refresh), b.mustRefresh(first.Refresh)
+		b.use(one.Access)
+		b.use(two.Access)
+		b.mustRefresh(one.Refresh)
+		b.mustRefresh(two.Refresh)
+	})
+	t.Run("minting_kills_no_access_token", func(t *testing.T) { // REF-10, SOFT-8
+		b := newBench(t)
+		_, first := b.start("D")
+		next := b.mustRefresh(first.Refresh)
+		b.use(next.Access)
+		b.use(first.Access)
+		b.clock.move(5 * time.Minute)
+		if _, err := b.sessions.Access(first.Access); !errors.Is(err, &model.Error{Code: model.UnknownToken}) {
+			t.Fatalf("an expired access token gave %v", err)
+		}
+	})
+	t.Run("a_race_within_a_minute_is_tolerated", func(t *testing.T) { // REF-6
+		b := newBench(t)
+		session, first := b.start("D")
+		b.use(b.mustRefresh(first.Refresh).Access)
+		b.clock.move(grace - time.Microsecond)
+		b.use(b.mustRefresh(first.Refresh).Access)
+		if !b.live(session.ID) {
+			t.Fatal("the session ended")
+		}
+	})
+	t.Run("a_replay_after_it_ends_the_session", func(t *testing.T) { // REF-5
+		b := newBench(t)
+		session, first := b.start("D")
+		next := b.mustRefresh(first.Refresh)
+		b.use(next.Access)
+		b.clock.move(grace)
+		b.wantRefused(first.Refresh, model.RefreshRefused)
+		if b.live(session.ID) {
+			t.Fatal("the session lives on")
+		}
+		b.wantRefused(next.Refresh, model.RefreshRefused)
+		if _, err := b.sessions.Access(next.Access); err == nil {
+			t.Fatal("an access token of the ended session is live")
+		}
+	})
+	t.Run("an_unconsumed_sibling_gets_only_the_refusal", func(t *testing.T) { // REF-5
+		b := newBench(t)
+		session, first := b.start("D")
+		one, two := b.mustRefresh(first.Refresh), b.mustRefresh(first.Refresh)
+		next := b.mustRefresh(one.Refresh)
+		b.use(next.Access)
+		b.clock.move(grace)
+		b.wantRefused(two.Refresh, model.RefreshPassed)
+		if !b.live(session.ID) {
+			t.Fatal("the session ended")
+		}
+		b.mustRefresh(next.Refresh)
+	})
+	t.Run("presenting_a_refresh_token_is_a_use", func(t *testing.T) { // REF-4
+		b := newBench(t)
+		session, first := b.start("D")
+		next := b.mustRefresh(first.Refresh)
+		b.mustRefresh(next.Refresh)
+		b.clock.move(grace)
+		b.wantRefused(first.Refresh, model.RefreshRefused)
+		if b.live(session.ID) {
+			t.Fatal("the session lives on")
+		}
+	})
+	t.Run("a_use_counts_before_it_is_written", func(t *testing.T) {
+		b := newBench(t)
+		_, first := b.start("D")
+		b.use(b.mustRefresh(first.Refresh).Access)
+		b.clock.move(grace)
+		b.wantRefused(first.Refresh, model.RefreshRefused)
+	})
+	t.Run("a_crash_before_the_use_is_written_harms_nobody", func(t *testing.T) { // S3
+		b := newBench(t)
+		session, first := b.start("D")
+		b.use(b.mustRefresh(first.Refresh).Access)
+		b.clock.move(grace)
+		b.crash()
+		b.use(b.mustRefresh(first.Refresh).Access)
+		if !b.live(session.ID) {
+			t.Fatal("the session ended")
+		}
+	})
+	t.Run("a_written_use_survives_a_crash", func(t *testing.T) {
+		b := newBench(t)
+		_, first := b.start("D")
+		b.use(b.mustRefresh(first.Refresh).Access)
+		b.must(b.sessions.Registry.Flush(context.Background()))
+		b.crash()
+		b.clock.move(grace)
+		b.wantRefused(first.Refresh, model.RefreshRefused)
+	})
+	t.Run("a_clock_that_steps_back_is_forgiven", func(t *testing.T) { // KEY-8
+		b := newBench(t)
+		session, first := b.start("D")
+		b.use(b.mustRefresh(first.Refresh).Access)
+		b.clock.move(-time.Hour)
+		b.mustRefresh(first.Refresh)
+		if !b.live(session.ID) {
+			t.Fatal("the session ended")
+		}
+	})
+	t.Run("at_most_sixteen_unused_siblings_are_kept", func(t *testing.T) { // REF-4
+		b := newBench(t)
+		_, first := b.start("D")
+		var all []Tokens
+		for range siblings + 3 {
+			all = append(all, b.mustRefresh(first.Refresh))
+		}
+		for _, gone := range all[:3] {
+			b.wantRefused(gone.Refresh, model.RefreshRefused)
+		}
+		b.mustRefresh(all[3].Refresh)
+	})
+	t.Run("a_locked_user_keeps_the_token", func(t *testing.T) { // MOD-6
+		b := newBench(t)
+		_, first := b.start("D")
+		b.user.LockedAt = b.clock.Now()
+		b.update(func(tx *store.Tx) error { return tx.UpdateUser(b.user) })
+		b.wantRefused(first.Refresh, model.UserLocked)
+		b.user.LockedAt = time.Time{}
+		b.update(func(tx *store.Tx) error { return tx.UpdateUser(b.user) })
+		b.mustRefresh(first.Refresh)
+	})
+	t.Run("a_token_of_another_kind_is_refused_and_harms_nothing", func(t *testing.T) { // LEG-36
+		b := newBench(t)
+		session, first := b.start("D")
+		for _, token := range []string{first.Access, "", "mcr_", "syr_abc", model.NewToken(model.CompatRefresh), model.NewToken(model.CompatAccess)} {
+			b.wantRefused(token, model.RefreshRefused)
+		}
+		if !b.live(session.ID) {
+			t.Fatal("the session ended")
+		}
+	})
+	t.Run("a_session_replaced_on_its_device_is_over", func(t *testing.T) { // SCOPE-9
+		b := newBench(t)
+		_, first := b.start("D")
+		_, second := b.start("D")
+		b.wantRefused(first.Refresh, model.RefreshRefused)
+		b.mustRefresh(second.Refresh)
+	})
+	t.Run("ten_at_once_all_get_usable_pairs", func(t *testing.T) { // REF-11, S2
+		b := newBench(t)
+		session, tokens := b.start("D")
+		for range 20 {
+			results := make([]Tokens, 10)
+			var group sync.WaitGroup
+			for i := range results {
+				group.Go(func() {
+					got, err := b.refresh(tokens.Refresh)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					results[i] = got
+					if _, err := b.sessions.Access(got.Access); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			group.Wait()
+			tokens = results[len(results)-1]
+		}
+		if !b.live(session.ID) {
+			t.Fatal("the session ended")
+		}
+	})
+}

@@ -1,0 +1,233 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// Registry holds what must be known at once and is written to the store a moment later, and what is
+// asked too often to read each time: first uses of tokens, activity, and who is locked. It outlives
+// reloads. One process writes to the store, so the registry is exact.
+type Registry struct {
+	store  *store.Store
+	locked atomic.Pointer[map[string]struct{}]
+
+	mu     sync.Mutex
+	uses   map[string]map[model.TokenHash]use
+	active map[string]time.Time
+	// full wakes Run before its time.
+	full chan struct{}
+}
+
+// use is the first use of a token.
+type use struct {
+	parent     model.TokenHash
+	generation int64
+	at         time.Time
+}
+
+const (
+	// useFlush is the longest time for which a first use is in memory alone. A crash within it lets a
+	// refresh token be retried once more, which harms nobody.
+	useFlush = time.Second
+	// activityFlush is the resolution of a session's last activity.
+	activityFlush = time.Minute
+	// maxPending bounds each map. Uses beyond it are written at once; activity beyond it is dropped
+	// until the next flush, as it is for people's eyes only.
+	maxPending = 4096
+)
+
+// NewRegistry makes the registry of a store and learns who is locked.
+func NewRegistry(ctx context.Context, s *store.Store) (*Registry, error) {
+	r := &Registry{
+		store: s, uses: map[string]map[model.TokenHash]use{}, active: map[string]time.Time{},
+		full: make(chan struct{}, 1),
+	}
+	err := s.View(ctx, func(tx *store.Tx) error {
+		ids, err := tx.LockedUsers()
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		set := make(map[string]struct{}, len(ids))
+		for _, id := range ids {
+			set[id] = struct{}{}
+		}
+		r.locked.Store(&set)
+		return nil
+	})
+	return r, err
+}
+
+// AnyLocked tells whether anybody is locked. It costs one atomic load.
+func (r *Registry) AnyLocked() bool { return r.locked.Load() != nil }
+
+// Locked tells whether a user is locked.
+func (r *Registry) Locked(userID string) bool {
+	set := r.locked.Load()
+	if set == nil {
+		return false
+	}
+	_, found := (*set)[userID]
+	return found
+}
+
+// SetLocked follows a commit that locked or unlocked a user. Commits come one after another, so no
+// two calls overlap.
+func (r *Registry) SetLocked(userID string, locked bool) {
+	next := map[string]struct{}{}
+	if set := r.locked.Load(); set != nil {
+		for id := range *set {
+			next[id] = struct{}{}
+		}
+	}
+	delete(next, userID)
+	if locked {
+		next[userID] = struct{}{}
+	}
+	if len(next) == 0 {
+		r.locked.Store(nil)
+		return
+	}
+	r.locked.Store(&next)
+}
+
+// noteUse notes that a token was presented. It counts from this moment (REF-4, INTRO-10).
+func (r *Registry) noteUse(t model.Token, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tokens := r.uses[t.SessionID]
+	if tokens == nil {
+		tokens = map[model.TokenHash]use{}
+		r.uses[t.SessionID] = tokens
+	}
+	if _, known := tokens[t.Hash]; !known {
+		tokens[t.Hash] = use{parent: t.Parent, generation: t.Generation, at: at}
+	}
+	if len(r.uses) >= maxPending {
+		select {
+		case r.full <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// noteActivity notes that a session was seen.
+func (r *Registry) noteActivity(sessionID string, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.active[sessionID]; known || len(r.active) < maxPending {
+		r.active[sessionID] = at
+	}
+}
+
+// writeUses writes the noted uses of a session and forgets them once they are durable. A refresh
+// calls it in its own transaction, so that it judges by what is known at that moment.
+func (r *Registry) writeUses(tx *store.Tx, sessionID string) error {
+	r.mu.Lock()
+	pending := make(map[model.TokenHash]use, len(r.uses[sessionID]))
+	for hash, u := range r.uses[sessionID] {
+		pending[hash] = u
+	}
+	r.mu.Unlock()
+	for hash, u := range pending {
+		if err := markUsed(tx, sessionID, hash, u); err != nil {
+			return err
+		}
+	}
+	if len(pending) > 0 {
+		tx.AfterCommit(func() { r.forget(sessionID, pending) })
+	}
+	return nil
+}
+
+func markUsed(tx *store.Tx, sessionID string, hash model.TokenHash, u use) error {
+	if err := tx.MarkTokenUsed(hash, u.parent, u.at); err != nil {
+		return err
+	}
+	return tx.RaiseUsedGeneration(sessionID, u.generation)
+}
+
+func (r *Registry) forget(sessionID string, written map[model.TokenHash]use) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	tokens := r.uses[sessionID]
+	for hash := range written {
+		delete(tokens, hash)
+	}
+	if len(tokens) == 0 {
+		delete(r.uses, sessionID)
+	}
+}
+
+// Run writes what was noted until ctx ends, and once more then.
+func (r *Registry) Run(ctx context.Context, failed func(error)) {
+	uses, activity := time.NewTicker(useFlush), time.NewTicker(activityFlush)
+	defer uses.Stop()
+	defer activity.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			if err := r.Flush(context.WithoutCancel(ctx)); err != nil {
+				failed(err)
+			}
+			return
+		case <-activity.C:
+			err = r.Flush(ctx)
+		case <-uses.C:
+			err = r.flushUses(ctx)
+		case <-r.full:
+			err = r.flushUses(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			failed(err)
+		}
+	}
+}
+
+// Flush writes all that was noted. What cannot be written stays noted.
+func (r *Registry) Flush(ctx context.Context) error {
+	if err := r.flushUses(ctx); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	pending := r.active
+	r.active = map[string]time.Time{}
+	r.mu.Unlock()
+	if len(pending) == 0 {
+		return nil
+	}
+	return r.store.Update(ctx, func(tx *store.Tx) error {
+		for id, at := range pending {
+			if err := tx.TouchSession(id, at, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (r *Registry) flushUses(ctx context.Context) error {
+	r.mu.Lock()
+	ids := make([]string, 0, len(r.uses))
+	for id := range r.uses {
+		ids = append(ids, id)
+	}
+	r.mu.Unlock()
+	if len(ids) == 0 {
+		return nil
+	}
+	return r.store.Update(ctx, func(tx *store.Tx) error {
+		for _, id := range ids {
+			if err := r.writeUses(tx, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

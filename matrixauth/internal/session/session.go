@@ -1,0 +1,91 @@
+// Package session is the one path on which sessions start, are recognised, rotate their tokens and
+// end, whatever API they belong to. It knows neither clients nor passwords: who calls Start has
+// decided that the user may sign in.
+package session
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// Config is what sessions depend upon.
+type Config struct {
+	Store      *store.Store
+	Outbox     *outbox.Outbox
+	Registry   *Registry
+	Homeserver *homeserver.Client
+	// ReadOnly keeps everything from being written to the homeserver: a session starts only on a
+	// device that must be there already.
+	ReadOnly bool
+	// AccessLife is the life of an access token that can be refreshed.
+	AccessLife time.Duration
+	Logger     *slog.Logger
+}
+
+// Sessions starts, resolves, rotates and ends sessions.
+type Sessions struct{ Config }
+
+// New makes the sessions of a configuration.
+func New(c Config) *Sessions { return &Sessions{c} }
+
+// Origin is where a request came from, as far as a session keeps it.
+type Origin struct {
+	IP        string
+	UserAgent string
+}
+
+// Tokens is a pair of tokens in clear. They exist only on their way to the client.
+type Tokens struct {
+	Access string
+	// Refresh is empty for a session that cannot be refreshed.
+	Refresh string
+	// Life is the life of the access token; zero if it does not expire.
+	Life time.Duration
+}
+
+// unknownToken is the answer to every access token that grants nothing, whatever the reason.
+func unknownToken() error { return &model.Error{Kind: model.Unauthenticated, Code: model.UnknownToken} }
+
+// Access finds a live access token and notes that it was used. It gives an Error with code
+// UnknownToken for anything else. It says nothing about the lock of its user: ask the registry.
+func (s *Sessions) Access(token string) (model.Token, error) {
+	t, err := s.Peek(token)
+	if err != nil {
+		return t, err
+	}
+	now := s.Store.Now()
+	if t.UsedAt.IsZero() {
+		s.Registry.noteUse(t, now)
+	}
+	s.Registry.noteActivity(t.SessionID, now)
+	return t, nil
+}
+
+// Peek finds a live access token without noting any use.
+func (s *Sessions) Peek(token string) (model.Token, error) {
+	t, err := s.Owner(token)
+	if err == nil && t.Expired(s.Store.Now()) {
+		return model.Token{}, unknownToken()
+	}
+	return t, err
+}
+
+// Owner finds the row of an access token of a live session, expired or not: it tells whose it is, and
+// is no proof that it may be used.
+func (s *Sessions) Owner(token string) (model.Token, error) {
+	kind, ok := model.ParseToken(token)
+	if !ok || kind.Refresh() {
+		return model.Token{}, unknownToken()
+	}
+	t, err := s.Store.Token(model.HashToken(token))
+	if errors.Is(err, model.ErrNotFound) {
+		return t, unknownToken()
+	}
+	return t, err
+}

@@ -1,0 +1,187 @@
+package session
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// Start says what session to start.
+type Start struct {
+	Kind model.SessionKind
+	User model.User
+	// DeviceID is the device that the client named; empty to have one made.
+	DeviceID string
+	// DeviceName is given to the device only if the homeserver does not know it yet.
+	DeviceName string
+	Scope      string
+	// Refreshable sessions get a refresh token and an access token that expires; others one access
+	// token that does not.
+	Refreshable bool
+	Origin      Origin
+}
+
+// startTimeout bounds a login's dealings with the homeserver, the wait for its lane included.
+const startTimeout = 15 * time.Second
+
+// Start starts a session. User and device exist at the homeserver before a token is given out,
+// because Synapse remembers a refusal for two minutes (TOK-15, SYN-8). A live session on the same
+// device ends, and the device keeps its keys (SCOPE-9). If the homeserver does not answer, the
+// error is of kind Unavailable and nothing is left behind.
+func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, error) {
+	if p.DeviceID == "" {
+		p.DeviceID = model.NewDeviceID()
+	}
+	if err := checkDevice(p.DeviceID); err != nil {
+		return model.Session{}, Tokens{}, err
+	}
+	work, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	leave, err := s.Outbox.Enter(work, p.User.ID)
+	if err != nil {
+		return model.Session{}, Tokens{}, err
+	}
+	defer leave()
+
+	note, err := s.noteDevice(work, p.User.ID, p.DeviceID)
+	if err != nil {
+		return model.Session{}, Tokens{}, err
+	}
+	if err := s.ensureDevice(work, p, note.live); err != nil {
+		return model.Session{}, Tokens{}, err
+	}
+	// From here on the homeserver has done its part: a client that hangs up does not undo it.
+	return s.commit(context.WithoutCancel(ctx), p, note.job)
+}
+
+// checkDevice refuses a device id in the form of a public key: the homeserver keeps cross-signing
+// keys and devices of a user in one name space, and a device that bears the name of such a key
+// would pass for it (LEG-24, SCOPE-17). No client makes such ids, so the form alone is refused.
+func checkDevice(id string) error {
+	if err := model.CheckDeviceID(id); err != nil {
+		return err
+	}
+	if raw, err := base64.RawStdEncoding.DecodeString(id); err == nil && len(raw) == 32 {
+		return &model.Error{Kind: model.Denied, Code: model.DeviceIDForbidden, Param: "device_id", Text: "a device id must not look like a cross-signing key"}
+	}
+	return nil
+}
+
+type note struct {
+	job int64
+	// live tells that a live session has the device, so that it exists at the homeserver.
+	live bool
+}
+
+// noteDevice durably notes "delete this device unless a session has it", so that a crash between
+// the homeserver's making of the device and our commit leaves no device without a session.
+func (s *Sessions) noteDevice(ctx context.Context, userID, deviceID string) (n note, err error) {
+	err = s.Store.Update(ctx, func(tx *store.Tx) error {
+		_, err := tx.LiveSessionOnDevice(userID, deviceID)
+		n.live = err == nil
+		if err != nil && !errors.Is(err, model.ErrNotFound) {
+			return err
+		}
+		n.job, err = tx.Enqueue(userID, model.JobDeleteDevice, model.JobPayload{DeviceID: deviceID})
+		return err
+	})
+	return n, err
+}
+
+// ensureDevice makes the device at the homeserver. An existing device keeps the name that its owner
+// may have given it (LEG-23).
+func (s *Sessions) ensureDevice(ctx context.Context, p Start, live bool) error {
+	if s.ReadOnly {
+		if live {
+			return nil
+		}
+		return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Text: "new devices cannot be made while the homeserver is read-only"}
+	}
+	created, err := s.Homeserver.UpsertDevice(ctx, p.User.Localpart, p.DeviceID, "")
+	if err == nil && created && p.DeviceName != "" {
+		err = s.Homeserver.UpdateDeviceDisplayName(ctx, p.User.Localpart, p.DeviceID, p.DeviceName)
+	}
+	if err != nil {
+		s.Logger.Warn("a device could not be made at the homeserver", "user_id", p.User.ID, "error", err)
+		return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: err}
+	}
+	return nil
+}
+
+// commit writes session and tokens and drops the note.
+func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session model.Session, tokens Tokens, err error) {
+	err = s.Store.Update(ctx, func(tx *store.Tx) error {
+		// The user may have been locked or deactivated while the homeserver was asked.
+		user, err := tx.User(p.User.ID)
+		if err != nil {
+			return fmt.Errorf("user %s: %w", p.User.ID, err)
+		}
+		if err := mayStart(user); err != nil {
+			return err
+		}
+		old, err := tx.LiveSessionOnDevice(user.ID, p.DeviceID)
+		if err == nil {
+			err = endRows(tx, old.ID, model.EndReplaced)
+		} else if errors.Is(err, model.ErrNotFound) {
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		session = model.Session{
+			ID: model.NewID(tx.Now), Kind: p.Kind, UserID: user.ID, DeviceID: p.DeviceID, DeviceName: p.DeviceName, Scope: p.Scope,
+			CreatedAt: tx.Now, LastActiveAt: tx.Now, LastIP: p.Origin.IP, UserAgent: p.Origin.UserAgent,
+		}
+		if err := tx.InsertSession(session); err != nil {
+			return err
+		}
+		life := s.AccessLife
+		if !p.Refreshable {
+			life = 0
+		}
+		if tokens, err = mintPair(tx, session, user.Localpart, model.TokenHash{}, 0, life); err != nil {
+			return err
+		}
+		return tx.DeleteJob(job)
+	})
+	return session, tokens, err
+}
+
+// mayStart refuses who may not sign in at present (MOD-5, MOD-11).
+func mayStart(u model.User) error {
+	if u.Deactivated() {
+		return &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
+	}
+	if u.Locked() {
+		return &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
+	}
+	return nil
+}
+
+// mintPair mints tokens of a generation. A life of zero mints an access token that does not expire,
+// and no refresh token.
+func mintPair(tx *store.Tx, session model.Session, localpart string, parent model.TokenHash, generation int64, life time.Duration) (Tokens, error) {
+	pair, err := tx.NextPair(session.ID, generation)
+	if err != nil {
+		return Tokens{}, err
+	}
+	tokens := Tokens{Access: model.NewToken(model.CompatAccess), Life: life}
+	row := model.Token{
+		Hash: model.HashToken(tokens.Access), Kind: model.CompatAccess, SessionID: session.ID, Generation: generation, Pair: pair, Parent: parent,
+		CreatedAt: tx.Now, UserID: session.UserID, Localpart: localpart, DeviceID: session.DeviceID, Scope: session.Scope,
+	}
+	if life > 0 {
+		row.ExpiresAt = tx.Now.Add(life)
+	}
+	if err := tx.InsertToken(row); err != nil || life == 0 {
+		return tokens, err
+	}
+	tokens.Refresh = model.NewToken(model.CompatRefresh)
+	row.Hash, row.Kind, row.ExpiresAt = model.HashToken(tokens.Refresh), model.CompatRefresh, time.Time{}
+	return tokens, tx.InsertToken(row)
+}

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+const selectSession = `SELECT id, kind, user_id, device_id, device_name, scope, generation, used_generation,
+	created_at, last_active_at, last_ip, user_agent, ended_at, end_reason FROM sessions`
+
+func scanSession(s scanner) (v model.Session, err error) {
+	err = s.Scan(&v.ID, &v.Kind, &v.UserID, &v.DeviceID, &v.DeviceName, &v.Scope, &v.Generation, &v.UsedGeneration,
+		timeInto{&v.CreatedAt}, timeInto{&v.LastActiveAt}, &v.LastIP, &v.UserAgent, timeInto{&v.EndedAt}, &v.EndReason)
+	return v, err
+}
+
+// InsertSession adds a live session. There must be no other on its device.
+func (tx *Tx) InsertSession(s model.Session) error {
+	_, err := tx.exec(`INSERT INTO sessions (id, kind, user_id, device_id, device_name, scope, generation, used_generation, pairs,
+		created_at, last_active_at, last_ip, user_agent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, 0, ?7, ?7, ?8, ?9)`,
+		s.ID, s.Kind, s.UserID, s.DeviceID, clip(s.DeviceName), s.Scope, micros(s.CreatedAt), clip(s.LastIP), clip(s.UserAgent))
+	return err
+}
+
+// Session finds a session, live or ended.
+func (tx *Tx) Session(id string) (model.Session, error) {
+	return one(tx, scanSession, selectSession+" WHERE id = ?1", id)
+}
+
+// LiveSessionOnDevice finds the session that a user has on a device.
+func (tx *Tx) LiveSessionOnDevice(userID, deviceID string) (model.Session, error) {
+	return one(tx, scanSession, selectSession+" WHERE user_id = ?1 AND device_id = ?2 AND ended_at IS NULL", userID, deviceID)
+}
+
+// LiveSessions lists all live sessions of a user, oldest first.
+func (tx *Tx) LiveSessions(userID string) ([]model.Session, error) {
+	return many(tx, scanSession, selectSession+" WHERE user_id = ?1 AND ended_at IS NULL ORDER BY created_at, id", userID)
+}
+
+// EndSession marks a live session as over.
+func (tx *Tx) EndSession(id string, reason model.EndReason) error {
+	_, err := tx.exec("UPDATE sessions SET ended_at = ?2, end_reason = ?3 WHERE id = ?1 AND ended_at IS NULL", id, micros(tx.Now), reason)
+	return err
+}
+
+// NextPair counts one more pair of tokens of a session, minted at generation, and gives its number.
+func (tx *Tx) NextPair(sessionID string, generation int64) (int64, error) {
+	return one(tx, func(s scanner) (pair int64, err error) { return pair, s.Scan(&pair) },
+		"UPDATE sessions SET pairs = pairs + 1, generation = MAX(generation, ?2) WHERE id = ?1 RETURNING pairs", sessionID, generation)
+}
+
+// RaiseUsedGeneration notes that a token of generation was used.
+func (tx *Tx) RaiseUsedGeneration(sessionID string, generation int64) error {
+	_, err := tx.exec("UPDATE sessions SET used_generation = ?2 WHERE id = ?1 AND used_generation < ?2", sessionID, generation)
+	return err
+}
+
+// TouchSession notes activity. An empty ip leaves the last known one.
+func (tx *Tx) TouchSession(id string, at time.Time, ip string) error {
+	_, err := tx.exec(`UPDATE sessions SET last_active_at = MAX(last_active_at, ?2),
+		last_ip = CASE WHEN ?3 = '' THEN last_ip ELSE ?3 END WHERE id = ?1`, id, micros(at), clip(ip))
+	return err
+}

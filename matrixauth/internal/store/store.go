@@ -1,0 +1,178 @@
+// Package store holds the only SQL. It opens the database, serialises writes, and offers each row
+// operation as a method of Tx. It decides nothing: what may happen is the domain's business.
+//
+// One process writes. The writer commits together what waits together, so that many small durable
+// changes cost few synchronisations of the disk; readers have a pool of their own and never wait
+// for the writer (WAL).
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
+)
+
+// Options says which database to open, and how.
+type Options struct {
+	// Path is the database file. Beside it live Path+".lock" and SQLite's own -wal and -shm files.
+	Path string
+	// Create allows a database that does not exist to be made. Commands leave it off, so that none is
+	// made by accident in the wrong person's directory.
+	Create bool
+	// LockWait bounds the wait for another process, or a closing store of this one, to let go of the
+	// database. Zero tries once.
+	LockWait time.Duration
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Store is an open database. Its methods may be called from any goroutine.
+type Store struct {
+	path   string
+	now    func() time.Time
+	lock   *flock.Flock
+	writer *sql.DB
+	reader *sql.DB
+	token  *sql.Stmt
+
+	writes chan *write
+	quit   chan struct{}
+	done   chan struct{}
+}
+
+// readers is the size of the reader pool: more connections than this gain nothing on the small
+// machines that this is made for, and each keeps a page cache of its own.
+const readers = 4
+
+// ErrClosed is given to whoever uses a closed store.
+var ErrClosed = errors.New("the database is closed")
+
+// Open opens the database, migrates it to the present schema and takes the lock which says that
+// this process writes. Every error names the path and what to do.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	path, err := filepath.Abs(o.Path)
+	if err != nil {
+		return nil, fmt.Errorf("database %s: %w", o.Path, err)
+	}
+	if err := checkPlace(path, o.Create); err != nil {
+		return nil, err
+	}
+	lock, err := takeLock(ctx, path, o.LockWait)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		path: path, now: o.Now, lock: lock,
+		writes: make(chan *write, maxBatch), quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	go s.write()
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) (err error) {
+	if err := createFile(s.path); err != nil {
+		return err
+	}
+	if s.writer, err = sql.Open("sqlite3", dsn(s.path, "_txlock=immediate")); err != nil {
+		return fmt.Errorf("database %s: %w", s.path, err)
+	}
+	s.writer.SetMaxOpenConns(1)
+	if err := migrate(ctx, s.writer, s.path); err != nil {
+		return err
+	}
+	if s.reader, err = sql.Open("sqlite3", dsn(s.path, "_query_only=true")); err != nil {
+		return fmt.Errorf("database %s: %w", s.path, err)
+	}
+	s.reader.SetMaxOpenConns(readers)
+	s.reader.SetMaxIdleConns(readers)
+	if s.token, err = s.reader.PrepareContext(ctx, selectToken+" WHERE hash = ?1"); err != nil {
+		return fmt.Errorf("database %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// dsn names the file with the settings of every connection. synchronous=FULL makes a commit survive
+// a power cut: a lost rotation would sign somebody out of their encrypted history.
+func dsn(path, extra string) string {
+	const common = "_journal_mode=WAL&_synchronous=FULL&_busy_timeout=5000&_foreign_keys=on&_stmt_cache_size=64&"
+	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: common + extra}).String()
+}
+
+// Path is the absolute path of the database file.
+func (s *Store) Path() string { return s.path }
+
+// Now is the present time by the store's clock, in the resolution that rows keep.
+func (s *Store) Now() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+// Close lets the writes that wait finish, then closes the database and releases its lock.
+func (s *Store) Close() error {
+	close(s.quit)
+	<-s.done
+	return s.closeFiles()
+}
+
+func (s *Store) closeFiles() error {
+	var errs []error
+	if s.token != nil {
+		errs = append(errs, s.token.Close())
+	}
+	if s.reader != nil {
+		errs = append(errs, s.reader.Close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.Close())
+	}
+	return errors.Join(append(errs, s.lock.Close())...)
+}
+
+// Check reads one row, to tell whether the database answers.
+func (s *Store) Check(ctx context.Context) error {
+	var one int
+	return s.reader.QueryRowContext(ctx, "SELECT 1 FROM sqlite_master LIMIT 1").Scan(&one)
+}
+
+// Backup writes a consistent copy of the database to file while everything goes on. It refuses a
+// file that exists; the copy is readable by its owner alone.
+func (s *Store) Backup(ctx context.Context, file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s exists already; name a new file for the backup", file)
+	}
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	// VACUUM INTO accepts an existing file if it is empty, and keeps its mode.
+	if _, err := s.reader.ExecContext(ctx, "VACUUM INTO ?1", file); err != nil {
+		return errors.Join(fmt.Errorf("backup to %s: %w", file, err), os.Remove(file))
+	}
+	return nil
+}
+
+// SQLiteVersion asks the linked SQLite for its version. It fails where the program was built without
+// cgo.
+func SQLiteVersion(ctx context.Context) (version string, err error) {
+	db, err := sql.Open("sqlite3", ":memory:")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	err = db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version)
+	return version, err
+}

@@ -1,0 +1,59 @@
+package user
+
+import (
+	"context"
+	"errors"
+	"net/mail"
+	"strings"
+
+	"golang.org/x/text/cases"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// maxEmail is the longest address that SMTP can carry (RFC 5321 section 4.5.3.1.3).
+const maxEmail = 254
+
+// emailKey folds an address for look-ups: full Unicode case folding, as the Matrix appendices ask
+// for 3PIDs (LEG-18, MAIL-9). Dots and plus signs stay.
+func emailKey(address string) string { return cases.Fold().String(address) }
+
+// newEmail judges an address: one plain addr-spec, no display name, no line breaks.
+func newEmail(address string) (model.Email, error) {
+	invalid := &model.Error{Kind: model.Invalid, Code: model.InvalidEmail, Text: "this is no mail address"}
+	if len(address) > maxEmail || strings.ContainsAny(address, "\r\n\x00 <>") {
+		return model.Email{}, invalid
+	}
+	parsed, err := mail.ParseAddress(address)
+	if err != nil || parsed.Address != address {
+		invalid.Err = err
+		return model.Email{}, invalid
+	}
+	return model.Email{Address: address, Key: emailKey(address)}, nil
+}
+
+// AddEmail adds an address that is taken as verified. Errors: InvalidEmail, EmailInUse, UserNotFound.
+func (u *Users) AddEmail(ctx context.Context, name, address string) (model.User, error) {
+	email, err := newEmail(address)
+	if err != nil {
+		return model.User{}, err
+	}
+	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
+		if user.Deactivated() {
+			return &model.Error{Kind: model.Conflict, Code: model.UserDeactivated, Text: "the account is deactivated; reactivate it first"}
+		}
+		if err := insertEmail(tx, user.ID, email); err != nil {
+			return err
+		}
+		return u.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{SetEmails: true})
+	})
+}
+
+func insertEmail(tx *store.Tx, userID string, email model.Email) error {
+	if _, err := tx.UserByEmail(email.Key); !errors.Is(err, model.ErrNotFound) {
+		return orExists(err, &model.Error{Kind: model.Conflict, Code: model.EmailInUse, Text: "this address belongs to an account already"})
+	}
+	email.ID, email.UserID, email.CreatedAt = model.NewID(tx.Now), userID, tx.Now
+	return tx.InsertEmail(email)
+}

@@ -1,0 +1,147 @@
+package user
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// minPassword is the least number of characters of a new password (PW-5, hard floor).
+const minPassword = 8
+
+// busyRetry is what a client is told when too many passwords are being checked.
+const busyRetry = 5 * time.Second
+
+// badCredentials is the answer to every password login that fails, whatever the reason (LEG-20).
+func badCredentials() error { return &model.Error{Kind: model.Denied, Code: model.InvalidCredentials} }
+
+// hash hashes a new password after judging it.
+func (u *Users) hash(ctx context.Context, clear string) (string, error) {
+	if len([]rune(clear)) < minPassword {
+		return "", &model.Error{Kind: model.Invalid, Code: model.InvalidPassword, Text: "a password needs at least 8 characters"}
+	}
+	hash, err := u.Passwords.Hash(ctx, clear)
+	if errors.Is(err, password.ErrTooLong) {
+		return "", &model.Error{Kind: model.Invalid, Code: model.InvalidPassword, Text: "this password is too long", Err: err}
+	}
+	return hash, busy(err)
+}
+
+func busy(err error) error {
+	if errors.Is(err, password.ErrBusy) {
+		return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Retry: busyRetry, Err: err}
+	}
+	return err
+}
+
+// SetPassword replaces the password of an account. Sessions stay as they are.
+func (u *Users) SetPassword(ctx context.Context, name, clear string) (model.User, error) {
+	hash, err := u.hash(ctx, clear)
+	if err != nil {
+		return model.User{}, err
+	}
+	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
+		if user.Deactivated() {
+			return &model.Error{Kind: model.Conflict, Code: model.UserDeactivated, Text: "the account is deactivated; reactivate it first"}
+		}
+		return tx.SetPassword(user.ID, hash)
+	})
+}
+
+// Identifier says who wants to sign in, in one of the forms of the Client-Server API.
+type Identifier struct {
+	// Name is a localpart or a full Matrix id.
+	Name string
+	// Email is a mail address; it counts if Name is empty.
+	Email string
+}
+
+// Authenticate proves a password. Every failure, an unknown name among them, costs one hash and two
+// look-ups and gives the same error (LEG-20, PW-3). Only who knows the password learns that the
+// account is locked (UserLocked) or deactivated (UserDeactivated) (LEG-21, MOD-5).
+func (u *Users) Authenticate(ctx context.Context, id Identifier, clear string) (model.User, error) {
+	found, hash, err := u.candidate(ctx, id)
+	if err != nil {
+		return model.User{}, err
+	}
+	if hash == "" {
+		if err := u.Passwords.VerifyNobody(ctx, clear); err != nil && !errors.Is(err, password.ErrTooLong) {
+			return model.User{}, busy(err)
+		}
+		return model.User{}, badCredentials()
+	}
+	result, err := u.Passwords.Verify(ctx, hash, clear)
+	if errors.Is(err, password.ErrTooLong) {
+		return model.User{}, badCredentials()
+	}
+	if err != nil {
+		return model.User{}, busy(err)
+	}
+	if !result.OK {
+		return model.User{}, badCredentials()
+	}
+	if result.Upgrade {
+		u.upgrade(ctx, found, hash, clear)
+	}
+	if found.Deactivated() {
+		return model.User{}, &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
+	}
+	if found.Locked() {
+		return model.User{}, &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
+	}
+	return found, nil
+}
+
+// candidate finds account and hash for an identifier; the hash is empty if there is nothing to
+// prove. Name look-ups try the exact spelling, then the lower-cased one (LEG-16).
+func (u *Users) candidate(ctx context.Context, id Identifier) (found model.User, hash string, err error) {
+	err = u.Store.View(ctx, func(tx *store.Tx) error {
+		found, err = u.lookUp(tx, id)
+		if err != nil && !errors.Is(err, model.ErrNotFound) {
+			return err
+		}
+		// Asked for whether an account was found or not, so that both cost the same.
+		hash, err = tx.Password(found.ID)
+		if errors.Is(err, model.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return found, hash, err
+}
+
+func (u *Users) lookUp(tx *store.Tx, id Identifier) (model.User, error) {
+	if id.Name == "" {
+		return tx.UserByEmail(emailKey(id.Email))
+	}
+	return tx.UserByLogin(u.ownLocalpart(id.Name))
+}
+
+// ownLocalpart is the localpart of a name of this server; a name of another server yields a
+// localpart that nobody has.
+func (u *Users) ownLocalpart(name string) string {
+	localpart, server, ok := model.ParseMatrixID(name)
+	if !ok {
+		return name
+	}
+	if server != u.ServerName {
+		return ""
+	}
+	return localpart
+}
+
+// upgrade stores a password under the present scheme. The login that brought it has succeeded, so a
+// failure is logged and tried again at the next login.
+func (u *Users) upgrade(ctx context.Context, user model.User, old, clear string) {
+	hash, err := u.Passwords.Hash(ctx, clear)
+	if err == nil {
+		err = u.Store.Update(ctx, func(tx *store.Tx) error { return tx.UpgradePassword(user.ID, old, hash) })
+	}
+	if err != nil {
+		u.Logger.Warn("a password could not be stored under the present scheme", "user_id", user.ID, "error", err)
+	}
+}

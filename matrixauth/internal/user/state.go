@@ -1,0 +1,84 @@
+package user
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// Lock keeps a user from doing anything but logging out. Sessions, tokens, devices and with them the
+// keys of the clients stay, so that all goes on after Unlock (MOD-1, MOD-2). Locking a locked user
+// changes nothing.
+func (u *Users) Lock(ctx context.Context, name string) (model.User, error) {
+	return u.setLock(ctx, name, true)
+}
+
+// Unlock lets a locked user go on.
+func (u *Users) Unlock(ctx context.Context, name string) (model.User, error) {
+	return u.setLock(ctx, name, false)
+}
+
+func (u *Users) setLock(ctx context.Context, name string, lock bool) (model.User, error) {
+	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
+		if user.Locked() == lock {
+			return nil
+		}
+		user.LockedAt = time.Time{}
+		if lock {
+			user.LockedAt = tx.Now
+		}
+		if err := tx.UpdateUser(*user); err != nil {
+			return err
+		}
+		id := user.ID
+		tx.AfterCommit(func() { u.Sessions.Registry.SetLocked(id, lock) })
+		if user.Deactivated() {
+			return nil
+		}
+		// The homeserver hides a locked user from its directory.
+		return u.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{})
+	})
+}
+
+// Deactivate ends all sessions of a user, forgets the addresses and has the homeserver deactivate
+// the account, which deletes its devices (MOD-11). The password stays, so that who knows it is told
+// the truth. The name is never given out again. With erase, newcomers do not see old messages.
+func (u *Users) Deactivate(ctx context.Context, name string, erase bool) (model.User, error) {
+	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
+		if user.Deactivated() && !erase {
+			return nil
+		}
+		if !user.Deactivated() {
+			user.DeactivatedAt = tx.Now
+		}
+		if err := tx.UpdateUser(*user); err != nil {
+			return err
+		}
+		if _, err := u.Sessions.EndAll(tx, user.ID, model.EndDeactivated); err != nil {
+			return err
+		}
+		if err := tx.DeleteEmails(user.ID); err != nil {
+			return err
+		}
+		return u.Outbox.Enqueue(tx, user.ID, model.JobDeactivateUser, model.JobPayload{Erase: erase})
+	})
+}
+
+// Reactivate makes a deactivated account usable again. Its sessions do not come back.
+func (u *Users) Reactivate(ctx context.Context, name string) (model.User, error) {
+	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
+		if !user.Deactivated() {
+			return nil
+		}
+		user.DeactivatedAt = time.Time{}
+		if err := tx.UpdateUser(*user); err != nil {
+			return err
+		}
+		if err := u.Outbox.Enqueue(tx, user.ID, model.JobReactivateUser, model.JobPayload{}); err != nil {
+			return err
+		}
+		return u.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{SetEmails: true})
+	})
+}

@@ -1,0 +1,36 @@
+package web
+
+import (
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// ReadForm reads a form from the body alone, never from the query (TOK-1). Its values are single:
+// a repeated parameter is refused, so that no two readers can differ about it (HTTP-10). Errors:
+// UnsupportedContent, TooLarge, InvalidParam.
+func ReadForm(w http.ResponseWriter, r *http.Request) (map[string]string, error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, &model.Error{Kind: model.Invalid, Code: model.UnsupportedContent, Err: err}
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	values, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: "the form cannot be read", Err: err}
+	}
+	form := make(map[string]string, len(values))
+	for name, all := range values {
+		if len(all) > 1 {
+			return nil, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: "a parameter is repeated"}
+		}
+		form[name] = strings.ToValidUTF8(all[0], "\uFFFD")
+	}
+	return form, nil
+}

@@ -1,0 +1,109 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// maxBody bounds every request body that we read, in bytes.
+const maxBody = 64 << 10
+
+// readBody reads a whole body of bounded size.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, &model.Error{Kind: model.Invalid, Code: model.TooLarge}
+	}
+	if err != nil {
+		return nil, &model.Error{Kind: model.Invalid, Code: model.NotJSON, Err: err}
+	}
+	return body, nil
+}
+
+// Object is a JSON object whose members are judged one by one, by their exact names. (encoding/json
+// alone would take "PASSWORD" for "password".)
+type Object map[string]json.RawMessage
+
+// ReadObject reads a request body that must be a JSON object. The Content-Type does not matter
+// (LEG-7). Errors: TooLarge, NotJSON, BadJSON (LEG-8).
+func ReadObject(w http.ResponseWriter, r *http.Request) (Object, error) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return ParseObject(body)
+}
+
+// ParseObject parses a JSON object. Text that is not UTF-8 is not JSON (RFC 8259 section 8.1).
+func ParseObject(body []byte) (Object, error) {
+	if !utf8.Valid(body) || !json.Valid(body) {
+		return nil, &model.Error{Kind: model.Invalid, Code: model.NotJSON}
+	}
+	var o Object
+	if err := json.Unmarshal(body, &o); err != nil || o == nil {
+		return nil, &model.Error{Kind: model.Invalid, Code: model.BadJSON, Text: "The request body must be a JSON object"}
+	}
+	return o, nil
+}
+
+// String gives a member that must be a string; the empty string if it is missing. A NUL byte is
+// refused: no identifier, name or password has one, and C libraries below would stop at it.
+func (o Object) String(name string) (string, error) {
+	raw, present := o.member(name)
+	if !present {
+		return "", nil
+	}
+	var value *string
+	if err := json.Unmarshal(raw, &value); err != nil || value == nil {
+		return "", &model.Error{Kind: model.Invalid, Code: model.BadJSON, Param: name, Text: name + " must be a string"}
+	}
+	if strings.ContainsRune(*value, 0) {
+		return "", &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: name, Text: name + " must not hold a NUL character"}
+	}
+	return *value, nil
+}
+
+// Bool gives a member that must be a boolean; false if it is missing.
+func (o Object) Bool(name string) (bool, error) {
+	raw, present := o.member(name)
+	if !present {
+		return false, nil
+	}
+	var value *bool
+	if err := json.Unmarshal(raw, &value); err != nil || value == nil {
+		return false, &model.Error{Kind: model.Invalid, Code: model.BadJSON, Param: name, Text: name + " must be a boolean"}
+	}
+	return *value, nil
+}
+
+// Object gives a member that must be an object; nil if it is missing.
+func (o Object) Object(name string) (Object, error) {
+	raw, present := o.member(name)
+	if !present {
+		return nil, nil
+	}
+	var value Object
+	if err := json.Unmarshal(raw, &value); err != nil || value == nil {
+		return nil, &model.Error{Kind: model.Invalid, Code: model.BadJSON, Param: name, Text: name + " must be an object"}
+	}
+	return value, nil
+}
+
+// Has tells whether a member is there and not null.
+func (o Object) Has(name string) bool {
+	_, present := o.member(name)
+	return present
+}
+
+func (o Object) member(name string) (json.RawMessage, bool) {
+	raw, present := o[name]
+	return raw, present && !bytes.Equal(raw, []byte("null"))
+}

@@ -1,0 +1,92 @@
+// Package web is the HTTP toolkit of the doors: how requests are read, how errors become answers on
+// each wire, which headers go where, and who is asked to slow down. It knows no feature.
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// Handler answers a request, or returns an error that the wire of its route turns into an answer.
+// It must not have written anything when it returns an error.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// Facts are what only the server in front of us can know about a request.
+type Facts struct {
+	// ClientIP is the address of the client, found through trusted proxies only. It may be empty.
+	ClientIP string
+}
+
+// Outcome is what a handler tells the request's log line beyond the answer itself. It holds no secret.
+type Outcome struct {
+	UserID string
+}
+
+type factsKey struct{}
+
+type outcomeKey struct{}
+
+// WithFacts attaches the facts of a request.
+func WithFacts(ctx context.Context, f Facts) context.Context {
+	return context.WithValue(ctx, factsKey{}, f)
+}
+
+// FactsOf gives the facts of a request.
+func FactsOf(ctx context.Context) Facts {
+	f, _ := ctx.Value(factsKey{}).(Facts)
+	return f
+}
+
+// WithOutcome attaches a place for the outcome of a request.
+func WithOutcome(ctx context.Context, o *Outcome) context.Context {
+	return context.WithValue(ctx, outcomeKey{}, o)
+}
+
+// SetUser notes for the request's log line which user it was about.
+func SetUser(ctx context.Context, userID string) {
+	if o, ok := ctx.Value(outcomeKey{}).(*Outcome); ok {
+		o.UserID = userID
+	}
+}
+
+// WriteJSON answers with a JSON document that no cache may keep.
+func WriteJSON(w http.ResponseWriter, status int, value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	if header.Get("Cache-Control") == "" {
+		header.Set("Cache-Control", "no-store")
+	}
+	w.WriteHeader(status)
+	// The client has gone if this fails, and there is nobody left to tell.
+	_, _ = w.Write(body)
+	return nil
+}
+
+// Bearer gives the access token of a request: the Authorization header, or else the access_token
+// query parameter that the Client-Server API allowed until v1.19.
+func Bearer(r *http.Request) (token string, ok bool) {
+	if token, ok = BearerHeader(r); ok {
+		return token, true
+	}
+	if !strings.Contains(r.URL.RawQuery, "access_token=") {
+		return "", false
+	}
+	token = r.URL.Query().Get("access_token")
+	return token, token != ""
+}
+
+// BearerHeader gives the token of the Authorization header alone (RFC 6750 section 2.1).
+func BearerHeader(r *http.Request) (token string, ok bool) {
+	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !found || !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	token = strings.TrimSpace(token)
+	return token, token != ""
+}

@@ -1,0 +1,181 @@
+package web
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// Wire is the language that a route speaks. It decides the shape of errors and the headers of every
+// answer.
+type Wire int
+
+// The wires.
+const (
+	// MatrixWire is the Client-Server API: errcode documents and CORS for everybody.
+	MatrixWire Wire = iota
+	// OAuthWire is OAuth 2.0 between servers: RFC 6749 documents and no CORS (INTRO-7).
+	OAuthWire
+	// PlainWire is for routes that machines of the operator read: health, refusals at the edge.
+	PlainWire
+)
+
+// Wires lists all wires, for tests that range over them.
+var Wires = []Wire{MatrixWire, OAuthWire, PlainWire}
+
+// words is how a wire says one code.
+type words struct {
+	status int
+	code   string
+	text   string
+}
+
+// matrixWords says each code in the words of the Client-Server API.
+var matrixWords = map[model.Code]words{
+	model.ServerError:        {500, "M_UNKNOWN", "Internal server error"},
+	model.NotJSON:            {400, "M_NOT_JSON", "The request body is not JSON"},
+	model.BadJSON:            {400, "M_BAD_JSON", "The request body has the wrong shape"},
+	model.MissingParam:       {400, "M_MISSING_PARAM", "A parameter is missing"},
+	model.InvalidParam:       {400, "M_INVALID_PARAM", "A parameter is invalid"},
+	model.TooLarge:           {413, "M_TOO_LARGE", "The request is too large"},
+	model.UnknownLoginType:   {400, "M_UNKNOWN", "Unknown login type"},
+	model.UnknownIdentifier:  {400, "M_UNKNOWN", "Unsupported login identifier"},
+	model.AppserviceLogin:    {400, "M_APPSERVICE_LOGIN_UNSUPPORTED", "Application services cannot log in; they create devices with PUT /devices/{deviceId}"},
+	model.InvalidCredentials: {403, "M_FORBIDDEN", "Invalid username or password"},
+	model.UserDeactivated:    {403, "M_USER_DEACTIVATED", "This account has been deactivated"},
+	model.UserLocked:         {401, "M_USER_LOCKED", "This account has been locked"},
+	model.MissingToken:       {401, "M_MISSING_TOKEN", "Missing access token"},
+	model.UnknownToken:       {401, "M_UNKNOWN_TOKEN", "Unknown access token"},
+	model.RefreshRefused:     {401, "M_UNKNOWN_TOKEN", "Invalid refresh token"},
+	model.RefreshPassed:      {401, "M_UNKNOWN_TOKEN", "This refresh token has been replaced"},
+	model.RateLimited:        {429, "M_LIMIT_EXCEEDED", "Too many requests"},
+	model.TemporarilyDown:    {503, "M_UNKNOWN", "The homeserver cannot be reached right now; try again"},
+	model.NotRecognized:      {404, "M_UNRECOGNIZED", "Unrecognized request"},
+	model.MethodNotAllowed:   {405, "M_UNRECOGNIZED", "Method not allowed"},
+	model.DeviceIDForbidden:  {403, "M_FORBIDDEN", "This device id cannot be used"},
+	model.InvalidClient:      {401, "M_UNAUTHORIZED", "Invalid client"},
+	model.UnsupportedContent: {415, "M_NOT_JSON", "Unsupported content type"},
+	model.InvalidUsername:    {400, "M_INVALID_USERNAME", "Invalid user name"},
+	model.InvalidEmail:       {400, "M_INVALID_PARAM", "Invalid mail address"},
+	model.InvalidPassword:    {400, "M_WEAK_PASSWORD", "This password cannot be used"},
+	model.UserNotFound:       {404, "M_NOT_FOUND", "No such user"},
+	model.SessionNotFound:    {404, "M_NOT_FOUND", "No such session"},
+	model.UserExists:         {400, "M_USER_IN_USE", "This user name is taken"},
+	model.EmailInUse:         {400, "M_THREEPID_IN_USE", "This address is in use"},
+	model.UserUnavailable:    {400, "M_EXCLUSIVE", "This user name cannot be used"},
+}
+
+// oauthWords says each code in the words of RFC 6749 section 5.2. A passing condition
+// is never a 4xx: clients end their session at one (TOK-23, REF-8).
+var oauthWords = map[model.Code]words{
+	model.ServerError:        {500, "server_error", "internal error"},
+	model.NotJSON:            {400, "invalid_request", "the body cannot be read"},
+	model.BadJSON:            {400, "invalid_request", "the body has the wrong shape"},
+	model.MissingParam:       {400, "invalid_request", "a parameter is missing"},
+	model.InvalidParam:       {400, "invalid_request", "a parameter is invalid"},
+	model.TooLarge:           {413, "invalid_request", "the request is too large"},
+	model.UnknownLoginType:   {400, "invalid_request", "unknown login type"},
+	model.UnknownIdentifier:  {400, "invalid_request", "unknown identifier"},
+	model.AppserviceLogin:    {400, "invalid_request", "application services cannot log in"},
+	model.InvalidCredentials: {400, "access_denied", "invalid credentials"},
+	model.UserDeactivated:    {400, "invalid_grant", "the account is deactivated"},
+	model.UserLocked:         {503, "temporarily_unavailable", "the account is locked"},
+	model.MissingToken:       {401, "invalid_token", "missing token"},
+	model.UnknownToken:       {401, "invalid_token", "unknown token"},
+	model.RefreshRefused:     {400, "invalid_grant", "invalid refresh token"},
+	model.RefreshPassed:      {400, "invalid_grant", "this refresh token has been replaced"},
+	model.RateLimited:        {429, "temporarily_unavailable", "too many requests"},
+	model.TemporarilyDown:    {503, "temporarily_unavailable", "try again later"},
+	model.NotRecognized:      {404, "invalid_request", "no such endpoint"},
+	model.MethodNotAllowed:   {405, "invalid_request", "method not allowed"},
+	model.DeviceIDForbidden:  {400, "invalid_scope", "this device id cannot be used"},
+	model.InvalidClient:      {401, "invalid_client", "the caller could not be authenticated"},
+	model.UnsupportedContent: {400, "invalid_request", "the body must be application/x-www-form-urlencoded"},
+	model.InvalidUsername:    {400, "invalid_request", "invalid user name"},
+	model.InvalidEmail:       {400, "invalid_request", "invalid mail address"},
+	model.InvalidPassword:    {400, "invalid_request", "this password cannot be used"},
+	model.UserNotFound:       {404, "invalid_request", "no such user"},
+	model.SessionNotFound:    {404, "invalid_request", "no such session"},
+	model.UserExists:         {409, "invalid_request", "this user name is taken"},
+	model.EmailInUse:         {409, "invalid_request", "this address is in use"},
+	model.UserUnavailable:    {409, "invalid_request", "this user name cannot be used"},
+}
+
+// matrixError is an error document of the Client-Server API.
+type matrixError struct {
+	Errcode      string `json:"errcode"`
+	Error        string `json:"error"`
+	SoftLogout   *bool  `json:"soft_logout,omitempty"`
+	RetryAfterMS int64  `json:"retry_after_ms,omitempty"`
+}
+
+// oauthError is an error document of RFC 6749.
+type oauthError struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}
+
+// softLogout tells a client whether its keys are worth keeping: it may sign in again on the same
+// device as long as the session, or at least the account, lives (SOFT-3, MOD-1, LEG-34).
+var softLogout = map[model.Code]bool{
+	model.UserLocked:    true,
+	model.RefreshPassed: true,
+}
+
+// defaultRetry is the wait that a client is told when nothing better is known of a passing condition.
+const defaultRetry = 5 * time.Second
+
+// WriteError answers with an error on a wire. The cause is never shown; the caller logs it.
+func WriteError(w http.ResponseWriter, wire Wire, err error) {
+	e := model.AsError(err)
+	said := wordsFor(wire, e.Code)
+	retry := e.Retry
+	if retry == 0 && said.status == http.StatusServiceUnavailable {
+		retry = defaultRetry
+	}
+	if retry > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(retry.Seconds())), 10))
+	}
+	if e.Code == model.InvalidClient {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+	}
+	// Text comes from us and names parameters, not their values; an internal fault keeps its silence.
+	if e.Text != "" && e.Kind != model.Internal {
+		said.text = e.Text
+	}
+	var body any = oauthError{Error: said.code, Description: said.text}
+	if wire == MatrixWire {
+		document := matrixError{Errcode: said.code, Error: said.text, RetryAfterMS: retry.Milliseconds()}
+		if soft, ok := softLogout[e.Code]; ok {
+			document.SoftLogout = &soft
+		}
+		body = document
+	}
+	if err := WriteJSON(w, said.status, body); err != nil {
+		panic(err) // two string fields always marshal
+	}
+}
+
+// StatusOf is the status with which a wire says an error.
+func StatusOf(wire Wire, err error) int { return wordsFor(wire, model.AsError(err).Code).status }
+
+// TextOf says a code in a sentence for a person.
+func TextOf(code model.Code) string { return wordsFor(MatrixWire, code).text }
+
+func wordsFor(wire Wire, code model.Code) words {
+	table := oauthWords
+	if wire == MatrixWire {
+		table = matrixWords
+	}
+	if said, ok := table[code]; ok {
+		return said
+	}
+	return table[model.ServerError]
+}
+
+// Cause is what there is to log about an error beyond its code; nil if there is nothing.
+func Cause(err error) error { return errors.Unwrap(model.AsError(err)) }

@@ -1,0 +1,151 @@
+package matrixauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// Action is something that an operator can have done: by the running server, through its socket, or
+// by this process if no server runs. P and R travel as JSON, so both ways are one.
+type Action[P, R any] struct {
+	name string
+	run  func(*Server, context.Context, P) (R, error)
+}
+
+// performer is what the table of actions needs of an Action.
+type performer interface {
+	perform(ctx context.Context, s *Server, params []byte) ([]byte, error)
+}
+
+// actions finds an action by its name.
+var actions = map[string]performer{}
+
+func newAction[P, R any](name string, run func(*Server, context.Context, P) (R, error)) Action[P, R] {
+	a := Action[P, R]{name, run}
+	actions[name] = a
+	return a
+}
+
+func (a Action[P, R]) perform(ctx context.Context, s *Server, params []byte) ([]byte, error) {
+	var p P
+	if err := json.Unmarshal(params, &p); err != nil {
+		return nil, fmt.Errorf("%s: %w", a.name, err)
+	}
+	result, err := a.run(s, ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(result)
+}
+
+// Do has the action done. Errors for which the operator can do something are sentences; others say
+// that the server's log has more.
+func (a Action[P, R]) Do(ctx context.Context, o *Operator, p P) (r R, err error) {
+	params, err := json.Marshal(p)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", a.name, err)
+	}
+	result, err := o.do(ctx, a.name, params)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(result, &r); err != nil {
+		return r, fmt.Errorf("%s: %w", a.name, err)
+	}
+	return r, nil
+}
+
+// Operator reaches a database: through the server that has it, or directly.
+type Operator struct {
+	database string
+	live     bool
+	do       func(ctx context.Context, action string, params []byte) ([]byte, error)
+	close    func() error
+}
+
+// Database is the path of the database that the operator acts on.
+func (o *Operator) Database() string { return o.database }
+
+// Live tells whether a running server does the work, and so knows of it at once.
+func (o *Operator) Live() bool { return o.live }
+
+// Close ends the reach. It is to be called once.
+func (o *Operator) Close() error { return o.close() }
+
+// Reach finds the server that has the database, or opens the database itself by config if no server
+// runs. It never makes a database.
+func Reach(ctx context.Context, database string, config Config, deps Deps) (*Operator, error) {
+	if o, err := reachServer(ctx, database); err == nil {
+		return o, nil
+	} else if !errors.Is(err, errNoServer) {
+		return nil, err
+	}
+	core, err := Open(ctx, OpenOptions{Database: database})
+	if err != nil {
+		return nil, err
+	}
+	server, err := New(core, config, deps)
+	if err != nil {
+		return nil, errors.Join(err, core.Close())
+	}
+	core.attach(server)
+	return &Operator{
+		database: core.Database(),
+		do: func(ctx context.Context, action string, params []byte) ([]byte, error) {
+			return server.perform(ctx, action, params)
+		},
+		close: func() error { core.detach(server); return core.Close() },
+	}, nil
+}
+
+func (s *Server) perform(ctx context.Context, name string, params []byte) ([]byte, error) {
+	action, ok := actions[name]
+	if !ok {
+		return nil, &model.Error{Kind: model.NotFound, Code: model.NotRecognized, Text: fmt.Sprintf("the running server does not know the action %q; it may be of another version", name)}
+	}
+	result, err := action.perform(ctx, s, params)
+	if err == nil {
+		return result, nil
+	}
+	e := *model.AsError(err)
+	if e.Err != nil {
+		s.deps.Logger.Error("an operator's action failed", "action", name, "error", e.Err)
+	}
+	switch {
+	case e.Kind == model.Internal:
+		e.Text = "the server could not do it; its log says why"
+	case e.Text == "":
+		e.Text = web.TextOf(e.Code)
+	}
+	return nil, &e
+}
+
+// operatorError is an error on its way through the socket.
+type operatorError struct {
+	Kind model.Kind `json:"kind"`
+	Code model.Code `json:"code"`
+	Text string     `json:"text"`
+}
+
+// Refused tells whether an action was refused for a reason that the operator can mend, as opposed to
+// a failure.
+func Refused(err error) bool {
+	var e *model.Error
+	return errors.As(err, &e) && e.Kind != model.Internal && e.Kind != model.Unavailable
+}
+
+func writeOperatorError(w http.ResponseWriter, err error) {
+	e := model.AsError(err)
+	body, err := json.Marshal(operatorError{e.Kind, e.Code, e.Text})
+	if err != nil {
+		panic(err) // three plain fields always marshal
+	}
+	w.WriteHeader(http.StatusUnprocessableEntity)
+	_, _ = w.Write(body) // the command has gone if this fails
+}

@@ -1,0 +1,130 @@
+package matrixauth
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// route is one path with what answers it.
+type route struct {
+	// name stands for the path in logs.
+	name string
+	wire web.Wire
+	// issuer keeps the route to the issuer's host; other hosts serve only the Matrix API.
+	issuer bool
+	// hot routes are logged only when debugging: the homeserver asks them on every request.
+	hot     bool
+	methods map[string]web.Handler
+	// allow is the Allow header of the path.
+	allow string
+}
+
+// table finds a route by its exact path.
+type table map[string]*route
+
+// routes lists every route: public ones at the site, internal ones on the listener for the
+// homeserver. Paths not listed are not ours.
+func (s *Server) routes() (public, internal table) {
+	public, internal = table{}, table{}
+	get, post := http.MethodGet, http.MethodPost
+
+	client := func(r route, versions []string, suffix string) {
+		r.wire = web.MatrixWire
+		for _, version := range versions {
+			// Synapse never cared for a slash at the end either.
+			public.add(r, "/_matrix/client/"+version+suffix)
+			public.add(r, "/_matrix/client/"+version+suffix+"/")
+		}
+	}
+	old := []string{"api/v1", "r0", "v3", "unstable"} // the aliases that Synapse used to serve (LEG-1)
+	client(route{name: "login", methods: methods{get: s.compat.Flows, post: s.compat.Login}}, old, "/login")
+	client(route{name: "logout", methods: methods{post: s.compat.Logout}}, old, "/logout")
+	client(route{name: "logout_all", methods: methods{post: s.compat.LogoutAll}}, old, "/logout/all")
+	client(route{name: "refresh", methods: methods{post: s.compat.Refresh}}, []string{"r0", "v3", "unstable", "unstable/org.matrix.msc2918"}, "/refresh")
+
+	// While there is no OAuth API clients must not be told of one, neither by us nor by Synapse (DISC-7).
+	client(route{name: "auth_metadata", methods: methods{get: notRecognized}}, []string{"v1", "unstable/org.matrix.msc2965"}, "/auth_metadata")
+	client(route{name: "auth_issuer", methods: methods{get: notRecognized}}, []string{"v1", "unstable/org.matrix.msc2965"}, "/auth_issuer")
+
+	// What the homeserver asks: on its own listener, and at the issuer for one that lives elsewhere.
+	for _, t := range []struct {
+		table
+		base string
+	}{{public, s.base}, {internal, "/"}, {internal, s.base}} {
+		t.add(route{name: "introspect", wire: web.OAuthWire, issuer: true, hot: true, methods: methods{post: s.oauth.Introspect}}, t.base+introspectPath)
+		t.add(route{name: "discovery", wire: web.OAuthWire, issuer: true, methods: methods{get: s.oauth.Metadata}}, t.base+discoveryPath)
+	}
+	internal.add(route{name: "health", wire: web.PlainWire, hot: true, methods: methods{get: s.health}}, "/health")
+	return public, internal
+}
+
+type methods = map[string]web.Handler
+
+func (t table) add(r route, path string) {
+	names := make([]string, 0, 4)
+	for _, name := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		if _, ok := r.methods[name]; ok {
+			names = append(names, name)
+		}
+	}
+	if handler, ok := r.methods[http.MethodGet]; ok {
+		r.methods[http.MethodHead] = handler
+	}
+	if r.wire == web.MatrixWire {
+		names = append(names, http.MethodOptions)
+	}
+	r.allow = strings.Join(names, ", ")
+	t[path] = &r
+}
+
+func notRecognized(http.ResponseWriter, *http.Request) error {
+	return &model.Error{Kind: model.NotFound, Code: model.NotRecognized}
+}
+
+const (
+	introspectPath = "oauth2/introspect"
+	discoveryPath  = ".well-known/openid-configuration"
+	// guarded is the homeserver's API for us. Its secret must not be tried from outside (SYN-14).
+	guarded = "/_synapse/mas"
+	clients = "/_matrix/client/"
+)
+
+// find gives the route of a public request, or nil for one that is not ours.
+func (s *Server) find(r *http.Request) *route {
+	if isGuarded(r.URL.Path) {
+		return &refusedAtEdge
+	}
+	found := s.public[r.URL.Path]
+	if found == nil || found.issuer && !s.isIssuer(r.Host) {
+		return nil
+	}
+	return found
+}
+
+var refusedAtEdge = route{name: "refused", wire: web.MatrixWire, methods: methods{"": notRecognized}}
+
+// isGuarded recognises the guarded prefix however a path spells it: doubled slashes and dots are
+// looked through, as the homeserver's own reading of them is not ours to guess.
+func isGuarded(path string) bool {
+	if !strings.Contains(path, "_synapse") {
+		return false
+	}
+	clean := cleanPath(path)
+	return clean == guarded || strings.HasPrefix(clean, guarded+"/")
+}
+
+// isIssuer tells whether a Host header names the issuer's host, whatever the port: a proxy in front
+// may have another.
+func (s *Server) isIssuer(host string) bool {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	return strings.EqualFold(host, s.host)
+}
+
+// isClientAPI tells whether the gateway has a say: all of the client API.
+func isClientAPI(path string) bool { return strings.HasPrefix(path, clients) }

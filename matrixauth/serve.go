@@ -1,0 +1,197 @@
+package matrixauth
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// Next answers the requests that are not ours.
+type Next interface {
+	ServeHTTP(http.ResponseWriter, *http.Request) error
+}
+
+// ServeHTTP answers a request of the public site if it is ours, and hands it to next untouched if
+// not. The error is next's.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, next Next) error {
+	if found := s.find(r); found != nil {
+		s.answer(w, r, found, s.deps.ClientIP(r))
+		return nil
+	}
+	if s.gateway.Idle() || !isClientAPI(r.URL.Path) {
+		return next.ServeHTTP(w, r)
+	}
+	if err := s.judge(r); err != nil {
+		s.answer(w, r, stopped(err), s.deps.ClientIP(r))
+		return nil
+	}
+	return next.ServeHTTP(w, r)
+}
+
+func (s *Server) judge(r *http.Request) error {
+	if !s.core.gate.enter() {
+		return closing()
+	}
+	defer s.core.gate.leave()
+	return s.gateway.Judge(r)
+}
+
+// closing is the answer while the database is not open.
+func closing() error {
+	return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Retry: time.Second}
+}
+
+// Unready answers a request that came before the database was open, if it may be one of ours or one
+// that the gateway must judge; it reports false for any other. Which paths are ours depends on the
+// configuration, which c is.
+func (c Config) Unready(w http.ResponseWriter, r *http.Request) bool {
+	wire := web.OAuthWire
+	base := c.base()
+	if u, err := url.Parse(base); err == nil {
+		base = u.Path
+	}
+	switch path := r.URL.Path; {
+	case isClientAPI(path), isGuarded(path):
+		wire = web.MatrixWire
+	case path == base+introspectPath, path == base+discoveryPath:
+	default:
+		return false
+	}
+	web.SetHeaders(w.Header(), wire)
+	web.WriteError(w, wire, closing())
+	return true
+}
+
+// stopped is the route of a request that the gateway stopped.
+func stopped(err error) *route {
+	stop := func(http.ResponseWriter, *http.Request) error { return err }
+	return &route{name: "gateway", wire: web.MatrixWire, methods: methods{"": stop}}
+}
+
+// Internal answers the requests of the listener for the homeserver.
+func (s *Server) Internal() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		found := s.internal[r.URL.Path]
+		if found == nil {
+			found = &unknownInside
+		}
+		ip, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil {
+			ip = r.RemoteAddr
+		}
+		s.answer(w, r, found, ip)
+	})
+}
+
+var unknownInside = route{name: "unknown", wire: web.PlainWire, methods: methods{"": notRecognized}}
+
+// answer runs a route and sees to it that every request gets exactly one answer, in its wire's
+// shape, and one line in the log.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, found *route, clientIP string) {
+	start := time.Now()
+	outcome := web.Outcome{}
+	ctx := web.WithOutcome(web.WithFacts(r.Context(), web.Facts{ClientIP: clientIP}), &outcome)
+	seen := &recorder{ResponseWriter: w}
+	web.SetHeaders(w.Header(), found.wire)
+	err := s.run(seen, r.WithContext(ctx), found)
+	if err != nil && seen.status == 0 {
+		web.WriteError(seen, found.wire, err)
+	}
+	s.log(ctx, r, found, seen.status, err, outcome, clientIP, time.Since(start))
+}
+
+func (s *Server) run(w http.ResponseWriter, r *http.Request, found *route) (err error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v == http.ErrAbortHandler {
+			panic(v)
+		}
+		s.deps.Logger.Error("a request panicked", "route", found.name, "panic", v, "stack", string(debug.Stack()))
+		err = &model.Error{Kind: model.Internal, Code: model.ServerError}
+	}()
+	if handler, ok := found.methods[""]; ok {
+		return handler(w, r)
+	}
+	if r.Method == http.MethodOptions && found.wire == web.MatrixWire {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	if !s.core.gate.enter() {
+		return closing()
+	}
+	defer s.core.gate.leave()
+	handler, ok := found.methods[r.Method]
+	if !ok {
+		w.Header().Set("Allow", found.allow)
+		return &model.Error{Kind: model.Invalid, Code: model.MethodNotAllowed}
+	}
+	return handler(w, r)
+}
+
+// log writes the one line about a request. Path and query are not in it: the route's name stands for
+// them, and neither token nor code can slip in (KEY-6).
+func (s *Server) log(ctx context.Context, r *http.Request, found *route, status int, err error, o web.Outcome, clientIP string, took time.Duration) {
+	level := slog.LevelInfo
+	if found.hot {
+		level = slog.LevelDebug
+	}
+	if status >= http.StatusInternalServerError {
+		level = slog.LevelWarn
+	}
+	if !s.deps.Logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("route", found.name), slog.String("method", r.Method), slog.Int("status", status),
+		slog.String("client_ip", clientIP), slog.Duration("took", took),
+	}
+	if o.UserID != "" {
+		attrs = append(attrs, slog.String("user_id", o.UserID))
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("code", string(model.AsError(err).Code)))
+		if cause := web.Cause(err); cause != nil {
+			attrs = append(attrs, slog.String("cause", cause.Error()))
+		}
+	}
+	s.deps.Logger.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader remembers the status.
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write answers 200 if no status was written.
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func cleanPath(p string) string { return strings.ToLower(path.Clean("/" + p)) }

@@ -1,0 +1,172 @@
+package matrixauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/compat"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// Deps are what the embedding server lends to a Server.
+type Deps struct {
+	Logger *slog.Logger
+	// HTTP makes the calls to the homeserver; nil means a client of our own.
+	HTTP *http.Client
+	// ClientIP gives the address of a request's client, found through trusted proxies only.
+	ClientIP func(*http.Request) string
+}
+
+// Server answers requests by one configuration. Making one is cheap and opens nothing.
+type Server struct {
+	core   *Core
+	config Config
+	deps   Deps
+	base   string
+	host   string
+
+	homeserver *homeserver.Client
+	sessions   *session.Sessions
+	users      *user.Users
+	compat     *compat.Door
+	oauth      *oauth.Door
+	gateway    *gateway.Gateway
+
+	public, internal table
+
+	stop context.CancelFunc
+	work sync.WaitGroup
+}
+
+// New makes a Server of a configuration whose defaults are filled in and which has a secret.
+func New(core *Core, config Config, deps Deps) (*Server, error) {
+	var errs []error
+	for _, p := range config.Validate() {
+		errs = append(errs, p)
+	}
+	if config.Secret == "" {
+		errs = append(errs, Problem{"secret", "the secret shared with the homeserver is missing"})
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	issuer, err := url.Parse(config.base())
+	if err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
+	endpoint, err := url.Parse(config.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("endpoint: %w", err)
+	}
+	s := &Server{core: core, config: config, deps: deps, base: issuer.Path, host: strings.ToLower(issuer.Hostname())}
+	s.homeserver = homeserver.New(homeserver.Config{Endpoint: endpoint, Secret: config.Secret, ServerName: config.ServerName, HTTP: deps.HTTP})
+	s.wireDomain()
+	s.wireDoors()
+	return s, nil
+}
+
+func (s *Server) wireDomain() {
+	s.sessions = session.New(session.Config{
+		Store: s.core.store, Outbox: s.core.outbox, Registry: s.core.registry, Homeserver: s.homeserver,
+		ReadOnly: s.config.Kind == SynapseReadOnly, AccessLife: s.config.AccessTokenLifetime, Logger: s.deps.Logger,
+	})
+	s.users = user.New(user.Config{
+		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Passwords: s.core.passwords,
+		Homeserver: s.homeserver, ServerName: s.config.ServerName, Logger: s.deps.Logger,
+	})
+}
+
+// wrongSecrets bounds the guesses at the shared secret from one network.
+var wrongSecrets = web.Rate{Burst: 10, PerMinute: 10}
+
+func (s *Server) wireDoors() {
+	s.compat = compat.New(compat.Config{
+		Users: s.users, Sessions: s.sessions, ServerName: s.config.ServerName, Limiter: s.core.limiter,
+		LoginsPerNetwork: web.Rate(s.config.LoginsPerNetwork), LoginsPerAccount: web.Rate(s.config.LoginsPerAccount),
+		Count: s.core.metrics.countCompat, Logger: s.deps.Logger,
+	})
+	s.oauth = oauth.New(oauth.Config{
+		Sessions: s.sessions, Issuer: s.config.base(), Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets,
+		Count: func(outcome string) { s.core.metrics.introspections.WithLabelValues(outcome).Inc() },
+		Seen:  s.core.probes.note, Logger: s.deps.Logger,
+	})
+	s.gateway = gateway.New(s.sessions)
+	s.public, s.internal = s.routes()
+}
+
+// jobs are the outbox handlers by this configuration.
+func (s *Server) jobs() outbox.Config {
+	handlers := s.users.Handlers()
+	maps.Copy(handlers, map[model.JobKind]outbox.Handler{model.JobDeleteDevice: s.sessions.DeleteDevice})
+	return outbox.Config{Handlers: handlers, Paused: s.config.Kind == SynapseReadOnly, Logger: s.deps.Logger}
+}
+
+// Start makes this configuration the one in force for jobs and commands, and looks at the homeserver's
+// version. A homeserver that is down is a warning, never a reason not to start.
+func (s *Server) Start() {
+	s.core.attach(s)
+	var ctx context.Context
+	ctx, s.stop = context.WithCancel(context.Background())
+	s.work.Go(func() { s.greet(ctx) })
+}
+
+// Stop undoes Start. Requests under way may still finish.
+func (s *Server) Stop() {
+	if s.stop == nil {
+		return
+	}
+	s.core.detach(s)
+	s.stop()
+	s.work.Wait()
+	s.stop = nil
+}
+
+const (
+	greetTimeout  = 10 * time.Second
+	greetInterval = 15 * time.Second
+)
+
+// greet checks the homeserver's version once it answers.
+func (s *Server) greet(ctx context.Context) {
+	warned := false
+	for {
+		version, err := s.version(ctx)
+		if err == nil {
+			s.deps.Logger.Info("the homeserver answers", "endpoint", s.config.Endpoint, "version", version.String())
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if !warned {
+			s.deps.Logger.Warn("the homeserver is not ready for us; logins wait for it", "endpoint", s.config.Endpoint, "error", err)
+			warned = true
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(greetInterval):
+		}
+	}
+}
+
+func (s *Server) version(ctx context.Context) (homeserver.Version, error) {
+	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
+	defer cancel()
+	return s.homeserver.Version(ctx)
+}

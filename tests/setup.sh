@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Installs what the tests need into tests/.cache, each part once:
+#   tests/setup.sh            everything
+#   tests/setup.sh synapse    only the newest Synapse, for the demo
+# It is quick when all is there. Two checkouts do not get in each other's way.
+set -euo pipefail
+
+tests=$(cd "$(dirname "$0")" && pwd)
+cache=$tests/.cache
+newest=1.157.1
+oldest=1.136.0
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "setup: $*"; exit 1; }
+
+debian() { # installs Debian packages when it may, and otherwise says how
+	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		say "installing Debian packages: $*"
+		{ DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" ||
+			{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; }; } >&2
+		return
+	fi
+	fail "some programs are missing; on Debian: sudo apt-get install $*"
+}
+
+venv() { # NAME: a virtual environment with the pinned requirements of tests/requirements/NAME.txt
+	local name=$1 target=$cache/$1 requirements=$tests/requirements/$1.txt
+	if [ -f "$target/.stamp" ] && cmp -s "$requirements" "$target/.stamp"; then return; fi
+	say "installing $name"
+	mkdir -p "$cache"
+	rm -rf "$target"
+	python3 -m venv "$target" >&2 || { debian python3-venv && rm -rf "$target" && python3 -m venv "$target"; }
+	"$target/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2 ||
+		fail "$name could not be installed; the reason is above"
+	cp "$requirements" "$target/.stamp"
+}
+
+node_packages() {
+	command -v npm >/dev/null || debian nodejs npm
+	if [ -f "$cache/node/.stamp" ] && cmp -s "$tests/package-lock.json" "$cache/node/.stamp"; then return; fi
+	say "installing Node packages"
+	mkdir -p "$cache/node"
+	cp "$tests/package.json" "$tests/package-lock.json" "$tests/.npmrc" "$cache/node/"
+	(cd "$cache/node" && npm ci --no-audit --no-fund >&2) || fail "the Node packages could not be installed; the reason is above"
+	cp "$tests/package-lock.json" "$cache/node/.stamp"
+}
+
+command -v python3 >/dev/null || debian python3 python3-venv
+case ${1-all} in
+synapse)
+	venv synapse-$newest
+	;;
+all)
+	command -v gcc >/dev/null || debian gcc libc6-dev
+	venv synapse-$newest
+	venv synapse-$oldest
+	venv nio
+	node_packages
+	;;
+*)
+	say "usage: tests/setup.sh [synapse]"
+	exit 2
+	;;
+esac
