@@ -1,0 +1,42 @@
+package rig
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// builds are the binaries of this run by their tags.
+var builds = map[string]func() (string, error){
+	"":          sync.OnceValues(func() (string, error) { return build("") }),
+	"faulthook": sync.OnceValues(func() (string, error) { return build("faulthook") }),
+}
+
+// Binary builds Caddy with the module once and gives its path. The tag "faulthook" arms the places at
+// which a test may make it die.
+func Binary(t testing.TB, tag string) string {
+	t.Helper()
+	path, err := builds[tag]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func build(tag string) (string, error) {
+	path := filepath.Join(Tests(), ".cache", "bin", "caddy"+tag)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	// Built beside and renamed, so that another run of the tests never finds half a file.
+	fresh := fmt.Sprintf("%s.%d", path, os.Getpid())
+	cmd := exec.Command("go", "build", "-tags", tag, "-o", fresh, "./cmd/caddy")
+	cmd.Dir, cmd.Env = Tests(), append(os.Environ(), "CGO_ENABLED=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building Caddy: %w\n%s", err, out)
+	}
+	return path, os.Rename(fresh, path)
+}

@@ -1,0 +1,184 @@
+package rig
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// CaddyConfig says which Caddy to run.
+type CaddyConfig struct {
+	ServerName string
+	// Synapse is the client API of the homeserver.
+	Synapse string
+	Secret  string
+	// InternalPort is where the homeserver asks; zero for a free one.
+	InternalPort int
+	// SitePort is where clients come; zero for a free one.
+	SitePort int
+	// Options stand in the directive's block.
+	Options string
+	// Tag is the build tag of the binary.
+	Tag string
+	// Env is added to the environment.
+	Env []string
+}
+
+// Caddy is a running Caddy with the module.
+type Caddy struct {
+	CaddyConfig
+	// Dir holds its files, the Caddyfile among them.
+	Dir string
+	// URL is the site, and the issuer.
+	URL string
+	// Internal is the listener for the homeserver.
+	Internal string
+	t        testing.TB
+	binary   string
+	proc     *process
+}
+
+// NewCaddy writes the configuration of a Caddy that is not started.
+func NewCaddy(t testing.TB, c CaddyConfig) *Caddy {
+	t.Helper()
+	if c.SitePort == 0 {
+		c.SitePort = FreePort(t)
+	}
+	if c.InternalPort == 0 {
+		c.InternalPort = FreePort(t)
+	}
+	caddy := &Caddy{
+		CaddyConfig: c, Dir: t.TempDir(), t: t, binary: Binary(t, c.Tag),
+		URL: fmt.Sprintf("http://127.0.0.1:%d", c.SitePort), Internal: fmt.Sprintf("http://127.0.0.1:%d/", c.InternalPort),
+	}
+	caddy.Write(caddy.Text(""))
+	showLog(t, caddy.LogFile())
+	t.Cleanup(caddy.Stop)
+	return caddy
+}
+
+// Text is the Caddyfile. more stands in the site before the proxy.
+func (c *Caddy) Text(more string) string {
+	return fmt.Sprintf(`{
+	admin unix/%[1]s/admin.sock
+	auto_https off
+	skip_install_trust
+}
+%[2]s {
+	matrix_auth %[3]s %[2]s {
+		matrix {
+			endpoint %[4]s
+			secret {env.MATRIX_SECRET}
+		}
+		database %[1]s/matrix_auth.db
+		internal_listen 127.0.0.1:%[5]d
+		%[6]s
+	}
+	%[7]s
+	reverse_proxy %[4]s
+}
+`, c.Dir, c.URL, c.ServerName, c.Synapse, c.InternalPort, c.Options, more)
+}
+
+// Write replaces the Caddyfile.
+func (c *Caddy) Write(text string) {
+	c.t.Helper()
+	if err := os.WriteFile(c.File(), []byte(text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// File is the path of the Caddyfile.
+func (c *Caddy) File() string { return filepath.Join(c.Dir, "Caddyfile") }
+
+// Database is the path of the database.
+func (c *Caddy) Database() string { return filepath.Join(c.Dir, "matrix_auth.db") }
+
+// LogFile is where Caddy's log goes.
+func (c *Caddy) LogFile() string { return filepath.Join(c.Dir, "caddy.log") }
+
+func (c *Caddy) env() []string {
+	return append([]string{
+		"MATRIX_SECRET=" + c.Secret, "HOME=" + c.Dir, "XDG_DATA_HOME=" + c.Dir + "/data", "XDG_CONFIG_HOME=" + c.Dir + "/config",
+	}, c.Env...)
+}
+
+// Start starts Caddy and waits until the site answers.
+func (c *Caddy) Start() {
+	c.t.Helper()
+	var err error
+	c.proc, err = launch(c.Dir, c.LogFile(), c.env(), c.binary, "run", "--config", c.File())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := await(func() error { return Answers(c.URL + "/_matrix/client/v3/login") }, c.proc.done); err != nil {
+		c.t.Fatalf("Caddy: %v", err)
+	}
+}
+
+// Stop ends Caddy as a service manager does.
+func (c *Caddy) Stop() { c.stop(syscall.SIGTERM) }
+
+// Kill ends Caddy as a power cut does.
+func (c *Caddy) Kill() { c.stop(syscall.SIGKILL) }
+
+func (c *Caddy) stop(signal os.Signal) {
+	c.t.Helper()
+	if c.proc == nil {
+		return
+	}
+	if err := c.proc.end(signal); err != nil {
+		c.t.Error(err)
+	}
+	c.proc = nil
+}
+
+// Gone waits until Caddy has ended by itself.
+func (c *Caddy) Gone() { <-c.proc.done; c.proc = nil }
+
+// Running tells whether the process lives.
+func (c *Caddy) Running() bool {
+	select {
+	case <-c.proc.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Reload has Caddy load the Caddyfile again.
+func (c *Caddy) Reload() error {
+	_, err := c.Run("", "reload", "--config", c.File(), "--force")
+	return err
+}
+
+// Command runs "caddy matrix-auth" with arguments and gives its standard output.
+func (c *Caddy) Command(stdin string, args ...string) (string, error) {
+	return c.Run(stdin, append(append([]string{"matrix-auth"}, args...), "--config", c.File())...)
+}
+
+// MustCommand fails the test if the command does.
+func (c *Caddy) MustCommand(stdin string, args ...string) string {
+	c.t.Helper()
+	out, err := c.Command(stdin, args...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return out
+}
+
+// Run runs Caddy's binary beside the server.
+func (c *Caddy) Run(stdin string, args ...string) (string, error) {
+	cmd := exec.Command(c.binary, args...)
+	var out, problems bytes.Buffer
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, bytes.NewBufferString(stdin), &out, &problems
+	cmd.Env = append(os.Environ(), c.env()...)
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("caddy %v: %w\n%s%s", args, err, out.String(), problems.String())
+	}
+	return out.String(), nil
+}

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Runs the tests on real parts. tests/setup.sh installs what they need.
+set -euo pipefail
+cd "$(dirname "$0")"
+go vet -tags goolm ./...
+exec go test -tags goolm -count=1 -timeout 14m "$@" ./...
