@@ -23,7 +23,7 @@ type Version struct {
 // matrix_authentication_service section. Do not assign to it.
 var MinVersion = Version{Major: 1, Minor: 136}
 
-var versionPattern = regexp.MustCompile(`^([0-9]{1,6})\.([0-9]{1,6})(?:\.([0-9]{1,6}))?((?:a|b|rc)[0-9]{1,6})?(?:[^0-9A-Za-z].*)?$`)
+var versionPattern = regexp.MustCompile(`^([0-9]{1,6})\.([0-9]{1,6})(?:\.([0-9]{1,6}))?((?:a|b|rc)[0-9]{1,6})?(?:[ +-].*)?$`)
 
 // ParseVersion reads a version as Synapse reports it: "1.157.1", "1.136.0rc1", also with a local part
 // or the branch that it was built from behind it.
