@@ -73,10 +73,14 @@ func (a argon2Hash) check() error {
 // bcryptHash is a hash of bcrypt as Synapse and others store it.
 type bcryptHash string
 
-// verify hashes the password with the pepper behind it, as Synapse does. Only the first 72 bytes count,
-// as they did when the hash was made (PW-2).
+// bcryptBytes is what bcrypt takes of a password, in bytes.
+const bcryptBytes = 72
+
+// verify hashes the password with the pepper behind it, and only the first 72 bytes of that, as Synapse
+// did when it made the hash (PW-2).
 func (b bcryptHash) verify(h *Hasher, clear []byte) (bool, error) {
-	err := bcrypt.CompareHashAndPassword([]byte(b), append(clear[:len(clear):len(clear)], h.pepper...))
+	clear = append(clear[:len(clear):len(clear)], h.pepper...)
+	err := bcrypt.CompareHashAndPassword([]byte(b), clear[:min(len(clear), bcryptBytes)])
 	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, nil
 	}
