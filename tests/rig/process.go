@@ -173,3 +173,32 @@ func Cache(t testing.TB, elements ...string) string {
 	}
 	return path
 }
+
+// Node is the Node.js of the tests.
+func Node(t testing.TB) string {
+	t.Helper()
+	return Cache(t, "node", "node_modules", ".bin", "node")
+}
+
+// Script puts a script of the directory clients beside the Node packages, where its imports are found.
+func Script(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(Tests(), "clients", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(Cache(t, "node"), "script-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
