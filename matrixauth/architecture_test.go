@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	// Tools at the side.
 	"internal/web":                 {"internal/model"},
 	"internal/homeserver":          {},
-	"internal/homeserver/fake":     {},
+	"internal/homeserver/fake":     {"internal/homeserver"},
 	"internal/homeserver/contract": {"internal/homeserver", "internal/homeserver/fake"},
 	"internal/password":            {},
 	"internal/fault":               {},

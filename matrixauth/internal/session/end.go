@@ -15,7 +15,7 @@ import (
 // End ends a live session: its tokens are gone with the commit, its device at the homeserver soon
 // after. It needs no homeserver to succeed.
 func (s *Sessions) End(tx *store.Tx, session model.Session, reason model.EndReason) error {
-	if err := endRows(tx, session.ID, reason); err != nil {
+	if err := s.endRows(tx, session.ID, reason); err != nil {
 		return err
 	}
 	return s.Outbox.Enqueue(tx, session.UserID, model.JobDeleteDevice, model.JobPayload{DeviceID: session.DeviceID})
@@ -35,10 +35,18 @@ func (s *Sessions) EndAll(tx *store.Tx, userID string, reason model.EndReason) (
 	return len(live), nil
 }
 
-func endRows(tx *store.Tx, sessionID string, reason model.EndReason) error {
+// endRows ends a session in the store. Its access tokens are remembered for a while, because Synapse
+// honours them from memory as long as their device is there.
+func (s *Sessions) endRows(tx *store.Tx, sessionID string, reason model.EndReason) error {
+	hashes, err := tx.LiveAccessTokens(sessionID)
+	if err != nil {
+		return err
+	}
 	if err := tx.DeleteTokens(sessionID); err != nil {
 		return err
 	}
+	now := tx.Now
+	tx.AfterCommit(func() { s.Registry.retire(hashes, now) })
 	return tx.EndSession(sessionID, reason)
 }
 

@@ -17,6 +17,8 @@ type Registry struct {
 	store  *store.Store
 	locked atomic.Pointer[map[string]struct{}]
 
+	retired retirement
+
 	mu     sync.Mutex
 	uses   map[string]map[model.TokenHash]use
 	active map[string]time.Time
@@ -62,6 +64,9 @@ func NewRegistry(ctx context.Context, s *store.Store) (*Registry, error) {
 	})
 	return r, err
 }
+
+// Watchful tells whether any token at all is to be looked at on its way to the homeserver.
+func (r *Registry) Watchful() bool { return r.AnyLocked() || r.retired.some.Load() }
 
 // AnyLocked tells whether anybody is locked. It costs one atomic load.
 func (r *Registry) AnyLocked() bool { return r.locked.Load() != nil }
@@ -171,6 +176,7 @@ func (r *Registry) Run(ctx context.Context, failed func(error)) {
 	defer activity.Stop()
 	for {
 		var err error
+		r.retired.forget(r.store.Now())
 		select {
 		case <-ctx.Done():
 			if err := r.Flush(context.WithoutCancel(ctx)); err != nil {

@@ -126,7 +126,7 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		}
 		old, err := tx.LiveSessionOnDevice(user.ID, p.DeviceID)
 		if err == nil {
-			err = endRows(tx, old.ID, model.EndReplaced)
+			err = s.endRows(tx, old.ID, model.EndReplaced)
 		} else if errors.Is(err, model.ErrNotFound) {
 			err = nil
 		}

@@ -97,6 +97,13 @@ func (tx *Tx) TrimSiblings(sessionID string, generation int64, keep int) error {
 	return err
 }
 
+// LiveAccessTokens lists the access tokens of a session that have not expired.
+func (tx *Tx) LiveAccessTokens(sessionID string) ([]model.TokenHash, error) {
+	return many(tx, func(s scanner) (hash model.TokenHash, err error) { return hash, s.Scan(hashInto{&hash}) },
+		"SELECT hash FROM tokens WHERE session_id = ?1 AND kind = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
+		sessionID, model.CompatAccess, micros(tx.Now))
+}
+
 // DeleteTokens removes all tokens of a session.
 func (tx *Tx) DeleteTokens(sessionID string) error {
 	_, err := tx.exec("DELETE FROM tokens WHERE session_id = ?1", sessionID)

@@ -1,0 +1,164 @@
+package tests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	_ "github.com/mattn/go-sqlite3" // the driver of mautrix's stores
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/crypto/cryptohelper"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/tests/rig"
+)
+
+// cryptoClient is a client with end-to-end encryption whose keys are in a file, as on a phone.
+type cryptoClient struct {
+	*mautrix.Client
+	t     *testing.T
+	stop  context.CancelFunc
+	ended chan struct{}
+
+	mu    sync.Mutex
+	heard map[string]bool
+}
+
+// signIn signs in by password on a device, with the keys in a file: new ones, or those of before.
+func signIn(t *testing.T, base, user, password string, device id.DeviceID, file string) *cryptoClient {
+	t.Helper()
+	client, err := mautrix.NewClient(base, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := dbutil.NewWithDialect("file:"+file+"?_foreign_keys=on&_journal_mode=WAL&_busy_timeout=5000&_txlock=immediate", "sqlite3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	c := &cryptoClient{Client: client, t: t, ended: make(chan struct{}), heard: map[string]bool{}}
+	helper, err := cryptohelper.NewCryptoHelper(client, []byte("pickle"), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	helper.LoginAs = &mautrix.ReqLogin{
+		Type: mautrix.AuthTypePassword, Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: user},
+		Password: password, DeviceID: device, StoreCredentials: true,
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := helper.Init(ctx); err != nil {
+		t.Fatal(err)
+	}
+	client.Crypto = helper
+	syncer, ok := client.Syncer.(mautrix.ExtensibleSyncer)
+	if !ok {
+		t.Fatalf("the syncer is a %T", client.Syncer)
+	}
+	syncer.OnEventType(event.EventMessage, func(_ context.Context, e *event.Event) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.heard[e.Content.AsMessage().Body] = e.Mautrix.WasEncrypted
+	})
+	c.stop = cancel
+	go func() {
+		defer close(c.ended)
+		if err := client.SyncWithContext(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, mautrix.MUnknownToken) {
+			t.Errorf("%s: %v", user, err)
+		}
+	}()
+	t.Cleanup(c.close)
+	return c
+}
+
+func (c *cryptoClient) close() {
+	c.stop()
+	<-c.ended
+}
+
+// wantHeard waits until a message arrived that was encrypted on its way and decrypted here.
+func (c *cryptoClient) wantHeard(body string) {
+	c.t.Helper()
+	rig.Await(c.t, string(c.UserID)+" hears "+body, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		encrypted, heard := c.heard[body]
+		if !heard {
+			return errors.New("nothing was heard")
+		}
+		if !encrypted {
+			return errors.New("it was not encrypted")
+		}
+		return nil
+	})
+}
+
+func (c *cryptoClient) say(room id.RoomID, body string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := c.SendText(ctx, room, body); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// TestEncryptedRoom has two people talk in an encrypted room. One of them signs in again on the same
+// device, with the keys of before, and still decrypts (SCOPE-9, LEG-22, SOFT-5).
+func TestEncryptedRoom(t *testing.T) {
+	for _, version := range rig.Versions {
+		t.Run(version, func(t *testing.T) {
+			h := rig.StartHomeserver(t, version, rig.CaddyConfig{})
+			alicePassword, bobPassword := h.AddUser("alice"), h.AddUser("bob")
+			dir := t.TempDir()
+			alice := signIn(t, h.URL, "alice", alicePassword, "ALICEPHONE", filepath.Join(dir, "alice.db"))
+			bob := signIn(t, h.URL, "bob", bobPassword, "BOBPHONE", filepath.Join(dir, "bob.db"))
+			ctx := context.Background()
+			created, err := bob.CreateRoom(ctx, &mautrix.ReqCreateRoom{
+				Invite: []id.UserID{alice.UserID},
+				InitialState: []*event.Event{{
+					Type:    event.StateEncryption,
+					Content: event.Content{Parsed: &event.EncryptionEventContent{Algorithm: id.AlgorithmMegolmV1}},
+				}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			room := created.RoomID
+			if _, err := alice.JoinRoomByID(ctx, room); err != nil {
+				t.Fatal(err)
+			}
+			rig.Await(t, "bob sees that alice joined", func() error {
+				members, err := bob.StateStore.GetRoomJoinedOrInvitedMembers(ctx, room)
+				if err == nil && len(members) < 2 {
+					err = fmt.Errorf("members %v", members)
+				}
+				return err
+			})
+			bob.say(room, "before")
+			alice.wantHeard("before")
+
+			old := alice.AccessToken
+			alice.close()
+			again := signIn(t, h.URL, "alice", alicePassword, "ALICEPHONE", filepath.Join(dir, "alice.db"))
+			if again.DeviceID != "ALICEPHONE" {
+				t.Fatalf("the device is %s", again.DeviceID)
+			}
+			// Synapse would honour the old token from memory, as its device lives on.
+			h.Call(http.MethodGet, "/v3/account/whoami", old, nil).Must(t, http.StatusUnauthorized)
+			bob.say(room, "after")
+			again.wantHeard("after")
+			again.say(room, "answer")
+			bob.wantHeard("answer")
+		})
+	}
+}
