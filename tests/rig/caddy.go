@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,6 +25,8 @@ type CaddyConfig struct {
 	Options string
 	// Tag is the build tag of the binary.
 	Tag string
+	// Ready is the path that answers once Caddy has started; empty for that of the login.
+	Ready string
 	// Env is added to the environment.
 	Env []string
 }
@@ -115,7 +118,7 @@ func (c *Caddy) Start() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := await(func() error { return Answers(c.URL + "/_matrix/client/v3/login") }, c.proc.done); err != nil {
+	if err := await(func() error { return Answers(c.URL + cmp.Or(c.Ready, "/_matrix/client/v3/login")) }, c.proc.done); err != nil {
 		c.t.Fatalf("Caddy: %v", err)
 	}
 }
@@ -139,6 +142,9 @@ func (c *Caddy) stop(signal os.Signal) {
 
 // Gone waits until Caddy has ended by itself.
 func (c *Caddy) Gone() { <-c.proc.done; c.proc = nil }
+
+// PID is the process id.
+func (c *Caddy) PID() int { return c.proc.cmd.Process.Pid }
 
 // Running tells whether the process lives.
 func (c *Caddy) Running() bool {
