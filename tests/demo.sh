@@ -3,11 +3,11 @@
 #   tests/demo.sh start   builds, configures and starts what is missing, and prints how to log in
 #   tests/demo.sh stop    ends what start began
 # Everything lives in .demo/; a second start reuses all of it. Ports: DEMO_HTTPS_PORT (8448),
-# DEMO_SYNAPSE_PORT (8008), DEMO_INTERNAL_PORT (8080).
+# DEMO_SYNAPSE_PORT (8008), DEMO_INTERNAL_PORT (8080). DEMO_DIR names another folder.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-demo=$root/.demo
+demo=${DEMO_DIR:-$root/.demo}
 https_port=${DEMO_HTTPS_PORT:-8448}
 synapse_port=${DEMO_SYNAPSE_PORT:-8008}
 internal_port=${DEMO_INTERNAL_PORT:-8080}

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -24,4 +25,20 @@ func TestFirstMessage(t *testing.T) {
 			h.Call(http.MethodGet, "/v3/account/whoami", token, nil).Must(t, http.StatusUnauthorized)
 		})
 	}
+}
+
+// TestForceHTTP2 has Synapse ask over HTTP/2 without TLS, as its force_http2 setting does.
+func TestForceHTTP2(t *testing.T) {
+	c := rig.NewCaddy(t, rig.CaddyConfig{ServerName: rig.ServerName, Secret: "shared"})
+	s := rig.NewSynapse(t, rig.SynapseConfig{
+		Version: rig.Newest, ServerName: rig.ServerName,
+		Delegation: fmt.Sprintf("matrix_authentication_service: {enabled: true, endpoint: %q, secret: shared, force_http2: true}", c.Internal),
+	})
+	c.CaddyConfig.Synapse = s.URL
+	c.Write(c.Text(""))
+	s.Start()
+	c.Start()
+	h := rig.Join(t, c, s)
+	token := h.Login("alice", h.AddUser("alice"), nil).Must(t, http.StatusOK).Text("access_token")
+	h.Call(http.MethodGet, "/v3/account/whoami", token, nil).Must(t, http.StatusOK)
 }

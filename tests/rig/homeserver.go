@@ -30,10 +30,15 @@ func StartHomeserver(t testing.TB, version string, c CaddyConfig) *Homeserver {
 		Endpoint: fmt.Sprintf("http://127.0.0.1:%d/", c.InternalPort), PublicURL: fmt.Sprintf("http://127.0.0.1:%d", c.SitePort),
 	})
 	c.Synapse = s.URL
-	h := &Homeserver{Caddy: NewCaddy(t, c), Synapse: s, t: t}
+	h := Join(t, NewCaddy(t, c), s)
 	s.Start()
 	h.Caddy.Start()
 	return h
+}
+
+// Join makes a homeserver of parts that a test has configured itself.
+func Join(t testing.TB, c *Caddy, s *Synapse) *Homeserver {
+	return &Homeserver{Caddy: c, Synapse: s, t: t}
 }
 
 // AddUser adds an account and gives its password.
