@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 mkdir -p .cache
-exec go test -tags bench -count=1 -timeout 30m -run '^TestTable$' ./bench
+exec go test -tags bench -count=1 -timeout 30m -v -run '^TestTable$' ./bench

@@ -99,10 +99,9 @@ type Token struct {
 	CreatedAt time.Time
 	// ExpiresAt is zero for a token that does not expire.
 	ExpiresAt time.Time
-	// UsedAt is the time at which the token was first presented; zero before.
+	// UsedAt is the time at which an access token was first presented; zero before. A refresh token
+	// was first presented when its first child was created.
 	UsedAt time.Time
-	// ConsumedAt is, for a refresh token, the time at which a token that it minted was first used.
-	ConsumedAt time.Time
 
 	UserID    string
 	Localpart string

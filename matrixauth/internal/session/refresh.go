@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/fault"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -40,7 +41,7 @@ type rotation struct {
 }
 
 func (r *rotation) run(tx *store.Tx) error {
-	token, err := tx.Token(r.hash)
+	p, err := tx.Presented(r.hash)
 	if errors.Is(err, model.ErrNotFound) {
 		r.answer = refused()
 		return nil
@@ -48,60 +49,68 @@ func (r *rotation) run(tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := r.sessions.Registry.writeUses(tx, token.SessionID); err != nil {
-		return err
-	}
-	session, err := tx.Session(token.SessionID)
+	written, err := r.sessions.Registry.writeUses(tx, p.Session.ID)
 	if err != nil {
 		return err
 	}
-	user, err := tx.User(token.UserID)
-	if err != nil {
-		return err
+	if written {
+		// What was just written may have consumed this token.
+		if p, err = tx.Presented(r.hash); err != nil {
+			return err
+		}
 	}
-	if user.Locked() {
-		r.answer = mayStart(user)
+	if r.sessions.Registry.Locked(p.Token.UserID) {
+		r.answer = &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
 		return nil
 	}
-	// What was just written may have consumed this token.
-	if token, err = tx.Token(r.hash); err != nil {
-		return err
-	}
-	used, err := tx.GenerationUsedAt(session.ID, token.Generation+1)
+	state, err := stateOf(tx, p)
 	if err != nil {
 		return err
 	}
-	switch judge(presented{
-		Consumed:        !token.ConsumedAt.IsZero(),
-		SuccessorUsed:   used,
-		SuccessorPassed: used.IsZero() && session.UsedGeneration > token.Generation,
-		Now:             tx.Now,
-	}) {
+	switch judge(state) {
 	case replay:
 		r.answer = refused()
 		r.sessions.Logger.Warn("a consumed refresh token was presented again; its session is ended",
-			"session_id", session.ID, "user_id", session.UserID, "client_ip", r.origin.IP)
-		return r.sessions.End(tx, session, model.EndReplay)
+			"session_id", p.Session.ID, "user_id", p.Session.UserID, "client_ip", r.origin.IP)
+		return r.sessions.End(tx, p.Session, model.EndReplay)
 	case refuse:
 		r.answer = &model.Error{Kind: model.Unauthenticated, Code: model.RefreshPassed}
 		return nil
 	}
-	return r.mint(tx, session, token)
+	return r.mint(tx, p)
 }
 
-// mint makes the successor pair. Presenting the token is a use of its generation.
-func (r *rotation) mint(tx *store.Tx, session model.Session, token model.Token) error {
-	err := markUsed(tx, session.ID, token.Hash, use{parent: token.Parent, generation: token.Generation, at: tx.Now})
-	if err != nil {
+// stateOf reads what the verdict depends upon.
+func stateOf(tx *store.Tx, p store.Presented) (state presented, err error) {
+	state.Now = tx.Now
+	if p.Session.UsedGeneration <= p.Token.Generation {
+		return state, nil
+	}
+	if state.SuccessorUsed, err = tx.GenerationUsedAt(p.Session.ID, p.Token.Generation+1); err != nil {
+		return state, err
+	}
+	state.SuccessorPassed = state.SuccessorUsed.IsZero()
+	state.Consumed, err = tx.Consumed(p.Token)
+	return state, err
+}
+
+// activityGrain is the resolution at which a refresh notes activity.
+const activityGrain = time.Minute
+
+// mint makes the successor pair. Its rows say that this token was presented, and when.
+func (r *rotation) mint(tx *store.Tx, p store.Presented) (err error) {
+	if r.tokens, err = mintPair(tx, p.Session, p.Token.Localpart, &p.Token, r.sessions.AccessLife); err != nil {
 		return err
 	}
-	next := token.Generation + 1
-	r.tokens, err = mintPair(tx, session, token.Localpart, token.Hash, next, r.sessions.AccessLife)
-	if err != nil {
-		return err
+	next := p.Token.Generation + 1
+	if p.Session.Generation >= next {
+		// Not the first of its generation: there may be too many now.
+		if err := tx.TrimSiblings(p.Session.ID, next, siblings); err != nil {
+			return err
+		}
 	}
-	if err := tx.TrimSiblings(session.ID, next, siblings); err != nil {
-		return err
+	if tx.Now.Sub(p.Session.LastActiveAt).Abs() < activityGrain {
+		return nil
 	}
-	return tx.TouchSession(session.ID, tx.Now, r.origin.IP)
+	return tx.TouchSession(p.Session.ID, tx.Now, r.origin.IP)
 }

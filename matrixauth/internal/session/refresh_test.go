@@ -34,7 +34,7 @@ func (c *clock) move(d time.Duration) {
 
 // bench is a store with one user, whose sessions are tested without a homeserver.
 type bench struct {
-	t        *testing.T
+	t        testing.TB
 	path     string
 	clock    *clock
 	store    *store.Store
@@ -42,7 +42,7 @@ type bench struct {
 	user     model.User
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	b := &bench{t: t, path: filepath.Join(t.TempDir(), "test.db"), clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}
 	b.open()
 	t.Cleanup(func() {
@@ -273,11 +273,9 @@ func TestRefresh(t *testing.T) {
 	t.Run("a_locked_user_keeps_the_token", func(t *testing.T) { // MOD-6
 		b := newBench(t)
 		_, first := b.start("D")
-		b.user.LockedAt = b.clock.Now()
-		b.update(func(tx *store.Tx) error { return tx.UpdateUser(b.user) })
+		b.sessions.Registry.SetLocked(b.user.ID, true)
 		b.wantRefused(first.Refresh, model.UserLocked)
-		b.user.LockedAt = time.Time{}
-		b.update(func(tx *store.Tx) error { return tx.UpdateUser(b.user) })
+		b.sessions.Registry.SetLocked(b.user.ID, false)
 		b.mustRefresh(first.Refresh)
 	})
 	t.Run("a_token_of_another_kind_is_refused_and_harms_nothing", func(t *testing.T) { // LEG-36

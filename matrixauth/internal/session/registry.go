@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,9 +27,8 @@ type Registry struct {
 	full chan struct{}
 }
 
-// use is the first use of a token.
+// use is the first use of an access token.
 type use struct {
-	parent     model.TokenHash
 	generation int64
 	at         time.Time
 }
@@ -111,7 +111,7 @@ func (r *Registry) noteUse(t model.Token, at time.Time) {
 		r.uses[t.SessionID] = tokens
 	}
 	if _, known := tokens[t.Hash]; !known {
-		tokens[t.Hash] = use{parent: t.Parent, generation: t.Generation, at: at}
+		tokens[t.Hash] = use{generation: t.Generation, at: at}
 	}
 	if len(r.uses) >= maxPending {
 		select {
@@ -130,31 +130,26 @@ func (r *Registry) noteActivity(sessionID string, at time.Time) {
 	}
 }
 
-// writeUses writes the noted uses of a session and forgets them once they are durable. A refresh
-// calls it in its own transaction, so that it judges by what is known at that moment.
-func (r *Registry) writeUses(tx *store.Tx, sessionID string) error {
+// writeUses writes the noted uses of a session, forgets them once they are durable, and tells whether
+// there were any. A refresh calls it in its own transaction, so that it judges by what is known at
+// that moment.
+func (r *Registry) writeUses(tx *store.Tx, sessionID string) (written bool, err error) {
 	r.mu.Lock()
-	pending := make(map[model.TokenHash]use, len(r.uses[sessionID]))
-	for hash, u := range r.uses[sessionID] {
-		pending[hash] = u
-	}
+	pending := maps.Clone(r.uses[sessionID])
 	r.mu.Unlock()
 	for hash, u := range pending {
-		if err := markUsed(tx, sessionID, hash, u); err != nil {
-			return err
+		if err := tx.MarkTokenUsed(hash, u.at); err != nil {
+			return false, err
+		}
+		if err := tx.RaiseUsedGeneration(sessionID, u.generation); err != nil {
+			return false, err
 		}
 	}
-	if len(pending) > 0 {
-		tx.AfterCommit(func() { r.forget(sessionID, pending) })
+	if len(pending) == 0 {
+		return false, nil
 	}
-	return nil
-}
-
-func markUsed(tx *store.Tx, sessionID string, hash model.TokenHash, u use) error {
-	if err := tx.MarkTokenUsed(hash, u.parent, u.at); err != nil {
-		return err
-	}
-	return tx.RaiseUsedGeneration(sessionID, u.generation)
+	tx.AfterCommit(func() { r.forget(sessionID, pending) })
+	return true, nil
 }
 
 func (r *Registry) forget(sessionID string, written map[model.TokenHash]use) {
@@ -230,7 +225,7 @@ func (r *Registry) flushUses(ctx context.Context) error {
 	}
 	return r.store.Update(ctx, func(tx *store.Tx) error {
 		for _, id := range ids {
-			if err := r.writeUses(tx, id); err != nil {
+			if _, err := r.writeUses(tx, id); err != nil {
 				return err
 			}
 		}

@@ -144,7 +144,7 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		if !p.Refreshable {
 			life = 0
 		}
-		if tokens, err = mintPair(tx, session, user.Localpart, model.TokenHash{}, 0, life); err != nil {
+		if tokens, err = mintPair(tx, session, user.Localpart, nil, life); err != nil {
 			return err
 		}
 		return tx.DeleteJob(job)
@@ -163,25 +163,29 @@ func mayStart(u model.User) error {
 	return nil
 }
 
-// mintPair mints tokens of a generation. A life of zero mints an access token that does not expire,
-// and no refresh token.
-func mintPair(tx *store.Tx, session model.Session, localpart string, parent model.TokenHash, generation int64, life time.Duration) (Tokens, error) {
-	pair, err := tx.NextPair(session.ID, generation)
-	if err != nil {
+// mintPair mints tokens of the generation that follows the parent; a login has none. A life of zero mints an access token that does not expire, and no refresh token.
+func mintPair(tx *store.Tx, session model.Session, localpart string, parent *model.Token, life time.Duration) (Tokens, error) {
+	row := model.Token{SessionID: session.ID, CreatedAt: tx.Now, UserID: session.UserID, Localpart: localpart, DeviceID: session.DeviceID, Scope: session.Scope}
+	used := int64(0)
+	if parent != nil {
+		row.Parent, row.Generation, used = parent.Hash, parent.Generation+1, parent.Generation
+	}
+	var err error
+	if row.Pair, err = tx.NextPair(session.ID, row.Generation, used); err != nil {
+		return Tokens{}, err
+	}
+	if err := tx.TidyTokens(session.ID, row.Pair, row.Generation); err != nil {
 		return Tokens{}, err
 	}
 	tokens := Tokens{Access: model.NewToken(model.CompatAccess), Life: life}
-	row := model.Token{
-		Hash: model.HashToken(tokens.Access), Kind: model.CompatAccess, SessionID: session.ID, Generation: generation, Pair: pair, Parent: parent,
-		CreatedAt: tx.Now, UserID: session.UserID, Localpart: localpart, DeviceID: session.DeviceID, Scope: session.Scope,
+	access := row
+	access.Hash, access.Kind = model.HashToken(tokens.Access), model.CompatAccess
+	if life == 0 {
+		return tokens, tx.InsertToken(access)
 	}
-	if life > 0 {
-		row.ExpiresAt = tx.Now.Add(life)
-	}
-	if err := tx.InsertToken(row); err != nil || life == 0 {
-		return tokens, err
-	}
+	access.ExpiresAt = tx.Now.Add(life)
 	tokens.Refresh = model.NewToken(model.CompatRefresh)
-	row.Hash, row.Kind, row.ExpiresAt = model.HashToken(tokens.Refresh), model.CompatRefresh, time.Time{}
-	return tokens, tx.InsertToken(row)
+	refresh := row
+	refresh.Hash, refresh.Kind = model.HashToken(tokens.Refresh), model.CompatRefresh
+	return tokens, tx.InsertTokenPair(access, refresh)
 }

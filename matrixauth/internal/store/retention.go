@@ -19,22 +19,13 @@ const (
 // for the writer.
 const retentionBatch = 500
 
-// Retain removes the rows whose time is over, in bounded batches, and gives their number. A refresh
-// token that was consumed goes only when its successor's generation was consumed too: until then it
-// may still be retried, or tell of a theft.
+// Retain removes the rows whose time is over, in bounded batches, and gives their number. Tokens are
+// not among them: TidyTokens removes them as their session goes on, and its end removes all.
 func (s *Store) Retain(ctx context.Context) (removed int64, err error) {
 	steps := []struct {
 		query string
 		age   time.Duration
 	}{
-		{`DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE expires_at < ?1 LIMIT ?2)`, keepExpiredToken},
-		// Siblings that were passed over go with, and so before, the consumed token beside them.
-		{`DELETE FROM tokens WHERE hash IN (SELECT t.hash FROM tokens t JOIN tokens c
-			ON c.session_id = t.session_id AND c.generation = t.generation AND c.consumed_at < ?1
-			JOIN sessions s ON s.id = t.session_id
-			WHERE t.expires_at IS NULL AND t.consumed_at IS NULL AND t.generation + 1 < s.used_generation LIMIT ?2)`, keepConsumedToken},
-		{`DELETE FROM tokens WHERE hash IN (SELECT t.hash FROM tokens t JOIN sessions s ON s.id = t.session_id
-			WHERE t.consumed_at < ?1 AND t.generation + 1 < s.used_generation LIMIT ?2)`, keepConsumedToken},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at < ?1 LIMIT ?2)`, keepEndedSession},
 		{`DELETE FROM outbox WHERE position IN (SELECT position FROM outbox WHERE set_aside_at < ?1 LIMIT ?2)`, keepSetAsideJob},
 		{`UPDATE sessions SET last_ip = '' WHERE id IN (SELECT id FROM sessions WHERE last_ip <> '' AND last_active_at < ?1 LIMIT ?2)`, keepInactiveLastIP},

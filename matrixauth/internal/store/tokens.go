@@ -9,12 +9,12 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-const selectToken = `SELECT hash, kind, session_id, generation, pair, parent, created_at, expires_at, used_at, consumed_at,
+const selectToken = `SELECT hash, kind, session_id, generation, pair, parent, created_at, expires_at, used_at,
 	user_id, localpart, device_id, scope FROM tokens`
 
 func scanToken(s scanner) (t model.Token, err error) {
 	err = s.Scan(hashInto{&t.Hash}, &t.Kind, &t.SessionID, &t.Generation, &t.Pair, hashInto{&t.Parent},
-		timeInto{&t.CreatedAt}, timeInto{&t.ExpiresAt}, timeInto{&t.UsedAt}, timeInto{&t.ConsumedAt},
+		timeInto{&t.CreatedAt}, timeInto{&t.ExpiresAt}, timeInto{&t.UsedAt},
 		&t.UserID, &t.Localpart, &t.DeviceID, &t.Scope)
 	return t, err
 }
@@ -59,41 +59,106 @@ func (tx *Tx) Token(hash model.TokenHash) (model.Token, error) {
 	return one(tx, scanToken, selectToken+" WHERE hash = ?1", hash[:])
 }
 
+// Presented is a token with its session, read in one go.
+type Presented struct {
+	Token   model.Token
+	Session model.Session
+}
+
+// Presented finds a token with what a refresh judges by: of the session only what changes.
+func (tx *Tx) Presented(hash model.TokenHash) (Presented, error) {
+	return one(tx, func(s scanner) (p Presented, err error) {
+		t, v := &p.Token, &p.Session
+		err = s.Scan(&t.Kind, &t.Generation, &t.UserID, &t.Localpart, &t.DeviceID, &t.Scope,
+			&v.ID, &v.Generation, &v.UsedGeneration, timeInto{&v.LastActiveAt})
+		t.Hash, t.SessionID = hash, v.ID
+		v.UserID, v.DeviceID, v.Scope = t.UserID, t.DeviceID, t.Scope
+		return p, err
+	}, `SELECT t.kind, t.generation, t.user_id, t.localpart, t.device_id, t.scope, s.id, s.generation, s.used_generation, s.last_active_at
+		FROM tokens t JOIN sessions s ON s.id = t.session_id WHERE t.hash = ?1`, hash[:])
+}
+
+const insertToken = `INSERT INTO tokens (hash, kind, session_id, generation, pair, parent, created_at, expires_at, used_at,
+	user_id, localpart, device_id, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+func tokenArgs(t model.Token) []any {
+	return []any{t.Hash[:], t.Kind, t.SessionID, t.Generation, t.Pair, hashOrNull(t.Parent), micros(t.CreatedAt), micros(t.ExpiresAt),
+		micros(t.UsedAt), t.UserID, t.Localpart, t.DeviceID, t.Scope}
+}
+
 // InsertToken adds a token.
 func (tx *Tx) InsertToken(t model.Token) error {
-	_, err := tx.exec(`INSERT INTO tokens (hash, kind, session_id, generation, pair, parent, created_at, expires_at, used_at, consumed_at,
-		user_id, localpart, device_id, scope) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)`,
-		t.Hash[:], t.Kind, t.SessionID, t.Generation, t.Pair, hashOrNull(t.Parent), micros(t.CreatedAt), micros(t.ExpiresAt),
-		micros(t.UsedAt), micros(t.ConsumedAt), t.UserID, t.Localpart, t.DeviceID, t.Scope)
+	_, err := tx.exec(insertToken, tokenArgs(t)...)
 	return err
 }
 
-// MarkTokenUsed notes the first use of a token and, with it, that its parent is consumed. Later
-// calls change nothing.
-func (tx *Tx) MarkTokenUsed(hash, parent model.TokenHash, at time.Time) error {
-	if _, err := tx.exec("UPDATE tokens SET used_at = ?2 WHERE hash = ?1 AND used_at IS NULL", hash[:], micros(at)); err != nil {
-		return err
-	}
-	if parent == (model.TokenHash{}) {
-		return nil
-	}
-	_, err := tx.exec("UPDATE tokens SET consumed_at = ?2 WHERE hash = ?1 AND consumed_at IS NULL", parent[:], micros(at))
+// InsertTokenPair adds an access token and its refresh token by one statement: refreshes are the writes
+// that there are most of.
+func (tx *Tx) InsertTokenPair(access, refresh model.Token) error {
+	_, err := tx.exec(insertToken+", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(tokenArgs(access), tokenArgs(refresh)...)...)
 	return err
 }
 
-// GenerationUsedAt is the time of the first use of any token of a generation that is still stored;
-// zero if none was used.
+// MarkTokenUsed notes the first use of an access token. Later calls change nothing.
+func (tx *Tx) MarkTokenUsed(hash model.TokenHash, at time.Time) error {
+	_, err := tx.exec("UPDATE tokens SET used_at = ?2 WHERE hash = ?1 AND used_at IS NULL", hash[:], micros(at))
+	return err
+}
+
+// GenerationUsedAt is the time at which a token of a generation was first used, as far as rows still
+// tell; zero if none was. The first token of the next generation was created when a refresh token of
+// this one was first presented.
 func (tx *Tx) GenerationUsedAt(sessionID string, generation int64) (time.Time, error) {
 	return one(tx, func(s scanner) (t time.Time, err error) { return t, s.Scan(timeInto{&t}) },
-		"SELECT MIN(used_at) FROM tokens WHERE session_id = ?1 AND generation = ?2", sessionID, generation)
+		`SELECT MIN(at) FROM (
+			SELECT used_at AS at FROM tokens WHERE session_id = ?1 AND kind = ?3 AND generation = ?2
+			UNION ALL SELECT created_at FROM tokens WHERE session_id = ?1 AND kind = ?4 AND generation = ?2 + 1)`,
+		sessionID, generation, model.CompatAccess, model.CompatRefresh)
+}
+
+// Consumed tells whether a token that a refresh token minted has been used: the access token was
+// seen, or the refresh token has minted in turn.
+func (tx *Tx) Consumed(t model.Token) (bool, error) {
+	return one(tx, func(s scanner) (consumed bool, err error) { return consumed, s.Scan(&consumed) },
+		`SELECT EXISTS (SELECT 1 FROM tokens WHERE session_id = ?1 AND kind = ?4 AND generation = ?2 + 1 AND parent = ?3 AND used_at IS NOT NULL)
+		OR EXISTS (SELECT 1 FROM tokens child JOIN tokens grandchild ON grandchild.parent = child.hash
+			AND grandchild.session_id = ?1 AND grandchild.kind = ?5 AND grandchild.generation = ?2 + 2
+			WHERE child.session_id = ?1 AND child.kind = ?5 AND child.generation = ?2 + 1 AND child.parent = ?3)`,
+		t.SessionID, t.Generation, t.Hash[:], model.CompatAccess, model.CompatRefresh)
 }
 
 // TrimSiblings deletes the oldest pairs of a generation of which no token was used, so that keep of
 // them remain.
 func (tx *Tx) TrimSiblings(sessionID string, generation int64, keep int) error {
-	_, err := tx.exec(`DELETE FROM tokens WHERE session_id = ?1 AND generation = ?2 AND pair IN (
-		SELECT pair FROM tokens WHERE session_id = ?1 AND generation = ?2
-		GROUP BY pair HAVING MAX(used_at) IS NULL ORDER BY pair DESC LIMIT -1 OFFSET ?3)`, sessionID, generation, keep)
+	_, err := tx.exec(`DELETE FROM tokens WHERE session_id = ?1 AND kind IN (?4, ?5) AND generation = ?2 AND pair IN (
+		SELECT pair FROM tokens sibling WHERE session_id = ?1 AND kind IN (?4, ?5) AND generation = ?2
+		GROUP BY pair HAVING MAX(used_at) IS NULL AND NOT MAX(EXISTS (SELECT 1 FROM tokens child
+			WHERE child.session_id = ?1 AND child.kind = ?5 AND child.generation = ?2 + 1 AND child.parent = sibling.hash))
+		ORDER BY pair DESC LIMIT -1 OFFSET ?3)`, sessionID, generation, keep, model.CompatAccess, model.CompatRefresh)
+	return err
+}
+
+const (
+	// tidyEvery is how many pairs a session mints between two tidyings, tidyBatch how many tokens of a
+	// kind one looks at, the oldest first: more than came since the last.
+	tidyEvery = 32
+	tidyBatch = 40
+)
+
+// TidyTokens removes the tokens of a session that have had their day, once in a while as it mints
+// pairs: access tokens that expired long ago, and refresh tokens that are older than an hour and
+// whose generation was passed twice. Until then a refresh token may still be retried, or tell of a
+// theft. Doing it here costs a refresh nothing as a rule; an index by time would cost each one.
+func (tx *Tx) TidyTokens(sessionID string, pair, minted int64) error {
+	if pair%tidyEvery != 0 {
+		return nil
+	}
+	const oldest = `DELETE FROM tokens WHERE hash IN (
+		SELECT hash FROM tokens WHERE session_id = ?1 AND kind = ?2 ORDER BY generation LIMIT ?3) AND `
+	if _, err := tx.exec(oldest+"expires_at < ?4", sessionID, model.CompatAccess, tidyBatch, tx.before(keepExpiredToken)); err != nil {
+		return err
+	}
+	_, err := tx.exec(oldest+"created_at < ?4 AND generation < ?5 - 2", sessionID, model.CompatRefresh, tidyBatch, tx.before(keepConsumedToken), minted)
 	return err
 }
 

@@ -40,72 +40,32 @@ func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
 // others wait for it. If f fails nothing of it remains. ctx may end the wait for a turn; once f has
 // begun it is carried through, so that the caller always learns the outcome.
 func (s *Store) Update(ctx context.Context, f func(*Tx) error) error {
-	w := &write{ctx: ctx, f: f, done: make(chan error, 1)}
-	select {
-	case <-s.quit:
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	case s.writes <- w:
+	w := &write{ctx: ctx, f: f, turn: make(chan bool, 1)}
+	leads, err := s.queue.join(w)
+	if err != nil {
+		return err
 	}
-	var err error
-	select {
-	case err = <-w.done:
-	case <-s.done:
-		// The writer ended: it has answered, or it never saw the write.
-		select {
-		case err = <-w.done:
-		default:
-			return ErrClosed
-		}
+	if leads || <-w.turn {
+		s.lead()
 	}
 	var p *panicked
-	if errors.As(err, &p) {
+	if errors.As(w.err, &p) {
 		panic(p)
 	}
-	return err
+	return w.err
 }
 
-type write struct {
-	ctx  context.Context
-	f    func(*Tx) error
-	done chan error
-}
-
-// maxBatch bounds how many writes share a commit, and with it how long the last of them waits.
-const maxBatch = 64
-
-// write is the one writer. It takes what waits and commits it together.
-func (s *Store) write() {
-	defer close(s.done)
-	batch := make([]*write, 0, maxBatch)
-	for {
-		batch = batch[:0]
-		select {
-		case w := <-s.writes:
-			batch = append(batch, w)
-		case <-s.quit:
-			select {
-			case w := <-s.writes:
-				batch = append(batch, w)
-			default:
-				return
-			}
-		}
-		for len(batch) < maxBatch {
-			select {
-			case w := <-s.writes:
-				batch = append(batch, w)
-				continue
-			default:
-			}
-			break
-		}
-		s.commit(batch)
+// lead commits the writes that wait, the caller's among them, and passes the lead on.
+func (s *Store) lead() {
+	batch := s.queue.take()
+	s.commit(batch)
+	s.queue.pass()
+	for _, w := range batch {
+		w.turn <- false
 	}
 }
 
-// commit runs the writes of a batch, each in a savepoint, and answers them when all is durable.
+// commit runs the writes of a batch and notes their outcomes.
 func (s *Store) commit(batch []*write) {
 	errs := make([]error, len(batch))
 	after, err := s.runBatch(batch, errs)
@@ -113,10 +73,9 @@ func (s *Store) commit(batch []*write) {
 		f()
 	}
 	for i, w := range batch {
-		if errs[i] == nil {
-			errs[i] = err
+		if w.err = errs[i]; w.err == nil {
+			w.err = err
 		}
-		w.done <- errs[i]
 	}
 }
 
@@ -133,7 +92,9 @@ func (s *Store) runBatch(batch []*write, errs []error) (after []func(), err erro
 			continue
 		}
 		tx := &Tx{ctx: ctx, q: q, Now: s.Now()}
-		if errs[i], err = runOne(tx, w.f); err != nil {
+		if len(batch) == 1 {
+			errs[i] = guard(tx, w.f) // what it did goes with the whole transaction
+		} else if errs[i], err = runOne(tx, w.f); err != nil {
 			return nil, errors.Join(err, q.Rollback())
 		}
 		if errs[i] == nil {

@@ -44,7 +44,7 @@ CREATE TABLE sessions (
 	user_agent      TEXT NOT NULL,
 	ended_at        BIGINT,
 	end_reason      TEXT NOT NULL DEFAULT ''
-);
+) WITHOUT ROWID;
 -- One live session per device: whoever signs in on a device replaces what was there.
 CREATE UNIQUE INDEX sessions_live_device ON sessions (user_id, device_id) WHERE ended_at IS NULL;
 CREATE INDEX sessions_user ON sessions (user_id);
@@ -53,7 +53,8 @@ CREATE INDEX sessions_ip ON sessions (last_active_at) WHERE last_ip <> '';
 
 -- The busiest table: introspection finds a row by its hash and needs nothing else, because what
 -- never changes in a session (user, device, scope) is copied into it. Ending a session deletes its
--- tokens.
+-- tokens. used_at is the first use of an access token. A refresh token was used when a token was
+-- minted that has it for a parent, so a refresh changes no token's row: it adds two.
 CREATE TABLE tokens (
 	hash        BLOB PRIMARY KEY,
 	kind        TEXT NOT NULL,
@@ -64,15 +65,12 @@ CREATE TABLE tokens (
 	created_at  BIGINT NOT NULL,
 	expires_at  BIGINT,
 	used_at     BIGINT,
-	consumed_at BIGINT,
 	user_id     TEXT NOT NULL,
 	localpart   TEXT NOT NULL,
 	device_id   TEXT NOT NULL,
 	scope       TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX tokens_session ON tokens (session_id, generation);
-CREATE INDEX tokens_expired ON tokens (expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX tokens_consumed ON tokens (consumed_at) WHERE consumed_at IS NOT NULL;
+CREATE INDEX tokens_session ON tokens (session_id, kind, generation);
 
 CREATE TABLE outbox (
 	position     BIGINT PRIMARY KEY,
