@@ -33,7 +33,8 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage.`,
 		root.PersistentFlags().StringP("config", "c", "", "Configuration file (default: ./Caddyfile, then /etc/caddy/Caddyfile)")
 		root.PersistentFlags().StringP("adapter", "a", "", "Name of the config adapter, if the file is no Caddyfile or JSON")
 		root.PersistentFlags().String("database", "", "Database file, in place of the configured one")
-		root.AddCommand(userCommand(), sessionCommand(), tokenCommand(), backupCommand(), versionCommand())
+		root.AddCommand(userCommand(), sessionCommand(), tokenCommand(), synapseConfigCommand(), doctorCommand(), migrateCommand(),
+			backupCommand(), versionCommand())
 	},
 }
 
@@ -193,11 +194,7 @@ func (s site) running() (database string, ok bool) {
 // operatorCommand makes a command that reaches the database.
 func operatorCommand(use, short string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: args}
-	cmd.RunE = caddyRun(func(cmd *cobra.Command, args []string) error {
-		found, err := loadSite(cmd)
-		if err != nil {
-			return err
-		}
+	cmd.RunE = siteRun(func(cmd *cobra.Command, args []string, found site) error {
 		operator, err := found.reach(cmd.Context(), cmd)
 		if err != nil {
 			return err
@@ -205,6 +202,17 @@ func operatorCommand(use, short string, args cobra.PositionalArgs, run func(cmd 
 		return errors.Join(run(cmd, args, operator), operator.Close())
 	})
 	return cmd
+}
+
+// siteRun makes the run of a command that needs the configuration and no database.
+func siteRun(run func(cmd *cobra.Command, args []string, s site) error) func(*cobra.Command, []string) error {
+	return caddyRun(func(cmd *cobra.Command, args []string) error {
+		found, err := loadSite(cmd)
+		if err != nil {
+			return err
+		}
+		return run(cmd, args, found)
+	})
 }
 
 // caddyRun keeps Caddy from printing its usage for every refusal.

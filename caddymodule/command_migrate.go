@@ -1,0 +1,105 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+)
+
+func migrateCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "migrate", Short: "Moves a homeserver to this authentication server"}
+	cmd.AddCommand(migrateMSC3861Command())
+	return cmd
+}
+
+func migrateMSC3861Command() *cobra.Command {
+	var synapse string
+	var write bool
+	cmd := &cobra.Command{
+		Use:   "msc3861",
+		Short: "Moves homeserver.yaml from experimental_features.msc3861 to this server, with the same secret",
+		Args:  cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&synapse, "synapse-config", "homeserver.yaml", "Synapse's configuration")
+	cmd.Flags().BoolVar(&write, "write", false, "Write the change after a backup copy; without it the change is only shown")
+	cmd.RunE = siteRun(func(cmd *cobra.Command, _ []string, s site) error {
+		planned, err := matrixauth.PlanMigration(synapse, s.synapseEndpoint())
+		if err != nil {
+			return err
+		}
+		if err := s.mayTakeSecret(planned.Secret); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprint(cmd.OutOrStdout(), planned.Diff); err != nil {
+			return err
+		}
+		for _, note := range planned.Notes {
+			fmt.Fprintln(cmd.ErrOrStderr(), "note: "+note)
+		}
+		if !write {
+			fmt.Fprintln(cmd.ErrOrStderr(), "nothing was written; run it again with --write")
+			return nil
+		}
+		return s.migrate(cmd, planned)
+	})
+	return cmd
+}
+
+// mayTakeSecret refuses a migration whose secret would not be ours afterwards, before anything is written.
+func (s site) mayTakeSecret(secret string) error {
+	if s.config.Secret == secret || s.ownsSecret() {
+		return nil
+	}
+	option := "secret"
+	if s.given.Matrix.SecretFile != "" {
+		option = "secret_file"
+	}
+	return fmt.Errorf("%s: %s differs from the secret in Synapse's file; leave the option out, or give it the same secret", s.file, option)
+}
+
+// ownsSecret tells whether the secret is in our own generated file.
+func (s site) ownsSecret() bool {
+	return s.given.Matrix.Secret == "" && s.given.Matrix.SecretFile == ""
+}
+
+// migrate writes our secret first: a Synapse that was changed could not do without it.
+func (s site) migrate(cmd *cobra.Command, planned *matrixauth.Migration) error {
+	if s.ownsSecret() {
+		if err := replaceSecret(s.secretFile, planned.Secret); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "our secret is now Synapse's, in %s; reload Caddy\n", s.secretFile)
+	}
+	backup, err := planned.Write()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "written; the file as it was is %s\n", backup)
+	return err
+}
+
+// replaceSecret puts a secret in the place of the generated one, at once and readable by its owner
+// alone. The file keeps its owner, who may not be the one who runs the command.
+func replaceSecret(path, secret string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("the secret cannot be kept: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s cannot be written by this user; run the command as Caddy's user or as root", path)
+	}
+	if err != nil {
+		return fmt.Errorf("the secret cannot be kept: %w", err)
+	}
+	_, err = f.WriteString(secret + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("the secret cannot be kept in %s: %w", path, err)
+	}
+	return nil
+}
