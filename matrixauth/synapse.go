@@ -51,7 +51,7 @@ func ExamineSynapse(path string, want Delegation, serverName, version string) []
 	}
 	for _, c := range file.Conflicts() {
 		if !harmless(c.Before, version) {
-			add(c.Line, c.What, c.Change)
+			add(c.Line, c.Key+": "+c.What, c.Change)
 		}
 	}
 	if name := file.ServerName(); name != "" && name != serverName {

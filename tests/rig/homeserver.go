@@ -142,3 +142,24 @@ func (h *Homeserver) Devices(token string) map[string]bool {
 	}
 	return ids
 }
+
+// Provision makes a user at a Synapse as the authentication service does.
+func Provision(synapse, secret, localpart string) (status int, err error) {
+	body := fmt.Sprintf(`{"localpart":%q}`, localpart)
+	request, err := http.NewRequest(http.MethodPost, synapse+"/_synapse/mas/provision_user", bytes.NewBufferString(body))
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Authorization", "Bearer "+secret)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	if err := response.Body.Close(); err != nil {
+		return 0, err
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		return response.StatusCode, fmt.Errorf("status %d", response.StatusCode)
+	}
+	return response.StatusCode, nil
+}
