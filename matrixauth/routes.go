@@ -64,14 +64,14 @@ func (s *Server) routes() (public, internal table) {
 type methods = map[string]web.Handler
 
 func (t table) add(r route, path string) {
+	if handler, ok := r.methods[http.MethodGet]; ok {
+		r.methods[http.MethodHead] = handler
+	}
 	names := make([]string, 0, 4)
 	for _, name := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
 		if _, ok := r.methods[name]; ok {
 			names = append(names, name)
 		}
-	}
-	if handler, ok := r.methods[http.MethodGet]; ok {
-		r.methods[http.MethodHead] = handler
 	}
 	if r.wire == web.MatrixWire {
 		names = append(names, http.MethodOptions)

@@ -63,6 +63,9 @@ func (l *Limiter) Take(key string, r Rate) error {
 		return nil
 	}
 	reservation.CancelAt(now)
+	// Up to whole milliseconds, as wires have no finer ones: who waits as told must not be refused
+	// again. What is below a microsecond is the noise of the limiter's floating point.
+	wait = (wait + time.Millisecond - time.Microsecond).Truncate(time.Millisecond)
 	return &model.Error{Kind: model.Limited, Code: model.RateLimited, Retry: wait}
 }
 

@@ -1,0 +1,566 @@
+package matrixauth
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// endpoint is one of our paths, as bad input meets it.
+type endpoint struct {
+	name    string
+	paths   []string
+	inside  bool
+	wire    web.Wire
+	methods []string
+	allow   string
+}
+
+var oldVersions = []string{"api/v1", "r0", "v3", "unstable"}
+
+// aliases are the paths of a client endpoint, with and without a slash at the end (LEG-1).
+func aliases(suffix string, versions ...string) (paths []string) {
+	for _, v := range versions {
+		paths = append(paths, "/_matrix/client/"+v+suffix, "/_matrix/client/"+v+suffix+"/")
+	}
+	return paths
+}
+
+var endpoints = []endpoint{
+	{"login", aliases("/login", oldVersions...), false, web.MatrixWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST, OPTIONS"},
+	{"logout", aliases("/logout", oldVersions...), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
+	{"logout_all", aliases("/logout/all", oldVersions...), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
+	{"refresh", aliases("/refresh", "r0", "v3", "unstable", "unstable/org.matrix.msc2918"), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
+	{"auth_metadata", aliases("/auth_metadata", "v1", "unstable/org.matrix.msc2965"), false, web.MatrixWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
+	{"auth_issuer", aliases("/auth_issuer", "v1", "unstable/org.matrix.msc2965"), false, web.MatrixWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
+	{"introspect_public", []string{"/oauth2/introspect"}, false, web.OAuthWire, []string{"POST"}, "POST"},
+	{"introspect_internal", []string{"/oauth2/introspect"}, true, web.OAuthWire, []string{"POST"}, "POST"},
+	{"discovery_public", []string{"/.well-known/openid-configuration"}, false, web.OAuthWire, []string{"GET", "HEAD"}, "GET, HEAD"},
+	{"discovery_internal", []string{"/.well-known/openid-configuration"}, true, web.OAuthWire, []string{"GET", "HEAD"}, "GET, HEAD"},
+	{"health", []string{"/health"}, true, web.PlainWire, []string{"GET", "HEAD"}, "GET, HEAD"},
+}
+
+func endpointNamed(name string) endpoint {
+	return endpoints[slices.IndexFunc(endpoints, func(e endpoint) bool { return e.name == name })]
+}
+
+// TestBadInput gives every endpoint, under every alias, what no honest client sends. Each case has its
+// documented answer; none panics, hangs, tells a cause, or changes a row.
+func TestBadInput(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	h.login("alice", object{"device_id": "LAPTOP", "refresh_token": true})
+	before := h.rows()
+	for _, e := range endpoints {
+		t.Run(e.name, func(t *testing.T) {
+			for _, path := range e.paths {
+				methodCases(t, h, e, path)
+				for _, c := range bodyCases(e) {
+					name := c.name
+					if len(e.paths) > 1 {
+						name += " " + path
+					}
+					t.Run(name, func(t *testing.T) { c.run(t, h, e, path) })
+				}
+			}
+		})
+	}
+	if after := h.rows(); after != before {
+		t.Errorf("bad input changed rows:\n%s\nwant\n%s", after, before)
+	}
+	if passed := h.passed.Load(); passed != 0 {
+		t.Errorf("%d requests to our paths went on to the homeserver", passed)
+	}
+}
+
+// methodCases: a method that a path does not know is refused with the list of those that it knows
+// (LEG-4); OPTIONS is answered without a look at anything (LEG-5).
+func methodCases(t *testing.T, h *house, e endpoint, path string) {
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get"} {
+		if slices.Contains(e.methods, method) {
+			continue
+		}
+		t.Run(method+" "+path, func(t *testing.T) {
+			a := h.do(call{method: method, path: path, inside: e.inside, body: "\x00{"})
+			wantWire(t, e.wire, a)
+			if method == http.MethodOptions && e.wire == web.MatrixWire {
+				if a.status != http.StatusNoContent || a.body != "" {
+					t.Fatalf("got %d %q, want an empty 204", a.status, a.body)
+				}
+				return
+			}
+			if a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != e.allow {
+				t.Fatalf("got %d, Allow %q, want 405 and %q", a.status, a.header.Get("Allow"), e.allow)
+			}
+			want := `{"error":"invalid_request","error_description":"method not allowed"}`
+			if e.wire == web.MatrixWire {
+				want = `{"errcode":"M_UNRECOGNIZED","error":"Method not allowed"}`
+			}
+			if method == http.MethodHead {
+				want = ""
+			}
+			if a.body != want {
+				t.Errorf("got %s, want %s", a.body, want)
+			}
+		})
+	}
+}
+
+// wantWire checks the headers that every answer of a wire bears, whatever its status: CORS exactly once
+// for the Client-Server API and none between servers (LEG-6, INTRO-7), JSON, no sniffing, no storing.
+func wantWire(t testing.TB, wire web.Wire, a answer) {
+	t.Helper()
+	cors := map[string]string{
+		"Access-Control-Allow-Origin":   "*",
+		"Access-Control-Allow-Methods":  "GET, HEAD, POST, PUT, DELETE, OPTIONS",
+		"Access-Control-Allow-Headers":  "X-Requested-With, Content-Type, Authorization, Date",
+		"Access-Control-Expose-Headers": "Retry-After",
+	}
+	for name, want := range cors {
+		got := a.header.Values(name)
+		if wire == web.MatrixWire && (len(got) != 1 || got[0] != want) {
+			t.Errorf("%s is %q, want %q once", name, got, want)
+		}
+		if wire != web.MatrixWire && len(got) != 0 {
+			t.Errorf("%s is %q, want none", name, got)
+		}
+	}
+	if got := a.header.Values("Access-Control-Allow-Credentials"); got != nil {
+		t.Errorf("Access-Control-Allow-Credentials is %q, want none", got)
+	}
+	if got := a.header.Get("X-Content-Type-Options"); got != "nosniff" {
+		t.Errorf("X-Content-Type-Options is %q", got)
+	}
+	if a.status == http.StatusNoContent {
+		return
+	}
+	if got := a.header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("Content-Type is %q", got)
+	}
+	if got := a.header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("Cache-Control is %q", got)
+	}
+}
+
+// badBody is one bad request with its answer.
+type badBody struct {
+	name   string
+	method string
+	query  string
+	body   string
+	header http.Header
+	status int
+	// want is the whole body of the answer.
+	want string
+}
+
+func (c badBody) run(t *testing.T, h *house, e endpoint, path string) {
+	a := h.do(call{method: c.method, path: path + c.query, inside: e.inside, body: c.body, header: c.header})
+	if !strings.HasPrefix(e.name, "discovery") {
+		wantWire(t, e.wire, a)
+	}
+	if a.status != c.status || a.body != c.want {
+		t.Errorf("got %d %s\nwant %d %s", a.status, a.body, c.status, c.want)
+	}
+	if got := a.header.Get("X-Evil"); got != "" {
+		t.Errorf("a header was injected: %q", got)
+	}
+}
+
+func bodyCases(e endpoint) []badBody {
+	switch e.name {
+	case "login":
+		return loginCases()
+	case "logout", "logout_all":
+		return logoutCases()
+	case "refresh":
+		return refreshCases()
+	case "introspect_public", "introspect_internal":
+		return introspectCases()
+	}
+	return idleCases(e)
+}
+
+const (
+	megabyte  = 1 << 20
+	nesting   = 20_000
+	shallow   = 5_000
+	wrongPass = `{"errcode":"M_FORBIDDEN","error":"Invalid username or password"}`
+	notJSON   = `{"errcode":"M_NOT_JSON","error":"The request body is not JSON"}`
+	notObject = `{"errcode":"M_BAD_JSON","error":"The request body must be a JSON object"}`
+	tooLarge  = `{"errcode":"M_TOO_LARGE","error":"The request is too large"}`
+	noToken   = `{"errcode":"M_MISSING_TOKEN","error":"Missing access token"}`
+	badToken  = `{"errcode":"M_UNKNOWN_TOKEN","error":"Unknown access token"}`
+	badFresh  = `{"errcode":"M_UNKNOWN_TOKEN","error":"Invalid refresh token"}`
+)
+
+func matrix(errcode, text string) string {
+	return fmt.Sprintf(`{"errcode":%q,"error":%q}`, errcode, text)
+}
+
+// notObjects are the bodies that no JSON endpoint can use (LEG-8).
+func notObjects() []badBody {
+	post := func(name, body string, status int, want string) badBody {
+		return badBody{name: name, method: "POST", body: body, status: status, want: want}
+	}
+	return []badBody{
+		post("empty", "", 400, notJSON),
+		post("not JSON", "hello", 400, notJSON),
+		post("a form", form("type", "m.login.password"), 400, notJSON),
+		post("cut off", `{"type":"m.login.pass`, 400, notJSON),
+		post("two documents", `{} {}`, 400, notJSON),
+		post("broken UTF-8", "{\"type\":\"m.login.password\xff\"}", 400, notJSON),
+		post("UTF-16", "\xff\xfe{\x00}\x00", 400, notJSON),
+		post("a NUL byte", "{\"type\":\"m.login\x00\"}", 400, notJSON),
+		post("gzip", "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xae\x05\x00\x43\xbf\xa6\xa3\x02\x00\x00\x00", 400, notJSON),
+		post("an array", `[]`, 400, notObject),
+		post("a string", `"type"`, 400, notObject),
+		post("a number", `1e999`, 400, notObject),
+		post("null", `null`, 400, notObject),
+		post("true", `true`, 400, notObject),
+		post("deep nesting", strings.Repeat("[", nesting)+strings.Repeat("]", nesting), 400, notJSON),
+		post("deep nesting of objects", strings.Repeat(`{"a":`, nesting/2+1)+"1"+strings.Repeat("}", nesting/2+1), 400, notJSON),
+		post("deep nesting in a member", `{"x":`+strings.Repeat("[", nesting)+strings.Repeat("]", nesting)+`}`, 400, notJSON),
+		post("1 MiB", `{"x":"`+strings.Repeat("x", megabyte)+`"}`, 413, tooLarge),
+		post("1 MiB of spaces", strings.Repeat(" ", megabyte), 413, tooLarge),
+	}
+}
+
+func loginCases() []badBody {
+	post := func(name, body string, status int, errcode, said string) badBody {
+		return badBody{name: name, method: "POST", body: body, status: status, want: matrix(errcode, said)}
+	}
+	wrong := func(more object) string { return loginBody("alice", "wrong", more) }
+	user := func(name any) object { return object{"identifier": object{"type": "m.id.user", "user": name}} }
+	cases := append(notObjects(),
+		post("no type", wrong(object{"type": nil}), 400, "M_MISSING_PARAM", "type is missing"),
+		post("type null", `{"type":null}`, 400, "M_MISSING_PARAM", "type is missing"),
+		post("type a number", wrong(object{"type": 1}), 400, "M_BAD_JSON", "type must be a string"),
+		post("type in capitals", `{"TYPE":"m.login.password"}`, 400, "M_MISSING_PARAM", "type is missing"),
+		post("type unknown", wrong(object{"type": "m.login.dance"}), 400, "M_UNKNOWN", "Unknown login type"),
+		post("identifier a string", wrong(object{"identifier": "alice"}), 400, "M_BAD_JSON", "identifier must be an object"),
+		post("identifier an array", wrong(object{"identifier": []string{"alice"}}), 400, "M_BAD_JSON", "identifier must be an object"),
+		post("identifier without type", wrong(object{"identifier": object{"user": "alice"}}), 400, "M_MISSING_PARAM", "identifier.type is missing"),
+		post("identifier unknown", wrong(object{"identifier": object{"type": "m.id.phone", "country": "GB", "phone": "07700900001"}}), 400, "M_UNKNOWN", "Unsupported login identifier"),
+		post("no user", wrong(object{"identifier": nil}), 400, "M_MISSING_PARAM", "user is missing"),
+		post("user empty", wrong(user("")), 400, "M_MISSING_PARAM", "user is missing"),
+		post("user an object", wrong(user(object{})), 400, "M_BAD_JSON", "user must be a string"),
+		post("user with NUL", wrong(user("alice\x00")), 400, "M_INVALID_PARAM", "user must not hold a NUL character"),
+		post("user oversized", wrong(user(strings.Repeat("a", 513))), 400, "M_INVALID_PARAM", "identifier is too long"),
+		post("user with line breaks", wrong(user("alice\r\nX-Evil: 1")), 403, "M_FORBIDDEN", "Invalid username or password"),
+		post("user a lone surrogate", `{"type":"m.login.password","user":"\ud800","password":"x"}`, 403, "M_FORBIDDEN", "Invalid username or password"),
+		post("user a wildcard", wrong(user("al%")), 403, "M_FORBIDDEN", "Invalid username or password"),
+		post("user of SQL", wrong(user("' OR '1'='1")), 403, "M_FORBIDDEN", "Invalid username or password"),
+		post("no password", wrong(object{"password": nil}), 400, "M_MISSING_PARAM", "password is missing"),
+		post("password null", `{"type":"m.login.password","user":"alice","password":null}`, 400, "M_MISSING_PARAM", "password is missing"),
+		post("password a number", wrong(object{"password": 12345678}), 400, "M_BAD_JSON", "password must be a string"),
+		post("password empty", wrong(object{"password": ""}), 403, "M_FORBIDDEN", "Invalid username or password"),
+		post("password with NUL", wrong(object{"password": alicesPassword + "\x00"}), 400, "M_INVALID_PARAM", "password must not hold a NUL character"),
+		post("password oversized", wrong(object{"password": strings.Repeat("p", 5000)}), 403, "M_FORBIDDEN", "Invalid username or password"),
+		post("device_id a number", wrong(object{"device_id": 7}), 400, "M_BAD_JSON", "device_id must be a string"),
+		post("device_id oversized", wrong(object{"device_id": strings.Repeat("D", 256)}), 400, "M_INVALID_PARAM", "device_id must have 1 to 255 bytes"),
+		post("device_id with NUL", wrong(object{"device_id": "D\x00"}), 400, "M_INVALID_PARAM", "device_id must not hold a NUL character"),
+		post("device_id with line breaks", wrong(object{"device_id": "D\r\nX-Evil: 1"}), 400, "M_INVALID_PARAM", "device_id must not hold control characters"),
+		post("device_id a lone surrogate", `{"type":"m.login.password","user":"alice","password":"x","device_id":"\udfff"}`, 400, "M_INVALID_PARAM", "device_id must not hold control characters"),
+		post("name of the device a number", wrong(object{"initial_device_display_name": 7}), 400, "M_BAD_JSON", "initial_device_display_name must be a string"),
+		post("name of the device with NUL", wrong(object{"initial_device_display_name": "\x00"}), 400, "M_INVALID_PARAM", "initial_device_display_name must not hold a NUL character"),
+		post("refresh_token a string", wrong(object{"refresh_token": "true"}), 400, "M_BAD_JSON", "refresh_token must be a boolean"),
+		post("refresh_token a number", wrong(object{"refresh_token": 1}), 400, "M_BAD_JSON", "refresh_token must be a boolean"),
+		post("unstable refresh_token a string", wrong(object{"org.matrix.msc2918.refresh_token": "true"}), 400, "M_BAD_JSON", "org.matrix.msc2918.refresh_token must be a boolean"),
+		// A member that is repeated counts as it stands last, as in every JSON library that clients use.
+		post("repeated members", `{"type":"m.login.dance","type":"m.login.password","user":"bob","user":"alice","password":"wrong"}`, 403, "M_FORBIDDEN", "Invalid username or password"),
+		post("members in capitals", `{"type":"m.login.password","User":"alice","password":"wrong"}`, 400, "M_MISSING_PARAM", "user is missing"),
+		post("nesting below the limit", `{"x":`+strings.Repeat("[", shallow)+strings.Repeat("]", shallow)+`,"type":"m.login.password","user":"alice","password":"wrong"}`, 403, "M_FORBIDDEN", "Invalid username or password"),
+	)
+	// The Content-Type does not matter (LEG-7).
+	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ";;", "application/json; charset=utf-16"} {
+		header := http.Header{"Content-Type": {kind}}
+		if kind == "" {
+			header = http.Header{}
+		}
+		cases = append(cases, badBody{name: "content type " + kind, method: "POST", body: wrong(nil), header: header, status: 403, want: wrongPass})
+	}
+	return append(cases,
+		badBody{name: "query does not count", method: "POST", query: "?type=m.login.password&type=x&%zz", body: `{}`, status: 400, want: matrix("M_MISSING_PARAM", "type is missing")},
+		badBody{name: "GET with a body", method: "GET", body: "\x00", status: 200, want: `{"flows":[{"type":"m.login.password"}]}`},
+	)
+}
+
+// deadTokens are bearer tokens of no worth, as header and as query, with what they are answered.
+func deadTokens() (cases []badBody) {
+	header := func(name string, values ...string) badBody {
+		return badBody{name: "header " + name, header: http.Header{"Authorization": values}, want: badToken}
+	}
+	missing := func(c badBody) badBody { c.want = noToken; return c }
+	query := func(name, q string) badBody { return badBody{name: "query " + name, query: q, want: badToken} }
+	cases = []badBody{
+		missing(badBody{name: "no token"}),
+		missing(header("empty", "")),
+		missing(header("without a scheme", model.NewToken(model.CompatAccess))),
+		missing(header("Basic", "Basic YWxpY2U6eA==")),
+		missing(header("Bearer without a token", "Bearer ")),
+		header("of another form", "Bearer x"),
+		header("of the right form", "Bearer "+model.NewToken(model.CompatAccess)),
+		header("a refresh token", "Bearer "+model.NewToken(model.CompatRefresh)),
+		header("with a wrong checksum", "Bearer mct_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa_000000"),
+		header("oversized", "Bearer "+strings.Repeat("m", 100_000)),
+		header("not ASCII", "Bearer m\xff\xfe"),
+		header("twice", "Bearer a", "Bearer b"),
+		query("of another form", "?access_token=x"),
+		query("with NUL", "?access_token=mct_%00"),
+		query("with line breaks", "?access_token=x%0d%0aX-Evil:%201"),
+		query("broken UTF-8", "?access_token=%ff%fe"),
+		query("repeated", "?access_token=a&access_token=b"),
+		query("a percent sign alone", "?access_token=%"),
+		missing(query("empty", "?access_token=")),
+	}
+	// A pair that cannot be read is none.
+	cases[len(cases)-2].want = noToken
+	for i := range cases {
+		cases[i].method, cases[i].status = "POST", 401
+	}
+	return cases
+}
+
+// logoutCases: the body never matters (LEG-37), a token does.
+func logoutCases() (cases []badBody) {
+	for _, c := range notObjects() {
+		c.header = http.Header{"Authorization": {"Bearer " + model.NewToken(model.CompatAccess)}}
+		c.status, c.want = 401, badToken
+		cases = append(cases, c)
+	}
+	for _, c := range notObjects() {
+		c.name += " without a token"
+		c.status, c.want = 401, noToken
+		cases = append(cases, c)
+	}
+	return append(cases, deadTokens()...)
+}
+
+func refreshCases() []badBody {
+	post := func(name, body string, status int, want string) badBody {
+		return badBody{name: name, method: "POST", body: body, status: status, want: want}
+	}
+	with := func(value any) string { return text(object{"refresh_token": value}) }
+	return append(notObjects(),
+		post("no token", `{}`, 400, matrix("M_MISSING_PARAM", "refresh_token is missing")),
+		post("token null", `{"refresh_token":null}`, 400, matrix("M_MISSING_PARAM", "refresh_token is missing")),
+		post("token empty", with(""), 400, matrix("M_MISSING_PARAM", "refresh_token is missing")),
+		post("token in capitals", `{"Refresh_Token":"x"}`, 400, matrix("M_MISSING_PARAM", "refresh_token is missing")),
+		post("token a number", with(1), 400, matrix("M_BAD_JSON", "refresh_token must be a string")),
+		post("token a list", with([]string{"x"}), 400, matrix("M_BAD_JSON", "refresh_token must be a string")),
+		post("token an object", with(object{}), 400, matrix("M_BAD_JSON", "refresh_token must be a string")),
+		post("token with NUL", with("mcr_\x00"), 400, matrix("M_INVALID_PARAM", "refresh_token must not hold a NUL character")),
+		post("token with line breaks", with("mcr_\r\nX-Evil: 1"), 401, badFresh),
+		post("token oversized", with(strings.Repeat("m", 60_000)), 401, badFresh),
+		post("token of another form", with("mcr_x"), 401, badFresh),
+		post("token of the right form", with(model.NewToken(model.CompatRefresh)), 401, badFresh),
+		post("an access token", with(model.NewToken(model.CompatAccess)), 401, badFresh),
+		post("repeated", `{"refresh_token":1,"refresh_token":"x"}`, 401, badFresh),
+		badBody{name: "token in the query", method: "POST", query: "?refresh_token=x", body: `{}`, status: 400, want: matrix("M_MISSING_PARAM", "refresh_token is missing")},
+		badBody{name: "wrong content type", method: "POST", header: http.Header{"Content-Type": {"text/plain"}}, body: with("x"), status: 401, want: badFresh},
+	)
+}
+
+func oauthError(said string) string {
+	return fmt.Sprintf(`{"error":"invalid_request","error_description":%q}`, said)
+}
+
+func introspectCases() []badBody {
+	signed := func(kind string) http.Header {
+		h := http.Header{"Authorization": {"Bearer " + sharedKey}}
+		if kind != "" {
+			h.Set("Content-Type", kind)
+		}
+		return h
+	}
+	const formKind = "application/x-www-form-urlencoded"
+	post := func(name, kind, body string, status int, want string) badBody {
+		return badBody{name: name, method: "POST", header: signed(kind), body: body, status: status, want: want}
+	}
+	kind := oauthError("the body must be application/x-www-form-urlencoded")
+	token := form("token", "x")
+	cases := []badBody{
+		post("no content type", "", token, 400, kind),
+		post("content type JSON", "application/json", `{"token":"x"}`, 400, kind),
+		post("content type multipart", "multipart/form-data; boundary=x", token, 400, kind),
+		post("content type broken", ";;", token, 400, kind),
+		post("content type with a charset", formKind+"; charset=utf-8", token, 200, inactive),
+		post("not a form", formKind, "token=%zz", 400, oauthError("the form cannot be read")),
+		post("semicolons", formKind, "token=a;b", 400, oauthError("the form cannot be read")),
+		post("JSON as a form", formKind, `{"token":"x"}`, 400, oauthError("token is missing")),
+		post("empty", formKind, "", 400, oauthError("token is missing")),
+		post("no token", formKind, form("token_type_hint", "access_token"), 400, oauthError("token is missing")),
+		post("token empty", formKind, "token=", 400, oauthError("token is missing")),
+		post("token repeated", formKind, "token=a&token=b", 400, oauthError("a parameter is repeated")),
+		post("hint repeated", formKind, "token=a&token_type_hint=a&token_type_hint=b", 400, oauthError("a parameter is repeated")),
+		post("token with NUL", formKind, "token=mct_%00", 200, inactive),
+		post("token with line breaks", formKind, form("token", "x\r\nX-Evil: 1"), 200, inactive),
+		post("token broken UTF-8", formKind, "token=%ff%fe", 200, inactive),
+		post("token oversized", formKind, form("token", strings.Repeat("m", 60_000)), 200, inactive),
+		post("token deeply nested", formKind, form("token", strings.Repeat("[", nesting)), 200, inactive),
+		post("hint unknown", formKind, form("token", "x", "token_type_hint", "pigeon"), 200, inactive),
+		post("many parameters", formKind, "token=x"+manyParameters(), 200, inactive),
+		post("1 MiB", formKind, form("token", strings.Repeat("m", megabyte)), 413, oauthError("the request is too large")),
+		{name: "token in the query", method: "POST", query: "?token=x", header: signed(formKind), status: 400, want: oauthError("token is missing")},
+	}
+	return cases
+}
+
+func manyParameters() string {
+	var b strings.Builder
+	for i := range 5_000 {
+		fmt.Fprintf(&b, "&p%d=1", i)
+	}
+	return b.String()
+}
+
+// idleCases: endpoints that answer GET look at nothing that the request brings.
+func idleCases(e endpoint) []badBody {
+	get := badBody{method: "GET", status: 404, want: matrix("M_UNRECOGNIZED", "Unrecognized request")}
+	switch e.name {
+	case "discovery_public", "discovery_internal":
+		get.status, get.want = 200, `{"issuer":"`+issuer+`","account_management_uri":"`+issuer+`account/","introspection_endpoint":"`+issuer+`oauth2/introspect"}`
+	case "health":
+		get.status, get.want = 200, `{"status":"ok","schema":1,"outbox":{"waiting":0,"set_aside":0,"oldest_age_seconds":0}}`
+	}
+	with := func(name, query, body string, header http.Header) badBody {
+		c := get
+		c.name, c.query, c.body, c.header = name, query, body, header
+		return c
+	}
+	return []badBody{
+		with("plain", "", "", nil),
+		with("broken UTF-8", "?a=%ff%fe", "\xff\xfe", nil),
+		with("NUL", "?a=%00", "\x00", nil),
+		with("deep nesting", "", strings.Repeat("[", nesting), nil),
+		with("1 MiB", "", strings.Repeat("x", megabyte), nil),
+		with("a query that cannot be read", "?%zz&&=;", "", nil),
+		with("repeated parameters", "?a=1&a=2", "", nil),
+		with("line breaks", "?a=%0d%0aX-Evil:%201", "", nil),
+		with("an oversized query", "?a="+strings.Repeat("a", 100_000), "", nil),
+		with("a wrong content type", "", "{}", http.Header{"Content-Type": {";;"}}),
+		with("a dead token", "", "", http.Header{"Authorization": {"Bearer x"}}),
+	}
+}
+
+// TestUnsignedIntrospection: who does not know the secret learns nothing of the request's other faults
+// (INTRO-2).
+func TestUnsignedIntrospection(t *testing.T) {
+	h := newHouse(t)
+	for i, c := range introspectCases() {
+		t.Run(c.name, func(t *testing.T) {
+			c.header = c.header.Clone()
+			c.header.Set("Authorization", "Bearer guess")
+			c.header.Set("X-Test-IP", fmt.Sprintf("198.51.100.%d", i))
+			c.status, c.want = 401, `{"error":"invalid_client","error_description":"the caller could not be authenticated"}`
+			c.run(t, h, endpointNamed("introspect_public"), "/oauth2/introspect")
+		})
+	}
+}
+
+// TestUnknownPaths: what is not ours goes on untouched, however close it comes (LEG-1, LEG-2).
+func TestUnknownPaths(t *testing.T) {
+	h := newHouse(t)
+	for _, path := range []string{
+		"/", "/_matrix", "/_matrix/client/v3", "/_matrix/client/v3/login/get_token", "/_matrix/client/v1/login/get_token", "/_matrix/client/v3/logins",
+		"/_matrix/client/v3/login//", "/_matrix/client/v3//login", "/_matrix/client/v3/./login", "/_matrix/client/v3/LOGIN", "/_matrix/client/v4/login",
+		"/_matrix/client/v3/login/sso/redirect", "/_matrix/client/v3/logout/everything", "/_matrix/client/api/v1/refresh", "/_matrix/client/v3/register",
+		"/_matrix/client/v3/account/whoami", "/_matrix/client/v3/devices/X", "/_matrix/client/versions", "/_matrix/federation/v1/version",
+		"/_matrix/client/v1/media/download/a/b?access_token=x", "/_synapse/admin/v1/server_version", "/_synapse/massive", "/health",
+		"/oauth2/introspect/", "/oauth2", "/.well-known/openid-configuration/", "/.well-known/matrix/client", "/%00", "/_matrix/client/v3/login%00",
+	} {
+		t.Run(path, func(t *testing.T) {
+			a := h.do(call{method: "PUT", path: path, body: "hello"})
+			if want := "PUT " + path + " hello"; a.status != passedOn || a.body != want {
+				t.Fatalf("got %d %q, want it passed on as %q", a.status, a.body, want)
+			}
+			for name := range a.header {
+				if strings.HasPrefix(name, "Access-Control-") || name == "X-Content-Type-Options" {
+					t.Errorf("an answer that is not ours has our header %s", name)
+				}
+			}
+		})
+	}
+}
+
+// TestGuardedPaths: the homeserver's API for us is closed to the outside, however it is spelled (SYN-14).
+func TestGuardedPaths(t *testing.T) {
+	h := newHouse(t)
+	for _, path := range []string{
+		"/_synapse/mas", "/_synapse/mas/", "/_synapse/mas/query_user", "/_synapse//mas/query_user", "//_synapse/mas/x", "/_synapse/./mas/x",
+		"/_synapse/client/../mas/x", "/_synapse/%6das/x", "/_synapse/MAS/x", "/_synapse%2fmas%2fx",
+	} {
+		t.Run(path, func(t *testing.T) {
+			a := h.do(call{method: "POST", path: path, bearer: sharedKey})
+			a.want(t, http.StatusNotFound, "M_UNRECOGNIZED")
+			if h.passed.Load() != 0 {
+				t.Error("it was passed on")
+			}
+		})
+	}
+}
+
+// TestOtherHosts: hosts other than the issuer's serve only the Matrix API.
+func TestOtherHosts(t *testing.T) {
+	h := newHouse(t, unlimited)
+	for _, host := range []string{"example.test", "example.test:443", "[::1]:8448"} {
+		t.Run(host, func(t *testing.T) {
+			if a := h.do(call{path: "/.well-known/openid-configuration", host: host}); a.status != passedOn {
+				t.Errorf("discovery: got %d, want it passed on", a.status)
+			}
+			if a := h.do(call{method: "POST", path: "/oauth2/introspect", host: host, bearer: sharedKey, header: formType, body: "token=x"}); a.status != passedOn {
+				t.Errorf("introspection: got %d, want it passed on", a.status)
+			}
+			if a := h.do(call{path: loginPath, host: host}); a.status != http.StatusOK {
+				t.Errorf("login: got %d, want 200", a.status)
+			}
+		})
+	}
+	for _, host := range []string{issuerHost, strings.ToUpper(issuerHost), issuerHost + ":8443"} {
+		t.Run(host, func(t *testing.T) {
+			if a := h.do(call{path: "/.well-known/openid-configuration", host: host}); a.status != http.StatusOK {
+				t.Errorf("discovery: got %d, want 200", a.status)
+			}
+		})
+	}
+}
+
+// TestCutOffRequest: a body that ends before its time is answered, and holds nobody up.
+func TestCutOffRequest(t *testing.T) {
+	h := newHouse(t)
+	h.add("alice")
+	before := h.rows()
+	for _, c := range []struct{ name, request, want string }{
+		{"login", "POST " + loginPath + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{\"type\":", "HTTP/1.1 400 "},
+		{"refresh", "POST " + refreshPath + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{\"refresh_token\":", "HTTP/1.1 400 "},
+		{"chunks", "POST " + loginPath + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n", "HTTP/1.1 400 "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", h.site.Listener.Addr().String())
+			h.must(err)
+			defer conn.Close()
+			h.must(conn.SetDeadline(time.Now().Add(time.Minute)))
+			_, err = conn.Write([]byte(c.request))
+			h.must(err)
+			h.must(conn.(*net.TCPConn).CloseWrite())
+			line, err := bufio.NewReader(conn).ReadBytes('\n')
+			h.must(err)
+			if !bytes.HasPrefix(line, []byte(c.want)) {
+				t.Fatalf("got %q, want %q", line, c.want)
+			}
+		})
+	}
+	if after := h.rows(); after != before {
+		t.Error("a cut-off request changed rows")
+	}
+}

@@ -1,0 +1,461 @@
+package matrixauth
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// TestLogin holds the legacy login (LEG-10 to LEG-26).
+func TestLogin(t *testing.T) {
+	t.Run("flows", loginFlows)
+	t.Run("identifiers", loginIdentifiers)
+	t.Run("answer", loginAnswers)
+	t.Run("device", loginDevices)
+	t.Run("display_name", loginDisplayNames)
+	t.Run("refusals", loginRefusals)
+	t.Run("headers", loginHeaders)
+}
+
+// loginFlows: what works is listed, and nothing else, under every alias (LEG-1, LEG-10).
+func loginFlows(t *testing.T) {
+	h := newHouse(t)
+	for _, path := range endpointNamed("login").paths {
+		a := h.do(call{path: path})
+		if want := `{"flows":[{"type":"m.login.password"}]}`; a.status != http.StatusOK || a.body != want {
+			t.Errorf("%s: got %d %s, want %s", path, a.status, a.body, want)
+		}
+		if a := h.do(call{method: http.MethodHead, path: path}); a.status != http.StatusOK || a.body != "" {
+			t.Errorf("HEAD %s: got %d %q", path, a.status, a.body)
+		}
+	}
+}
+
+// loginIdentifiers: every form in which a client may say who signs in (LEG-16, LEG-17, LEG-18, LEG-19).
+func loginIdentifiers(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice", "bob")
+	act(h, AddUser, NewUser{Localpart: "carol", Password: alicesPassword, Email: "Straße+tag@Example.org"})
+	h.pass()
+	id := func(members ...any) object {
+		o := object{}
+		for i := 0; i < len(members); i += 2 {
+			o[members[i].(string)] = members[i+1]
+		}
+		return object{"identifier": o}
+	}
+	top := func(members ...any) object {
+		o := id(members...)["identifier"].(object)
+		o["identifier"] = nil
+		return o
+	}
+	const alice, carol = "@alice:" + serverName, "@carol:" + serverName
+	for _, c := range []struct {
+		name string
+		more object
+		// want is the Matrix id that is signed in; empty for 403.
+		want string
+	}{
+		{"LEG-16 localpart", id("type", "m.id.user", "user", "alice"), alice},
+		{"LEG-16 full id", id("type", "m.id.user", "user", alice), alice},
+		{"LEG-16 localpart in capitals", id("type", "m.id.user", "user", "ALICE"), alice},
+		{"LEG-16 full id in mixed case", id("type", "m.id.user", "user", "@Alice:"+serverName), alice},
+		{"LEG-16 another server", id("type", "m.id.user", "user", "@alice:elsewhere.test"), ""},
+		{"LEG-16 id without a server", id("type", "m.id.user", "user", "@alice"), ""},
+		{"LEG-16 id without a localpart", id("type", "m.id.user", "user", "@:"+serverName), ""},
+		{"LEG-16 spaces around", id("type", "m.id.user", "user", " alice "), ""},
+		{"LEG-16 nobody", id("type", "m.id.user", "user", "mallory"), ""},
+		{"LEG-16 an email as a user", id("type", "m.id.user", "user", "straße+tag@example.org"), ""},
+		{"LEG-17 top-level user", top("user", "alice"), alice},
+		{"LEG-17 top-level full id", top("user", alice), alice},
+		{"LEG-17 top-level medium and address", top("medium", "email", "address", "straße+tag@example.org"), carol},
+		{"LEG-17 identifier wins over user", object{"identifier": object{"type": "m.id.user", "user": "alice"}, "user": "bob"}, alice},
+		{"LEG-17 identifier null counts as none", object{"identifier": (*int)(nil), "user": "alice"}, alice},
+		{"LEG-18 email as it was given", id("type", "m.id.thirdparty", "medium", "email", "address", "Straße+tag@Example.org"), carol},
+		{"LEG-18 email folded", id("type", "m.id.thirdparty", "medium", "email", "address", "STRASSE+TAG@EXAMPLE.ORG"), carol},
+		{"LEG-18 email without the tag", id("type", "m.id.thirdparty", "medium", "email", "address", "straße@example.org"), ""},
+		{"LEG-18 email unknown", id("type", "m.id.thirdparty", "medium", "email", "address", "nobody@example.org"), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := h.tryLogin("", c.more)
+			if c.want == "" {
+				if a.status != http.StatusForbidden || a.body != wrongPass {
+					t.Fatalf("got %d %s, want the answer to a wrong password", a.status, a.body)
+				}
+				return
+			}
+			a.want(t, http.StatusOK, "")
+			if got := a.document(t)["user_id"]; got != c.want {
+				t.Errorf("signed in as %v, want %v", got, c.want)
+			}
+		})
+	}
+	for name, more := range map[string]object{
+		"LEG-19 phone":               id("type", "m.id.phone", "country", "GB", "phone", "07700900001"),
+		"LEG-19 third-party msisdn":  id("type", "m.id.thirdparty", "medium", "msisdn", "address", "447700900001"),
+		"LEG-19 unknown":             id("type", "m.id.pigeon", "user", "alice"),
+		"LEG-17 top-level msisdn":    top("medium", "msisdn", "address", "447700900001"),
+		"LEG-14 unknown login type":  {"type": "m.login.token", "token": "x"},
+		"LEG-14 empty of known type": {"type": "m.login.sso"},
+	} {
+		t.Run(name, func(t *testing.T) { h.tryLogin("alice", more).want(t, http.StatusBadRequest, "M_UNKNOWN") })
+	}
+	for name, more := range map[string]object{
+		"no type":    {"type": nil},
+		"no medium":  id("type", "m.id.thirdparty", "address", "a@example.org"),
+		"no address": top("medium", "email"),
+	} {
+		t.Run("LEG-8 "+name, func(t *testing.T) { h.tryLogin("alice", more).want(t, http.StatusBadRequest, "M_MISSING_PARAM") })
+	}
+	t.Run("LEG-16 a localpart in capitals that an import brought wins over the lower-cased one", func(t *testing.T) {
+		h.must(h.seed("Bob", "alices other password"))
+		body := loginBody("Bob", "alices other password", nil)
+		if got := h.signedIn(h.do(call{method: "POST", path: loginPath, body: body})); got.UserID != "@Bob:"+serverName {
+			t.Errorf("signed in as %s, want @Bob", got.UserID)
+		}
+		if got := h.login("bob", nil); got.UserID != "@bob:"+serverName {
+			t.Errorf("signed in as %s, want @bob", got.UserID)
+		}
+	})
+	t.Run("ASV-2 an application service is told so before all else", func(t *testing.T) {
+		for _, body := range []string{
+			`{"type":"m.login.application_service"}`,
+			`{"type":"m.login.application_service","identifier":7,"password":null,"device_id":"","refresh_token":"x"}`,
+		} {
+			a := h.do(call{method: "POST", path: loginPath, body: body, bearer: "an_as_token"})
+			a.want(t, http.StatusBadRequest, "M_APPSERVICE_LOGIN_UNSUPPORTED")
+		}
+	})
+}
+
+// loginAnswers: the members of a successful answer, by what was asked (LEG-15, LEG-25, LEG-26).
+func loginAnswers(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	for _, c := range []struct {
+		name    string
+		more    object
+		refresh bool
+	}{
+		{"without refresh", nil, false},
+		{"refresh false", object{"refresh_token": false}, false},
+		{"refresh null", object{"refresh_token": (*int)(nil)}, false},
+		{"refresh true", object{"refresh_token": true}, true},
+		{"refresh by the name of MSC2918", object{"org.matrix.msc2918.refresh_token": true}, true},
+		{"refresh by one of two names", object{"refresh_token": false, "org.matrix.msc2918.refresh_token": true}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := h.tryLogin("alice", c.more)
+			a.want(t, http.StatusOK, "")
+			shape := `^\{"user_id":"@alice:example\.test","access_token":"mct_\w{30}_\w{6}","device_id":"[A-Z]{10}"\}$`
+			if c.refresh {
+				shape = `^\{"user_id":"@alice:example\.test","access_token":"mct_\w{30}_\w{6}","device_id":"[A-Z]{10}","refresh_token":"mcr_\w{30}_\w{6}","expires_in_ms":300000\}$`
+			}
+			if !regexp.MustCompile(shape).MatchString(a.body) {
+				t.Fatalf("got %s, want %s", a.body, shape)
+			}
+			s := h.signedIn(a)
+			h.clock.move(5 * time.Minute)
+			if c.refresh {
+				h.wantInactive(s.AccessToken)
+				return
+			}
+			h.clock.move(1000 * time.Hour)
+			h.wantActive(s.AccessToken, s.DeviceID)
+		})
+	}
+}
+
+// loginDevices: the device that a client names is used again with its keys; without a name one is made
+// (LEG-22), and S8 for its old tokens.
+func loginDevices(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice", "bob")
+	t.Run("LEG-22 made if none is named", func(t *testing.T) {
+		seen := map[string]bool{}
+		for range 20 {
+			s := h.login("alice", nil)
+			if !regexp.MustCompile(`^[A-Z]{10}$`).MatchString(s.DeviceID) || seen[s.DeviceID] {
+				t.Fatalf("device %q", s.DeviceID)
+			}
+			seen[s.DeviceID] = true
+		}
+		if s := h.login("alice", object{"device_id": ""}); len(s.DeviceID) != 10 {
+			t.Errorf("an empty device_id made device %q", s.DeviceID)
+		}
+		if s := h.login("alice", object{"device_id": (*int)(nil)}); len(s.DeviceID) != 10 {
+			t.Errorf("a null device_id made device %q", s.DeviceID)
+		}
+	})
+	t.Run("LEG-22 S8 used again", func(t *testing.T) {
+		first := h.login("alice", object{"device_id": "PHONE", "refresh_token": true, "initial_device_display_name": "Alice's phone"})
+		h.wantActive(first.AccessToken, "PHONE")
+		h.fake.ForgetCalls()
+		second := h.login("alice", object{"device_id": "PHONE", "refresh_token": true, "initial_device_display_name": "Something else"})
+		if second.DeviceID != "PHONE" {
+			t.Errorf("device %q, want PHONE", second.DeviceID)
+		}
+		h.wantInactive(first.AccessToken)
+		h.refresh(first.RefreshToken).want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+		h.logout(first.AccessToken).want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+		h.wantActive(second.AccessToken, "PHONE")
+		h.settle()
+		if calls := h.fake.Calls("delete_device", "update_device_display_name"); len(calls) != 0 {
+			t.Errorf("the device was touched at the homeserver: %+v", calls)
+		}
+		if u, _ := h.fake.User("alice"); u.Devices["PHONE"] == nil || *u.Devices["PHONE"] != "Alice's phone" {
+			t.Errorf("the device lost its name: %v", u.Devices["PHONE"])
+		}
+	})
+	t.Run("LEG-22 the same id of two users", func(t *testing.T) {
+		a, b := h.loginOn("alice", "SHARED"), h.loginOn("bob", "SHARED")
+		h.wantActive(a.AccessToken, "SHARED")
+		h.wantActive(b.AccessToken, "SHARED")
+		h.logout(b.AccessToken).want(t, http.StatusOK, "")
+		h.settle()
+		h.wantActive(a.AccessToken, "SHARED")
+		h.wantDevices("bob")
+	})
+	t.Run("LEG-22 ids that are unusual", func(t *testing.T) {
+		for _, id := range []string{"x", strings.Repeat("D", 255), "a device/with? signs&", "日本", `"quoted"`, "case", "CASE"} {
+			s := h.loginOn("bob", id)
+			h.wantActive(s.AccessToken, id)
+		}
+	})
+	t.Run("LEG-24 the form of a cross-signing key", func(t *testing.T) {
+		before := h.rows()
+		h.tryLogin("alice", object{"device_id": "wjLpTLRqbqBzLs63aYaEv2Boi6cFEbbM/sSRQ2oAKk4"}).want(t, http.StatusForbidden, "M_FORBIDDEN")
+		if h.rows() != before {
+			t.Error("it left rows behind")
+		}
+	})
+}
+
+// loginDisplayNames: a name is for a device that is new, and is cut to what Synapse takes (LEG-23).
+func loginDisplayNames(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	for i, c := range []struct {
+		name, given string
+		// want is empty for a device without a name.
+		want string
+	}{
+		{"LEG-23 new", "My laptop", "My laptop"},
+		{"LEG-23 of 100 characters", strings.Repeat("é", 100), strings.Repeat("é", 100)},
+		{"LEG-23 oversized", strings.Repeat("日", 101) + "end", strings.Repeat("日", 100)},
+		{"LEG-23 very long", strings.Repeat("x", 10_000), strings.Repeat("x", 100)},
+		{"LEG-23 empty", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			device := fmt.Sprintf("D%d", i)
+			h.login("alice", object{"device_id": device, "initial_device_display_name": c.given})
+			u, _ := h.fake.User("alice")
+			got, exists := u.Devices[device]
+			if !exists {
+				t.Fatal("the homeserver has no such device")
+			}
+			if c.want == "" {
+				if got != nil {
+					t.Errorf("the device is named %q, want no name", *got)
+				}
+				return
+			}
+			if got == nil || *got != c.want {
+				t.Errorf("the device is named %v, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// loginRefusals: who may not sign in, and what they are told (LEG-20, LEG-21, LEG-29, MOD-5).
+func loginRefusals(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice", "locked", "gone", "both")
+	act(h, AddUser, NewUser{Localpart: "nopass"})
+	act(h, LockUser, Name{"locked"})
+	act(h, DeactivateUser, Deactivation{Name: Name{"gone"}})
+	act(h, LockUser, Name{"both"})
+	act(h, DeactivateUser, Deactivation{Name: Name{"both"}})
+	h.settle()
+	before := h.rows()
+	for _, c := range []struct {
+		name, user, password string
+		status               int
+		want                 string
+	}{
+		{"LEG-20 wrong password", "alice", "wrong", 403, wrongPass},
+		{"LEG-20 another case", "alice", strings.ToUpper(alicesPassword), 403, wrongPass},
+		{"LEG-20 space at the end", "alice", alicesPassword + " ", 403, wrongPass},
+		{"LEG-20 unknown user", "nobody", alicesPassword, 403, wrongPass},
+		{"LEG-29 user without a password", "nopass", alicesPassword, 403, wrongPass},
+		{"LEG-29 user without a password, none given", "nopass", "", 403, wrongPass},
+		{"MOD-5 locked, right", "locked", alicesPassword, 401, `{"errcode":"M_USER_LOCKED","error":"This account has been locked","soft_logout":true}`},
+		{"MOD-5 locked, wrong", "locked", "wrong", 403, wrongPass},
+		{"LEG-21 MOD-11 deactivated, right", "gone", alicesPassword, 403, `{"errcode":"M_USER_DEACTIVATED","error":"This account has been deactivated"}`},
+		{"LEG-21 MOD-11 deactivated, wrong", "gone", "wrong", 403, wrongPass},
+		{"LEG-21 locked and deactivated", "both", alicesPassword, 403, `{"errcode":"M_USER_DEACTIVATED","error":"This account has been deactivated"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := h.do(call{method: "POST", path: loginPath, body: loginBody(c.user, c.password, nil)})
+			if a.status != c.status || a.body != c.want {
+				t.Fatalf("got %d %s, want %d %s", a.status, a.body, c.status, c.want)
+			}
+		})
+	}
+	if h.rows() != before {
+		t.Error("a refused login changed rows")
+	}
+}
+
+// loginHeaders: an Authorization header that a client sends along does not matter, and a browser may
+// read every answer.
+func loginHeaders(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	for _, token := range []string{"stale", model.NewToken(model.CompatAccess)} {
+		a := h.do(call{method: "POST", path: loginPath, bearer: token, body: loginBody("alice", alicesPassword, nil)})
+		wantWire(t, web.MatrixWire, a)
+		h.signedIn(a)
+	}
+	for _, path := range endpointNamed("login").paths {
+		h.signedIn(h.do(call{method: "POST", path: path, body: loginBody("alice", alicesPassword, nil)}))
+	}
+}
+
+// seed adds an account as an import does: with a name that user add would refuse.
+func (h *house) seed(localpart, clear string) error {
+	hash, err := h.core.passwords.Hash(context.Background(), clear)
+	if err != nil {
+		return err
+	}
+	return h.core.store.Update(context.Background(), seedRows(localpart, hash, h.fake.Seed))
+}
+
+// TestLoginLimits: attempts are bounded by network and by account, with the time to wait in header and
+// body (LEG-31).
+func TestLoginLimits(t *testing.T) {
+	t.Run("account", func(t *testing.T) { limitByAccount(t, "alice") })
+	t.Run("account that does not exist", func(t *testing.T) { limitByAccount(t, "nobody") })
+	t.Run("network", limitByNetwork)
+	t.Run("a success forgives the account", limitForgives)
+	t.Run("spellings of an account count together", limitSpellings)
+	t.Run("refresh, introspection and logout are free", limitExempt)
+}
+
+// guess tries a wrong password.
+func (h *house) guess(user, ip string) answer {
+	h.t.Helper()
+	return h.do(call{method: "POST", path: loginPath, ip: ip, body: loginBody(user, "wrong", nil)})
+}
+
+func wantLimited(t *testing.T, a answer, header string, ms float64) {
+	t.Helper()
+	a.want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
+	wantWire(t, web.MatrixWire, a)
+	if got := a.header.Values("Retry-After"); len(got) != 1 || got[0] != header {
+		t.Errorf("Retry-After is %q, want %q", got, header)
+	}
+	if got := a.document(t)["retry_after_ms"]; got != ms {
+		t.Errorf("retry_after_ms is %v, want %v", got, ms)
+	}
+}
+
+func limitByAccount(t *testing.T, user string) {
+	h := newHouse(t, limits(Rate{Burst: 1000, PerMinute: 1000}, Rate{Burst: 3, PerMinute: 2}))
+	h.add("alice", "bob")
+	for i := range 3 {
+		h.guess(user, fmt.Sprintf("203.0.113.%d", i)).want(t, http.StatusForbidden, "M_FORBIDDEN")
+	}
+	hashes := h.hashes()
+	wantLimited(t, h.guess(user, "203.0.113.9"), "30", 30_000)
+	if h.hashes() != hashes {
+		t.Error("a try that was limited cost a hash")
+	}
+	a := h.do(call{method: "POST", path: loginPath, body: loginBody(user, alicesPassword, nil)})
+	wantLimited(t, a, "30", 30_000)
+	h.guess("bob", "203.0.113.9").want(t, http.StatusForbidden, "M_FORBIDDEN")
+	h.clock.move(29 * time.Second)
+	wantLimited(t, h.guess(user, ""), "1", 1_000)
+	h.clock.move(time.Second)
+	h.guess(user, "").want(t, http.StatusForbidden, "M_FORBIDDEN")
+	wantLimited(t, h.guess(user, ""), "30", 30_000)
+}
+
+func limitByNetwork(t *testing.T) {
+	h := newHouse(t, limits(Rate{Burst: 4, PerMinute: 6}, Rate{Burst: 100, PerMinute: 100}))
+	h.add("alice")
+	for i := range 4 {
+		// One customer has a whole /64 of addresses.
+		h.guess(fmt.Sprintf("user%d", i), fmt.Sprintf("2001:db8:0:1::%d", i+1)).want(t, http.StatusForbidden, "M_FORBIDDEN")
+	}
+	wantLimited(t, h.guess("alice", "2001:db8:0:1:ffff::1"), "10", 10_000)
+	h.guess("alice", "2001:db8:0:2::1").want(t, http.StatusForbidden, "M_FORBIDDEN")
+	h.guess("alice", "203.0.113.5").want(t, http.StatusForbidden, "M_FORBIDDEN")
+	h.clock.move(10 * time.Second)
+	h.guess("alice", "2001:db8:0:1::1").want(t, http.StatusForbidden, "M_FORBIDDEN")
+	wantLimited(t, h.guess("alice", "2001:db8:0:1::1"), "10", 10_000)
+}
+
+func limitForgives(t *testing.T) {
+	h := newHouse(t, limits(Rate{Burst: 1000, PerMinute: 1000}, Rate{Burst: 3, PerMinute: 1}))
+	h.add("alice")
+	for range 5 {
+		h.guess("alice", "").want(t, http.StatusForbidden, "M_FORBIDDEN")
+		h.guess("alice", "").want(t, http.StatusForbidden, "M_FORBIDDEN")
+		h.login("alice", nil)
+	}
+}
+
+func limitSpellings(t *testing.T) {
+	h := newHouse(t, limits(Rate{Burst: 1000, PerMinute: 1000}, Rate{Burst: 3, PerMinute: 1}))
+	h.add("alice")
+	for _, spelling := range []string{"alice", "ALICE", "@alice:" + serverName} {
+		h.guess(spelling, "").want(t, http.StatusForbidden, "M_FORBIDDEN")
+	}
+	for _, spelling := range []string{"alice", "Alice", "@aLICE:" + serverName} {
+		h.guess(spelling, "").want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
+	}
+}
+
+func limitExempt(t *testing.T) {
+	h := newHouse(t, limits(Rate{Burst: 2, PerMinute: 1}, Rate{Burst: 1, PerMinute: 1}))
+	h.add("alice")
+	s := h.login("alice", object{"refresh_token": true})
+	h.guess("alice", "").want(t, http.StatusForbidden, "M_FORBIDDEN")
+	h.guess("alice", "").want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
+	for range 50 {
+		s = h.signedIn(h.refresh(s.RefreshToken))
+		h.wantActive(s.AccessToken, h.liveDevices("alice")[0])
+		h.refresh("mcr_x").want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+		h.logout("mct_x").want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+	}
+	h.logout(s.AccessToken).want(t, http.StatusOK, "")
+}
+
+// TestLoginsAtOnce: more logins at once than processors wait their turn, and all succeed.
+func TestLoginsAtOnce(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	var group sync.WaitGroup
+	for i := range 16 {
+		group.Go(func() {
+			a := h.tryLogin("alice", object{"device_id": fmt.Sprintf("D%02d", i)})
+			if a.status != http.StatusOK {
+				t.Errorf("got %d %s", a.status, a.body)
+			}
+		})
+	}
+	group.Wait()
+	if got := h.liveDevices("alice"); len(got) != 16 {
+		t.Errorf("%d sessions, want 16", len(got))
+	}
+	h.wantDevices("alice", h.liveDevices("alice")...)
+}
