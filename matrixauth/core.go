@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -33,7 +34,7 @@ type Core struct {
 	work sync.WaitGroup
 
 	mu sync.Mutex
-	// servers are those started and not stopped, in the order of their start; the last one is current.
+	// servers are those started and not stopped, in the order of their start; the first one is current.
 	servers []*Server
 }
 
@@ -85,6 +86,7 @@ func (c *Core) Run() error {
 		c.registry.Run(ctx, func(err error) { c.logger().Error("uses of tokens could not be written", "error", err) })
 	})
 	c.work.Go(func() { c.retain(ctx) })
+	c.work.Go(func() { c.giveBack(ctx) })
 	c.work.Go(c.socket.serve)
 	return nil
 }
@@ -118,6 +120,30 @@ func (c *Core) retain(ctx context.Context) {
 // drainLimit bounds how long Close waits for requests under way.
 const drainLimit = 30 * time.Second
 
+// quietTime is how long no password may have been hashed before memory is given back.
+const quietTime = 30 * time.Second
+
+// giveBack returns the memory of password hashes to the system once a burst of logins is over. Each
+// hash takes 19 MB, and Go would keep the room for as many as ever ran close together.
+func (c *Core) giveBack(ctx context.Context) {
+	ticker := time.NewTicker(quietTime)
+	defer ticker.Stop()
+	var given, before uint64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := c.passwords.Stats().Hashes
+		if now == before && now != given {
+			debug.FreeOSMemory()
+			given = now
+		}
+		before = now
+	}
+}
+
 // Close waits for the requests under way, ends the work in the background, writes what is in memory
 // and closes the database. Requests that come later are answered with 503.
 func (c *Core) Close() error {
@@ -140,7 +166,7 @@ func (c *Core) current() *Server {
 	if len(c.servers) == 0 {
 		return nil
 	}
-	return c.servers[len(c.servers)-1]
+	return c.servers[0]
 }
 
 func (c *Core) logger() *slog.Logger {
@@ -150,16 +176,18 @@ func (c *Core) logger() *slog.Logger {
 	return slog.Default()
 }
 
-// attach makes s current.
+// attach makes s current once those before it have stopped: a reload may fail yet, and then nothing
+// must have been done by its configuration.
 func (c *Core) attach(s *Server) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.servers = append(c.servers, s)
-	c.outbox.Configure(s.jobs())
+	if len(c.servers) == 1 {
+		c.outbox.Configure(s.jobs())
+	}
 }
 
-// detach takes s away. If it was current, the one started before it is again: a reload that failed
-// leaves the old configuration in force.
+// detach takes s away. If it was current, the one started after it is now.
 func (c *Core) detach(s *Server) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,7 +202,7 @@ func (c *Core) detach(s *Server) {
 		c.outbox.Configure(outbox.Config{Paused: true, Logger: s.deps.Logger})
 		return
 	}
-	c.outbox.Configure(kept[len(kept)-1].jobs())
+	c.outbox.Configure(kept[0].jobs())
 }
 
 // SQLiteVersion is the version of the SQLite that is linked in. It fails where the program was built

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -245,7 +246,7 @@ func logins(t *testing.T, table *table, s server, bareIdle float64) {
 	}
 	group.Wait()
 	each := (cpu(t, s.PID()) - before) / count
-	table.row(fmt.Sprintf("password login, CPU (%s) against one bare hash (%s)", each.Round(10*time.Microsecond), hash.Round(10*time.Microsecond)),
+	table.row(fmt.Sprintf("password login, CPU (%s) against one bare hash, as many at once (%s)", each.Round(10*time.Microsecond), hash.Round(10*time.Microsecond)),
 		ratio(float64(each), float64(hash)), "<= 1.15")
 	table.row(fmt.Sprintf("memory after %d logins, %d at once (%.0f/s) (MB)", count, at, count/time.Since(start).Seconds()),
 		fmt.Sprintf("%+.1f", residentMB(t, s.PID())-bareIdle), "+90")
@@ -253,15 +254,22 @@ func logins(t *testing.T, table *table, s server, bareIdle float64) {
 	table.row("memory two minutes later (MB)", fmt.Sprintf("%+.1f", residentMB(t, s.PID())-bareIdle), "falling")
 }
 
-// bareHash is the CPU time of one argon2id of the default parameters, measured as that of a process.
+// bareHash is the CPU time of one argon2id of the default parameters, as many at once as there are
+// cores, which is how the server makes them: they share the memory's bandwidth.
 func bareHash(t *testing.T) time.Duration {
 	const count = 100
 	salt := make([]byte, 16)
 	before := cpu(t, os.Getpid())
-	for range count {
-		argon2.IDKey([]byte("bench-password"), salt, 2, 19456, 1, 32)
+	var group sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			for range count {
+				argon2.IDKey([]byte("bench-password"), salt, 2, 19456, 1, 32)
+			}
+		})
 	}
-	return (cpu(t, os.Getpid()) - before) / count
+	group.Wait()
+	return (cpu(t, os.Getpid()) - before) / time.Duration(count*runtime.GOMAXPROCS(0))
 }
 
 // startTimes is the shortest of some starts, from the process to its first answer.

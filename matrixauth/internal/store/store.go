@@ -92,14 +92,14 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := createFile(s.path); err != nil {
 		return err
 	}
-	if s.writer, err = sql.Open(driver, dsn(s.path, "_txlock=immediate&_cache_size=-16000")); err != nil {
+	if s.writer, err = sql.Open(driver, dsn(s.path, "_txlock=immediate&_cache_size=-4000")); err != nil {
 		return fmt.Errorf("database %s: %w", s.path, err)
 	}
 	s.writer.SetMaxOpenConns(1)
 	if err := migrate(ctx, s.writer, s.path); err != nil {
 		return err
 	}
-	if s.reader, err = sql.Open(driver, dsn(s.path, "_query_only=true&_cache_size=-6000")); err != nil {
+	if s.reader, err = sql.Open(driver, dsn(s.path, "_query_only=true&_cache_size=-4000")); err != nil {
 		return fmt.Errorf("database %s: %w", s.path, err)
 	}
 	s.reader.SetMaxOpenConns(readers)
