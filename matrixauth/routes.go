@@ -90,6 +90,8 @@ const (
 	// guarded is the homeserver's API for us. Its secret must not be tried from outside (SYN-14).
 	guarded = "/_synapse/mas"
 	clients = "/_matrix/client/"
+	// media is the older half of the client API's content repository: uploads are there still.
+	media = "/_matrix/media/"
 )
 
 // find gives the route of a public request, or nil for one that is not ours.
@@ -127,4 +129,6 @@ func (s *Server) isIssuer(host string) bool {
 }
 
 // isClientAPI tells whether the gateway has a say: all of the client API.
-func isClientAPI(path string) bool { return strings.HasPrefix(path, clients) }
+func isClientAPI(path string) bool {
+	return strings.HasPrefix(path, clients) || strings.HasPrefix(path, media)
+}

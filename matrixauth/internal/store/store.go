@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -55,6 +56,8 @@ type Store struct {
 	reader *sql.DB
 	token  *sql.Stmt
 	queue  queue
+
+	statements atomic.Uint64
 }
 
 // readers is the size of the reader pool: more connections than this gain nothing on the small

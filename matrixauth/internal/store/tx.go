@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -17,6 +18,7 @@ type Tx struct {
 	ctx   context.Context
 	q     *sql.Tx
 	after []func()
+	ran   *atomic.Uint64
 	// Now is the time of the transaction: one for all that happens in it, in the resolution of rows.
 	Now time.Time
 }
@@ -33,8 +35,12 @@ func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
 	}
 	// Nothing was written, so there is nothing that a failed rollback could lose.
 	defer func() { _ = q.Rollback() }()
-	return f(&Tx{ctx: ctx, q: q, Now: s.Now()})
+	return f(&Tx{ctx: ctx, q: q, ran: &s.statements, Now: s.Now()})
 }
+
+// Statements counts the statements that transactions have run so far. What must cost the same, whether
+// an account exists or not, shows in it (ENUM-1).
+func (s *Store) Statements() uint64 { return s.statements.Load() }
 
 // Update runs f in a write transaction and returns once it is durable. f does no I/O but SQL, as
 // others wait for it. If f fails nothing of it remains. ctx may end the wait for a turn; once f has
@@ -91,7 +97,7 @@ func (s *Store) runBatch(batch []*write, errs []error) (after []func(), err erro
 		if errs[i] = w.ctx.Err(); errs[i] != nil {
 			continue
 		}
-		tx := &Tx{ctx: ctx, q: q, Now: s.Now()}
+		tx := &Tx{ctx: ctx, q: q, ran: &s.statements, Now: s.Now()}
 		if len(batch) == 1 {
 			errs[i] = guard(tx, w.f) // what it did goes with the whole transaction
 		} else if errs[i], err = runOne(tx, w.f); err != nil {
@@ -146,6 +152,7 @@ func guard(tx *Tx, f func(*Tx) error) (err error) {
 }
 
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
+	tx.ran.Add(1)
 	result, err := tx.q.ExecContext(tx.ctx, query, args...)
 	if err != nil {
 		return 0, err
@@ -155,6 +162,7 @@ func (tx *Tx) exec(query string, args ...any) (int64, error) {
 
 // one reads a single row; model.ErrNotFound if there is none.
 func one[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any) (T, error) {
+	tx.ran.Add(1)
 	value, err := scan(tx.q.QueryRowContext(tx.ctx, query, args...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return value, model.ErrNotFound
@@ -164,6 +172,7 @@ func one[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any
 
 // many reads all rows of a query, whose text bounds their number.
 func many[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any) (values []T, err error) {
+	tx.ran.Add(1)
 	rows, err := tx.q.QueryContext(tx.ctx, query, args...)
 	if err != nil {
 		return nil, err

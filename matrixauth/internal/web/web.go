@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -74,10 +75,13 @@ func Bearer(r *http.Request) (token string, ok bool) {
 	if token, ok = BearerHeader(r); ok {
 		return token, true
 	}
-	if !strings.Contains(r.URL.RawQuery, "access_token=") {
+	if r.URL.RawQuery == "" {
 		return "", false
 	}
-	token = r.URL.Query().Get("access_token")
+	// Read as Synapse reads it, for which a semicolon parts as an ampersand does: a token that it would
+	// find must not pass the gateway unseen. What cannot be read is no token, and the rest counts.
+	values, _ := url.ParseQuery(strings.ReplaceAll(r.URL.RawQuery, ";", "&"))
+	token = values.Get("access_token")
 	return token, token != ""
 }
 

@@ -1,0 +1,240 @@
+package matrixauth
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+const lockedBody = `{"errcode":"M_USER_LOCKED","error":"This account has been locked","soft_logout":true}`
+
+// apiPaths are paths that go on to the homeserver, as clients ask for them.
+var apiPaths = []string{
+	"/_matrix/client/v3/sync", "/_matrix/client/v3/account/whoami", "/_matrix/client/r0/joined_rooms", "/_matrix/client/v3/keys/upload",
+	"/_matrix/client/unstable/org.matrix.simplified_msc3575/sync", "/_matrix/client/v1/media/download/example.test/abc",
+	"/_matrix/client/v1/media/config", "/_matrix/client/v3/devices/PHONE", "/_matrix/client/versions", "/_matrix/client/v3/unknown",
+	"/_matrix/media/v3/upload", "/_matrix/media/v3/config", "/_matrix/media/v1/create",
+}
+
+// TestLocked: a locked user can do nothing but log out, keeps everything, and goes on after the unlock
+// with the same tokens (MOD-1 to MOD-6).
+func TestLocked(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice", "bob")
+	s := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
+	expired := h.login("alice", object{"device_id": "OLD", "refresh_token": true})
+	forever := h.loginOn("alice", "LAPTOP")
+	bob := h.loginOn("bob", "PHONE")
+	h.clock.move(5 * time.Minute)
+	s = h.signedIn(h.refresh(s.RefreshToken))
+	act(h, LockUser, Name{"alice"})
+
+	// through asks for a path of the homeserver and tells whether it got there.
+	through := func(t *testing.T, c call) (answer, bool) {
+		before := h.passed.Load()
+		a := h.do(c)
+		return a, h.passed.Load() > before
+	}
+	stopped := func(t *testing.T, c call) {
+		t.Helper()
+		a, passed := through(t, c)
+		if passed || a.status != http.StatusUnauthorized || a.body != lockedBody {
+			t.Errorf("%s %s: passed on %v, got %d %s", c.method, c.path, passed, a.status, a.body)
+		}
+		wantWire(t, web.MatrixWire, a)
+	}
+	passes := func(t *testing.T, c call) {
+		t.Helper()
+		if a, passed := through(t, c); !passed || a.status != passedOn {
+			t.Errorf("%s %s: passed on %v, got %d %s", c.method, c.path, passed, a.status, a.body)
+		}
+	}
+
+	t.Run("MOD-1 MOD-4 every path of the client API", func(t *testing.T) {
+		for _, path := range apiPaths {
+			for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+				stopped(t, call{method: method, path: path, bearer: s.AccessToken})
+				stopped(t, call{method: method, path: path + "?x=1&access_token=" + s.AccessToken})
+			}
+			stopped(t, call{path: path, bearer: forever.AccessToken})
+			// A client would refresh and try again; it should learn the reason at once.
+			stopped(t, call{path: path, bearer: expired.AccessToken})
+			if a, _ := through(t, call{method: "HEAD", path: path, bearer: s.AccessToken}); a.status != http.StatusUnauthorized {
+				t.Errorf("HEAD %s: got %d", path, a.status)
+			}
+		}
+	})
+	t.Run("MOD-4 however the homeserver would find the token", func(t *testing.T) {
+		for _, query := range []string{"access%5Ftoken=", "%61ccess_token=", "a=1;access_token=", "%zz&access_token="} {
+			a, passed := through(t, call{path: "/_matrix/client/v3/sync?" + query + s.AccessToken})
+			if passed || a.body != lockedBody {
+				t.Errorf("?%s: passed on %v, got %d %s", query, passed, a.status, a.body)
+			}
+		}
+	})
+	t.Run("LEG-5 preflight requests pass", func(t *testing.T) {
+		for _, path := range apiPaths {
+			passes(t, call{method: "OPTIONS", path: path, bearer: s.AccessToken})
+		}
+	})
+	t.Run("ASV tokens of application services and of others pass untouched", func(t *testing.T) {
+		for _, token := range []string{"as_token_of_a_bridge", strings.Repeat("f", 64), "syt_YWxpY2U_abc_123", model.NewToken(model.CompatAccess), bob.AccessToken, s.RefreshToken} {
+			for _, path := range apiPaths {
+				passes(t, call{path: path, bearer: token})
+				passes(t, call{method: "PUT", path: path + "?user_id=@alice:" + serverName, bearer: token, body: "{}"})
+			}
+		}
+		for _, path := range apiPaths {
+			passes(t, call{path: path})
+		}
+	})
+	t.Run("paths beyond the client API pass", func(t *testing.T) {
+		for _, path := range []string{"/", "/_matrix/federation/v1/version", "/_matrix/key/v2/server", "/.well-known/matrix/client"} {
+			passes(t, call{path: path, bearer: s.AccessToken})
+		}
+	})
+	t.Run("MOD-4 the homeserver hides the user", func(t *testing.T) {
+		h.settle()
+		if u, _ := h.fake.User("alice"); !u.Locked {
+			t.Error("the homeserver does not know of the lock")
+		}
+	})
+	t.Run("MOD-2 after a restart", func(t *testing.T) {
+		h.crash()
+		stopped(t, call{path: "/_matrix/client/v3/sync", bearer: s.AccessToken})
+	})
+	t.Run("MOD-2 MOD-6 after the unlock", func(t *testing.T) {
+		act(h, UnlockUser, Name{"alice"})
+		h.settle()
+		if u, _ := h.fake.User("alice"); u.Locked {
+			t.Error("the homeserver still thinks that the user is locked")
+		}
+		for _, path := range apiPaths {
+			passes(t, call{path: path, bearer: s.AccessToken})
+			passes(t, call{path: path, bearer: expired.AccessToken})
+		}
+		h.wantActive(s.AccessToken, "PHONE")
+		h.wantActive(forever.AccessToken, "LAPTOP")
+		h.wantActive(h.signedIn(h.refresh(s.RefreshToken)).AccessToken, "PHONE")
+		h.wantActive(h.signedIn(h.refresh(expired.RefreshToken)).AccessToken, "OLD")
+		h.wantSessions("alice", "LAPTOP", "OLD", "PHONE")
+		h.wantDevices("alice", "LAPTOP", "OLD", "PHONE")
+	})
+}
+
+// TestLockedDuringLogin: a lock that comes while the homeserver makes the device wins, and nothing is
+// left behind (MOD-5).
+func TestLockedDuringLogin(t *testing.T) {
+	for name, change := range map[string]struct {
+		act  func(h *house)
+		want string
+	}{
+		"MOD-5 locked":       {func(h *house) { act(h, LockUser, Name{"alice"}) }, "M_USER_LOCKED"},
+		"MOD-11 deactivated": {func(h *house) { act(h, DeactivateUser, Deactivation{Name: Name{"alice"}}) }, "M_USER_DEACTIVATED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, unlimited)
+			h.add("alice")
+			h.tap.set(func(op string) {
+				if op == "upsert_device" {
+					change.act(h)
+				}
+			})
+			if got := h.tryLogin("alice", object{"device_id": "PHONE"}).errcode(); got != change.want {
+				t.Errorf("got %s, want %s", got, change.want)
+			}
+			h.tap.set(nil)
+			h.settle()
+			h.wantDevices("alice")
+		})
+	}
+}
+
+// TestRetired: the homeserver remembers a token for two minutes after the session's end; the gateway
+// refuses it for that time (REV-9).
+func TestRetired(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	old := h.loginOn("alice", "PHONE")
+	fresh := h.loginOn("alice", "PHONE")
+	for _, c := range []call{
+		{path: "/_matrix/client/v3/sync", bearer: old.AccessToken},
+		{path: "/_matrix/client/v3/sync?access_token=" + old.AccessToken},
+		{path: "/_matrix/client/v3/sync?access%5Ftoken=" + old.AccessToken},
+		{path: "/_matrix/media/v3/config", bearer: old.AccessToken},
+	} {
+		a := h.do(c)
+		if a.status != http.StatusUnauthorized || a.body != badToken {
+			t.Errorf("%s: got %d %s", c.path, a.status, a.body)
+		}
+	}
+	if a := h.do(call{path: "/_matrix/client/v3/sync", bearer: fresh.AccessToken}); a.status != passedOn {
+		t.Errorf("the new token: got %d %s", a.status, a.body)
+	}
+}
+
+// TestDeactivated: all ends, here at once and at the homeserver by the outbox (MOD-11).
+func TestDeactivated(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice", "bob")
+	act(h, AddEmail, NameAndEmail{Name{"alice"}, "alice@example.org"})
+	h.settle()
+	s := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
+	laptop := h.loginOn("alice", "LAPTOP")
+	h.fake.Stop()
+	act(h, DeactivateUser, Deactivation{Name: Name{"alice"}, Erase: true})
+	h.wantSessions("alice")
+	for _, token := range []string{s.AccessToken, laptop.AccessToken} {
+		h.wantInactive(token)
+		h.logout(token).want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+		if a := h.do(call{path: "/_matrix/client/v3/sync", bearer: token}); a.status != http.StatusUnauthorized || a.body != badToken {
+			t.Errorf("sync: got %d %s", a.status, a.body)
+		}
+	}
+	h.refresh(s.RefreshToken).want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+	h.tryLogin("alice", nil).want(t, http.StatusForbidden, "M_USER_DEACTIVATED")
+	h.guess("alice", "").want(t, http.StatusForbidden, "M_FORBIDDEN")
+	if h.waiting() != 3 {
+		t.Errorf("%d jobs wait, want two devices and the account", h.waiting())
+	}
+	h.crash()
+	h.fake.Resume()
+	h.settle()
+	u, _ := h.fake.User("alice")
+	if !u.Deactivated || !u.Erased || len(u.Devices) != 0 || len(u.Emails) != 0 {
+		t.Errorf("at the homeserver: %+v", u)
+	}
+	var order []string
+	for _, c := range h.fake.Calls("delete_device", "delete_user") {
+		order = append(order, c.Op)
+	}
+	if got := strings.Join(order, " "); got != "delete_device delete_device delete_user" {
+		t.Errorf("calls were %q", got)
+	}
+	if u, _ := h.fake.User("bob"); u.Deactivated {
+		t.Error("somebody else was deactivated")
+	}
+	t.Run("the name is never given out again", func(t *testing.T) {
+		if _, err := AddUser.Do(t.Context(), h.ops, NewUser{Localpart: "alice", Password: alicesPassword, Existing: true}); err == nil {
+			t.Error("it was")
+		}
+	})
+	t.Run("the address is free", func(t *testing.T) {
+		act(h, AddEmail, NameAndEmail{Name{"bob"}, "alice@example.org"})
+	})
+	t.Run("reactivated", func(t *testing.T) {
+		act(h, ReactivateUser, Name{"alice"})
+		h.wantInactive(s.AccessToken)
+		h.refresh(s.RefreshToken).want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+		again := h.loginOn("alice", "PHONE")
+		h.wantActive(again.AccessToken, "PHONE")
+		if u, _ := h.fake.User("alice"); u.Deactivated {
+			t.Error("the homeserver still thinks that the user is deactivated")
+		}
+		h.wantDevices("alice", "PHONE")
+	})
+}
