@@ -92,12 +92,14 @@ func (a *App) Start() error {
 	if !a.configured {
 		return errors.New("no matrix_auth of this configuration has settings; write in one site: matrix_auth example.com https://matrix.example.com")
 	}
-	if a.settings.config.Secret == "" {
+	// A copy: requests may read the settings already, as Caddy starts its apps in any order.
+	config := a.settings.config
+	if config.Secret == "" {
 		secret, err := ensureSecret(a.settings.secretFile)
 		if err != nil {
 			return err
 		}
-		a.settings.config.Secret = secret
+		config.Secret = secret
 	}
 	value, loaded, err := cores.LoadOrNew(a.settings.database, a.open)
 	if err != nil {
@@ -111,7 +113,7 @@ func (a *App) Start() error {
 	if err := a.ctx.GetMetricsRegistry().Register(core.Metrics()); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
-	server, err := matrixauth.New(core.Core, a.settings.config, matrixauth.Deps{Logger: a.logger, ClientIP: clientIP})
+	server, err := matrixauth.New(core.Core, config, matrixauth.Deps{Logger: a.logger, ClientIP: clientIP})
 	if err != nil {
 		return err
 	}
@@ -121,7 +123,7 @@ func (a *App) Start() error {
 	server.Start()
 	a.server.Store(server)
 	a.announce()
-	a.logger.Info("matrix_auth is ready", "server_name", a.settings.config.ServerName, "issuer", a.settings.config.Issuer,
+	a.logger.Info("matrix_auth is ready", "server_name", config.ServerName, "issuer", config.Issuer,
 		"database", a.settings.database, "internal_listen", a.settings.listen, "taken_over", loaded)
 	return nil
 }
@@ -157,8 +159,12 @@ func (a *App) listen(handler http.Handler) error {
 	return errors.Join(failed...)
 }
 
-// Stop quiets what works in the background. Requests under way go on.
+// Stop quiets what works in the background and lets the next configuration, if there is one, answer
+// the homeserver. Requests under way go on.
 func (a *App) Stop() error {
+	for _, l := range a.listeners {
+		l.yield()
+	}
 	if server := a.server.Load(); server != nil {
 		server.Stop()
 	}

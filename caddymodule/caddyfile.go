@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -70,7 +71,6 @@ func (p *parser) take(option string) bool {
 	t := p.d.Token()
 	if first, twice := p.places[option]; twice {
 		p.at(t, "%s is there twice, first in line %d", option, first.Line)
-		p.d.RemainingArgs()
 		return false
 	}
 	p.places[option] = t
@@ -79,11 +79,11 @@ func (p *parser) take(option string) bool {
 
 // value reads the one argument of an option.
 func (p *parser) value(option string, into *string) {
-	if !p.take(option) {
+	fresh, t := p.take(option), p.d.Token()
+	args := p.args(option)
+	if !fresh {
 		return
 	}
-	t := p.d.Token()
-	args := p.d.RemainingArgs()
 	if len(args) != 1 {
 		p.at(t, "%s takes one value, not %d", option, len(args))
 		return
@@ -103,8 +103,10 @@ func (p *parser) directive() {
 		p.settings.Matrix.Homeserver, p.settings.Issuer = args[0], args[1]
 		p.places["homeserver"], p.places["issuer"] = p.start, p.start
 	case 1:
+		p.settings.Matrix.Homeserver = args[0]
 		p.at(p.start, "matrix_auth takes a server name and an issuer, such as: matrix_auth example.com https://matrix.example.com")
 	default:
+		p.settings.Matrix.Homeserver, p.settings.Issuer = args[0], args[1]
 		p.at(p.start, "matrix_auth takes a server name and an issuer and nothing behind them")
 	}
 	for nesting := p.d.Nesting(); p.d.NextBlock(nesting); {
@@ -122,11 +124,7 @@ func (p *parser) option(nesting int) {
 	case "database":
 		p.value(name, &s.Database)
 	case "internal_listen":
-		if p.take(name) {
-			if s.InternalListen = p.d.RemainingArgs(); len(s.InternalListen) == 0 {
-				p.at(p.places[name], "internal_listen takes addresses, or off")
-			}
-		}
+		p.listen(name)
 	case "access_token_lifetime":
 		p.duration(name, &s.AccessTokenLifetime)
 	case "login_limit":
@@ -134,6 +132,18 @@ func (p *parser) option(nesting int) {
 	default:
 		p.unknown("matrix_auth", "issuer, matrix, database, internal_listen, access_token_lifetime and login_limit")
 	}
+}
+
+func (p *parser) listen(option string) {
+	fresh := p.take(option)
+	args := p.args(option)
+	if !fresh {
+		return
+	}
+	if len(args) == 0 {
+		p.at(p.places[option], "internal_listen takes addresses, or off")
+	}
+	p.settings.InternalListen = args
 }
 
 func (p *parser) matrixOption() {
@@ -169,9 +179,25 @@ func (p *parser) limitOption() {
 func (p *parser) unknown(where, known string) {
 	p.at(p.d.Token(), "%s does not know the option %q; it knows %s", where, p.d.Val(), known)
 	p.d.RemainingArgs()
-	for nesting := p.d.Nesting(); p.d.NextBlock(nesting); {
+	p.skipBlock()
+}
+
+// args reads the values of an option that has no block.
+func (p *parser) args(option string) []string {
+	t := p.d.Token()
+	args := p.d.RemainingArgs()
+	if p.skipBlock() {
+		p.at(t, "%s takes no block", option)
+	}
+	return args
+}
+
+// skipBlock skips a block, and reports whether there was anything in it.
+func (p *parser) skipBlock() (skipped bool) {
+	for nesting := p.d.Nesting(); p.d.NextBlock(nesting); skipped = true {
 		p.d.RemainingArgs()
 	}
+	return skipped
 }
 
 // block reads a block of options.
@@ -196,21 +222,25 @@ func (p *parser) duration(option string, into *caddy.Duration) {
 		p.at(p.places[option], "%s: %q is no duration; write one such as 5m", option, text)
 		return
 	}
+	if d == 0 {
+		p.at(p.places[option], "%s must be above zero", option)
+	}
 	*into = caddy.Duration(d)
 }
 
 func (p *parser) rate(option string, into *Rate) {
-	if !p.take(option) {
+	fresh := p.take(option)
+	args := p.args(option)
+	if !fresh {
 		return
 	}
-	args := p.d.RemainingArgs()
 	if len(args) != 2 {
 		p.at(p.places[option], "%s takes a burst and tries per minute, such as 20 12", option)
 		return
 	}
 	burst, err := strconv.Atoi(args[0])
 	perMinute, err2 := strconv.ParseFloat(args[1], 64)
-	if err != nil || err2 != nil || burst < 1 || !(perMinute > 0) {
+	if err != nil || err2 != nil || burst < 1 || !(perMinute > 0) || math.IsInf(perMinute, 0) {
 		p.at(p.places[option], "%s takes a burst and tries per minute, both above zero, such as 20 12", option)
 		return
 	}

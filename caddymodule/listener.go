@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -15,13 +16,16 @@ import (
 )
 
 // internalServer is an HTTP server on one address, for the homeserver. It stays open over a reload:
-// configurations put their handlers on top of each other, and the top one answers.
+// configurations queue for it, and the first one answers. So a configuration that fails to start never
+// answers: one with another database would call every token unknown, and the homeserver remembers that.
 //
 // It does not use Caddy's own listeners, which set SO_REUSEPORT: a second Caddy of the same user would
 // then share the port without a word, and the homeserver's questions would reach either.
 type internalServer struct {
-	server   *http.Server
-	mu       sync.RWMutex
+	server *http.Server
+	mu     sync.RWMutex
+	// handlers are those of the configurations in the order of their start, but those that have
+	// stopped come last.
 	handlers []*listener
 }
 
@@ -58,6 +62,8 @@ func acquireListener(address string, handler http.Handler, logger *slog.Logger) 
 func openInternal(address string, logger *slog.Logger) (*internalServer, error) {
 	open, err := net.Listen("tcp", address)
 	switch {
+	case errors.Is(err, syscall.EADDRINUSE) && ownPort(address) != "":
+		return nil, fmt.Errorf("internal_listen: %s overlaps with %s, which the running configuration has; choose another port, or stop Caddy and start it again", address, ownPort(address))
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("internal_listen: %s is in use by another program; stop that one, or choose another address with internal_listen and name it as endpoint in Synapse's matrix_authentication_service", address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
@@ -81,12 +87,28 @@ func openInternal(address string, logger *slog.Logger) (*internalServer, error) 
 	return s, nil
 }
 
-// ServeHTTP answers by the newest configuration.
+// ownPort gives the address on which this process has the same port already, or nothing.
+func ownPort(address string) (own string) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return ""
+	}
+	internals.Range(func(key, _ any) bool {
+		other, ok := key.(string)
+		if _, otherPort, err := net.SplitHostPort(other); ok && err == nil && other != address && otherPort == port {
+			own = other
+		}
+		return own == ""
+	})
+	return own
+}
+
+// ServeHTTP answers by the first configuration.
 func (s *internalServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.RLock()
 	var handler http.Handler
-	if n := len(s.handlers); n > 0 {
-		handler = s.handlers[n-1].handler
+	if len(s.handlers) > 0 {
+		handler = s.handlers[0].handler
 	}
 	s.mu.RUnlock()
 	if handler == nil {
@@ -110,18 +132,25 @@ func (s *internalServer) Destruct() error {
 	return nil
 }
 
+// yield lets the configurations that have not stopped answer first.
+func (l *listener) yield() {
+	s := l.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handlers = append(s.without(l), l)
+}
+
 // release takes the handler off the address.
 func (l *listener) release() error {
 	s := l.server
 	s.mu.Lock()
-	kept := s.handlers[:0]
-	for _, other := range s.handlers {
-		if other != l {
-			kept = append(kept, other)
-		}
-	}
-	s.handlers = kept
+	s.handlers = s.without(l)
 	s.mu.Unlock()
 	_, err := internals.Delete(l.address)
 	return err
+}
+
+// without gives the other handlers. The caller holds the lock.
+func (s *internalServer) without(l *listener) []*listener {
+	return slices.DeleteFunc(s.handlers, func(other *listener) bool { return other == l })
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -164,16 +165,14 @@ func (h Homeserver) secret(replacer *caddy.Replacer) (string, error) {
 }
 
 // empty tells settings of a handler that joins the instance of another.
-func (s Settings) empty() bool {
-	return s.Issuer == "" && s.Matrix == (Homeserver{}) && s.Database == "" && len(s.InternalListen) == 0
-}
+func (s Settings) empty() bool { return reflect.ValueOf(s).IsZero() }
 
 func checkListen(address string) error {
 	parsed, err := caddy.ParseNetworkAddress(address)
 	if err != nil {
 		return fmt.Errorf("%q is no address: %w", address, err)
 	}
-	if parsed.Network != "tcp" || parsed.PortRangeSize() != 1 || parsed.StartPort == 0 {
+	if strings.Contains(address, "/") || parsed.Network != "tcp" || parsed.PortRangeSize() != 1 || parsed.StartPort == 0 {
 		return fmt.Errorf("%q must be a host and one port, such as 127.0.0.1:8080", address)
 	}
 	return nil

@@ -159,6 +159,8 @@ func checkIssuer(issuer string) string {
 	}
 	u, err := url.Parse(issuer)
 	switch {
+	case err == nil && u.User != nil:
+		return "the issuer must not hold a user name or password"
 	case err != nil || u.Host == "":
 		return strconv.Quote(issuer) + " is no address; write one such as https://matrix.example.com"
 	case u.Scheme == "http" && !loopback(u.Hostname()):
@@ -169,8 +171,6 @@ func checkIssuer(issuer string) string {
 		return strconv.Quote(issuer) + " must not have a query: Synapse and clients append to it"
 	case u.Fragment != "" || strings.Contains(issuer, "#"):
 		return strconv.Quote(issuer) + " must not have a fragment"
-	case u.User != nil:
-		return "the issuer must not hold a user name or password"
 	case strings.Contains(u.Path, "//") || strings.Contains(u.Path, "/."):
 		return strconv.Quote(issuer) + " has a path that clients would write in another way"
 	}
@@ -180,10 +180,10 @@ func checkIssuer(issuer string) string {
 func checkEndpoint(endpoint string) string {
 	u, err := url.Parse(endpoint)
 	switch {
+	case err == nil && u.User != nil:
+		return "the endpoint must not hold a user name or password; the secret has an option of its own"
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		return strconv.Quote(endpoint) + " is no http or https address; it is where Synapse listens, such as http://localhost:8008"
-	case u.User != nil:
-		return "the endpoint must not hold a user name or password; the secret has an option of its own"
 	case u.RawQuery != "" || u.Fragment != "":
 		return strconv.Quote(endpoint) + " must have neither query nor fragment"
 	}

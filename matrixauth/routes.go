@@ -111,11 +111,27 @@ var refusedAtEdge = route{name: "refused", wire: web.MatrixWire, methods: method
 // isGuarded recognises the guarded prefix however a path spells it: doubled slashes and dots are
 // looked through, as the homeserver's own reading of them is not ours to guess.
 func isGuarded(path string) bool {
-	if !strings.Contains(path, "_synapse") {
+	if !mentionsSynapse(path) {
 		return false
 	}
 	clean := cleanPath(path)
 	return clean == guarded || strings.HasPrefix(clean, guarded+"/")
+}
+
+// mentionsSynapse tells whether a path may lead to the guarded prefix, at hardly any cost for those
+// that do not.
+func mentionsSynapse(path string) bool {
+	const word = "_synapse"
+	for {
+		i := strings.IndexByte(path, word[0])
+		if i < 0 || len(path)-i < len(word) {
+			return false
+		}
+		if path = path[i:]; strings.EqualFold(path[:len(word)], word) {
+			return true
+		}
+		path = path[1:]
+	}
 }
 
 // isIssuer tells whether a Host header names the issuer's host, whatever the port: a proxy in front

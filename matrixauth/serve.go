@@ -194,4 +194,10 @@ func (r *recorder) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach what is below.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-func cleanPath(p string) string { return strings.ToLower(path.Clean("/" + p)) }
+// cleanPath gives a path without doubled slashes, dots and capitals.
+func cleanPath(p string) string {
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p
+	}
+	return strings.ToLower(path.Clean(p))
+}

@@ -116,8 +116,8 @@ func (s *Server) jobs() outbox.Config {
 	return outbox.Config{Handlers: handlers, Paused: s.config.Kind == SynapseReadOnly, Logger: s.deps.Logger}
 }
 
-// Start makes this configuration the one in force for jobs and commands, and looks at the homeserver's
-// version. A homeserver that is down is a warning, never a reason not to start.
+// Start makes this configuration the one in force for jobs and commands, as soon as those started
+// before it have stopped, and looks at the homeserver's version. A homeserver that is down is a warning, never a reason not to start.
 func (s *Server) Start() {
 	s.core.attach(s)
 	var ctx context.Context
