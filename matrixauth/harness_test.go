@@ -219,6 +219,8 @@ type tap struct {
 	base  http.RoundTripper
 	mu    sync.Mutex
 	after func(op string)
+	// refuse names the calls that the homeserver refuses for good, by operation.
+	refuse string
 }
 
 func (p *tap) set(f func(op string)) {
@@ -227,13 +229,26 @@ func (p *tap) set(f func(op string)) {
 	p.after = f
 }
 
-func (p *tap) RoundTrip(r *http.Request) (*http.Response, error) {
-	res, err := p.base.RoundTrip(r)
+func (p *tap) refuseAll(op string) {
 	p.mu.Lock()
-	after := p.after
+	defer p.mu.Unlock()
+	p.refuse = op
+}
+
+func (p *tap) RoundTrip(r *http.Request) (*http.Response, error) {
+	op := path.Base(r.URL.Path)
+	p.mu.Lock()
+	after, refuse := p.after, p.refuse
 	p.mu.Unlock()
+	if op == refuse {
+		return &http.Response{
+			StatusCode: http.StatusBadRequest, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
+			Body: io.NopCloser(strings.NewReader(`{"errcode":"M_INVALID_PARAM","error":"No"}`)),
+		}, errors.Join(r.Body.Close())
+	}
+	res, err := p.base.RoundTrip(r)
 	if after != nil {
-		after(path.Base(r.URL.Path))
+		after(op)
 	}
 	return res, err
 }

@@ -118,6 +118,9 @@ func (s *Sessions) DeleteDevice(ctx context.Context, job model.Job) error {
 		return err
 	}
 	err = s.Homeserver.DeleteDevice(ctx, user.Localpart, job.Payload.DeviceID)
+	if e := new(homeserver.Error); errors.As(err, &e) && e.Reason == homeserver.UnknownUser {
+		return nil // nobody has no devices
+	}
 	return Outcome(err)
 }
 

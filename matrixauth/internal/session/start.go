@@ -52,11 +52,11 @@ func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, e
 	if err != nil {
 		return model.Session{}, Tokens{}, err
 	}
-	if err := s.ensureDevice(work, p, note.live); err != nil {
+	if err := s.ensureDevice(work, p); err != nil {
 		return model.Session{}, Tokens{}, err
 	}
 	// From here on the homeserver has done its part: a client that hangs up does not undo it.
-	return s.commit(context.WithoutCancel(ctx), p, note.job)
+	return s.commit(context.WithoutCancel(ctx), p, note)
 }
 
 // checkDevice refuses a device id in the form of a public key: the homeserver keeps cross-signing
@@ -72,35 +72,32 @@ func checkDevice(id string) error {
 	return nil
 }
 
-type note struct {
-	job int64
-	// live tells that a live session has the device, so that it exists at the homeserver.
-	live bool
-}
-
 // noteDevice durably notes "delete this device unless a session has it", so that a crash between
-// the homeserver's making of the device and our commit leaves no device without a session.
-func (s *Sessions) noteDevice(ctx context.Context, userID, deviceID string) (n note, err error) {
+// the homeserver's making of the device and our commit leaves no device without a session. It gives
+// the position of the note. While the homeserver is read-only no device is made and nothing is noted:
+// such a note would wait, and delete a device that the homeserver has from elsewhere.
+func (s *Sessions) noteDevice(ctx context.Context, userID, deviceID string) (job int64, err error) {
 	err = s.Store.Update(ctx, func(tx *store.Tx) error {
 		_, err := tx.LiveSessionOnDevice(userID, deviceID)
-		n.live = err == nil
-		if err != nil && !errors.Is(err, model.ErrNotFound) {
+		switch {
+		case err != nil && !errors.Is(err, model.ErrNotFound):
 			return err
+		case s.ReadOnly && err != nil:
+			return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Text: "new devices cannot be made while the homeserver is read-only"}
+		case s.ReadOnly:
+			return nil
 		}
-		n.job, err = tx.Enqueue(userID, model.JobDeleteDevice, model.JobPayload{DeviceID: deviceID})
+		job, err = tx.Enqueue(userID, model.JobDeleteDevice, model.JobPayload{DeviceID: deviceID})
 		return err
 	})
-	return n, err
+	return job, err
 }
 
 // ensureDevice makes the device at the homeserver. An existing device keeps the name that its owner
 // may have given it (LEG-23).
-func (s *Sessions) ensureDevice(ctx context.Context, p Start, live bool) error {
+func (s *Sessions) ensureDevice(ctx context.Context, p Start) error {
 	if s.ReadOnly {
-		if live {
-			return nil
-		}
-		return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Text: "new devices cannot be made while the homeserver is read-only"}
+		return nil // a live session has the device, so it is there
 	}
 	created, err := s.Homeserver.UpsertDevice(ctx, p.User.Localpart, p.DeviceID, "")
 	if err == nil && created && p.DeviceName != "" {
@@ -113,7 +110,7 @@ func (s *Sessions) ensureDevice(ctx context.Context, p Start, live bool) error {
 	return nil
 }
 
-// commit writes session and tokens and drops the note.
+// commit writes session and tokens and drops the note; none has position zero.
 func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session model.Session, tokens Tokens, err error) {
 	err = s.Store.Update(ctx, func(tx *store.Tx) error {
 		// The user may have been locked or deactivated while the homeserver was asked.
