@@ -166,10 +166,22 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 		return fmt.Errorf("backup: %w", err)
 	}
 	// VACUUM INTO accepts an existing file if it is empty, and keeps its mode.
-	if _, err := s.reader.ExecContext(ctx, "VACUUM INTO ?1", file); err != nil {
+	if err := s.copyInto(ctx, file); err != nil {
 		return errors.Join(fmt.Errorf("backup to %s: %w", file, err), os.Remove(file))
 	}
 	return nil
+}
+
+// copyInto reads by a connection of its own: those of the reader pool may not write even to another
+// file, and the writer's would hold up everybody for as long as the copy takes.
+func (s *Store) copyInto(ctx context.Context, file string) (err error) {
+	db, err := sql.Open(driver, dsn(s.path, ""))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx, "VACUUM INTO ?1", file)
+	return err
 }
 
 // SQLiteVersion asks the linked SQLite for its version. It fails where the program was built without
