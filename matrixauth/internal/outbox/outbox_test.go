@@ -1,0 +1,345 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is an outbox on a clock that the test moves, with a handler that the test steers.
+type rig struct {
+	t    *testing.T
+	path string
+	now  time.Time
+
+	store  *store.Store
+	outbox *Outbox
+
+	mu   sync.Mutex
+	done []string
+	// fail decides on each try of a job, named by its device id.
+	fail func(job model.Job) error
+}
+
+func newRig(t *testing.T) *rig {
+	r := &rig{t: t, path: filepath.Join(t.TempDir(), "test.db"), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	r.open()
+	t.Cleanup(func() { r.must(r.store.Close()) })
+	return r
+}
+
+func (r *rig) open() {
+	var err error
+	r.store, err = store.Open(context.Background(), store.Options{Path: r.path, Create: true, LockWait: time.Minute, Now: func() time.Time { return r.now }})
+	r.must(err)
+	r.outbox = New(r.store)
+	r.outbox.Configure(r.config())
+}
+
+func (r *rig) config() Config {
+	return Config{Handlers: map[model.JobKind]Handler{model.JobDeleteDevice: r.handle}, Logger: slog.New(slog.DiscardHandler)}
+}
+
+func (r *rig) handle(_ context.Context, job model.Job) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fail != nil {
+		if err := r.fail(job); err != nil {
+			return err
+		}
+	}
+	r.done = append(r.done, job.Lane+job.Payload.DeviceID)
+	return nil
+}
+
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) enqueue(lane, name string) {
+	r.t.Helper()
+	r.must(r.store.Update(context.Background(), func(tx *store.Tx) error {
+		return r.outbox.Enqueue(tx, lane, model.JobDeleteDevice, model.JobPayload{DeviceID: name})
+	}))
+}
+
+func (r *rig) wantDone(want ...string) {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Equal(r.done, want) {
+		r.t.Fatalf("done %v, want %v", r.done, want)
+	}
+}
+
+func (r *rig) pass() time.Duration { return r.outbox.Pass(context.Background()) }
+
+var errDown = errors.New("down")
+
+func TestOutbox(t *testing.T) {
+	t.Run("jobs_of_a_lane_run_in_order", func(t *testing.T) {
+		r := newRig(t)
+		for i := range 5 {
+			r.enqueue("a", fmt.Sprint(i))
+		}
+		r.pass()
+		r.wantDone("a0", "a1", "a2", "a3", "a4")
+	})
+	t.Run("a_failure_holds_up_its_lane_and_no_other", func(t *testing.T) {
+		r := newRig(t)
+		r.fail = func(job model.Job) error {
+			if job.Payload.DeviceID == "0" {
+				return errDown
+			}
+			return nil
+		}
+		r.enqueue("a", "0")
+		r.enqueue("a", "1")
+		r.enqueue("b", "2")
+		r.pass()
+		r.wantDone("b2")
+	})
+	t.Run("tries_grow_apart_and_are_made_again", func(t *testing.T) {
+		r := newRig(t)
+		tries := 0
+		r.fail = func(model.Job) error { tries++; return errDown }
+		r.enqueue("a", "0")
+		for try := range 20 {
+			wait := r.pass()
+			if tries != try+1 {
+				t.Fatalf("after pass %d there were %d tries", try+1, tries)
+			}
+			limit := min(maxDelay, firstDelay<<min(try, 15))
+			if wait > limit || limit <= idle && wait < limit/2 {
+				t.Fatalf("after try %d the wait is %s, the limit %s", try+1, wait, limit)
+			}
+			r.now = r.now.Add(limit)
+		}
+		r.fail = nil
+		r.pass()
+		r.wantDone("a0")
+	})
+	t.Run("a_refused_job_is_set_aside_and_holds_up_nobody", func(t *testing.T) {
+		r := newRig(t)
+		r.fail = func(job model.Job) error {
+			if job.Payload.DeviceID == "0" {
+				return Refuse(errDown)
+			}
+			return nil
+		}
+		r.enqueue("a", "0")
+		r.enqueue("a", "1")
+		r.pass()
+		r.wantDone("a1")
+		state, err := r.outbox.State(context.Background())
+		if err != nil || state.Waiting != 0 || state.SetAside != 1 {
+			t.Fatalf("%+v %v", state, err)
+		}
+	})
+	t.Run("the_first_success_hastens_what_waits", func(t *testing.T) {
+		r := newRig(t)
+		r.fail = func(model.Job) error { return errDown }
+		r.enqueue("a", "0")
+		r.enqueue("b", "1")
+		for range 8 {
+			r.pass()
+			r.now = r.now.Add(2 * time.Second)
+		}
+		r.fail = nil
+		leave, err := r.outbox.Enter(context.Background(), "a")
+		r.must(err)
+		leave()
+		r.pass()
+		r.wantDone("a0", "b1")
+	})
+	t.Run("a_pause_keeps_everything_waiting", func(t *testing.T) {
+		r := newRig(t)
+		paused := r.config()
+		paused.Paused = true
+		r.outbox.Configure(paused)
+		r.enqueue("a", "0")
+		r.pass()
+		r.wantDone()
+		r.outbox.Configure(r.config())
+		r.pass()
+		r.wantDone("a0")
+	})
+	t.Run("work_survives_a_crash", func(t *testing.T) {
+		r := newRig(t)
+		r.enqueue("a", "0")
+		r.must(r.store.Close())
+		r.open()
+		r.pass()
+		r.wantDone("a0")
+	})
+	t.Run("a_transaction_that_fails_leaves_no_work", func(t *testing.T) {
+		r := newRig(t)
+		err := r.store.Update(context.Background(), func(tx *store.Tx) error {
+			return errors.Join(r.outbox.Enqueue(tx, "a", model.JobDeleteDevice, model.JobPayload{}), errDown)
+		})
+		if !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+		r.pass()
+		r.wantDone()
+	})
+	t.Run("run_begins_right_after_the_commit", func(t *testing.T) {
+		r := newRig(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		var group sync.WaitGroup
+		group.Go(func() { r.outbox.Run(ctx) })
+		handled := make(chan struct{})
+		r.mu.Lock()
+		r.fail = func(model.Job) error { close(handled); return nil }
+		r.mu.Unlock()
+		r.enqueue("a", "0")
+		<-handled
+		cancel()
+		group.Wait()
+	})
+}
+
+func TestEnter(t *testing.T) {
+	t.Run("it_drains_the_lane_before_the_time_of_a_retry", func(t *testing.T) {
+		r := newRig(t)
+		r.fail = func(model.Job) error { return errDown }
+		r.enqueue("a", "0")
+		r.pass()
+		r.fail = nil
+		leave, err := r.outbox.Enter(context.Background(), "a")
+		r.must(err)
+		r.wantDone("a0")
+		leave()
+	})
+	t.Run("a_job_that_cannot_be_done_keeps_everybody_out", func(t *testing.T) {
+		r := newRig(t)
+		r.fail = func(model.Job) error { return errDown }
+		r.enqueue("a", "0")
+		_, err := r.outbox.Enter(context.Background(), "a")
+		if e := model.AsError(err); e == nil || e.Kind != model.Unavailable || !errors.Is(err, errDown) {
+			t.Fatalf("got %v", err)
+		}
+		r.fail = nil
+		leave, err := r.outbox.Enter(context.Background(), "a")
+		r.must(err)
+		leave()
+	})
+	t.Run("nothing_runs_in_a_lane_that_is_held", func(t *testing.T) {
+		r := newRig(t)
+		leave, err := r.outbox.Enter(context.Background(), "a")
+		r.must(err)
+		r.enqueue("a", "0")
+		r.enqueue("b", "1")
+		r.pass()
+		r.wantDone("b1")
+		leave()
+		r.pass()
+		r.wantDone("b1", "a0")
+	})
+	t.Run("who_waits_for_a_lane_waits_no_longer_than_the_context", func(t *testing.T) {
+		r := newRig(t)
+		leave, err := r.outbox.Enter(context.Background(), "a")
+		r.must(err)
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := r.outbox.Enter(ctx, "a"); model.AsError(err).Kind != model.Unavailable {
+			t.Fatalf("got %v", err)
+		}
+		leave()
+		if len(r.outbox.lanes.held) != 0 {
+			t.Error("an empty lane is kept")
+		}
+	})
+	t.Run("a_lane_has_one_in_it_at_a_time", func(t *testing.T) {
+		r := newRig(t)
+		inside := 0
+		var group sync.WaitGroup
+		for range 20 {
+			group.Go(func() {
+				leave, err := r.outbox.Enter(context.Background(), "a")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer leave()
+				inside++ // the race detector watches
+				if inside != 1 {
+					t.Error("two are inside")
+				}
+				inside--
+			})
+		}
+		group.Wait()
+	})
+}
+
+// TestOutboxProperty runs random histories of work, failures, crashes and entries: in each lane jobs are
+// done in their order, and in the end all are done.
+func TestOutboxProperty(t *testing.T) {
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprint("seed_", seed), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			r := newRig(t)
+			r.fail = func(model.Job) error {
+				if random.IntN(3) == 0 {
+					return errDown
+				}
+				return nil
+			}
+			lanes := []string{"a", "b", "c"}
+			want := map[string][]string{}
+			for step := range 60 {
+				lane := lanes[random.IntN(len(lanes))]
+				switch random.IntN(6) {
+				case 0, 1, 2:
+					name := fmt.Sprintf("%03d", step)
+					r.enqueue(lane, name)
+					want[lane] = append(want[lane], lane+name)
+				case 3:
+					r.pass()
+				case 4:
+					if leave, err := r.outbox.Enter(context.Background(), lane); err == nil {
+						leave()
+					}
+				case 5:
+					r.must(r.store.Close())
+					r.open()
+				}
+				r.now = r.now.Add(time.Duration(random.IntN(10)) * time.Second)
+			}
+			r.fail = nil
+			for range 5 {
+				r.now = r.now.Add(maxDelay)
+				r.pass()
+			}
+			for _, lane := range lanes {
+				var got []string
+				for _, name := range r.done {
+					if name[:1] == lane {
+						got = append(got, name)
+					}
+				}
+				if !slices.Equal(got, want[lane]) {
+					t.Errorf("lane %s did %v, want %v", lane, got, want[lane])
+				}
+			}
+		})
+	}
+}

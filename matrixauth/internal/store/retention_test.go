@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// openAt opens a store on a clock that the test moves.
+func openAt(t *testing.T, now *time.Time) *Store {
+	t.Helper()
+	s, err := Open(context.Background(), Options{Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: func() time.Time { return *now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func update(t *testing.T, s *Store, f func(tx *Tx) error) {
+	t.Helper()
+	if err := s.Update(context.Background(), f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func addSession(tx *Tx, id string) error {
+	return tx.InsertSession(model.Session{ID: id, Kind: model.CompatSession, UserID: "alice", DeviceID: id, Scope: model.ScopeAPI, CreatedAt: tx.Now, LastIP: "192.0.2.1"})
+}
+
+// TestRetain removes what has had its day, in batches, and nothing else.
+func TestRetain(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := openAt(t, &now)
+	const ended = 2*retentionBatch + 3
+	update(t, s, func(tx *Tx) error {
+		if err := addUser(tx, "alice"); err != nil {
+			return err
+		}
+		for i := range ended {
+			if err := addSession(tx, fmt.Sprint("ended", i)); err != nil {
+				return err
+			}
+			if err := tx.EndSession(fmt.Sprint("ended", i), model.EndLogout); err != nil {
+				return err
+			}
+		}
+		position, err := tx.Enqueue("alice", model.JobDeleteDevice, model.JobPayload{})
+		if err != nil {
+			return err
+		}
+		if err := tx.SetJobAside(position, "refused"); err != nil {
+			return err
+		}
+		if _, err := tx.Enqueue("alice", model.JobDeleteDevice, model.JobPayload{}); err != nil {
+			return err
+		}
+		return addSession(tx, "live")
+	})
+	retain := func(want int64) {
+		t.Helper()
+		removed, err := s.Retain(context.Background())
+		if err != nil || removed != want {
+			t.Fatalf("removed %d, want %d: %v", removed, want, err)
+		}
+	}
+	now = now.Add(30 * 24 * time.Hour)
+	retain(0)
+	now = now.Add(time.Second)
+	retain(ended + 1 + 1) // the sessions, the job set aside, and the address of the live session
+	retain(0)
+	update(t, s, func(tx *Tx) error {
+		live, err := tx.Session("live")
+		if err != nil || live.Ended() || live.LastIP != "" {
+			t.Errorf("the live session is %+v: %v", live, err)
+		}
+		if _, err := tx.NextJob("alice"); err != nil {
+			t.Errorf("the job that waits: %v", err)
+		}
+		return nil
+	})
+}
+
+// TestTidyTokens removes a session's old tokens as it goes on, and keeps those that may still be
+// retried or tell of a theft.
+func TestTidyTokens(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := openAt(t, &now)
+	update(t, s, func(tx *Tx) error {
+		if err := addUser(tx, "alice"); err != nil {
+			return err
+		}
+		return addSession(tx, "session")
+	})
+	const pairs = 32 * 24 * 12 // 32 days of a refresh every five minutes
+	for generation := range int64(pairs) {
+		now = now.Add(5 * time.Minute)
+		update(t, s, func(tx *Tx) error {
+			row := model.Token{SessionID: "session", Generation: generation, Pair: generation + 1, CreatedAt: tx.Now}
+			access, refresh := row, row
+			access.Kind, access.Hash, access.ExpiresAt = model.CompatAccess, model.HashToken(fmt.Sprint("a", generation)), tx.Now.Add(5*time.Minute)
+			refresh.Kind, refresh.Hash = model.CompatRefresh, model.HashToken(fmt.Sprint("r", generation))
+			if err := tx.TidyTokens("session", row.Pair, generation); err != nil {
+				return err
+			}
+			return tx.InsertTokenPair(access, refresh)
+		})
+	}
+	count := func(kind model.TokenKind, where string) (n int) {
+		t.Helper()
+		if err := s.reader.QueryRow("SELECT COUNT(*) FROM tokens WHERE kind = ?1 AND "+where, kind).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	const hour = 12 // refreshes
+	if n := count(model.CompatRefresh, "TRUE"); n < hour || n > hour+2*tidyEvery {
+		t.Errorf("%d refresh tokens are left", n)
+	}
+	if n := count(model.CompatRefresh, fmt.Sprintf("generation >= %d", pairs-hour)); n != hour {
+		t.Errorf("of the last hour's refresh tokens %d are left", n)
+	}
+	const month = 30 * 24 * 12
+	if n := count(model.CompatAccess, "TRUE"); n < month || n > month+2*tidyEvery {
+		t.Errorf("%d access tokens are left", n)
+	}
+}
+
+// TestUserByLogin finds the exact spelling before the lower-cased one (LEG-16).
+func TestUserByLogin(t *testing.T) {
+	s := open(t)
+	update(t, s, func(tx *Tx) error {
+		for _, name := range []string{"Alice", "alice", "bob"} {
+			if err := addUser(tx, name); err != nil {
+				return err
+			}
+		}
+		for typed, want := range map[string]string{"Alice": "Alice", "alice": "alice", "ALICE": "alice", "BOB": "bob", "carol": ""} {
+			found, err := tx.UserByLogin(typed)
+			if found.Localpart != want || (want == "") != (err != nil) {
+				t.Errorf("%s found %q: %v", typed, found.Localpart, err)
+			}
+		}
+		return nil
+	})
+}
