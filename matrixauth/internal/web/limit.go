@@ -1,7 +1,9 @@
 package web
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +19,7 @@ type Rate struct {
 }
 
 // Limiter limits by key. Its memory is bounded: keys that have recovered are forgotten, and beyond
-// maxKeys the key that was idle longest goes. It outlives reloads.
+// maxKeys those idle longest go. It outlives reloads.
 type Limiter struct {
 	now func() time.Time
 
@@ -76,20 +78,21 @@ func (l *Limiter) Forgive(key string) {
 	delete(l.keys, key)
 }
 
-// sweep forgets the keys that have recovered, or if none has, the one idle longest.
+// sweep forgets the keys that have recovered, and if that is not enough those idle longest, a quarter
+// of all at once: a flood of new keys must not cost a sweep each.
 func (l *Limiter) sweep(now time.Time) {
-	oldest, oldestSeen := "", now
 	for key, b := range l.keys {
 		if b.limiter.TokensAt(now) >= float64(b.rate.Burst) {
 			delete(l.keys, key)
-			continue
-		}
-		if !b.seen.After(oldestSeen) {
-			oldest, oldestSeen = key, b.seen
 		}
 	}
-	if len(l.keys) >= maxKeys {
-		delete(l.keys, oldest)
+	const enough = maxKeys * 3 / 4
+	if len(l.keys) <= enough {
+		return
+	}
+	idle := slices.SortedFunc(maps.Keys(l.keys), func(a, b string) int { return l.keys[a].seen.Compare(l.keys[b].seen) })
+	for _, key := range idle[:len(idle)-enough] {
+		delete(l.keys, key)
 	}
 }
 
