@@ -314,5 +314,9 @@ func (s *Server) issueToken(ctx context.Context, p NewToken) (IssuedToken, error
 }
 
 func (s *Server) backup(ctx context.Context, p File) (Nothing, error) {
-	return Nothing{}, s.core.store.Backup(ctx, p.Path)
+	if err := s.core.store.Backup(ctx, p.Path); err != nil {
+		// It names the file and what is wrong with it, which is the operator's to mend.
+		return Nothing{}, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: "path", Text: err.Error(), Err: err}
+	}
+	return Nothing{}, nil
 }

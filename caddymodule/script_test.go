@@ -1,0 +1,82 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScript runs the commands as an operator does, by scripts that read as a session at a terminal.
+func TestScript(t *testing.T) {
+	synapse := httptest.NewServer(http.HandlerFunc(agreeable))
+	t.Cleanup(synapse.Close) // scripts run when this function has returned
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("IN_SCRIPT", "1")
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("XDG_DATA_HOME", e.WorkDir+"/data")
+			e.Setenv("XDG_CONFIG_HOME", e.WorkDir+"/config")
+			e.Setenv("MATRIX_SECRET", "secret-of-the-environment")
+			e.Setenv("SYNAPSE", synapse.URL)
+			for _, name := range []string{"SITE", "INTERNAL", "ADMIN"} {
+				address, err := unusedAddress()
+				if err != nil {
+					return err
+				}
+				e.Setenv(name, address)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "expand": expand},
+	})
+}
+
+// agreeable is a homeserver that agrees to everything.
+func agreeable(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, "/delete_device") {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprint(w, `{}`)
+}
+
+func unusedAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// await URL waits until a server answers.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	const deadline = time.Minute
+	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		response, err := http.Get(args[0])
+		if err != nil {
+			continue
+		}
+		ts.Check(response.Body.Close())
+		return
+	}
+	ts.Fatalf("%s did not answer within %s", args[0], deadline)
+}
+
+// expand FILE... replaces the script's variables in files.
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		path := ts.MkAbs(name)
+		text, err := os.ReadFile(path)
+		ts.Check(err)
+		ts.Check(os.WriteFile(path, []byte(os.Expand(string(text), ts.Getenv)), 0o600))
+	}
+}
