@@ -209,14 +209,14 @@ func TestSlowHomeserver(t *testing.T) {
 		<-gate.Arrived
 		cancel()
 		h.must(<-done)
-		gate.Release()
-		// The lane is free as soon as the server has noticed.
+		// The lane is free as soon as the server has noticed; until then the gate must stay shut.
 		leave, err := h.core.outbox.Enter(t.Context(), h.userID("alice"))
 		h.must(err)
 		leave()
 		h.settle()
 		h.wantSessions("alice")
 		h.wantDevices("alice")
+		gate.Release()
 	})
 }
 
