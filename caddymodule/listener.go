@@ -46,7 +46,7 @@ var errNoSuchAddress = errors.New("this machine does not have the address")
 func acquireListener(address string, handler http.Handler, logger *slog.Logger) (*listener, error) {
 	value, _, err := internals.LoadOrNew(address, func() (caddy.Destructor, error) { return openInternal(address, logger) })
 	if err != nil {
-		return nil, err
+		return nil, notListening(address, err)
 	}
 	s, ok := value.(*internalServer)
 	if !ok {
@@ -61,15 +61,8 @@ func acquireListener(address string, handler http.Handler, logger *slog.Logger) 
 
 func openInternal(address string, logger *slog.Logger) (*internalServer, error) {
 	open, err := net.Listen("tcp", address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE) && ownPort(address) != "":
-		return nil, fmt.Errorf("internal_listen: %s overlaps with %s, which the running configuration has; choose another port, or stop Caddy and start it again", address, ownPort(address))
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("internal_listen: %s is in use by another program; stop that one, or choose another address with internal_listen and name it as endpoint in Synapse's matrix_authentication_service", address)
-	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
-		return nil, fmt.Errorf("internal_listen: %w: %s", errNoSuchAddress, address)
-	case err != nil:
-		return nil, fmt.Errorf("internal_listen: %w", err)
+	if err != nil {
+		return nil, err
 	}
 	s := &internalServer{}
 	s.server = &http.Server{
@@ -85,6 +78,20 @@ func openInternal(address string, logger *slog.Logger) (*internalServer, error) 
 		}
 	}()
 	return s, nil
+}
+
+// notListening says what to do about an address that could not be opened. It looks into the pool, which
+// whoever makes a value for the pool must not: that value is locked until it is made.
+func notListening(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE) && ownPort(address) != "":
+		return fmt.Errorf("internal_listen: %s overlaps with %s, which the running configuration has; choose another port, or stop Caddy and start it again", address, ownPort(address))
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("internal_listen: %s is in use by another program; stop that one, or choose another address with internal_listen and name it as endpoint in Synapse's matrix_authentication_service", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
+		return fmt.Errorf("internal_listen: %w: %s", errNoSuchAddress, address)
+	}
+	return fmt.Errorf("internal_listen: %w", err)
 }
 
 // ownPort gives the address on which this process has the same port already, or nothing.
