@@ -73,7 +73,7 @@ func (t table) add(r route, path string) {
 			names = append(names, name)
 		}
 	}
-	if r.wire == web.MatrixWire {
+	if r.wire.Open() {
 		names = append(names, http.MethodOptions)
 	}
 	r.allow = strings.Join(names, ", ")

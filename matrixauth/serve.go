@@ -124,7 +124,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, found *route) (err 
 	if handler, ok := found.methods[""]; ok {
 		return handler(w, r)
 	}
-	if r.Method == http.MethodOptions && found.wire == web.MatrixWire {
+	if r.Method == http.MethodOptions && found.wire.Open() {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}

@@ -4,7 +4,6 @@ package compat
 
 import (
 	"log/slog"
-	"net/http"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
@@ -32,10 +31,6 @@ type Door struct{ Config }
 
 // New makes the door.
 func New(c Config) *Door { return &Door{c} }
-
-func originOf(r *http.Request) session.Origin {
-	return session.Origin{IP: web.FactsOf(r.Context()).ClientIP, UserAgent: r.UserAgent()}
-}
 
 // outcome names a result for metrics: "ok" or the code of the error.
 func outcome(err error) string {

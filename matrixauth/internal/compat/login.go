@@ -64,7 +64,7 @@ func (d *Door) login(w http.ResponseWriter, r *http.Request) (loginAnswer, error
 	web.SetUser(r.Context(), found.ID)
 	started, tokens, err := d.Sessions.Start(r.Context(), session.Start{
 		Kind: model.CompatSession, User: found, DeviceID: request.deviceID, DeviceName: request.deviceName,
-		Scope: model.CompatScope(false), Refreshable: request.refresh, Origin: originOf(r),
+		Scope: model.CompatScope(false), Refreshable: request.refresh, Origin: web.OriginOf(r),
 	})
 	if err != nil {
 		return loginAnswer{}, err

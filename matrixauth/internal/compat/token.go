@@ -37,7 +37,7 @@ func (d *Door) refresh(w http.ResponseWriter, r *http.Request) (session.Tokens, 
 	if err != nil {
 		return session.Tokens{}, err
 	}
-	return d.Sessions.Refresh(r.Context(), model.CompatRefresh, token, originOf(r))
+	return d.Sessions.Refresh(r.Context(), session.Refresh{Kind: model.CompatSession, Token: token, Origin: web.OriginOf(r)})
 }
 
 // Logout answers POST /logout. The body does not matter (LEG-37).

@@ -68,6 +68,31 @@ const (
 	UserExists      Code = "user_exists"
 	EmailInUse      Code = "email_in_use"
 	UserUnavailable Code = "user_unavailable"
+
+	// UnknownClient and RedirectMismatch are told to the person alone: there is nobody whom an answer
+	// could safely be sent to (AUTHZ-3).
+	UnknownClient    Code = "unknown_client"
+	RedirectMismatch Code = "redirect_mismatch"
+	// RequestExpired is an authorization request that is unknown, over, or was answered already.
+	RequestExpired Code = "request_expired"
+	// CrossOrigin is a form that another site sent, or one of a page from before the sign-in.
+	CrossOrigin Code = "cross_origin"
+	// NotSignedIn is a page for people who are signed in.
+	NotSignedIn             Code = "not_signed_in"
+	AccessDenied            Code = "access_denied"
+	LoginRequired           Code = "login_required"
+	ConsentRequired         Code = "consent_required"
+	InvalidGrant            Code = "invalid_grant"
+	UnsupportedGrant        Code = "unsupported_grant_type"
+	UnauthorizedClient      Code = "unauthorized_client"
+	UnsupportedResponseType Code = "unsupported_response_type"
+	InvalidScope            Code = "invalid_scope"
+	InvalidRedirectURI      Code = "invalid_redirect_uri"
+	InvalidClientMetadata   Code = "invalid_client_metadata"
+	UnapprovedSoftware      Code = "unapproved_software_statement"
+	RequestNotSupported     Code = "request_not_supported"
+	RequestURINotSupported  Code = "request_uri_not_supported"
+	RegistrationUnsupported Code = "registration_not_supported"
 )
 
 // Codes lists every code.
@@ -76,6 +101,9 @@ var Codes = []Code{
 	AppserviceLogin, InvalidCredentials, UserDeactivated, UserLocked, MissingToken, UnknownToken, RefreshRefused, RefreshPassed,
 	RateLimited, TemporarilyDown, NotRecognized, MethodNotAllowed, DeviceIDForbidden, InvalidClient, UnsupportedContent,
 	InvalidUsername, InvalidEmail, InvalidPassword, UserNotFound, SessionNotFound, UserExists, EmailInUse, UserUnavailable,
+	UnknownClient, RedirectMismatch, RequestExpired, CrossOrigin, NotSignedIn, AccessDenied, LoginRequired, ConsentRequired,
+	InvalidGrant, UnsupportedGrant, UnauthorizedClient, UnsupportedResponseType, InvalidScope, InvalidRedirectURI, InvalidClientMetadata,
+	UnapprovedSoftware, RequestNotSupported, RequestURINotSupported, RegistrationUnsupported,
 }
 
 // Error is an error of the domain on its way to a wire.

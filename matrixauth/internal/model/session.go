@@ -9,7 +9,17 @@ type SessionKind string
 const (
 	// CompatSession was started by the legacy login API or by an operator's "token issue".
 	CompatSession SessionKind = "compat"
+	// OAuthSession was started by an OAuth client.
+	OAuthSession SessionKind = "oauth"
 )
+
+// Tokens gives the kinds of token that sessions of the kind have.
+func (k SessionKind) Tokens() (access, refresh TokenKind) {
+	if k == OAuthSession {
+		return OAuthAccess, OAuthRefresh
+	}
+	return CompatAccess, CompatRefresh
+}
 
 // EndReason tells why a session ended. The values are stored and shown to operators.
 type EndReason string
@@ -22,17 +32,27 @@ const (
 	EndKilled      EndReason = "killed_by_operator"
 	EndDeactivated EndReason = "user_deactivated"
 	EndReplay      EndReason = "refresh_token_replayed"
+	EndRevoked     EndReason = "revoked"
+	EndCodeReplay  EndReason = "code_replayed"
+	EndSignedOut   EndReason = "signed_out"
+	EndPassword    EndReason = "password_changed"
+	EndIdle        EndReason = "idle"
 )
 
 // Session is a sign-in of a user on a device. It lives until it is ended; its tokens are rows of
 // their own.
 type Session struct {
-	ID         string
-	Kind       SessionKind
-	UserID     string
+	ID     string
+	Kind   SessionKind
+	UserID string
+	// DeviceID is empty for a session that has no device, which only administration may have.
 	DeviceID   string
 	DeviceName string
 	Scope      string
+	// ClientID is the OAuth client; empty for a compatibility session.
+	ClientID string
+	// BrowserSessionID is the browser session in which the user approved; empty if there was none.
+	BrowserSessionID string
 	// Generation is the highest generation of tokens minted so far; UsedGeneration the highest of
 	// which a token has been used.
 	Generation     int64

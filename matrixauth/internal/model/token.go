@@ -14,16 +14,20 @@ type TokenKind string
 const (
 	CompatAccess  TokenKind = "compat_access"
 	CompatRefresh TokenKind = "compat_refresh"
+	OAuthAccess   TokenKind = "oauth_access"
+	OAuthRefresh  TokenKind = "oauth_refresh"
 )
 
 // Refresh tells whether the token is a refresh token.
-func (k TokenKind) Refresh() bool { return k == CompatRefresh }
+func (k TokenKind) Refresh() bool { return k == CompatRefresh || k == OAuthRefresh }
 
 // prefixes are the visible beginnings of tokens, the same as those of matrix-authentication-service,
 // so that secret scanners and importers know them.
 var prefixes = map[TokenKind]string{
 	CompatAccess:  "mct",
 	CompatRefresh: "mcr",
+	OAuthAccess:   "mat",
+	OAuthRefresh:  "mar",
 }
 
 const (
@@ -107,6 +111,8 @@ type Token struct {
 	Localpart string
 	DeviceID  string
 	Scope     string
+	// ClientID is the OAuth client; empty in a compatibility session.
+	ClientID string
 }
 
 // Expired tells whether the token's life is over at now.

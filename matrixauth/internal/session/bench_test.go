@@ -23,7 +23,7 @@ func BenchmarkRefresh(b *testing.B) {
 			_, tokens := h.start(model.NewDeviceID())
 			for pb.Next() {
 				var err error
-				if tokens, err = h.sessions.Refresh(context.Background(), model.CompatRefresh, tokens.Refresh, Origin{}); err != nil {
+				if tokens, err = h.sessions.Refresh(context.Background(), Refresh{Kind: model.CompatSession, Token: tokens.Refresh}); err != nil {
 					b.Error(err)
 					return
 				}

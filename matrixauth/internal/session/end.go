@@ -18,6 +18,9 @@ func (s *Sessions) End(tx *store.Tx, session model.Session, reason model.EndReas
 	if err := s.endRows(tx, session.ID, reason); err != nil {
 		return err
 	}
+	if session.DeviceID == "" {
+		return nil
+	}
 	return s.Outbox.Enqueue(tx, session.UserID, model.JobDeleteDevice, model.JobPayload{DeviceID: session.DeviceID})
 }
 
@@ -75,6 +78,36 @@ func (s *Sessions) Logout(ctx context.Context, token string, all bool) error {
 		return err
 	}
 	s.settle(ctx, t.UserID)
+	return nil
+}
+
+// Revoke ends the session of a token, be it an access or a refresh token, of whatever kind and however
+// old (REV-2, REV-6, AMB-14). may is asked first whether the caller may do so; its error is the answer.
+// A token that is not known is no error: what the caller wants is so already (REV-3).
+func (s *Sessions) Revoke(ctx context.Context, token string, may func(model.Token) error) error {
+	var userID string
+	err := s.Store.Update(ctx, func(tx *store.Tx) error {
+		t, err := tx.Token(model.HashToken(token))
+		if errors.Is(err, model.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := may(t); err != nil {
+			return err
+		}
+		session, err := tx.Session(t.SessionID)
+		if err != nil {
+			return err
+		}
+		userID = t.UserID
+		return s.End(tx, session, model.EndRevoked)
+	})
+	if err != nil || userID == "" {
+		return err
+	}
+	s.settle(ctx, userID)
 	return nil
 }
 

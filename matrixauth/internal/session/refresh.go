@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/fault"
@@ -13,15 +14,29 @@ import (
 // refused is the answer to a refresh token that mints nothing any more (REF-7).
 func refused() error { return &model.Error{Kind: model.Unauthenticated, Code: model.RefreshRefused} }
 
-// Refresh mints a new pair for a refresh token of the given kind. The pair is durable before it is
-// returned (REF-16). Its errors: RefreshRefused for a token that is unknown, replayed or of an ended
-// session; RefreshPassed for one whose turn is over while the session lives on; UserLocked for a locked user, whose
-// tokens keep their worth (MOD-6). A token of another kind is refused and harms nothing (LEG-36).
-func (s *Sessions) Refresh(ctx context.Context, kind model.TokenKind, token string, origin Origin) (Tokens, error) {
-	if found, ok := model.ParseToken(token); !ok || found != kind {
+// Refresh is a refresh token that was presented.
+type Refresh struct {
+	Token string
+	// Kind is that of the sessions which the asking API refreshes. A token of another kind is refused
+	// and harms nothing (LEG-36).
+	Kind model.SessionKind
+	// ClientID is the client that presents the token, and must be the one that it was given to (REF-1).
+	ClientID string
+	// Scope narrows what the new access token grants; empty leaves it as it is (SCOPE-14).
+	Scope  string
+	Origin model.Origin
+}
+
+// Refresh mints a new pair for a refresh token. The pair is durable before it is returned (REF-16).
+// Its errors: RefreshRefused for a token that is unknown, of another client, replayed or of an ended
+// session; RefreshPassed for one whose turn is over while the session lives on; UserLocked for a locked
+// user, whose tokens keep their worth (MOD-6); InvalidScope for a scope that was not granted.
+func (s *Sessions) Refresh(ctx context.Context, p Refresh) (Tokens, error) {
+	_, kind := p.Kind.Tokens()
+	if found, ok := model.ParseToken(p.Token); !ok || found != kind {
 		return Tokens{}, refused()
 	}
-	r := rotation{sessions: s, origin: origin, hash: model.HashToken(token)}
+	r := rotation{sessions: s, asked: p, hash: model.HashToken(p.Token)}
 	if err := s.Store.Update(ctx, r.run); err != nil {
 		return Tokens{}, err
 	}
@@ -33,7 +48,7 @@ func (s *Sessions) Refresh(ctx context.Context, kind model.TokenKind, token stri
 // must be committed although the client is refused.
 type rotation struct {
 	sessions *Sessions
-	origin   Origin
+	asked    Refresh
 	hash     model.TokenHash
 
 	tokens Tokens
@@ -48,6 +63,9 @@ func (r *rotation) run(tx *store.Tx) error {
 	}
 	if err != nil {
 		return err
+	}
+	if r.answer = r.refuseForeign(p); r.answer != nil {
+		return nil
 	}
 	written, err := r.sessions.Registry.writeUses(tx, p.Session.ID)
 	if err != nil {
@@ -71,7 +89,7 @@ func (r *rotation) run(tx *store.Tx) error {
 	case replay:
 		r.answer = refused()
 		r.sessions.Logger.Warn("a consumed refresh token was presented again; its session is ended",
-			"session_id", p.Session.ID, "user_id", p.Session.UserID, "client_ip", r.origin.IP)
+			"session_id", p.Session.ID, "user_id", p.Session.UserID, "client_ip", r.asked.Origin.IP)
 		return r.sessions.End(tx, p.Session, model.EndReplay)
 	case refuse:
 		r.answer = &model.Error{Kind: model.Unauthenticated, Code: model.RefreshPassed}
@@ -80,17 +98,31 @@ func (r *rotation) run(tx *store.Tx) error {
 	return r.mint(tx, p)
 }
 
+// refuseForeign refuses what is not the asking client's to have. It comes before anything is judged,
+// so that nobody can spoil the session of another client.
+func (r *rotation) refuseForeign(p store.Presented) error {
+	if p.Token.ClientID != r.asked.ClientID {
+		return refused()
+	}
+	for token := range strings.FieldsSeq(r.asked.Scope) {
+		if !model.HasScope(p.Session.Scope, token) {
+			return &model.Error{Kind: model.Invalid, Code: model.InvalidScope, Param: "scope", Text: "the scope was not granted to this session"}
+		}
+	}
+	return nil
+}
+
 // stateOf reads what the verdict depends upon.
 func stateOf(tx *store.Tx, p store.Presented) (state presented, err error) {
 	state.Now = tx.Now
 	if p.Session.UsedGeneration <= p.Token.Generation {
 		return state, nil
 	}
-	if state.SuccessorUsed, err = tx.GenerationUsedAt(p.Session.ID, p.Token.Generation+1); err != nil {
+	if state.SuccessorUsed, err = tx.GenerationUsedAt(p.Session, p.Token.Generation+1); err != nil {
 		return state, err
 	}
 	state.SuccessorPassed = state.SuccessorUsed.IsZero()
-	state.Consumed, err = tx.Consumed(p.Token)
+	state.Consumed, err = tx.Consumed(p.Session, p.Token)
 	return state, err
 }
 
@@ -99,18 +131,20 @@ const activityGrain = time.Minute
 
 // mint makes the successor pair. Its rows say that this token was presented, and when.
 func (r *rotation) mint(tx *store.Tx, p store.Presented) (err error) {
-	if r.tokens, err = mintPair(tx, p.Session, p.Token.Localpart, &p.Token, r.sessions.AccessLife); err != nil {
+	if r.tokens, err = mintPair(tx, minting{
+		session: p.Session, localpart: p.Token.Localpart, parent: &p.Token, life: r.sessions.AccessLife, scope: r.asked.Scope,
+	}); err != nil {
 		return err
 	}
 	next := p.Token.Generation + 1
 	if p.Session.Generation >= next {
 		// Not the first of its generation: there may be too many now.
-		if err := tx.TrimSiblings(p.Session.ID, next, siblings); err != nil {
+		if err := tx.TrimSiblings(p.Session, next, siblings); err != nil {
 			return err
 		}
 	}
 	if tx.Now.Sub(p.Session.LastActiveAt).Abs() < activityGrain {
 		return nil
 	}
-	return tx.TouchSession(p.Session.ID, tx.Now, r.origin.IP)
+	return tx.TouchSession(p.Session.ID, tx.Now, r.asked.Origin.IP)
 }

@@ -34,12 +34,6 @@ type Sessions struct{ Config }
 // New makes the sessions of a configuration.
 func New(c Config) *Sessions { return &Sessions{c} }
 
-// Origin is where a request came from, as far as a session keeps it.
-type Origin struct {
-	IP        string
-	UserAgent string
-}
-
 // Tokens is a pair of tokens in clear. They exist only on their way to the client.
 type Tokens struct {
 	Access string
@@ -47,6 +41,8 @@ type Tokens struct {
 	Refresh string
 	// Life is the life of the access token; zero if it does not expire.
 	Life time.Duration
+	// Scope is what the access token grants.
+	Scope string
 }
 
 // unknownToken is the answer to every access token that grants nothing, whatever the reason.

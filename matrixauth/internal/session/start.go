@@ -23,7 +23,15 @@ type Start struct {
 	// Refreshable sessions get a refresh token and an access token that expires; others one access
 	// token that does not.
 	Refreshable bool
-	Origin      Origin
+	// NoDevice starts a session without a device: administration has none (AMB-6).
+	NoDevice bool
+	// ClientID is the OAuth client, and BrowserSessionID where the user approved it.
+	ClientID         string
+	BrowserSessionID string
+	Origin           model.Origin
+	// Consume runs in the transaction that starts the session and uses up what entitles to it. Its error
+	// leaves no session behind.
+	Consume func(*store.Tx, model.Session) error
 }
 
 // startTimeout bounds a login's dealings with the homeserver, the wait for its lane included.
@@ -34,10 +42,13 @@ const startTimeout = 15 * time.Second
 // device ends, and the device keeps its keys (SCOPE-9). If the homeserver does not answer, the
 // error is of kind Unavailable and nothing is left behind.
 func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, error) {
+	if p.NoDevice {
+		return s.startWithoutDevice(ctx, p)
+	}
 	if p.DeviceID == "" {
 		p.DeviceID = model.NewDeviceID()
 	}
-	if err := checkDevice(p.DeviceID); err != nil {
+	if err := CheckDevice(p.DeviceID); err != nil {
 		return model.Session{}, Tokens{}, err
 	}
 	work, cancel := context.WithTimeout(ctx, startTimeout)
@@ -59,10 +70,24 @@ func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, e
 	return s.commit(context.WithoutCancel(ctx), p, note)
 }
 
-// checkDevice refuses a device id in the form of a public key: the homeserver keeps cross-signing
+// startWithoutDevice starts a session that has no device. The lane makes sure that the homeserver knows
+// the user.
+func (s *Sessions) startWithoutDevice(ctx context.Context, p Start) (model.Session, Tokens, error) {
+	p.DeviceID = ""
+	work, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	leave, err := s.Outbox.Enter(work, p.User.ID)
+	if err != nil {
+		return model.Session{}, Tokens{}, err
+	}
+	defer leave()
+	return s.commit(context.WithoutCancel(ctx), p, 0)
+}
+
+// CheckDevice refuses a device id in the form of a public key: the homeserver keeps cross-signing
 // keys and devices of a user in one name space, and a device that bears the name of such a key
 // would pass for it (LEG-24, SCOPE-17). No client makes such ids, so the form alone is refused.
-func checkDevice(id string) error {
+func CheckDevice(id string) error {
 	if err := model.CheckDeviceID(id); err != nil {
 		return err
 	}
@@ -121,18 +146,13 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		if err := mayStart(user); err != nil {
 			return err
 		}
-		old, err := tx.LiveSessionOnDevice(user.ID, p.DeviceID)
-		if err == nil {
-			err = s.endRows(tx, old.ID, model.EndReplaced)
-		} else if errors.Is(err, model.ErrNotFound) {
-			err = nil
-		}
-		if err != nil {
+		if err := s.replace(tx, user.ID, p.DeviceID); err != nil {
 			return err
 		}
 		session = model.Session{
 			ID: model.NewID(tx.Now), Kind: p.Kind, UserID: user.ID, DeviceID: p.DeviceID, DeviceName: p.DeviceName, Scope: p.Scope,
 			CreatedAt: tx.Now, LastActiveAt: tx.Now, LastIP: p.Origin.IP, UserAgent: p.Origin.UserAgent,
+			ClientID: p.ClientID, BrowserSessionID: p.BrowserSessionID,
 		}
 		if err := tx.InsertSession(session); err != nil {
 			return err
@@ -141,12 +161,32 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		if !p.Refreshable {
 			life = 0
 		}
-		if tokens, err = mintPair(tx, session, user.Localpart, nil, life); err != nil {
+		if tokens, err = mintPair(tx, minting{session: session, localpart: user.Localpart, life: life}); err != nil {
 			return err
+		}
+		if p.Consume != nil {
+			if err := p.Consume(tx, session); err != nil {
+				return err
+			}
 		}
 		return tx.DeleteJob(job)
 	})
 	return session, tokens, err
+}
+
+// replace ends the session that a device has, whatever its kind; the device stays (SCOPE-9).
+func (s *Sessions) replace(tx *store.Tx, userID, deviceID string) error {
+	if deviceID == "" {
+		return nil
+	}
+	old, err := tx.LiveSessionOnDevice(userID, deviceID)
+	if errors.Is(err, model.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.endRows(tx, old.ID, model.EndReplaced)
 }
 
 // mayStart refuses who may not sign in at present (MOD-5, MOD-11).
@@ -160,29 +200,47 @@ func mayStart(u model.User) error {
 	return nil
 }
 
-// mintPair mints tokens of the generation that follows the parent; a login has none. A life of zero mints an access token that does not expire, and no refresh token.
-func mintPair(tx *store.Tx, session model.Session, localpart string, parent *model.Token, life time.Duration) (Tokens, error) {
-	row := model.Token{SessionID: session.ID, CreatedAt: tx.Now, UserID: session.UserID, Localpart: localpart, DeviceID: session.DeviceID, Scope: session.Scope}
+// minting says what pair of tokens to mint.
+type minting struct {
+	session   model.Session
+	localpart string
+	// parent is the refresh token that mints; a login has none.
+	parent *model.Token
+	// life is that of the access token; with zero it does not expire, and no refresh token is minted.
+	life time.Duration
+	// scope narrows the access token; empty leaves it the session's.
+	scope string
+}
+
+// mintPair mints tokens of the generation that follows the parent.
+func mintPair(tx *store.Tx, p minting) (Tokens, error) {
+	s := p.session
+	row := model.Token{
+		SessionID: s.ID, CreatedAt: tx.Now, UserID: s.UserID, Localpart: p.localpart, DeviceID: s.DeviceID, Scope: s.Scope, ClientID: s.ClientID,
+	}
 	used := int64(0)
-	if parent != nil {
-		row.Parent, row.Generation, used = parent.Hash, parent.Generation+1, parent.Generation
+	if p.parent != nil {
+		row.Parent, row.Generation, used = p.parent.Hash, p.parent.Generation+1, p.parent.Generation
 	}
 	var err error
-	if row.Pair, err = tx.NextPair(session.ID, row.Generation, used); err != nil {
+	if row.Pair, err = tx.NextPair(s.ID, row.Generation, used); err != nil {
 		return Tokens{}, err
 	}
-	if err := tx.TidyTokens(session.ID, row.Pair, row.Generation); err != nil {
+	if err := tx.TidyTokens(s, row.Pair, row.Generation); err != nil {
 		return Tokens{}, err
 	}
-	tokens := Tokens{Access: model.NewToken(model.CompatAccess), Life: life}
-	access := row
-	access.Hash, access.Kind = model.HashToken(tokens.Access), model.CompatAccess
-	if life == 0 {
+	access, refresh := row, row
+	access.Kind, refresh.Kind = s.Kind.Tokens()
+	if p.scope != "" {
+		access.Scope = p.scope
+	}
+	tokens := Tokens{Access: model.NewToken(access.Kind), Life: p.life, Scope: access.Scope}
+	access.Hash = model.HashToken(tokens.Access)
+	if p.life == 0 {
 		return tokens, tx.InsertToken(access)
 	}
-	access.ExpiresAt = tx.Now.Add(life)
-	tokens.Refresh = model.NewToken(model.CompatRefresh)
-	refresh := row
-	refresh.Hash, refresh.Kind = model.HashToken(tokens.Refresh), model.CompatRefresh
+	access.ExpiresAt = tx.Now.Add(p.life)
+	tokens.Refresh = model.NewToken(refresh.Kind)
+	refresh.Hash = model.HashToken(tokens.Refresh)
 	return tokens, tx.InsertTokenPair(access, refresh)
 }

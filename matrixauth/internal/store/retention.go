@@ -13,6 +13,9 @@ const (
 	keepConsumedToken  = time.Hour
 	keepSetAsideJob    = 30 * 24 * time.Hour
 	keepInactiveLastIP = 30 * 24 * time.Hour
+	keepAuthorization  = 24 * time.Hour
+	keepUnusedClient   = 30 * 24 * time.Hour
+	keepIdleBrowser    = 30 * 24 * time.Hour
 )
 
 // retentionBatch bounds the rows that one transaction of Retain removes, so that nobody waits long
@@ -29,6 +32,16 @@ func (s *Store) Retain(ctx context.Context) (removed int64, err error) {
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at < ?1 LIMIT ?2)`, keepEndedSession},
 		{`DELETE FROM outbox WHERE position IN (SELECT position FROM outbox WHERE set_aside_at < ?1 LIMIT ?2)`, keepSetAsideJob},
 		{`UPDATE sessions SET last_ip = '' WHERE id IN (SELECT id FROM sessions WHERE last_ip <> '' AND last_active_at < ?1 LIMIT ?2)`, keepInactiveLastIP},
+		{`DELETE FROM authorizations WHERE id IN (SELECT id FROM authorizations WHERE expires_at < ?1 LIMIT ?2)`, keepAuthorization},
+		{`UPDATE browser_sessions SET ended_at = last_active_at, end_reason = 'idle' WHERE id IN (
+			SELECT id FROM browser_sessions WHERE ended_at IS NULL AND last_active_at < ?1 LIMIT ?2)`, keepIdleBrowser},
+		{`DELETE FROM browser_sessions WHERE id IN (SELECT id FROM browser_sessions WHERE ended_at < ?1 LIMIT ?2)`, keepEndedSession},
+		// A registration with a live session stays, however old (REG-26).
+		{`DELETE FROM clients WHERE id IN (SELECT id FROM clients WHERE used_at < ?1
+			AND NOT EXISTS (SELECT 1 FROM sessions WHERE client_id = clients.id AND ended_at IS NULL) LIMIT ?2)`, keepUnusedClient},
+		{`DELETE FROM consents WHERE (user_id, client_id, redirect_uri) IN (
+			SELECT user_id, client_id, redirect_uri FROM consents WHERE granted_at < ?1
+			AND NOT EXISTS (SELECT 1 FROM clients WHERE id = consents.client_id) LIMIT ?2)`, keepUnusedClient},
 	}
 	for _, step := range steps {
 		for {

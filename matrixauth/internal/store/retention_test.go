@@ -108,7 +108,7 @@ func TestTidyTokens(t *testing.T) {
 			access, refresh := row, row
 			access.Kind, access.Hash, access.ExpiresAt = model.CompatAccess, model.HashToken(fmt.Sprint("a", generation)), tx.Now.Add(5*time.Minute)
 			refresh.Kind, refresh.Hash = model.CompatRefresh, model.HashToken(fmt.Sprint("r", generation))
-			if err := tx.TidyTokens("session", row.Pair, generation); err != nil {
+			if err := tx.TidyTokens(model.Session{ID: "session", Kind: model.CompatSession}, row.Pair, generation); err != nil {
 				return err
 			}
 			return tx.InsertTokenPair(access, refresh)

@@ -10,12 +10,12 @@ import (
 )
 
 const selectToken = `SELECT hash, kind, session_id, generation, pair, parent, created_at, expires_at, used_at,
-	user_id, localpart, device_id, scope FROM tokens`
+	user_id, localpart, device_id, scope, client_id FROM tokens`
 
 func scanToken(s scanner) (t model.Token, err error) {
 	err = s.Scan(hashInto{&t.Hash}, &t.Kind, &t.SessionID, &t.Generation, &t.Pair, hashInto{&t.Parent},
 		timeInto{&t.CreatedAt}, timeInto{&t.ExpiresAt}, timeInto{&t.UsedAt},
-		&t.UserID, &t.Localpart, &t.DeviceID, &t.Scope)
+		&t.UserID, &t.Localpart, &t.DeviceID, &t.Scope, &t.ClientID)
 	return t, err
 }
 
@@ -69,21 +69,22 @@ type Presented struct {
 func (tx *Tx) Presented(hash model.TokenHash) (Presented, error) {
 	return one(tx, func(s scanner) (p Presented, err error) {
 		t, v := &p.Token, &p.Session
-		err = s.Scan(&t.Kind, &t.Generation, &t.UserID, &t.Localpart, &t.DeviceID, &t.Scope,
-			&v.ID, &v.Generation, &v.UsedGeneration, timeInto{&v.LastActiveAt})
-		t.Hash, t.SessionID = hash, v.ID
-		v.UserID, v.DeviceID, v.Scope = t.UserID, t.DeviceID, t.Scope
+		err = s.Scan(&t.Kind, &t.Generation, &t.UserID, &t.Localpart, &t.DeviceID, &t.ClientID,
+			&v.ID, &v.Kind, &v.Scope, &v.Generation, &v.UsedGeneration, timeInto{&v.LastActiveAt})
+		t.Hash, t.SessionID, t.Scope = hash, v.ID, v.Scope
+		v.UserID, v.DeviceID, v.ClientID = t.UserID, t.DeviceID, t.ClientID
 		return p, err
-	}, `SELECT t.kind, t.generation, t.user_id, t.localpart, t.device_id, t.scope, s.id, s.generation, s.used_generation, s.last_active_at
+	}, `SELECT t.kind, t.generation, t.user_id, t.localpart, t.device_id, t.client_id,
+			s.id, s.kind, s.scope, s.generation, s.used_generation, s.last_active_at
 		FROM tokens t JOIN sessions s ON s.id = t.session_id WHERE t.hash = ?1`, hash[:])
 }
 
 const insertToken = `INSERT INTO tokens (hash, kind, session_id, generation, pair, parent, created_at, expires_at, used_at,
-	user_id, localpart, device_id, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	user_id, localpart, device_id, scope, client_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 func tokenArgs(t model.Token) []any {
 	return []any{t.Hash[:], t.Kind, t.SessionID, t.Generation, t.Pair, hashOrNull(t.Parent), micros(t.CreatedAt), micros(t.ExpiresAt),
-		micros(t.UsedAt), t.UserID, t.Localpart, t.DeviceID, t.Scope}
+		micros(t.UsedAt), t.UserID, t.Localpart, t.DeviceID, t.Scope, t.ClientID}
 }
 
 // InsertToken adds a token.
@@ -95,7 +96,7 @@ func (tx *Tx) InsertToken(t model.Token) error {
 // InsertTokenPair adds an access token and its refresh token by one statement: refreshes are the writes
 // that there are most of.
 func (tx *Tx) InsertTokenPair(access, refresh model.Token) error {
-	_, err := tx.exec(insertToken+", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(tokenArgs(access), tokenArgs(refresh)...)...)
+	_, err := tx.exec(insertToken+", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(tokenArgs(access), tokenArgs(refresh)...)...)
 	return err
 }
 
@@ -108,33 +109,36 @@ func (tx *Tx) MarkTokenUsed(hash model.TokenHash, at time.Time) error {
 // GenerationUsedAt is the time at which a token of a generation was first used, as far as rows still
 // tell; zero if none was. The first token of the next generation was created when a refresh token of
 // this one was first presented.
-func (tx *Tx) GenerationUsedAt(sessionID string, generation int64) (time.Time, error) {
+func (tx *Tx) GenerationUsedAt(s model.Session, generation int64) (time.Time, error) {
+	access, refresh := s.Kind.Tokens()
 	return one(tx, func(s scanner) (t time.Time, err error) { return t, s.Scan(timeInto{&t}) },
 		`SELECT MIN(at) FROM (
 			SELECT used_at AS at FROM tokens WHERE session_id = ?1 AND kind = ?3 AND generation = ?2
 			UNION ALL SELECT created_at FROM tokens WHERE session_id = ?1 AND kind = ?4 AND generation = ?2 + 1)`,
-		sessionID, generation, model.CompatAccess, model.CompatRefresh)
+		s.ID, generation, access, refresh)
 }
 
 // Consumed tells whether a token that a refresh token minted has been used: the access token was
 // seen, or the refresh token has minted in turn.
-func (tx *Tx) Consumed(t model.Token) (bool, error) {
+func (tx *Tx) Consumed(s model.Session, t model.Token) (bool, error) {
+	access, refresh := s.Kind.Tokens()
 	return one(tx, func(s scanner) (consumed bool, err error) { return consumed, s.Scan(&consumed) },
 		`SELECT EXISTS (SELECT 1 FROM tokens WHERE session_id = ?1 AND kind = ?4 AND generation = ?2 + 1 AND parent = ?3 AND used_at IS NOT NULL)
 		OR EXISTS (SELECT 1 FROM tokens child JOIN tokens grandchild ON grandchild.parent = child.hash
 			AND grandchild.session_id = ?1 AND grandchild.kind = ?5 AND grandchild.generation = ?2 + 2
 			WHERE child.session_id = ?1 AND child.kind = ?5 AND child.generation = ?2 + 1 AND child.parent = ?3)`,
-		t.SessionID, t.Generation, t.Hash[:], model.CompatAccess, model.CompatRefresh)
+		s.ID, t.Generation, t.Hash[:], access, refresh)
 }
 
 // TrimSiblings deletes the oldest pairs of a generation of which no token was used, so that keep of
 // them remain.
-func (tx *Tx) TrimSiblings(sessionID string, generation int64, keep int) error {
+func (tx *Tx) TrimSiblings(s model.Session, generation int64, keep int) error {
+	access, refresh := s.Kind.Tokens()
 	_, err := tx.exec(`DELETE FROM tokens WHERE session_id = ?1 AND kind IN (?4, ?5) AND generation = ?2 AND pair IN (
 		SELECT pair FROM tokens sibling WHERE session_id = ?1 AND kind IN (?4, ?5) AND generation = ?2
 		GROUP BY pair HAVING MAX(used_at) IS NULL AND NOT MAX(EXISTS (SELECT 1 FROM tokens child
 			WHERE child.session_id = ?1 AND child.kind = ?5 AND child.generation = ?2 + 1 AND child.parent = sibling.hash))
-		ORDER BY pair DESC LIMIT -1 OFFSET ?3)`, sessionID, generation, keep, model.CompatAccess, model.CompatRefresh)
+		ORDER BY pair DESC LIMIT -1 OFFSET ?3)`, s.ID, generation, keep, access, refresh)
 	return err
 }
 
@@ -149,24 +153,25 @@ const (
 // pairs: access tokens that expired long ago, and refresh tokens that are older than an hour and
 // whose generation was passed twice. Until then a refresh token may still be retried, or tell of a
 // theft. Doing it here costs a refresh nothing as a rule; an index by time would cost each one.
-func (tx *Tx) TidyTokens(sessionID string, pair, minted int64) error {
+func (tx *Tx) TidyTokens(s model.Session, pair, minted int64) error {
 	if pair%tidyEvery != 0 {
 		return nil
 	}
+	access, refresh := s.Kind.Tokens()
 	const oldest = `DELETE FROM tokens WHERE hash IN (
 		SELECT hash FROM tokens WHERE session_id = ?1 AND kind = ?2 ORDER BY generation LIMIT ?3) AND `
-	if _, err := tx.exec(oldest+"expires_at < ?4", sessionID, model.CompatAccess, tidyBatch, tx.before(keepExpiredToken)); err != nil {
+	if _, err := tx.exec(oldest+"expires_at < ?4", s.ID, access, tidyBatch, tx.before(keepExpiredToken)); err != nil {
 		return err
 	}
-	_, err := tx.exec(oldest+"created_at < ?4 AND generation < ?5 - 2", sessionID, model.CompatRefresh, tidyBatch, tx.before(keepConsumedToken), minted)
+	_, err := tx.exec(oldest+"created_at < ?4 AND generation < ?5 - 2", s.ID, refresh, tidyBatch, tx.before(keepConsumedToken), minted)
 	return err
 }
 
 // LiveAccessTokens lists the access tokens of a session that have not expired.
 func (tx *Tx) LiveAccessTokens(sessionID string) ([]model.TokenHash, error) {
 	return many(tx, func(s scanner) (hash model.TokenHash, err error) { return hash, s.Scan(hashInto{&hash}) },
-		"SELECT hash FROM tokens WHERE session_id = ?1 AND kind = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
-		sessionID, model.CompatAccess, micros(tx.Now))
+		"SELECT hash FROM tokens WHERE session_id = ?1 AND kind IN (?2, ?3) AND (expires_at IS NULL OR expires_at > ?4)",
+		sessionID, model.CompatAccess, model.OAuthAccess, micros(tx.Now))
 }
 
 // DeleteTokens removes all tokens of a session.

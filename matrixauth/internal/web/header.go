@@ -5,7 +5,7 @@ import "net/http"
 // SetHeaders sets the headers that every answer of a wire bears, errors included.
 func SetHeaders(h http.Header, wire Wire) {
 	h.Set("X-Content-Type-Options", "nosniff")
-	if wire == MatrixWire {
+	if wire.Open() {
 		SetCORS(h)
 	}
 }

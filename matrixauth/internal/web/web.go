@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
 // Handler answers a request, or returns an error that the wire of its route turns into an answer.
@@ -38,6 +40,11 @@ func WithFacts(ctx context.Context, f Facts) context.Context {
 func FactsOf(ctx context.Context) Facts {
 	f, _ := ctx.Value(factsKey{}).(Facts)
 	return f
+}
+
+// OriginOf tells where a request came from.
+func OriginOf(r *http.Request) model.Origin {
+	return model.Origin{IP: FactsOf(r.Context()).ClientIP, UserAgent: r.UserAgent()}
 }
 
 // WithOutcome attaches a place for the outcome of a request.

@@ -20,12 +20,19 @@ const (
 	MatrixWire Wire = iota
 	// OAuthWire is OAuth 2.0 between servers: RFC 6749 documents and no CORS (INTRO-7).
 	OAuthWire
+	// OpenOAuthWire is OAuth 2.0 for clients that run in browsers: the same documents with CORS (HTTP-12).
+	OpenOAuthWire
 	// PlainWire is for routes that machines of the operator read: health, refusals at the edge.
 	PlainWire
+	// PageWire is HTML for people. Its errors are pages, which the package page writes.
+	PageWire
 )
 
+// Open tells whether web pages of any origin may call routes of the wire.
+func (w Wire) Open() bool { return w == MatrixWire || w == OpenOAuthWire }
+
 // Wires lists all wires, for tests that range over them.
-var Wires = []Wire{MatrixWire, OAuthWire, PlainWire}
+var Wires = []Wire{MatrixWire, OAuthWire, OpenOAuthWire, PlainWire, PageWire}
 
 // words is how a wire says one code.
 type words struct {
@@ -67,6 +74,27 @@ var matrixWords = map[model.Code]words{
 	model.UserExists:         {400, "M_USER_IN_USE", "This user name is taken"},
 	model.EmailInUse:         {400, "M_THREEPID_IN_USE", "This address is in use"},
 	model.UserUnavailable:    {400, "M_EXCLUSIVE", "This user name cannot be used"},
+
+	// These belong to the OAuth API and to pages; no route of the Matrix wire gives them.
+	model.UnknownClient:           {400, "M_UNKNOWN", "Unknown client"},
+	model.RedirectMismatch:        {400, "M_INVALID_PARAM", "The redirect URI is not the client's"},
+	model.RequestExpired:          {404, "M_NOT_FOUND", "The request has expired"},
+	model.CrossOrigin:             {403, "M_FORBIDDEN", "The form came from another site"},
+	model.NotSignedIn:             {401, "M_UNAUTHORIZED", "Not signed in"},
+	model.AccessDenied:            {403, "M_FORBIDDEN", "Access was denied"},
+	model.LoginRequired:           {401, "M_UNAUTHORIZED", "A sign-in is needed"},
+	model.ConsentRequired:         {403, "M_FORBIDDEN", "Consent is needed"},
+	model.InvalidGrant:            {400, "M_UNKNOWN", "Invalid grant"},
+	model.UnsupportedGrant:        {400, "M_UNKNOWN", "Unsupported grant type"},
+	model.UnauthorizedClient:      {400, "M_FORBIDDEN", "The client may not do this"},
+	model.UnsupportedResponseType: {400, "M_UNKNOWN", "Unsupported response type"},
+	model.InvalidScope:            {400, "M_INVALID_PARAM", "Invalid scope"},
+	model.InvalidRedirectURI:      {400, "M_INVALID_PARAM", "Invalid redirect URI"},
+	model.InvalidClientMetadata:   {400, "M_INVALID_PARAM", "Invalid client metadata"},
+	model.UnapprovedSoftware:      {400, "M_INVALID_PARAM", "Software statements are not accepted"},
+	model.RequestNotSupported:     {400, "M_UNRECOGNIZED", "Request objects are not supported"},
+	model.RequestURINotSupported:  {400, "M_UNRECOGNIZED", "Request URIs are not supported"},
+	model.RegistrationUnsupported: {400, "M_UNRECOGNIZED", "Registration objects are not supported"},
 }
 
 // oauthWords says each code in the words of RFC 6749 section 5.2. A passing condition
@@ -103,6 +131,26 @@ var oauthWords = map[model.Code]words{
 	model.UserExists:         {409, "invalid_request", "this user name is taken"},
 	model.EmailInUse:         {409, "invalid_request", "this address is in use"},
 	model.UserUnavailable:    {409, "invalid_request", "this user name cannot be used"},
+
+	model.UnknownClient:           {401, "invalid_client", "this client is not known"},
+	model.RedirectMismatch:        {400, "invalid_request", "redirect_uri is not one of the client's"},
+	model.RequestExpired:          {400, "invalid_request", "the request has expired"},
+	model.CrossOrigin:             {403, "access_denied", "the form came from another site"},
+	model.NotSignedIn:             {401, "login_required", "not signed in"},
+	model.AccessDenied:            {400, "access_denied", "access was denied"},
+	model.LoginRequired:           {400, "login_required", "the user has to sign in"},
+	model.ConsentRequired:         {400, "consent_required", "the user has to consent"},
+	model.InvalidGrant:            {400, "invalid_grant", "the code is invalid, has expired or was used"},
+	model.UnsupportedGrant:        {400, "unsupported_grant_type", "this grant type is not supported"},
+	model.UnauthorizedClient:      {400, "unauthorized_client", "the client did not register for this"},
+	model.UnsupportedResponseType: {400, "unsupported_response_type", "only the response type code is supported"},
+	model.InvalidScope:            {400, "invalid_scope", "the scope cannot be granted"},
+	model.InvalidRedirectURI:      {400, "invalid_redirect_uri", "a redirect URI is invalid"},
+	model.InvalidClientMetadata:   {400, "invalid_client_metadata", "the metadata cannot be accepted"},
+	model.UnapprovedSoftware:      {400, "unapproved_software_statement", "software statements are not accepted"},
+	model.RequestNotSupported:     {400, "request_not_supported", "request objects are not supported"},
+	model.RequestURINotSupported:  {400, "request_uri_not_supported", "request URIs are not supported"},
+	model.RegistrationUnsupported: {400, "registration_not_supported", "registration objects are not supported"},
 }
 
 // matrixError is an error document of the Client-Server API.

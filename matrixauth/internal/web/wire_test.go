@@ -15,7 +15,7 @@ import (
 // TestEveryCodeOnEveryWire makes sure that no code is without words on any wire, that each answer has
 // its wire's shape, and that no cause is ever shown.
 func TestEveryCodeOnEveryWire(t *testing.T) {
-	tables := map[Wire]map[model.Code]words{MatrixWire: matrixWords, OAuthWire: oauthWords, PlainWire: oauthWords}
+	tables := map[Wire]map[model.Code]words{MatrixWire: matrixWords, OAuthWire: oauthWords, OpenOAuthWire: oauthWords, PlainWire: oauthWords, PageWire: oauthWords}
 	for _, wire := range Wires {
 		for _, code := range model.Codes {
 			if _, ok := tables[wire][code]; !ok {

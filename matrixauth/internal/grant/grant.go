@@ -1,0 +1,77 @@
+// Package grant carries authorization requests from the client that asked, by the user who approves,
+// to the session that starts (RFC 6749 section 4.1). It renders nothing.
+package grant
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// Config is what grants depend upon.
+type Config struct {
+	Store    *store.Store
+	Clients  *client.Clients
+	Sessions *session.Sessions
+}
+
+// Grants carries authorization requests.
+type Grants struct{ Config }
+
+// New makes the grants of a configuration.
+func New(c Config) *Grants { return &Grants{c} }
+
+// Pending is a request that waits for its user, with the client that made it.
+type Pending struct {
+	model.Authorization
+	Client model.Client
+}
+
+// requestExpired is the answer to a request that is unknown, over, or answered already.
+func requestExpired() error { return &model.Error{Kind: model.NotFound, Code: model.RequestExpired} }
+
+// Pending finds a request that waits for its user. It gives an Error with code RequestExpired if there
+// is none.
+func (g *Grants) Pending(ctx context.Context, id string) (p Pending, err error) {
+	err = g.Store.View(ctx, func(tx *store.Tx) error {
+		p, err = g.pendingIn(tx, id)
+		return err
+	})
+	return p, err
+}
+
+func (g *Grants) pendingIn(tx *store.Tx, id string) (p Pending, err error) {
+	p.Authorization, err = tx.Authorization(id)
+	if errors.Is(err, model.ErrNotFound) || err == nil && p.over(tx.Now) {
+		return p, requestExpired()
+	}
+	if err != nil {
+		return p, err
+	}
+	p.Client, err = g.Clients.In(tx, p.ClientID)
+	if e := new(model.Error); errors.As(err, &e) && e.Code == model.UnknownClient {
+		return p, requestExpired()
+	}
+	return p, err
+}
+
+func (p Pending) over(now time.Time) bool {
+	return !now.Before(p.ExpiresAt) || p.CodeHash != (model.TokenHash{}) || !p.ConsumedAt.IsZero()
+}
+
+// NeedsSignIn tells whether the user must prove again who they are before they can approve: prompt=login
+// asks for a proof newer than the request, max_age for one that is not older than that (OIDC-11, OIDC-13).
+func (p Pending) NeedsSignIn(b model.BrowserSession, now time.Time) bool {
+	if b.AuthenticatedAt.After(p.CreatedAt) {
+		return false
+	}
+	if p.Request.Login {
+		return true
+	}
+	return p.Request.MaxAge != nil && now.Sub(b.AuthenticatedAt) > time.Duration(*p.Request.MaxAge)*time.Second
+}

@@ -1,0 +1,66 @@
+package model
+
+import "time"
+
+// Authorization is an authorization request on its way: asked for by a client, approved by a user,
+// and exchanged for a session by its code (RFC 6749 section 4.1).
+type Authorization struct {
+	ID       string
+	ClientID string
+	Request  AuthorizationRequest
+	// CreatedAt and ExpiresAt bound the time in which the user can approve.
+	CreatedAt time.Time
+	ExpiresAt time.Time
+
+	// UserID and BrowserSessionID say who approved; empty before.
+	UserID           string
+	BrowserSessionID string
+	// CodeHash is the hash of the code; the zero hash before it was approved.
+	CodeHash      TokenHash
+	CodeExpiresAt time.Time
+	// ConsumedAt is the time at which the code was used up, or the request declined; zero before.
+	ConsumedAt time.Time
+	// SessionID is the session that the code was exchanged for; empty if there is none.
+	SessionID string
+}
+
+// ResponseMode says how an authorization response travels to the client.
+type ResponseMode string
+
+// The response modes that we have.
+const (
+	ModeQuery    ResponseMode = "query"
+	ModeFragment ResponseMode = "fragment"
+	ModeFormPost ResponseMode = "form_post"
+)
+
+// AuthorizationRequest is what a client asked for, judged. It is stored as JSON.
+type AuthorizationRequest struct {
+	RedirectURI  string       `json:"redirect_uri"`
+	ResponseMode ResponseMode `json:"response_mode"`
+	// State goes back as it came; HasState tells an empty one from none (AUTHZ-11).
+	State    string `json:"state,omitempty"`
+	HasState bool   `json:"has_state,omitempty"`
+	// Scope is what will be granted; DeviceID is the device in it, and empty for a session without one.
+	Scope    string `json:"scope"`
+	DeviceID string `json:"device_id,omitempty"`
+	// Challenge is the S256 code challenge; empty for a confidential client that sent none.
+	Challenge string `json:"code_challenge,omitempty"`
+	// Login, Consent, Select and Create are the values of prompt that were asked for.
+	Login   bool `json:"login,omitempty"`
+	Consent bool `json:"consent,omitempty"`
+	Select  bool `json:"select,omitempty"`
+	Create  bool `json:"create,omitempty"`
+	// MaxAge is the greatest age of the user's sign-in, in seconds; nil for any.
+	MaxAge    *int64 `json:"max_age,omitempty"`
+	LoginHint string `json:"login_hint,omitempty"`
+	UILocales string `json:"ui_locales,omitempty"`
+}
+
+// Consent is an approval that is remembered.
+type Consent struct {
+	UserID      string
+	ClientID    string
+	RedirectURI string
+	Scope       string
+}

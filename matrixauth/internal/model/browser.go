@@ -1,0 +1,27 @@
+package model
+
+import "time"
+
+// Origin is where a request came from, as far as a session keeps it.
+type Origin struct {
+	IP        string
+	UserAgent string
+}
+
+// BrowserSession is a person signed in at our pages. It is no session of the Matrix API: it has no
+// device, and ending the one leaves the other alone (SESS-8).
+type BrowserSession struct {
+	ID     string
+	UserID string
+	// AuthenticatedAt is the time at which the person last proved who they are.
+	AuthenticatedAt time.Time
+	CreatedAt       time.Time
+	LastActiveAt    time.Time
+	LastIP          string
+	UserAgent       string
+	EndedAt         time.Time
+	EndReason       EndReason
+}
+
+// Ended tells whether the session is over.
+func (s BrowserSession) Ended() bool { return !s.EndedAt.IsZero() }

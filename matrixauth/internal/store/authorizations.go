@@ -1,0 +1,62 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+const selectAuthorization = `SELECT id, client_id, request, created_at, expires_at, COALESCE(user_id, ''), browser_session_id,
+	code_hash, code_expires_at, consumed_at, COALESCE(session_id, '') FROM authorizations`
+
+func scanAuthorization(s scanner) (a model.Authorization, err error) {
+	var request string
+	err = s.Scan(&a.ID, &a.ClientID, &request, timeInto{&a.CreatedAt}, timeInto{&a.ExpiresAt}, &a.UserID, &a.BrowserSessionID,
+		hashInto{&a.CodeHash}, timeInto{&a.CodeExpiresAt}, timeInto{&a.ConsumedAt}, &a.SessionID)
+	if err != nil {
+		return a, err
+	}
+	if err := json.Unmarshal([]byte(request), &a.Request); err != nil {
+		return a, fmt.Errorf("authorization %s: %w", a.ID, err)
+	}
+	return a, nil
+}
+
+// InsertAuthorization adds an authorization request that nobody has approved yet.
+func (tx *Tx) InsertAuthorization(a model.Authorization) error {
+	request, err := json.Marshal(a.Request)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec("INSERT INTO authorizations (id, client_id, request, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+		a.ID, a.ClientID, string(request), micros(a.CreatedAt), micros(a.ExpiresAt))
+	return err
+}
+
+// Authorization finds an authorization request.
+func (tx *Tx) Authorization(id string) (model.Authorization, error) {
+	return one(tx, scanAuthorization, selectAuthorization+" WHERE id = ?1", id)
+}
+
+// AuthorizationByCode finds an authorization request by the hash of its code.
+func (tx *Tx) AuthorizationByCode(hash model.TokenHash) (model.Authorization, error) {
+	return one(tx, scanAuthorization, selectAuthorization+" WHERE code_hash = ?1", hash[:])
+}
+
+// ApproveAuthorization notes who approved a request, and the code for it. It reports false if the
+// request was answered already.
+func (tx *Tx) ApproveAuthorization(a model.Authorization) (bool, error) {
+	n, err := tx.exec(`UPDATE authorizations SET user_id = ?2, browser_session_id = ?3, code_hash = ?4, code_expires_at = ?5, expires_at = ?6
+		WHERE id = ?1 AND code_hash IS NULL AND consumed_at IS NULL`,
+		a.ID, a.UserID, a.BrowserSessionID, a.CodeHash[:], micros(a.CodeExpiresAt), micros(a.ExpiresAt))
+	return n == 1, err
+}
+
+// ConsumeAuthorization uses up a code, or closes a request that was declined. Of several callers one is
+// told true (TOK-12).
+func (tx *Tx) ConsumeAuthorization(id, sessionID string) (bool, error) {
+	n, err := tx.exec("UPDATE authorizations SET consumed_at = ?2, session_id = NULLIF(?3, '') WHERE id = ?1 AND consumed_at IS NULL",
+		id, micros(tx.Now), sessionID)
+	return n == 1, err
+}

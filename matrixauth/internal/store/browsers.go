@@ -1,0 +1,52 @@
+package store
+
+import (
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+const selectBrowser = `SELECT id, user_id, created_at, authenticated_at, last_active_at, last_ip, user_agent, ended_at, end_reason
+	FROM browser_sessions`
+
+func scanBrowser(s scanner) (b model.BrowserSession, err error) {
+	err = s.Scan(&b.ID, &b.UserID, timeInto{&b.CreatedAt}, timeInto{&b.AuthenticatedAt}, timeInto{&b.LastActiveAt}, &b.LastIP, &b.UserAgent,
+		timeInto{&b.EndedAt}, &b.EndReason)
+	return b, err
+}
+
+// InsertBrowserSession adds a live browser session under the hash of its cookie.
+func (tx *Tx) InsertBrowserSession(b model.BrowserSession, hash model.TokenHash) error {
+	_, err := tx.exec(`INSERT INTO browser_sessions (id, hash, user_id, created_at, authenticated_at, last_active_at, last_ip, user_agent)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7)`,
+		b.ID, hash[:], b.UserID, micros(b.CreatedAt), micros(b.AuthenticatedAt), clip(b.LastIP), clip(b.UserAgent))
+	return err
+}
+
+// BrowserSession finds a browser session, live or ended.
+func (tx *Tx) BrowserSession(id string) (model.BrowserSession, error) {
+	return one(tx, scanBrowser, selectBrowser+" WHERE id = ?1", id)
+}
+
+// BrowserSessionByHash finds the browser session of a cookie, live or ended.
+func (tx *Tx) BrowserSessionByHash(hash model.TokenHash) (model.BrowserSession, error) {
+	return one(tx, scanBrowser, selectBrowser+" WHERE hash = ?1", hash[:])
+}
+
+// LiveBrowserSessions lists the live browser sessions of a user, oldest first.
+func (tx *Tx) LiveBrowserSessions(userID string) ([]model.BrowserSession, error) {
+	return many(tx, scanBrowser, selectBrowser+" WHERE user_id = ?1 AND ended_at IS NULL ORDER BY created_at, id", userID)
+}
+
+// EndBrowserSession marks a live browser session as over.
+func (tx *Tx) EndBrowserSession(id string, reason model.EndReason) error {
+	_, err := tx.exec("UPDATE browser_sessions SET ended_at = ?2, end_reason = ?3 WHERE id = ?1 AND ended_at IS NULL", id, micros(tx.Now), reason)
+	return err
+}
+
+// TouchBrowserSession notes activity.
+func (tx *Tx) TouchBrowserSession(id string, at time.Time, ip string) error {
+	_, err := tx.exec(`UPDATE browser_sessions SET last_active_at = MAX(last_active_at, ?2),
+		last_ip = CASE WHEN ?3 = '' THEN last_ip ELSE ?3 END WHERE id = ?1`, id, micros(at), clip(ip))
+	return err
+}
