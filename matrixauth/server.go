@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/compat"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
@@ -43,6 +44,7 @@ type Server struct {
 	homeserver *homeserver.Client
 	sessions   *session.Sessions
 	users      *user.Users
+	clients    *client.Clients
 	compat     *compat.Door
 	oauth      *oauth.Door
 	gateway    *gateway.Gateway
@@ -89,6 +91,7 @@ func (s *Server) wireDomain() {
 		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Passwords: s.core.passwords,
 		Homeserver: s.homeserver, ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
+	s.clients = client.New(client.Config{Store: s.core.store})
 }
 
 // wrongSecrets bounds the guesses at the shared secret from one network.
@@ -101,7 +104,7 @@ func (s *Server) wireDoors() {
 		Count: s.core.metrics.countCompat, Logger: s.deps.Logger,
 	})
 	s.oauth = oauth.New(oauth.Config{
-		Sessions: s.sessions, Issuer: s.config.base(), Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets,
+		Sessions: s.sessions, Clients: s.clients, Issuer: s.config.base(), Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets,
 		Count: func(outcome string) { s.core.metrics.introspections.WithLabelValues(outcome).Inc() },
 		Seen:  s.core.probes.note, Logger: s.deps.Logger,
 	})

@@ -106,6 +106,17 @@ var Codes = []Code{
 	UnapprovedSoftware, RequestNotSupported, RequestURINotSupported, RegistrationUnsupported,
 }
 
+// Challenge is a scheme of HTTP authentication, for the WWW-Authenticate header of a refusal.
+type Challenge string
+
+// The schemes of HTTP authentication that we have. A refusal without one is for a caller that used the
+// body: a header would make browsers ask the person for a password, and hide the error from clients
+// that look for the header first.
+const (
+	ChallengeBasic  Challenge = "Basic"
+	ChallengeBearer Challenge = "Bearer"
+)
+
 // Error is an error of the domain on its way to a wire.
 type Error struct {
 	Kind Kind
@@ -117,6 +128,8 @@ type Error struct {
 	Text string
 	// Retry is the time after which another try makes sense; zero if none is known.
 	Retry time.Duration
+	// Challenge is the scheme by which a caller that used the Authorization header can prove itself.
+	Challenge Challenge
 	// Err is the cause. It is logged once and never shown.
 	Err error
 }

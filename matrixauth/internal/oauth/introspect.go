@@ -100,5 +100,5 @@ func (d *Door) authenticate(r *http.Request, token string) error {
 	if err := d.Limiter.Take("secret "+web.Network(web.FactsOf(r.Context()).ClientIP), d.WrongSecrets); err != nil {
 		return err
 	}
-	return &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient}
+	return &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient, Challenge: model.ChallengeBearer}
 }

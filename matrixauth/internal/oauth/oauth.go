@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -15,6 +16,7 @@ import (
 // Config is what the door depends upon.
 type Config struct {
 	Sessions *session.Sessions
+	Clients  *client.Clients
 	// Issuer is our public address with a slash at its end.
 	Issuer string
 	// Secret is the secret shared with the homeserver.

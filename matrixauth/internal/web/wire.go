@@ -174,6 +174,12 @@ var softLogout = map[model.Code]bool{
 	model.RefreshPassed: true,
 }
 
+// challenges are the WWW-Authenticate headers (CAUTH-4, RFC 6750 section 3).
+var challenges = map[model.Challenge]string{
+	model.ChallengeBasic:  `Basic realm="OAuth 2.0 client", charset="UTF-8"`,
+	model.ChallengeBearer: `Bearer error="invalid_token"`,
+}
+
 // defaultRetry is the wait that a client is told when nothing better is known of a passing condition.
 const defaultRetry = 5 * time.Second
 
@@ -188,8 +194,8 @@ func WriteError(w http.ResponseWriter, wire Wire, err error) {
 	if retry > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(retry.Seconds())), 10))
 	}
-	if e.Code == model.InvalidClient {
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+	if challenge := challenges[e.Challenge]; challenge != "" {
+		w.Header().Set("WWW-Authenticate", challenge)
 	}
 	// Text comes from us and names parameters, not their values; an internal fault keeps its silence.
 	if e.Text != "" && e.Kind != model.Internal {

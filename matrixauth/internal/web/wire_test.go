@@ -98,8 +98,16 @@ func TestWriteError(t *testing.T) {
 			MatrixWire, &model.Error{Kind: model.Invalid, Code: model.MissingParam, Text: "type is missing"}, nil, `"error":"type is missing"`,
 		},
 		"a_caller_without_the_secret_is_told_how_to_ask": {
-			OAuthWire, &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient},
+			OAuthWire, &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient, Challenge: model.ChallengeBearer},
 			map[string]string{"WWW-Authenticate": `Bearer error="invalid_token"`}, `"error":"invalid_client"`, // INTRO-2
+		},
+		"a_client_that_used_the_header_is_told_how_to_ask": {
+			OpenOAuthWire, &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient, Challenge: model.ChallengeBasic},
+			map[string]string{"WWW-Authenticate": `Basic realm="OAuth 2.0 client", charset="UTF-8"`}, `"error":"invalid_client"`, // CAUTH-4
+		},
+		"a_client_that_used_the_body_is_not": {
+			OpenOAuthWire, &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient},
+			map[string]string{"WWW-Authenticate": ""}, `"error":"invalid_client"`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
