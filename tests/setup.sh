@@ -36,7 +36,6 @@ venv() { # NAME: a virtual environment with the pinned requirements of tests/req
 }
 
 node_packages() {
-	command -v npm >/dev/null || debian nodejs npm
 	if [ -f "$cache/node/.stamp" ] && cmp -s "$tests/package-lock.json" "$cache/node/.stamp"; then return; fi
 	say "installing Node packages"
 	mkdir -p "$cache/node"
@@ -45,13 +44,22 @@ node_packages() {
 	cp "$tests/package-lock.json" "$cache/node/.stamp"
 }
 
-command -v python3 >/dev/null || debian python3 python3-venv
+missing=()
+need() { # PROGRAM PACKAGE...: asks for all that is missing at once, so that one command installs it
+	command -v "$1" >/dev/null || missing+=("${@:2}")
+}
+
+need python3 python3 python3-venv
 case ${1-all} in
 synapse)
+	[ ${#missing[@]} = 0 ] || debian "${missing[@]}"
 	venv synapse-$newest
 	;;
 all)
-	command -v gcc >/dev/null || debian gcc libc6-dev
+	need gcc gcc libc6-dev
+	need npm nodejs npm
+	need chromium chromium fonts-dejavu-core
+	[ ${#missing[@]} = 0 ] || debian "${missing[@]}"
 	venv synapse-$newest
 	venv synapse-$oldest
 	venv nio
