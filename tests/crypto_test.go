@@ -38,6 +38,15 @@ func signIn(t *testing.T, base, user, password string, device id.DeviceID, file 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return encrypted(t, client, file, &mautrix.ReqLogin{
+		Type: mautrix.AuthTypePassword, Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: user},
+		Password: password, DeviceID: device, StoreCredentials: true,
+	})
+}
+
+// encrypted gives a client end-to-end encryption and has it sync. It signs in first unless it is in.
+func encrypted(t *testing.T, client *mautrix.Client, file string, login *mautrix.ReqLogin) *cryptoClient {
+	t.Helper()
 	db, err := dbutil.NewWithDialect("file:"+file+"?_foreign_keys=on&_journal_mode=WAL&_busy_timeout=5000&_txlock=immediate", "sqlite3")
 	if err != nil {
 		t.Fatal(err)
@@ -52,10 +61,7 @@ func signIn(t *testing.T, base, user, password string, device id.DeviceID, file 
 	if err != nil {
 		t.Fatal(err)
 	}
-	helper.LoginAs = &mautrix.ReqLogin{
-		Type: mautrix.AuthTypePassword, Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: user},
-		Password: password, DeviceID: device, StoreCredentials: true,
-	}
+	helper.LoginAs = login
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := helper.Init(ctx); err != nil {
 		t.Fatal(err)
@@ -74,7 +80,7 @@ func signIn(t *testing.T, base, user, password string, device id.DeviceID, file 
 	go func() {
 		defer close(c.ended)
 		if err := client.SyncWithContext(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, mautrix.MUnknownToken) {
-			t.Errorf("%s: %v", user, err)
+			t.Errorf("%s: %v", client.UserID, err)
 		}
 	}()
 	t.Cleanup(c.close)
@@ -112,6 +118,33 @@ func (c *cryptoClient) say(room id.RoomID, body string) {
 	}
 }
 
+// meet brings two people together in an encrypted room that the second makes.
+func meet(t *testing.T, guest, host *cryptoClient) id.RoomID {
+	t.Helper()
+	ctx := context.Background()
+	created, err := host.CreateRoom(ctx, &mautrix.ReqCreateRoom{
+		Invite: []id.UserID{guest.UserID},
+		InitialState: []*event.Event{{
+			Type:    event.StateEncryption,
+			Content: event.Content{Parsed: &event.EncryptionEventContent{Algorithm: id.AlgorithmMegolmV1}},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := guest.JoinRoomByID(ctx, created.RoomID); err != nil {
+		t.Fatal(err)
+	}
+	rig.Await(t, "the host sees that the guest joined", func() error {
+		members, err := host.StateStore.GetRoomJoinedOrInvitedMembers(ctx, created.RoomID)
+		if err == nil && len(members) < 2 {
+			err = fmt.Errorf("members %v", members)
+		}
+		return err
+	})
+	return created.RoomID
+}
+
 // TestEncryptedRoom has two people talk in an encrypted room. One of them signs in again on the same
 // device, with the keys of before, and still decrypts (SCOPE-9, LEG-22, SOFT-5).
 func TestEncryptedRoom(t *testing.T) {
@@ -122,28 +155,7 @@ func TestEncryptedRoom(t *testing.T) {
 			dir := t.TempDir()
 			alice := signIn(t, h.URL, "alice", alicePassword, "ALICEPHONE", filepath.Join(dir, "alice.db"))
 			bob := signIn(t, h.URL, "bob", bobPassword, "BOBPHONE", filepath.Join(dir, "bob.db"))
-			ctx := context.Background()
-			created, err := bob.CreateRoom(ctx, &mautrix.ReqCreateRoom{
-				Invite: []id.UserID{alice.UserID},
-				InitialState: []*event.Event{{
-					Type:    event.StateEncryption,
-					Content: event.Content{Parsed: &event.EncryptionEventContent{Algorithm: id.AlgorithmMegolmV1}},
-				}},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			room := created.RoomID
-			if _, err := alice.JoinRoomByID(ctx, room); err != nil {
-				t.Fatal(err)
-			}
-			rig.Await(t, "bob sees that alice joined", func() error {
-				members, err := bob.StateStore.GetRoomJoinedOrInvitedMembers(ctx, room)
-				if err == nil && len(members) < 2 {
-					err = fmt.Errorf("members %v", members)
-				}
-				return err
-			})
+			room := meet(t, alice, bob)
 			bob.say(room, "before")
 			alice.wantHeard("before")
 

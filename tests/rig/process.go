@@ -180,13 +180,10 @@ func Node(t testing.TB) string {
 	return Cache(t, "node", "node_modules", ".bin", "node")
 }
 
-// Script puts a script of the directory clients beside the Node packages, where its imports are found.
+// Script puts the scripts of the directory clients beside the Node packages, where their imports are
+// found, and gives the path of one.
 func Script(t testing.TB, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(Tests(), "clients", name))
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir, err := os.MkdirTemp(Cache(t, "node"), "script-*")
 	if err != nil {
 		t.Fatal(err)
@@ -196,9 +193,8 @@ func Script(t testing.TB, name string) string {
 			t.Error(err)
 		}
 	})
-	path := filepath.Join(dir, name)
-	if err := os.WriteFile(path, text, 0o600); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(Tests(), "clients"))); err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return filepath.Join(dir, name)
 }
