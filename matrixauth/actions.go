@@ -175,15 +175,15 @@ func (s *Server) described(ctx context.Context, u model.User, err error) (User, 
 	return s.describe(ctx, u)
 }
 
-// page bounds the rows that are read in one transaction.
-const page = 500
+// batch bounds the rows that are read in one transaction.
+const batch = 500
 
 func (s *Server) listUsers(ctx context.Context, _ Nothing) ([]User, error) {
 	all := []User{}
 	for after := ""; ; {
 		var found []model.User
 		err := s.core.store.View(ctx, func(tx *store.Tx) (err error) {
-			if found, err = tx.Users(after, page); err != nil {
+			if found, err = tx.Users(after, batch); err != nil {
 				return err
 			}
 			for _, u := range found {
@@ -195,7 +195,7 @@ func (s *Server) listUsers(ctx context.Context, _ Nothing) ([]User, error) {
 			}
 			return nil
 		})
-		if err != nil || len(found) < page {
+		if err != nil || len(found) < batch {
 			return all, err
 		}
 		after = found[len(found)-1].Localpart

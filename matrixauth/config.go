@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 )
 
 // Kind says how the homeserver is used.
@@ -37,6 +39,20 @@ type Config struct {
 	AccessTokenLifetime time.Duration
 	// LoginsPerNetwork and LoginsPerAccount bound password attempts.
 	LoginsPerNetwork, LoginsPerAccount Rate
+	// Branding is how pages look.
+	Branding Branding
+	// Templates is a folder with files that replace templates, texts or the stylesheet of our pages; empty for none.
+	Templates string
+}
+
+// Branding is how pages look. All of it may be empty.
+type Branding struct {
+	// Name stands on every page; by default the server name.
+	Name string
+	// Logo is the path of a picture.
+	Logo string
+	// Accent is a colour as #rrggbb.
+	Accent string
 }
 
 // Rate allows Burst tries at once, and then PerMinute tries a minute.
@@ -77,6 +93,9 @@ func (c Config) WithDefaults() Config {
 	if c.LoginsPerAccount == (Rate{}) {
 		c.LoginsPerAccount = DefaultLoginsPerAccount
 	}
+	if c.Branding.Name == "" {
+		c.Branding.Name = c.ServerName
+	}
 	return c
 }
 
@@ -114,7 +133,20 @@ func (c Config) Validate() []Problem {
 	}
 	add("login_limit", checkRate(c.LoginsPerNetwork))
 	add("login_limit", checkRate(c.LoginsPerAccount))
+	if c.Branding.Accent != "" {
+		add("branding accent", textOf(page.CheckAccent(c.Branding.Accent)))
+	}
+	if c.Branding.Logo != "" {
+		add("branding logo", textOf(page.CheckLogo(c.Branding.Logo)))
+	}
 	return all
+}
+
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func checkRate(r Rate) string {

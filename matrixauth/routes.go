@@ -49,6 +49,10 @@ func (s *Server) routes() (public, internal table) {
 	client(route{name: "auth_metadata", methods: methods{get: notRecognized}}, []string{"v1", "unstable/org.matrix.msc2965"}, "/auth_metadata")
 	client(route{name: "auth_issuer", methods: methods{get: notRecognized}}, []string{"v1", "unstable/org.matrix.msc2965"}, "/auth_issuer")
 
+	for _, asset := range s.pages.Assets() {
+		public.add(route{name: "asset", wire: web.PageWire, issuer: true, hot: true, methods: methods{get: asset.Serve}}, asset.Path)
+	}
+
 	// What the homeserver asks: on its own listener, and at the issuer for one that lives elsewhere.
 	for _, t := range []struct {
 		table

@@ -104,9 +104,18 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, found *route, cl
 	web.SetHeaders(w.Header(), found.wire)
 	err := s.run(seen, r.WithContext(ctx), found)
 	if err != nil && seen.status == 0 {
-		web.WriteError(seen, found.wire, err)
+		s.refuse(seen, r, found.wire, err)
 	}
 	s.log(ctx, r, found, seen.status, err, outcome, clientIP, time.Since(start))
+}
+
+// refuse answers with an error, in the shape of a wire.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, wire web.Wire, err error) {
+	if wire == web.PageWire {
+		s.pages.Error(w, r, err)
+		return
+	}
+	web.WriteError(w, wire, err)
 }
 
 func (s *Server) run(w http.ResponseWriter, r *http.Request, found *route) (err error) {

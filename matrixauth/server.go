@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
@@ -48,6 +49,8 @@ type Server struct {
 	compat     *compat.Door
 	oauth      *oauth.Door
 	gateway    *gateway.Gateway
+	cookie     *web.BrowserCookie
+	pages      *page.Pages
 
 	public, internal table
 
@@ -77,9 +80,21 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{core: core, config: config, deps: deps, base: issuer.Path, host: strings.ToLower(issuer.Hostname())}
 	s.homeserver = homeserver.New(homeserver.Config{Endpoint: endpoint, Secret: config.Secret, ServerName: config.ServerName, HTTP: deps.HTTP})
+	if err := s.wirePages(issuer); err != nil {
+		return nil, err
+	}
 	s.wireDomain()
 	s.wireDoors()
 	return s, nil
+}
+
+func (s *Server) wirePages(issuer *url.URL) (err error) {
+	s.cookie = web.NewBrowserCookie(issuer)
+	s.pages, err = page.New(page.Config{
+		Issuer: issuer, Cookie: s.cookie, Name: s.config.Branding.Name, Logo: s.config.Branding.Logo, Accent: s.config.Branding.Accent,
+		Folder: s.config.Templates, Now: s.core.store.Now,
+	})
+	return err
 }
 
 func (s *Server) wireDomain() {

@@ -1,6 +1,9 @@
 package model
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Origin is where a request came from, as far as a session keeps it.
 type Origin struct {
@@ -25,3 +28,13 @@ type BrowserSession struct {
 
 // Ended tells whether the session is over.
 func (s BrowserSession) Ended() bool { return !s.EndedAt.IsZero() }
+
+// NewBrowserValue makes the value of a browser's cookie: 30 random letters or digits, 178 bits
+// (SESS-1). It is stored as its hash only.
+func NewBrowserValue() string { return randomString(base62, randomLength) }
+
+// IsBrowserValue tells whether NewBrowserValue can have made a value; any other needs no look-up, and
+// is no key for the tokens of forms.
+func IsBrowserValue(value string) bool {
+	return len(value) == randomLength && strings.Trim(value, base62) == ""
+}

@@ -187,13 +187,7 @@ const defaultRetry = 5 * time.Second
 func WriteError(w http.ResponseWriter, wire Wire, err error) {
 	e := model.AsError(err)
 	said := wordsFor(wire, e.Code)
-	retry := e.Retry
-	if retry == 0 && said.status == http.StatusServiceUnavailable {
-		retry = defaultRetry
-	}
-	if retry > 0 {
-		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(retry.Seconds())), 10))
-	}
+	retry := SetRetryAfter(w.Header(), wire, e)
 	if challenge := challenges[e.Challenge]; challenge != "" {
 		w.Header().Set("WWW-Authenticate", challenge)
 	}
@@ -214,6 +208,28 @@ func WriteError(w http.ResponseWriter, wire Wire, err error) {
 	}
 }
 
+// SetRetryAfter tells after which time another try makes sense, and gives it; zero if none is known.
+func SetRetryAfter(h http.Header, wire Wire, e *model.Error) time.Duration {
+	retry := e.Retry
+	if retry == 0 && StatusOf(wire, e) == http.StatusServiceUnavailable {
+		retry = defaultRetry
+	}
+	if retry > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(retry.Seconds())), 10))
+	}
+	return retry
+}
+
+// pageStatus are the statuses of pages that differ from OAuth's: a person is told what is so, where a
+// client is told what keeps it from harm.
+var pageStatus = map[model.Code]int{
+	model.InvalidCredentials: http.StatusForbidden,
+	model.UserDeactivated:    http.StatusForbidden,
+	model.UserLocked:         http.StatusForbidden,
+	model.UnknownClient:      http.StatusBadRequest,
+	model.UnsupportedContent: http.StatusUnsupportedMediaType,
+}
+
 // StatusOf is the status with which a wire says an error.
 func StatusOf(wire Wire, err error) int { return wordsFor(wire, model.AsError(err).Code).status }
 
@@ -225,10 +241,14 @@ func wordsFor(wire Wire, code model.Code) words {
 	if wire == MatrixWire {
 		table = matrixWords
 	}
-	if said, ok := table[code]; ok {
-		return said
+	said, ok := table[code]
+	if !ok {
+		return table[model.ServerError]
 	}
-	return table[model.ServerError]
+	if status, ok := pageStatus[code]; ok && wire == PageWire {
+		said.status = status
+	}
+	return said
 }
 
 // Cause is what there is to log about an error beyond its code; nil if there is nothing.

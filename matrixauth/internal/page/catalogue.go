@@ -1,0 +1,259 @@
+package page
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"html"
+	"html/template"
+	"io/fs"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/feature/plural"
+	"golang.org/x/text/language"
+)
+
+//go:embed languages/*.json
+var languages embed.FS
+
+// fallback is the language of visitors who ask for none that we have, and of texts that a language of
+// an operator leaves out.
+const fallback = "en"
+
+// message is a text in one language: its plural forms by their CLDR names, or "other" alone. Places
+// for values are words in braces.
+type message map[string]string
+
+// UnmarshalJSON reads a string, or an object of plural forms.
+func (m *message) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err == nil {
+		*m = message{"other": text}
+		return nil
+	}
+	var forms map[string]string
+	if err := json.Unmarshal(data, &forms); err != nil {
+		return err
+	}
+	if forms["other"] == "" {
+		return fmt.Errorf(`plural forms need "other"`)
+	}
+	*m = forms
+	return nil
+}
+
+// speech is the texts of one language.
+type speech struct {
+	tag   language.Tag
+	texts map[string]message
+	// base has what texts leaves out; nil in the fallback itself.
+	base *speech
+}
+
+// catalogue is all languages, the fallback first.
+type catalogue struct {
+	speeches []*speech
+	matcher  language.Matcher
+}
+
+// newCatalogue reads our languages and, over them, those of an operator: a file named by a language's
+// tag, such as fr.json or pt-BR.json, adds that language or changes single texts of ours.
+func newCatalogue(folder fs.FS) (*catalogue, error) {
+	ours, err := fs.Sub(languages, "languages")
+	if err != nil {
+		return nil, err
+	}
+	texts := map[string]map[string]message{}
+	for _, source := range []fs.FS{ours, folder} {
+		if source == nil {
+			continue
+		}
+		names, err := fs.Glob(source, "*.json")
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if err := readTexts(source, name, texts); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return assemble(texts)
+}
+
+func readTexts(source fs.FS, name string, into map[string]map[string]message) error {
+	tag, err := language.Parse(strings.TrimSuffix(path.Base(name), ".json"))
+	if err != nil {
+		return fmt.Errorf("a file of texts is named by its language, such as fr.json: %w", err)
+	}
+	data, err := fs.ReadFile(source, name)
+	if err != nil {
+		return err
+	}
+	var texts map[string]message
+	if err := json.Unmarshal(data, &texts); err != nil {
+		return err
+	}
+	known := into[fallback]
+	if known == nil && tag.String() != fallback {
+		known, err = englishTexts()
+		if err != nil {
+			return err
+		}
+	}
+	for key, text := range texts {
+		original, ok := known[key]
+		if known != nil && !ok {
+			return fmt.Errorf("there is no text %q", key)
+		}
+		if known != nil {
+			if err := comparePlaces(original, text); err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+		}
+	}
+	if into[tag.String()] == nil {
+		into[tag.String()] = map[string]message{}
+	}
+	maps.Copy(into[tag.String()], texts)
+	return nil
+}
+
+// englishTexts are those that every other file is compared with.
+func englishTexts() (map[string]message, error) {
+	data, err := languages.ReadFile("languages/" + fallback + ".json")
+	if err != nil {
+		return nil, err
+	}
+	var texts map[string]message
+	return texts, json.Unmarshal(data, &texts)
+}
+
+// place is a place for a value in a text.
+var place = regexp.MustCompile(`\{[a-z]+\}`)
+
+// comparePlaces makes sure that no form of a text names a value that there is not. It may leave the
+// number out: "one minute ago" needs none.
+func comparePlaces(original, text message) error {
+	known := place.FindAllString(original["other"], -1)
+	for form, wording := range text {
+		for _, found := range place.FindAllString(wording, -1) {
+			if !slices.Contains(known, found) {
+				return fmt.Errorf("%s is not given to this text", found)
+			}
+		}
+		for _, needed := range known {
+			if !strings.Contains(wording, needed) && (form == "other" || needed != "{n}") {
+				return fmt.Errorf("%s is missing", needed)
+			}
+		}
+	}
+	return nil
+}
+
+func assemble(texts map[string]map[string]message) (*catalogue, error) {
+	c := &catalogue{}
+	names := slices.SortedFunc(maps.Keys(texts), func(a, b string) int {
+		if (a == fallback) != (b == fallback) {
+			if a == fallback {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	tags := make([]language.Tag, 0, len(names))
+	for _, name := range names {
+		tag, err := language.Parse(name)
+		if err != nil {
+			return nil, err
+		}
+		s := &speech{tag: tag, texts: texts[name]}
+		if len(c.speeches) > 0 {
+			s.base = c.speeches[0]
+		}
+		c.speeches, tags = append(c.speeches, s), append(tags, tag)
+	}
+	c.matcher = language.NewMatcher(tags)
+	return c, nil
+}
+
+// maxPreference bounds what is read of a list of languages, which anybody may send.
+const maxPreference = 512
+
+// choose picks the language for a visitor: what the app asked for by ui_locales, else what the browser
+// asks for, else the fallback.
+func (c *catalogue) choose(uiLocales, acceptLanguage string) *speech {
+	var wanted []language.Tag
+	for name := range strings.FieldsSeq(clip(uiLocales)) {
+		if tag, err := language.Parse(name); err == nil {
+			wanted = append(wanted, tag)
+		}
+	}
+	if _, i, sure := c.matcher.Match(wanted...); len(wanted) > 0 && sure > language.No {
+		return c.speeches[i]
+	}
+	// An error is about a part that nobody knows; what could be read counts all the same.
+	wanted, _, _ = language.ParseAcceptLanguage(clip(acceptLanguage))
+	_, i, _ := c.matcher.Match(wanted...)
+	return c.speeches[i]
+}
+
+func clip(list string) string { return list[:min(len(list), maxPreference)] }
+
+// rightToLeft are the scripts that are written from right to left.
+var rightToLeft = []string{"Adlm", "Arab", "Hebr", "Mand", "Nkoo", "Rohg", "Samr", "Syrc", "Thaa"}
+
+// direction is the direction of writing, as HTML names it.
+func (s *speech) direction() string {
+	script, _ := s.tag.Script()
+	if slices.Contains(rightToLeft, script.String()) {
+		return "rtl"
+	}
+	return "ltr"
+}
+
+func (s *speech) find(key string) (message, *speech) {
+	if text, ok := s.texts[key]; ok || s.base == nil {
+		return text, s
+	}
+	return s.base.find(key)
+}
+
+// say gives a text with its values, which are pairs of a name and a value.
+func (s *speech) say(key string, pairs ...string) string {
+	text, _ := s.find(key)
+	return fill(text["other"], pairs, func(value string) string { return value })
+}
+
+// rich gives a text as HTML. Each value is kept from mixing its direction of writing with that of the
+// text around it.
+func (s *speech) rich(key string, pairs ...string) template.HTML {
+	text, _ := s.find(key)
+	isolate := func(value string) string { return "<bdi>" + html.EscapeString(value) + "</bdi>" }
+	return template.HTML(fill(html.EscapeString(text["other"]), pairs, isolate)) //nolint:gosec // both parts are escaped
+}
+
+// count gives a text in the form for a number.
+func (s *speech) count(key string, n int) string {
+	text, of := s.find(key)
+	form := text[pluralNames[plural.Cardinal.MatchPlural(of.tag, n, 0, 0, 0, 0)]]
+	if form == "" {
+		form = text["other"]
+	}
+	return fill(form, []string{"n", fmt.Sprint(n)}, func(value string) string { return value })
+}
+
+var pluralNames = map[plural.Form]string{plural.Zero: "zero", plural.One: "one", plural.Two: "two", plural.Few: "few", plural.Many: "many", plural.Other: "other"}
+
+func fill(text string, pairs []string, show func(string) string) string {
+	list := make([]string, 0, len(pairs))
+	for i := 0; i+1 < len(pairs); i += 2 {
+		list = append(list, "{"+pairs[i]+"}", show(pairs[i+1]))
+	}
+	return strings.NewReplacer(list...).Replace(text)
+}

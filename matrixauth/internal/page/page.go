@@ -1,0 +1,201 @@
+// Package page renders the pages that people see: templates, one stylesheet and texts in several
+// languages. They need no script. Operators replace single templates, the stylesheet and texts by
+// files in a folder.
+package page
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+//go:embed templates/*.html style.css
+var ours embed.FS
+
+// Config is what pages are made of.
+type Config struct {
+	// Issuer is our public address, with a slash at the end of its path.
+	Issuer *url.URL
+	// Cookie is the browser's cookie, from which the token of forms follows.
+	Cookie *web.BrowserCookie
+	// Name is the name of the service; empty for the issuer's host.
+	Name string
+	// Logo is the path of a picture; empty for a mark with the name's first letter.
+	Logo string
+	// Accent is the accent colour as #rrggbb; empty for DefaultAccent.
+	Accent string
+	// Folder holds files of the operator that replace ours; empty for none.
+	Folder string
+	// Now is the clock by which pages say how long ago something was.
+	Now func() time.Time
+}
+
+// Pages renders pages.
+type Pages struct {
+	Config
+	host, style, logo, icon string
+
+	texts     *catalogue
+	templates map[string]*template.Template
+	assets    []Asset
+}
+
+// layout is the template around all others.
+const layout = "layout"
+
+// names are the templates that fill the layout.
+var names = []string{"account", "consent", "end_session", "error", "form_post", "login", "return", "signed_out"}
+
+// New makes the pages of a configuration. Every template is tried with samples, so that a mistake in
+// an operator's file is found here and not by a visitor.
+func New(c Config) (*Pages, error) {
+	if c.Name == "" {
+		c.Name = c.Issuer.Hostname()
+	}
+	if c.Accent == "" {
+		c.Accent = DefaultAccent
+	}
+	p := &Pages{Config: c, host: c.Issuer.Host, templates: map[string]*template.Template{}}
+	var folder fs.FS
+	if c.Folder != "" {
+		folder = os.DirFS(c.Folder)
+		if err := checkFolder(folder); err != nil {
+			return nil, fmt.Errorf("templates: %w", err)
+		}
+	}
+	var err error
+	if p.texts, err = newCatalogue(folder); err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	if err := p.makeAssets(folder); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if p.templates[name], err = parse(folder, name); err != nil {
+			return nil, fmt.Errorf("templates: %w", err)
+		}
+	}
+	return p, p.try()
+}
+
+// checkFolder finds files whose names promise something that we would not do.
+func checkFolder(folder fs.FS) error {
+	entries, err := fs.ReadDir(folder, ".")
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name, isTemplate := strings.CutSuffix(entry.Name(), ".html")
+		if isTemplate && name != layout && !slices.Contains(names, name) {
+			return fmt.Errorf("%s is no template; there are %s.html and %s.html", entry.Name(), layout, strings.Join(names, ".html, "))
+		}
+		if strings.HasSuffix(entry.Name(), ".css") && entry.Name() != styleFile {
+			return fmt.Errorf("%s is not used; the stylesheet is %s", entry.Name(), styleFile)
+		}
+	}
+	return nil
+}
+
+// parse reads the layout with one template in it.
+func parse(folder fs.FS, name string) (*template.Template, error) {
+	t := template.New(layout).Option("missingkey=error")
+	for _, part := range []string{layout, name} {
+		text, err := read(folder, part+".html", "templates/"+part+".html")
+		if err != nil {
+			return nil, err
+		}
+		if part == layout {
+			_, err = t.Parse(string(text))
+		} else {
+			_, err = t.New(name).Parse(string(text))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// read gives the operator's file, or ours if there is none.
+func read(folder fs.FS, theirs, own string) ([]byte, error) {
+	if folder != nil {
+		data, err := fs.ReadFile(folder, theirs)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return data, err
+		}
+	}
+	return ours.ReadFile(own)
+}
+
+// try renders every sample in every language.
+func (p *Pages) try() error {
+	for _, sample := range Samples(p.Now()) {
+		for _, s := range p.texts.speeches {
+			v := &view{pages: p, speech: s, Page: sample, token: func() string { return "token" }}
+			if err := p.templates[sample.template()].Execute(&bytes.Buffer{}, v); err != nil {
+				return fmt.Errorf("templates: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+type localesKey struct{}
+
+// WithLocales gives a request whose pages are in one of the languages that an app asked for by
+// ui_locales, if we have one of them.
+func WithLocales(r *http.Request, uiLocales string) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), localesKey{}, uiLocales))
+}
+
+// Render answers with a page. Nothing is written if it fails. The route's wire has set the headers
+// that every page bears.
+func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, content Page) error {
+	uiLocales, _ := r.Context().Value(localesKey{}).(string)
+	v := &view{
+		pages: p, Page: content, speech: p.texts.choose(uiLocales, strings.Join(r.Header.Values("Accept-Language"), ",")),
+		token: func() string { return web.FormToken(p.Cookie.Ensure(w, r)) },
+	}
+	var body bytes.Buffer
+	if err := p.templates[content.template()].Execute(&body, v); err != nil {
+		return fmt.Errorf("template %s: %w", content.template(), err)
+	}
+	h := w.Header()
+	if _, ok := content.(FormPost); ok {
+		web.AllowScript(h, submitScript)
+	}
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", v.Lang())
+	h.Add("Vary", "Accept-Language")
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	w.WriteHeader(status)
+	// The browser has gone if this fails, and there is nobody left to tell.
+	_, _ = w.Write(body.Bytes())
+	return nil
+}
+
+// Error answers with the page of an error. It says what its code means and nothing of what was asked
+// for (HTTP-16).
+func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
+	e := model.AsError(err)
+	retry := web.SetRetryAfter(w.Header(), web.PageWire, e)
+	account := e.Code == model.SessionNotFound || e.Code == model.NotRecognized
+	if p.Render(w, r, web.StatusOf(web.PageWire, e), Error{Code: e.Code, Retry: retry, Account: account}) != nil {
+		// A template that worked when it was tried fails now. There are still words for machines.
+		web.WriteError(w, web.PageWire, err)
+	}
+}

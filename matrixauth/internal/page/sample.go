@@ -1,0 +1,54 @@
+package page
+
+import (
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// Samples are pages with made-up data, each template in each of its shapes. Templates are tried with
+// them before they are used, and pictures of the pages show them.
+func Samples(now time.Time) []Page {
+	phone := Session{
+		ID: "01JSAMPLE0000000000000001", ClientName: "Element X", ClientHost: "element.io", DeviceID: "WXYZABCDEF", DeviceName: "Pixel 9",
+		LastActive: now.Add(-3 * time.Minute), IP: "192.0.2.7", Chosen: true,
+	}
+	return []Page{
+		Login{},
+		Login{Request: "01JSAMPLE0000000000000009", Client: "Element", Username: "alice", Create: true},
+		Login{Action: "org.matrix.device_view", DeviceID: "WXYZABCDEF", Username: "alice", Problem: model.InvalidCredentials},
+		Login{Problem: model.RateLimited},
+		Consent{
+			ClientName: "Element", ClientURI: "https://app.element.io/", ClientHost: "app.element.io", RedirectHost: "app.element.io",
+			TOSURI: "https://element.io/terms", PolicyURI: "https://element.io/privacy", Scopes: []string{"api"}, Account: "@alice:example.com",
+			RequestID: "01JSAMPLE0000000000000009",
+		},
+		Consent{
+			ClientName: "An administration tool whose name is far too long for one line", RedirectHost: "com.example.admin-tool", Scopes: []string{"api", "admin", "other"},
+			Account: "@a-user-name-as-long-as-they-come:matrix.department.example.com", DeviceReplaced: true, OtherAccountHint: "@bob:example.com",
+		},
+		Account{
+			MatrixID: "@alice:example.com",
+			Sessions: []Session{
+				phone,
+				{ID: "01JSAMPLE0000000000000002", ClientName: "Element", ClientHost: "app.element.io", DeviceID: "ABCDEFGHIJ", LastActive: now.Add(-26 * time.Hour), IP: "2001:db8::1"},
+				{ID: "01JSAMPLE0000000000000003", DeviceName: "backup-bot", DeviceID: "BOT", LastActive: now.Add(-40 * 24 * time.Hour)},
+				{ID: "01JSAMPLE0000000000000004", ClientName: "Synapse Admin", LastActive: now.Add(-90 * time.Minute)},
+			},
+			Browsers: []Session{
+				{ID: "01JSAMPLE0000000000000005", Agent: "Firefox, Linux", LastActive: now, IP: "192.0.2.7", Current: true},
+				{ID: "01JSAMPLE0000000000000006", LastActive: now.Add(-5 * 24 * time.Hour)},
+			},
+			Ended: true,
+		},
+		Account{MatrixID: "@bob:example.com"},
+		EndSession{phone},
+		SignedOut{},
+		Error{Code: model.SessionNotFound, Account: true},
+		Error{Code: model.RateLimited, Retry: 42 * time.Second},
+		Error{Code: model.UserLocked},
+		Return{URL: "com.example.app:/callback?code=sample", Host: "com.example.app", Client: "FluffyChat"},
+		Return{URL: "https://app.example/callback?error=access_denied", Host: "app.example", Reason: model.AccessDenied},
+		FormPost{Action: "https://app.example/callback", Fields: []Field{{"code", "sample"}, {"state", "sample"}}},
+	}
+}

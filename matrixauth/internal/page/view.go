@@ -1,0 +1,153 @@
+package page
+
+import (
+	"html/template"
+	"math"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// view is what templates see: the page's own data under Page, and what all pages have.
+type view struct {
+	pages  *Pages
+	speech *speech
+	token  func() string
+	// Page is the data of the page.
+	Page Page
+}
+
+// T gives a text of the catalogue; pairs are the values for its places.
+func (v *view) T(key string, pairs ...string) string { return v.speech.say(key, pairs...) }
+
+// Rich gives a text of the catalogue whose values are set apart.
+func (v *view) Rich(key string, pairs ...string) template.HTML { return v.speech.rich(key, pairs...) }
+
+// Token gives the token that every form of ours needs. Pages without one set no cookie.
+func (v *view) Token() string { return v.token() }
+
+// Lang is the language of the page, and Dir the direction of its writing.
+func (v *view) Lang() string { return v.speech.tag.String() }
+
+// Dir is "ltr" or "rtl".
+func (v *view) Dir() string { return v.speech.direction() }
+
+// Name is the name of the service.
+func (v *view) Name() string { return v.pages.Name }
+
+// Host is the host of the service's address.
+func (v *view) Host() string { return v.pages.host }
+
+// Base is the path below which our pages are.
+func (v *view) Base() string { return v.pages.Issuer.Path }
+
+// Style is the address of the stylesheet.
+func (v *view) Style() string { return v.pages.style }
+
+// Logo is the address of the operator's picture; empty if there is none.
+func (v *view) Logo() string { return v.pages.logo }
+
+// Icon is the address of the picture for tabs.
+func (v *view) Icon() string { return v.pages.icon }
+
+// Initial is the first letter of the service's name.
+func (v *view) Initial() string { return initial(v.pages.Name) }
+
+func initial(name string) string {
+	letter, _ := utf8.DecodeRuneInString(name)
+	return string(unicode.ToUpper(letter))
+}
+
+// Wide tells whether the page needs more room than a form does.
+func (v *view) Wide() bool {
+	_, account := v.Page.(Account)
+	return account
+}
+
+// Problem says why a try to sign in failed.
+func (v *view) Problem(code model.Code) string { return v.T(problems[code]) }
+
+// Scope says what a part of a scope grants.
+func (v *view) Scope(part string) string {
+	if !slices.Contains([]string{"api", "admin"}, part) {
+		part = "other"
+	}
+	return v.T("consent.scope." + part)
+}
+
+// Title is the heading of a page that tells an outcome.
+func (v *view) Title() string {
+	switch page := v.Page.(type) {
+	case Error:
+		return v.T("error." + topic(page.Code) + ".title")
+	case Return:
+		if page.Reason != "" {
+			return v.T("error." + topic(page.Reason) + ".title")
+		}
+	}
+	return v.T("return.title")
+}
+
+// Text is the sentence of a page that tells an outcome.
+func (v *view) Text() string {
+	switch page := v.Page.(type) {
+	case Error:
+		return v.T("error." + topic(page.Code) + ".text")
+	case Return:
+		if page.Reason != "" {
+			return v.T("error." + topic(page.Reason) + ".text")
+		}
+	}
+	return v.T("return.text")
+}
+
+// Wait says when another try makes sense; empty if nobody knows.
+func (v *view) Wait() string {
+	page, ok := v.Page.(Error)
+	if !ok || page.Retry <= 0 {
+		return ""
+	}
+	if page.Retry <= 90*time.Second {
+		return v.speech.count("error.wait.seconds", int(math.Ceil(page.Retry.Seconds())))
+	}
+	return v.speech.count("error.wait.minutes", int(math.Ceil(page.Retry.Minutes())))
+}
+
+// Active says how long ago a session was used. No clock time is shown: nobody told us the visitor's
+// time zone.
+func (v *view) Active(s Session) string {
+	const day = 24 * time.Hour
+	switch ago := v.pages.Now().Sub(s.LastActive); {
+	case ago < 2*time.Minute:
+		return v.T("account.active.now")
+	case ago < time.Hour:
+		return v.speech.count("account.active.minutes", int(ago/time.Minute))
+	case ago < day:
+		return v.speech.count("account.active.hours", int(ago/time.Hour))
+	default:
+		return v.speech.count("account.active.days", int(ago/day))
+	}
+}
+
+// Link lets an address of an app stand in a page although its scheme may be the app's own. Schemes that
+// would run in our page, or that show what looks like it, are not let through.
+func (v *view) Link(address string) template.URL {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme == "" || slices.Contains(dangerous, strings.ToLower(u.Scheme)) {
+		return "#"
+	}
+	return template.URL(address) //nolint:gosec // its scheme was judged
+}
+
+var dangerous = []string{"about", "blob", "data", "file", "filesystem", "javascript", "vbscript", "view-source"}
+
+// submitScript sends the form of FormPost. Its hash stands in the policy of that page.
+const submitScript = `document.getElementById("answer").submit()`
+
+// Submit is the script of FormPost.
+func (v *view) Submit() template.HTML { return "<script>" + submitScript + "</script>" }
