@@ -431,7 +431,7 @@ func idleCases(e endpoint) []badBody {
 	case "discovery_public", "discovery_internal":
 		get.status, get.want = 200, `{"issuer":"`+issuer+`","account_management_uri":"`+issuer+`account/","introspection_endpoint":"`+issuer+`oauth2/introspect"}`
 	case "health":
-		get.status, get.want = 200, `{"status":"ok","schema":1,"outbox":{"waiting":0,"set_aside":0,"oldest_age_seconds":0}}`
+		get.status, get.want = 200, `{"status":"ok","schema":2,"outbox":{"waiting":0,"set_aside":0,"oldest_age_seconds":0}}`
 	}
 	with := func(name, query, body string, header http.Header) badBody {
 		c := get

@@ -362,7 +362,7 @@ func TestMetadata(t *testing.T) {
 		h.logout(s.AccessToken).want(t, http.StatusOK, "")
 		h.clock.move(90 * time.Second)
 		a := h.do(call{path: "/health", inside: true})
-		if want := `{"status":"ok","schema":1,"outbox":{"waiting":1,"set_aside":0,"oldest_age_seconds":90}}`; a.status != http.StatusOK || a.body != want {
+		if want := `{"status":"ok","schema":2,"outbox":{"waiting":1,"set_aside":0,"oldest_age_seconds":90}}`; a.status != http.StatusOK || a.body != want {
 			t.Errorf("got %d %s, want %s", a.status, a.body, want)
 		}
 		h.fake.Resume()
