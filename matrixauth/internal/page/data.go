@@ -9,6 +9,13 @@ import (
 // Page is what one of the templates shows. Each of its types belongs to one template.
 type Page interface{ template() string }
 
+// localized pages know in which languages an app wants them.
+type localized interface{ uiLocales() string }
+
+func (p Login) uiLocales() string   { return p.UILocales }
+func (p Consent) uiLocales() string { return p.UILocales }
+func (p Return) uiLocales() string  { return p.UILocales }
+
 // Login is the sign-in page. What it carries goes with its form, so that the person is where they
 // wanted to be afterwards.
 type Login struct {
@@ -22,29 +29,34 @@ type Login struct {
 	Create bool
 	// Problem says why an earlier try failed: InvalidCredentials, RateLimited or CrossOrigin.
 	Problem model.Code
+	// UILocales are the languages that the app asked for.
+	UILocales string
 }
 
 func (Login) template() string { return "login" }
 
-// Consent asks whether an app may have what it asks for. Names and addresses are the app's own words,
-// cleaned by Clean; hosts are those of addresses that were judged.
+// Consent asks whether an app may have what it asks for. Names and addresses are the app's own words.
 type Consent struct {
-	ClientName string
-	// ClientURI is the app's website, an https address or empty; ClientHost its host.
-	ClientURI, ClientHost string
-	// RedirectHost is where the answer goes: a host, or the scheme of a native app.
-	RedirectHost      string
-	TOSURI, PolicyURI string
-	// Scopes are the parts of the catalogue that say what the app may do, as Scopes gives them.
-	Scopes []string
-	// Account is the Matrix id of who is signed in.
-	Account string
-	// DeviceReplaced tells that the app's device is signed in already and that session will end.
-	DeviceReplaced bool
-	// OtherAccountHint is the account that the app asked for, if that is another one (SESS-9).
-	OtherAccountHint string
-	// RequestID is the authorization request.
-	RequestID string
+	// Request is the authorization request.
+	Request string
+	// Client is the app's name, ClientURI its website, and ClientHost the host of that.
+	Client, ClientURI, ClientHost string
+	TOSURI, PolicyURI             string
+	// Vouched tells that the operator put the app into the configuration.
+	Vouched bool
+	// Destination is where the answer goes: a host, or the scheme of a native app.
+	Destination string
+	// Account is the Matrix id of who is signed in, OtherAccount the one that the app asked for if that
+	// is another (SESS-9).
+	Account, OtherAccount string
+	// Device is the device that the app will be; empty for an app without one. Replaces tells that it is
+	// signed in already and that session will end.
+	Device   string
+	Replaces bool
+	// Admin tells that the app asks for the administration of the server.
+	Admin bool
+	// UILocales are the languages that the app asked for.
+	UILocales string
 }
 
 func (Consent) template() string { return "consent" }
@@ -65,12 +77,15 @@ func (FormPost) template() string { return "form_post" }
 // Return shows where the browser would go, and lets the person decide: for answers to apps that have
 // proved nothing yet, and for addresses that only an app can open.
 type Return struct {
-	// URL is the app's redirect URI with the answer in it; Host its host, or its scheme.
-	URL, Host string
 	// Client is the app's name; empty if it is better not told.
 	Client string
-	// Reason is why there is no sign-in; empty if there is one. AccessDenied says that the person declined.
-	Reason model.Code
+	// URL is the app's redirect URI with the answer in it; Destination its host, or its scheme.
+	URL, Destination string
+	// Code is the OAuth error code of the answer; empty if it is no error. Problem says more for the
+	// makers of the app; it comes from us and repeats nothing of the request.
+	Code, Problem string
+	// UILocales are the languages that the app asked for.
+	UILocales string
 }
 
 func (Return) template() string { return "return" }
@@ -119,18 +134,3 @@ type Error struct {
 }
 
 func (Error) template() string { return "error" }
-
-// Scopes gives the parts of the catalogue that say what a scope grants.
-func Scopes(scope string) []string {
-	parts := []string{}
-	if model.HasScope(scope, model.ScopeAPI) || model.HasScope(scope, model.ScopeAPIUnstable) {
-		parts = append(parts, "api")
-	}
-	if model.HasScope(scope, model.ScopeSynapseAdmin) {
-		parts = append(parts, "admin")
-	}
-	if len(parts) == 0 {
-		parts = append(parts, "other")
-	}
-	return parts
-}

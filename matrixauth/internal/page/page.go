@@ -5,7 +5,6 @@ package page
 
 import (
 	"bytes"
-	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -154,18 +153,13 @@ func (p *Pages) try() error {
 	return nil
 }
 
-type localesKey struct{}
-
-// WithLocales gives a request whose pages are in one of the languages that an app asked for by
-// ui_locales, if we have one of them.
-func WithLocales(r *http.Request, uiLocales string) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), localesKey{}, uiLocales))
-}
-
 // Render answers with a page. Nothing is written if it fails. The route's wire has set the headers
 // that every page bears.
 func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, content Page) error {
-	uiLocales, _ := r.Context().Value(localesKey{}).(string)
+	uiLocales := ""
+	if known, ok := content.(localized); ok {
+		uiLocales = known.uiLocales()
+	}
 	v := &view{
 		pages: p, Page: content, speech: p.texts.choose(uiLocales, strings.Join(r.Header.Values("Accept-Language"), ",")),
 		token: func() string { return web.FormToken(p.Cookie.Ensure(w, r)) },

@@ -19,13 +19,12 @@ func Samples(now time.Time) []Page {
 		Login{Action: "org.matrix.device_view", DeviceID: "WXYZABCDEF", Username: "alice", Problem: model.InvalidCredentials},
 		Login{Problem: model.RateLimited},
 		Consent{
-			ClientName: "Element", ClientURI: "https://app.element.io/", ClientHost: "app.element.io", RedirectHost: "app.element.io",
-			TOSURI: "https://element.io/terms", PolicyURI: "https://element.io/privacy", Scopes: []string{"api"}, Account: "@alice:example.com",
-			RequestID: "01JSAMPLE0000000000000009",
+			Request: "01JSAMPLE0000000000000009", Client: "Element", ClientURI: "https://app.element.io/", ClientHost: "app.element.io", Destination: "app.element.io",
+			TOSURI: "https://element.io/terms", PolicyURI: "https://element.io/privacy", Account: "@alice:example.com", Device: "WXYZABCDEF",
 		},
 		Consent{
-			ClientName: "An administration tool whose name is far too long for one line", RedirectHost: "com.example.admin-tool", Scopes: []string{"api", "admin", "other"},
-			Account: "@a-user-name-as-long-as-they-come:matrix.department.example.com", DeviceReplaced: true, OtherAccountHint: "@bob:example.com",
+			Client: "An administration tool whose name is far too long for one line", Destination: "com.example.admin-tool:", Admin: true, Vouched: true,
+			Account: "@a-user-name-as-long-as-they-come:matrix.department.example.com", Replaces: true, OtherAccount: "@bob:example.com",
 		},
 		Account{
 			MatrixID: "@alice:example.com",
@@ -47,8 +46,9 @@ func Samples(now time.Time) []Page {
 		Error{Code: model.SessionNotFound, Account: true},
 		Error{Code: model.RateLimited, Retry: 42 * time.Second},
 		Error{Code: model.UserLocked},
-		Return{URL: "com.example.app:/callback?code=sample", Host: "com.example.app", Client: "FluffyChat"},
-		Return{URL: "https://app.example/callback?error=access_denied", Host: "app.example", Reason: model.AccessDenied},
+		Return{Client: "FluffyChat", URL: "com.example.app:/callback?code=sample", Destination: "com.example.app:"},
+		Return{Client: "A client", URL: "https://app.example/callback?error=access_denied", Destination: "app.example", Code: "access_denied"},
+		Return{URL: "https://app.example/callback?error=invalid_scope", Destination: "app.example", Code: "invalid_scope", Problem: "a device id is missing"},
 		FormPost{Action: "https://app.example/callback", Fields: []Field{{"code", "sample"}, {"state", "sample"}}},
 	}
 }

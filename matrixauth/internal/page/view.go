@@ -72,38 +72,26 @@ func (v *view) Wide() bool {
 // Problem says why a try to sign in failed.
 func (v *view) Problem(code model.Code) string { return v.T(problems[code]) }
 
-// Scope says what a part of a scope grants.
-func (v *view) Scope(part string) string {
-	if !slices.Contains([]string{"api", "admin"}, part) {
-		part = "other"
-	}
-	return v.T("consent.scope." + part)
-}
+// Title is the heading of a page that tells an outcome, Text the sentence below it.
+func (v *view) Title() string { return v.T(v.outcome() + ".title") }
 
-// Title is the heading of a page that tells an outcome.
-func (v *view) Title() string {
+// Text says what happened and what to do.
+func (v *view) Text() string { return v.T(v.outcome() + ".text") }
+
+func (v *view) outcome() string {
 	switch page := v.Page.(type) {
 	case Error:
-		return v.T("error." + topic(page.Code) + ".title")
+		return "error." + topic(page.Code)
 	case Return:
-		if page.Reason != "" {
-			return v.T("error." + topic(page.Reason) + ".title")
+		switch page.Code {
+		case "":
+		case "access_denied":
+			return "error." + topic(model.AccessDenied)
+		default:
+			return "error." + topic(model.InvalidParam)
 		}
 	}
-	return v.T("return.title")
-}
-
-// Text is the sentence of a page that tells an outcome.
-func (v *view) Text() string {
-	switch page := v.Page.(type) {
-	case Error:
-		return v.T("error." + topic(page.Code) + ".text")
-	case Return:
-		if page.Reason != "" {
-			return v.T("error." + topic(page.Reason) + ".text")
-		}
-	}
-	return v.T("return.text")
+	return "return"
 }
 
 // Wait says when another try makes sense; empty if nobody knows.
