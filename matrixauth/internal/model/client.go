@@ -1,6 +1,10 @@
 package model
 
-import "time"
+import (
+	"net/url"
+	"slices"
+	"time"
+)
 
 // ApplicationType says where a client runs; it decides which redirect URIs it may have (REG-8..15).
 type ApplicationType string
@@ -61,3 +65,24 @@ type Client struct {
 
 // Public tells whether the client has no secret that it could prove itself with.
 func (c Client) Public() bool { return c.Metadata.AuthMethod == AuthNone }
+
+// Grants tells whether the client registered for a grant type.
+func (c Client) Grants(grantType string) bool {
+	return slices.Contains(c.Metadata.GrantTypes, grantType)
+}
+
+// DeviceName is the name that a new device of the client gets: clients cannot send one themselves (TOK-20).
+func (c Client) DeviceName() string {
+	if c.Metadata.Name != "" {
+		return c.Metadata.Name
+	}
+	return c.Host()
+}
+
+// Host is the host of the client's address, which people know it by; the id if there is no address.
+func (c Client) Host() string {
+	if u, err := url.Parse(c.Metadata.URI); err == nil && u.Hostname() != "" {
+		return u.Hostname()
+	}
+	return c.ID
+}

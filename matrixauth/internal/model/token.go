@@ -50,6 +50,14 @@ func NewToken(kind TokenKind) string {
 	return body + "_" + checksum(body)
 }
 
+// NewCode makes an authorization code. It has as many random bits as a token and lives for minutes
+// (AUTHZ-14).
+func NewCode() string { return randomString(base62, randomLength) }
+
+// NewRequestID makes the id of an authorization request, which stands in addresses: 131 random bits,
+// so that nobody meets another's request.
+func NewRequestID() string { return randomString(base62, 22) }
+
 // ParseToken tells the kind of a token by its form alone. It reports false for anything that we
 // cannot have made; such a string needs no look-up.
 func ParseToken(token string) (TokenKind, bool) {

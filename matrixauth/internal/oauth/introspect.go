@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -28,29 +29,29 @@ type introspection struct {
 	Sub       string `json:"sub"`
 	Iss       string `json:"iss"`
 	Jti       string `json:"jti"`
-	DeviceID  string `json:"device_id"`
+	DeviceID  string `json:"device_id,omitempty"`
 }
 
 // compatClient is the client_id of sessions that no OAuth client started.
 const compatClient = "legacy"
 
-// Introspect answers POST /oauth2/introspect for the homeserver. A refresh token is not active here:
-// it must not open the Client-Server API (INTRO-6). The hint is not needed to find a token (INTRO-4).
+// Introspect answers POST /oauth2/introspect: for the homeserver about every token, and for confidential
+// clients about their own (INTRO-9). The hint is not needed to find a token (INTRO-4).
 func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) error {
 	form, formErr := web.ReadForm(w, r)
-	if err := d.authenticate(r, form["token"]); err != nil {
+	caller, err := d.introspector(r, form)
+	if err != nil {
 		d.Count("refused")
 		return err
 	}
 	if formErr != nil {
 		return formErr
 	}
-	value := form["token"]
-	if value == "" {
-		return &model.Error{Kind: model.Invalid, Code: model.MissingParam, Param: "token", Text: "token is missing"}
+	if form["token"] == "" {
+		return missing("token")
 	}
-	token, err := d.Sessions.Access(value)
-	if known := new(model.Error); errors.As(err, &known) && known.Code == model.UnknownToken {
+	token, err := d.inspected(caller, form["token"])
+	if errors.Is(err, &model.Error{Code: model.UnknownToken}) {
 		d.Count("inactive")
 		return web.WriteJSON(w, http.StatusOK, struct {
 			Active bool `json:"active"`
@@ -67,14 +68,39 @@ func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) error {
 		return &model.Error{Kind: model.Unavailable, Code: model.UserLocked}
 	}
 	d.Count("active")
-	return web.WriteJSON(w, http.StatusOK, d.describe(token))
+	return web.WriteJSON(w, http.StatusOK, d.describe(caller, token))
 }
 
-func (d *Door) describe(t model.Token) introspection {
+// inspector is who asks about a token: the homeserver, or a client.
+type inspector struct {
+	homeserver bool
+	clientID   string
+}
+
+// inspected finds an active token that the caller may see. The homeserver sees access tokens alone, as a
+// refresh token must not open the Client-Server API (INTRO-6); a client sees its own of both kinds.
+func (d *Door) inspected(caller inspector, value string) (model.Token, error) {
+	if caller.homeserver {
+		return d.Sessions.Access(value)
+	}
+	token, err := d.Sessions.Find(value)
+	if err == nil && (token.ClientID != caller.clientID || token.Expired(d.Sessions.Store.Now())) {
+		return token, &model.Error{Kind: model.Unauthenticated, Code: model.UnknownToken}
+	}
+	return token, err
+}
+
+func (d *Door) describe(caller inspector, t model.Token) introspection {
 	answer := introspection{
-		Active: true, Scope: model.IntrospectedScope(t.Scope), ClientID: compatClient, Username: t.Localpart,
+		Active: true, Scope: t.Scope, ClientID: cmp.Or(t.ClientID, compatClient), Username: t.Localpart,
 		TokenType: "access_token", Iat: t.CreatedAt.Unix(), Sub: t.UserID, Iss: d.Issuer,
 		Jti: t.SessionID + "." + strconv.FormatInt(t.Pair, 10), DeviceID: t.DeviceID,
+	}
+	if caller.homeserver {
+		answer.Scope = model.IntrospectedScope(t.Scope)
+	}
+	if t.Kind.Refresh() {
+		answer.TokenType = "refresh_token"
 	}
 	if !t.ExpiresAt.IsZero() {
 		left := t.ExpiresAt.Sub(d.Sessions.Store.Now())
@@ -86,19 +112,38 @@ func (d *Door) describe(t model.Token) introspection {
 	return answer
 }
 
-// authenticate lets only the holder of the secret ask. Wrong secrets are limited by network, as they
-// may come from anywhere (SYN-14); the right one never is.
-func (d *Door) authenticate(r *http.Request, token string) error {
-	given, ok := web.BearerHeader(r)
-	ok = ok && d.knowsSecret(given)
-	if strings.HasPrefix(token, ProbePrefix) {
-		d.Seen(Probe{Token: token, SecretOK: ok})
+// introspector lets only the holder of the secret and confidential clients ask. Wrong secrets are limited
+// by network, as they may come from anywhere (SYN-14); the right ones never are.
+func (d *Door) introspector(r *http.Request, form map[string]string) (inspector, error) {
+	given, bearer := web.BearerHeader(r)
+	trusted := bearer && d.knowsSecret(given)
+	if strings.HasPrefix(form["token"], ProbePrefix) {
+		d.Seen(Probe{Token: form["token"], SecretOK: trusted})
 	}
-	if ok {
-		return nil
+	if trusted {
+		return inspector{homeserver: true}, nil
+	}
+	refused := error(&model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient, Challenge: model.ChallengeBearer})
+	if isBasic(r) || !bearer && form["client_secret"] != "" {
+		c, err := d.clientOf(r, form)
+		if err == nil && !c.Public() {
+			return inspector{clientID: c.ID}, nil
+		}
+		if err != nil {
+			refused = err
+		}
 	}
 	if err := d.Limiter.Take("secret "+web.Network(web.FactsOf(r.Context()).ClientIP), d.WrongSecrets); err != nil {
-		return err
+		return inspector{}, err
 	}
-	return &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient, Challenge: model.ChallengeBearer}
+	return inspector{}, refused
+}
+
+func isBasic(r *http.Request) bool {
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.EqualFold(scheme, "Basic")
+}
+
+func missing(name string) error {
+	return &model.Error{Kind: model.Invalid, Code: model.MissingParam, Param: name, Text: name + " is missing"}
 }

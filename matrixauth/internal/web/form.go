@@ -21,7 +21,22 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (map[string]string, error)
 	if err != nil {
 		return nil, err
 	}
-	values, err := url.ParseQuery(string(body))
+	return single(string(body))
+}
+
+// maxQuery bounds a query, in bytes.
+const maxQuery = 16 << 10
+
+// ReadQuery reads the query of an address by the rules of ReadForm. Errors: TooLarge, InvalidParam.
+func ReadQuery(r *http.Request) (map[string]string, error) {
+	if len(r.URL.RawQuery) > maxQuery {
+		return nil, &model.Error{Kind: model.Invalid, Code: model.TooLarge}
+	}
+	return single(r.URL.RawQuery)
+}
+
+func single(text string) (map[string]string, error) {
+	values, err := url.ParseQuery(text)
 	if err != nil {
 		return nil, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: "the form cannot be read", Err: err}
 	}

@@ -15,6 +15,9 @@ func SetHeaders(h http.Header, wire Wire) {
 	if wire == PageWire {
 		setPageHeaders(h)
 	}
+	if wire == OpenOAuthWire {
+		h.Set("Pragma", "no-cache") // TOK-2, REG-3; Cache-Control comes with the body
+	}
 }
 
 // SetCORS opens an answer to every web page, as the Client-Server API demands (LEG-6). It sets, and

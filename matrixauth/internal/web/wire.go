@@ -230,6 +230,16 @@ var pageStatus = map[model.Code]int{
 	model.UnsupportedContent: http.StatusUnsupportedMediaType,
 }
 
+// OAuthError says an error in a code and a sentence of OAuth, for those that travel in an address.
+func OAuthError(err error) (code, text string) {
+	e := model.AsError(err)
+	said := wordsFor(OAuthWire, e.Code)
+	if e.Text != "" && e.Kind != model.Internal {
+		said.text = e.Text
+	}
+	return said.code, said.text
+}
+
 // StatusOf is the status with which a wire says an error.
 func StatusOf(wire Wire, err error) int { return wordsFor(wire, model.AsError(err).Code).status }
 

@@ -1,0 +1,120 @@
+// Package browser knows who is signed in at our pages. A browser session is a random value in a cookie,
+// of which the store keeps the hash. It is no Matrix session and has no device.
+package browser
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// Browsers starts, recognises and ends browser sessions.
+type Browsers struct{ store *store.Store }
+
+// New makes the browser sessions of a store.
+func New(s *store.Store) *Browsers { return &Browsers{s} }
+
+const (
+	// idleLife ends a session that is not used, greatestLife one that is (SESS-4).
+	idleLife     = 30 * 24 * time.Hour
+	greatestLife = 90 * 24 * time.Hour
+	// activityGrain is the resolution of the last activity.
+	activityGrain = time.Minute
+)
+
+// notSignedIn is the answer to a cookie that stands for nobody, whatever the reason.
+func notSignedIn() error { return &model.Error{Kind: model.Unauthenticated, Code: model.NotSignedIn} }
+
+// Start signs a user in who has just proved who they are. value belongs into the browser's cookie, in
+// place of whatever it held (SESS-2); replaced is what it held, whose session ends.
+func (b *Browsers) Start(ctx context.Context, user model.User, value, replaced string, origin model.Origin) (s model.BrowserSession, err error) {
+	err = b.store.Update(ctx, func(tx *store.Tx) error {
+		old, err := tx.BrowserSessionByHash(model.HashToken(replaced))
+		if err == nil {
+			err = tx.EndBrowserSession(old.ID, model.EndReplaced)
+		}
+		if err != nil && !errors.Is(err, model.ErrNotFound) {
+			return err
+		}
+		s = model.BrowserSession{
+			ID: model.NewID(tx.Now), UserID: user.ID, CreatedAt: tx.Now, AuthenticatedAt: tx.Now, LastActiveAt: tx.Now,
+			LastIP: origin.IP, UserAgent: origin.UserAgent,
+		}
+		return tx.InsertBrowserSession(s, model.HashToken(value))
+	})
+	return s, err
+}
+
+// Current finds the live session of a cookie's value, and its user. Errors: NotSignedIn; UserLocked and
+// UserDeactivated for a user who may do nothing at present, whose session goes on when they may again
+// (MOD-7).
+func (b *Browsers) Current(ctx context.Context, value string, origin model.Origin) (s model.BrowserSession, user model.User, err error) {
+	if value == "" {
+		return s, user, notSignedIn()
+	}
+	err = b.store.View(ctx, func(tx *store.Tx) error {
+		s, err = tx.BrowserSessionByHash(model.HashToken(value))
+		if errors.Is(err, model.ErrNotFound) || err == nil && over(s, tx.Now) {
+			return notSignedIn()
+		}
+		if err != nil {
+			return err
+		}
+		user, err = tx.User(s.UserID)
+		return err
+	})
+	switch {
+	case err != nil:
+		return s, user, err
+	case user.Deactivated():
+		return s, user, &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
+	case user.Locked():
+		return s, user, &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
+	}
+	return s, user, b.touch(ctx, s, origin)
+}
+
+func over(s model.BrowserSession, now time.Time) bool {
+	return s.Ended() || now.Sub(s.LastActiveAt) >= idleLife || now.Sub(s.CreatedAt) >= greatestLife
+}
+
+func (b *Browsers) touch(ctx context.Context, s model.BrowserSession, origin model.Origin) error {
+	if b.store.Now().Sub(s.LastActiveAt).Abs() < activityGrain {
+		return nil
+	}
+	return b.store.Update(ctx, func(tx *store.Tx) error { return tx.TouchBrowserSession(s.ID, tx.Now, origin.IP) })
+}
+
+// Live lists the live sessions of a user, oldest first.
+func (b *Browsers) Live(tx *store.Tx, userID string) ([]model.BrowserSession, error) {
+	all, err := tx.LiveBrowserSessions(userID)
+	live := all[:0]
+	for _, s := range all {
+		if !over(s, tx.Now) {
+			live = append(live, s)
+		}
+	}
+	return live, err
+}
+
+// End ends a session. Ending it again changes nothing.
+func (b *Browsers) End(ctx context.Context, id string, reason model.EndReason) error {
+	return b.store.Update(ctx, func(tx *store.Tx) error { return tx.EndBrowserSession(id, reason) })
+}
+
+// EndAll ends all sessions of a user and gives their number.
+func (b *Browsers) EndAll(tx *store.Tx, userID string, reason model.EndReason) (int, error) {
+	live, err := b.Live(tx, userID)
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range live {
+		if err := tx.EndBrowserSession(s.ID, reason); err != nil {
+			return 0, err
+		}
+	}
+	return len(live), nil
+}

@@ -1,0 +1,143 @@
+package browser
+
+import (
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+type bench struct {
+	t        *testing.T
+	mu       sync.Mutex
+	now      time.Time
+	store    *store.Store
+	browsers *Browsers
+	alice    model.User
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	clock := func() time.Time { b.mu.Lock(); defer b.mu.Unlock(); return b.now }
+	var err error
+	b.store, err = store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: clock})
+	b.must(err)
+	t.Cleanup(func() { b.must(b.store.Close()) })
+	b.browsers = New(b.store)
+	b.alice = model.User{ID: "alice", Localpart: "alice", CreatedAt: b.now}
+	b.must(b.store.Update(t.Context(), func(tx *store.Tx) error { return tx.InsertUser(b.alice) }))
+	return b
+}
+
+func (b *bench) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) move(d time.Duration) { b.mu.Lock(); defer b.mu.Unlock(); b.now = b.now.Add(d) }
+
+func (b *bench) start(value, replaced string) model.BrowserSession {
+	b.t.Helper()
+	s, err := b.browsers.Start(b.t.Context(), b.alice, value, replaced, model.Origin{IP: "192.0.2.1"})
+	b.must(err)
+	return s
+}
+
+// want checks what a cookie stands for; an empty code means that alice is signed in.
+func (b *bench) want(value string, code model.Code) {
+	b.t.Helper()
+	_, user, err := b.browsers.Current(b.t.Context(), value, model.Origin{IP: "192.0.2.2"})
+	if code == "" && (err != nil || user.ID != "alice") || code != "" && (err == nil || model.AsError(err).Code != code) {
+		b.t.Fatalf("%q: got %v, %v, want %q", value, user, err, code)
+	}
+}
+
+func TestBrowserSession(t *testing.T) {
+	t.Run("stands for its user until it is ended", func(t *testing.T) {
+		b := newBench(t)
+		s := b.start("value", "")
+		b.want("value", "")
+		b.want("", model.NotSignedIn)
+		b.want("another", model.NotSignedIn)
+		b.must(b.browsers.End(t.Context(), s.ID, model.EndSignedOut))
+		b.want("value", model.NotSignedIn)
+	})
+	t.Run("a new sign-in in the same browser ends the one before", func(t *testing.T) { // SESS-2
+		b := newBench(t)
+		b.start("first", "")
+		b.start("second", "first")
+		b.want("first", model.NotSignedIn)
+		b.want("second", "")
+	})
+	t.Run("ends after thirty idle days and not before", func(t *testing.T) { // SESS-4
+		b := newBench(t)
+		b.start("value", "")
+		b.move(idleLife - time.Second)
+		b.want("value", "")
+		b.move(idleLife - time.Second)
+		b.want("value", "")
+		b.move(idleLife)
+		b.want("value", model.NotSignedIn)
+	})
+	t.Run("ends after ninety days of use", func(t *testing.T) {
+		b := newBench(t)
+		b.start("value", "")
+		for range 89 {
+			b.move(24 * time.Hour)
+			b.want("value", "")
+		}
+		b.move(24 * time.Hour)
+		b.want("value", model.NotSignedIn)
+	})
+	t.Run("is blocked by a lock and goes on after it", func(t *testing.T) { // MOD-7
+		b := newBench(t)
+		b.start("value", "")
+		lock := func(at time.Time) {
+			b.alice.LockedAt = at
+			b.must(b.store.Update(t.Context(), func(tx *store.Tx) error { return tx.UpdateUser(b.alice) }))
+		}
+		lock(b.now)
+		b.want("value", model.UserLocked)
+		lock(time.Time{})
+		b.want("value", "")
+	})
+	t.Run("all of a user end together", func(t *testing.T) {
+		b := newBench(t)
+		b.start("one", "")
+		b.start("two", "")
+		b.must(b.store.Update(t.Context(), func(tx *store.Tx) error {
+			n, err := b.browsers.EndAll(tx, "alice", model.EndDeactivated)
+			if n != 2 {
+				t.Errorf("%d ended", n)
+			}
+			return err
+		}))
+		b.want("one", model.NotSignedIn)
+		b.want("two", model.NotSignedIn)
+	})
+	t.Run("activity is noted once a minute", func(t *testing.T) {
+		b := newBench(t)
+		b.start("value", "")
+		before := b.store.Statements()
+		b.want("value", "")
+		b.want("value", "")
+		if n := b.store.Statements() - before; n != 4 {
+			t.Errorf("%d statements for two looks", n)
+		}
+		b.move(time.Minute)
+		b.want("value", "")
+		b.must(b.store.View(t.Context(), func(tx *store.Tx) error {
+			live, err := b.browsers.Live(tx, "alice")
+			if len(live) != 1 || live[0].LastIP != "192.0.2.2" || !live[0].LastActiveAt.Equal(b.now) {
+				t.Errorf("%+v", live)
+			}
+			return err
+		}))
+	})
+}

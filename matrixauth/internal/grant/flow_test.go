@@ -1,0 +1,465 @@
+package grant
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver/fake"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+const (
+	serverName = "example.test"
+	callback   = "https://client.example/cb"
+)
+
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) move(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// house has a store, a homeserver, and alice, who is signed in.
+type house struct {
+	t       *testing.T
+	clock   *clock
+	store   *store.Store
+	fake    *fake.Server
+	grants  *Grants
+	alice   model.User
+	browser model.BrowserSession
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{t: t, clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}
+	var err error
+	h.store, err = store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: h.clock.Now})
+	h.must(err)
+	t.Cleanup(func() { h.must(h.store.Close()) })
+	h.fake = fake.Start(t, fake.Config{ServerName: serverName, Secret: "secret"})
+	registry, err := session.NewRegistry(t.Context(), h.store)
+	h.must(err)
+	hs := homeserver.New(homeserver.Config{Endpoint: h.fake.URL, Secret: "secret", ServerName: serverName, HTTP: h.fake.HTTP()})
+	_, err = hs.ProvisionUser(t.Context(), homeserver.ProvisionUser{Localpart: "alice"})
+	h.must(err)
+	native, confidential := webClient, webClient
+	native.ID, native.Metadata.ApplicationType = "native", model.NativeApplication
+	confidential.ID = "other"
+	jobs := outbox.New(h.store)
+	h.grants = New(Config{
+		Store:   h.store,
+		Clients: client.New(client.Config{Store: h.store, Static: map[string]model.Client{"client": webClient, "native": native, "other": confidential}}),
+		Sessions: session.New(session.Config{
+			Store: h.store, Outbox: jobs, Registry: registry, Homeserver: hs, AccessLife: 5 * time.Minute, Logger: slog.New(slog.DiscardHandler),
+		}),
+	})
+	jobs.Configure(outbox.Config{
+		Handlers: map[model.JobKind]outbox.Handler{model.JobDeleteDevice: h.grants.Sessions.DeleteDevice}, Logger: slog.New(slog.DiscardHandler),
+	})
+	h.update(func(tx *store.Tx) error {
+		h.alice = model.User{ID: model.NewID(tx.Now), Localpart: "alice", CreatedAt: tx.Now}
+		h.browser = model.BrowserSession{ID: "browser", UserID: h.alice.ID, CreatedAt: tx.Now, AuthenticatedAt: tx.Now}
+		return tx.InsertUser(h.alice)
+	})
+	return h
+}
+
+func (h *house) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) update(f func(*store.Tx) error) {
+	h.t.Helper()
+	h.must(h.store.Update(h.t.Context(), f))
+}
+
+func (h *house) client(id string) model.Client {
+	h.t.Helper()
+	c, err := h.grants.Clients.Find(h.t.Context(), id)
+	h.must(err)
+	return c
+}
+
+// begin keeps a request of a client, changed.
+func (h *house) begin(clientID string, changes ...func(*Ask)) (id string) {
+	h.t.Helper()
+	ask := goodAsk()
+	for _, change := range changes {
+		change(&ask)
+	}
+	request, err := Judge(h.client(clientID), callback, ask)
+	h.must(err)
+	id, err = h.grants.Begin(h.t.Context(), h.client(clientID), request)
+	h.must(err)
+	return id
+}
+
+func (h *house) approve(id string) (code string) {
+	h.t.Helper()
+	_, code, err := h.grants.Approve(h.t.Context(), id, h.browser)
+	h.must(err)
+	return code
+}
+
+func (h *house) exchange(code string, changes ...func(*Exchange)) (model.Session, session.Tokens, error) {
+	e := Exchange{Client: webClient, Code: code, RedirectURI: callback, Verifier: sampleVerifier}
+	for _, change := range changes {
+		change(&e)
+	}
+	return h.grants.Exchange(context.Background(), e)
+}
+
+func (h *house) wantCode(err error, want model.Code) {
+	h.t.Helper()
+	if err == nil || model.AsError(err).Code != want {
+		h.t.Fatalf("got %v, want %s", err, want)
+	}
+}
+
+func (h *house) live() []model.Session {
+	h.t.Helper()
+	var live []model.Session
+	h.must(h.store.View(h.t.Context(), func(tx *store.Tx) (err error) {
+		live, err = tx.LiveSessions(h.alice.ID)
+		return err
+	}))
+	return live
+}
+
+func scope(text string) func(*Ask)  { return func(a *Ask) { a.Scope = text } }
+func prompt(text string) func(*Ask) { return func(a *Ask) { a.Prompt = text } }
+
+func TestExchange(t *testing.T) {
+	t.Run("a code begins a session on the device that was asked for", func(t *testing.T) {
+		h := newHouse(t)
+		begun, tokens, err := h.exchange(h.approve(h.begin("client")))
+		h.must(err)
+		if begun.DeviceID != "PHONE" || begun.ClientID != "client" || begun.Kind != model.OAuthSession || begun.BrowserSessionID != "browser" ||
+			tokens.Scope != goodAsk().Scope || !strings.HasPrefix(tokens.Access, "mat_") || !strings.HasPrefix(tokens.Refresh, "mar_") {
+			t.Errorf("%+v %+v", begun, tokens)
+		}
+		u, _ := h.fake.User("alice")
+		if name := u.Devices["PHONE"]; name == nil || *name != "Client" { // TOK-20
+			t.Errorf("at the homeserver: %+v", u)
+		}
+	})
+	t.Run("a session for administration has no device", func(t *testing.T) {
+		h := newHouse(t)
+		h.alice.Admin = true
+		h.update(func(tx *store.Tx) error { return tx.UpdateUser(h.alice) })
+		for range 2 {
+			begun, _, err := h.exchange(h.approve(h.begin("client", scope(api+" "+admin))))
+			h.must(err)
+			if begun.DeviceID != "" {
+				t.Errorf("%+v", begun)
+			}
+		}
+		if u, _ := h.fake.User("alice"); len(u.Devices) != 0 || len(h.live()) != 2 {
+			t.Errorf("at the homeserver: %+v; sessions %v", u, h.live())
+		}
+	})
+	spoils := map[string]func(*Exchange){ // TOK-9, TOK-13
+		"another redirect URI":     func(e *Exchange) { e.RedirectURI += "/" },
+		"no redirect URI":          func(e *Exchange) { e.RedirectURI = "" },
+		"a wrong verifier":         func(e *Exchange) { e.Verifier = strings.Repeat("a", 43) },
+		"no verifier":              func(e *Exchange) { e.Verifier = "" },
+		"another client, by theft": func(e *Exchange) { e.Client.ID = "other" },
+	}
+	for name, spoil := range spoils {
+		t.Run(name+" spoils the code", func(t *testing.T) {
+			h := newHouse(t)
+			code := h.approve(h.begin("client"))
+			_, _, err := h.exchange(code, spoil)
+			h.wantCode(err, model.InvalidGrant)
+			_, _, err = h.exchange(code)
+			h.wantCode(err, model.InvalidGrant)
+			if len(h.live()) != 0 {
+				t.Error("a session began all the same")
+			}
+		})
+	}
+	t.Run("a code lives for five minutes", func(t *testing.T) { // AUTHZ-14
+		h := newHouse(t)
+		code := h.approve(h.begin("client"))
+		h.clock.move(codeLife)
+		_, _, err := h.exchange(code)
+		h.wantCode(err, model.InvalidGrant)
+	})
+	t.Run("an unknown code", func(t *testing.T) {
+		h := newHouse(t)
+		for _, code := range []string{"", "x", model.NewCode()} {
+			_, _, err := h.exchange(code)
+			h.wantCode(err, model.InvalidGrant)
+		}
+	})
+	t.Run("homeserver down: the code works when it is back", func(t *testing.T) { // TOK-15, S4
+		h := newHouse(t)
+		code := h.approve(h.begin("client"))
+		h.fake.Stop()
+		_, _, err := h.exchange(code)
+		h.wantCode(err, model.TemporarilyDown)
+		h.fake.Resume()
+		_, _, err = h.exchange(code)
+		h.must(err)
+	})
+	t.Run("locked and deactivated meanwhile", func(t *testing.T) { // AUTHZ-30
+		h := newHouse(t)
+		code := h.approve(h.begin("client"))
+		h.alice.LockedAt = h.clock.Now()
+		h.update(func(tx *store.Tx) error { return tx.UpdateUser(h.alice) })
+		_, _, err := h.exchange(code)
+		h.wantCode(err, model.UserLocked)
+		h.alice.LockedAt, h.alice.DeactivatedAt = time.Time{}, h.clock.Now()
+		h.update(func(tx *store.Tx) error { return tx.UpdateUser(h.alice) })
+		_, _, err = h.exchange(code)
+		h.wantCode(err, model.InvalidGrant)
+	})
+	t.Run("no administrator any more", func(t *testing.T) { // SCOPE-13
+		h := newHouse(t)
+		h.alice.Admin = true
+		h.update(func(tx *store.Tx) error { return tx.UpdateUser(h.alice) })
+		code := h.approve(h.begin("client", scope(api+" "+admin+" "+device+"PHONE")))
+		h.alice.Admin = false
+		h.update(func(tx *store.Tx) error { return tx.UpdateUser(h.alice) })
+		_, _, err := h.exchange(code)
+		h.wantCode(err, model.InvalidGrant)
+	})
+}
+
+// TestCodeReplay is S7 and TOK-12.
+func TestCodeReplay(t *testing.T) {
+	t.Run("in parallel one succeeds", func(t *testing.T) {
+		h := newHouse(t)
+		for range 20 {
+			code := h.approve(h.begin("client"))
+			const many = 4
+			errs := make(chan error, many)
+			for range many {
+				go func() {
+					_, _, err := h.exchange(code)
+					errs <- err
+				}()
+			}
+			succeeded := 0
+			for range many {
+				switch err := <-errs; {
+				case err == nil:
+					succeeded++
+				case model.AsError(err).Code != model.InvalidGrant:
+					t.Error(err)
+				}
+			}
+			if succeeded != 1 || len(h.live()) != 1 {
+				t.Fatalf("%d exchanges succeeded, %d sessions live", succeeded, len(h.live()))
+			}
+			h.clock.move(time.Second)
+		}
+	})
+	for name, c := range map[string]struct {
+		after time.Duration
+		lives int
+	}{"at once the session lives on": {0, 1}, "later the session ends": {doubleSubmit, 0}, "a day later too": {keepAnswered, 0}} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			code := h.approve(h.begin("client"))
+			_, _, err := h.exchange(code)
+			h.must(err)
+			h.clock.move(c.after)
+			_, _, err = h.exchange(code)
+			h.wantCode(err, model.InvalidGrant)
+			if len(h.live()) != c.lives {
+				t.Errorf("%d sessions live", len(h.live()))
+			}
+		})
+	}
+}
+
+func TestReview(t *testing.T) {
+	remembered := func(h *house, id string) bool {
+		h.t.Helper()
+		r, err := h.grants.Review(h.t.Context(), id, h.browser)
+		h.must(err)
+		return r.Remembered
+	}
+	t.Run("consent to a web client is remembered for other devices", func(t *testing.T) { // AUTHZ-18, AMB-19
+		h := newHouse(t)
+		if remembered(h, h.begin("client")) {
+			t.Error("nobody consented")
+		}
+		h.approve(h.begin("client"))
+		if !remembered(h, h.begin("client", scope(apiOld+" "+deviceOld+"LAPTOP"))) {
+			t.Error("the same was asked again")
+		}
+		if remembered(h, h.begin("other")) {
+			t.Error("a consent counts for another client")
+		}
+	})
+	t.Run("a native client asks each time", func(t *testing.T) {
+		h := newHouse(t)
+		h.approve(h.begin("native"))
+		if remembered(h, h.begin("native")) {
+			t.Error("any app could take its place")
+		}
+	})
+	for _, p := range []string{"consent", "select_account", "create"} {
+		t.Run("prompt="+p+" asks again", func(t *testing.T) { // OIDC-12
+			h := newHouse(t)
+			h.approve(h.begin("client"))
+			if remembered(h, h.begin("client", prompt(p))) {
+				t.Error("not asked")
+			}
+		})
+	}
+	t.Run("administration is asked each time", func(t *testing.T) { // SCOPE-13, SCOPE-15
+		h := newHouse(t)
+		h.alice.Admin = true
+		h.update(func(tx *store.Tx) error { return tx.UpdateUser(h.alice) })
+		h.approve(h.begin("client"))
+		wider := scope(api + " " + admin + " " + device + "PHONE")
+		if remembered(h, h.begin("client", wider)) {
+			t.Error("a consent to less counts for more")
+		}
+		h.approve(h.begin("client", wider))
+		if remembered(h, h.begin("client", wider)) {
+			t.Error("not asked")
+		}
+	})
+	t.Run("administration is not for everybody", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.begin("client", scope(api+" "+admin))
+		_, err := h.grants.Review(t.Context(), id, h.browser)
+		h.wantCode(err, model.AccessDenied)
+		_, _, err = h.grants.Approve(t.Context(), id, h.browser)
+		h.wantCode(err, model.AccessDenied)
+	})
+	t.Run("another client's device is shown to be replaced", func(t *testing.T) { // SCOPE-11
+		h := newHouse(t)
+		h.approve(h.begin("other"))
+		_, _, err := h.exchange(h.approve(h.begin("client")))
+		h.must(err)
+		r, err := h.grants.Review(t.Context(), h.begin("other"), h.browser)
+		h.must(err)
+		if !r.Replaces || r.Remembered {
+			t.Errorf("%+v", r)
+		}
+		if r, err = h.grants.Review(t.Context(), h.begin("client"), h.browser); err != nil || r.Replaces {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+	for name, c := range map[string]struct {
+		change func(*Ask)
+		age    time.Duration
+		want   bool
+	}{
+		"no demand":                  {func(*Ask) {}, 48 * time.Hour, false},
+		"prompt=login":               {prompt("login"), time.Second, true}, // OIDC-11
+		"max_age=0":                  {func(a *Ask) { a.MaxAge = "0" }, time.Second, true},
+		"max_age=60 within a minute": {func(a *Ask) { a.MaxAge = "60" }, time.Minute, false},
+		"max_age=60 after a minute":  {func(a *Ask) { a.MaxAge = "60" }, time.Minute + time.Second, true}, // OIDC-13
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			h.clock.move(c.age)
+			id := h.begin("client", c.change)
+			_, _, err := h.grants.Approve(t.Context(), id, h.browser)
+			if !c.want {
+				h.must(err)
+				return
+			}
+			h.wantCode(err, model.LoginRequired)
+			h.clock.move(time.Second)
+			h.browser.AuthenticatedAt = h.clock.Now()
+			h.approve(id)
+		})
+	}
+}
+
+func TestAnsweredOnce(t *testing.T) {
+	for name, second := range map[string]func(h *house, id string) error{
+		"approve": func(h *house, id string) error {
+			_, _, err := h.grants.Approve(h.t.Context(), id, h.browser)
+			return err
+		},
+		"decline": func(h *house, id string) error { _, err := h.grants.Decline(h.t.Context(), id); return err },
+		"look at": func(h *house, id string) error { _, err := h.grants.Pending(h.t.Context(), id); return err },
+	} {
+		t.Run(name+" after an approval", func(t *testing.T) {
+			h := newHouse(t)
+			id := h.begin("client")
+			h.approve(id)
+			h.wantCode(second(h, id), model.RequestExpired)
+		})
+		t.Run(name+" after a refusal", func(t *testing.T) {
+			h := newHouse(t)
+			id := h.begin("client")
+			_, err := h.grants.Decline(t.Context(), id)
+			h.must(err)
+			h.wantCode(second(h, id), model.RequestExpired)
+		})
+		t.Run(name+" after an hour", func(t *testing.T) { // AUTHZ-23
+			h := newHouse(t)
+			id := h.begin("client")
+			h.clock.move(requestLife)
+			h.wantCode(second(h, id), model.RequestExpired)
+		})
+	}
+	t.Run("approved in two tabs at once", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.begin("client")
+		errs := make(chan error, 8)
+		for range cap(errs) {
+			go func() { _, _, err := h.grants.Approve(context.Background(), id, h.browser); errs <- err }()
+		}
+		codes := 0
+		for range cap(errs) {
+			if err := <-errs; err == nil {
+				codes++
+			} else if model.AsError(err).Code != model.RequestExpired {
+				t.Error(err)
+			}
+		}
+		if codes != 1 {
+			t.Errorf("%d codes", codes)
+		}
+	})
+	t.Run("several requests at once have nothing to do with each other", func(t *testing.T) { // SESS-7
+		h := newHouse(t)
+		var ids []string
+		for i := range 5 {
+			ids = append(ids, h.begin("client", scope(fmt.Sprintf("%s %sTAB%d", api, device, i))))
+		}
+		for i := len(ids) - 1; i >= 0; i-- {
+			begun, _, err := h.exchange(h.approve(ids[i]))
+			h.must(err)
+			if begun.DeviceID != fmt.Sprintf("TAB%d", i) {
+				t.Errorf("%d: %+v", i, begun)
+			}
+		}
+	})
+}

@@ -1,0 +1,30 @@
+package grant
+
+import (
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// Hint is a login_hint, read (MSC4198). It helps the user along and proves nothing (AUTHZ-25).
+type Hint struct{ text string }
+
+// ReadHint reads a login_hint: "mxid:@alice:example.com", "email:…", or plain text.
+func ReadHint(hint string) Hint {
+	if kind, value, ok := strings.Cut(hint, ":"); ok && (kind == "mxid" || kind == "email") {
+		hint = value
+	}
+	return Hint{strings.TrimSpace(hint)}
+}
+
+// Text is what a sign-in page may fill in.
+func (h Hint) Text() string { return h.text }
+
+// Names tells whether the hint may mean an account. An empty hint means any; so does a mail address,
+// whose owner nobody is told (ENUM-3).
+func (h Hint) Names(localpart, serverName string) bool {
+	if name, server, ok := model.ParseMatrixID(h.text); ok {
+		return server == serverName && strings.EqualFold(name, localpart)
+	}
+	return h.text == "" || strings.Contains(h.text, "@") || strings.EqualFold(h.text, localpart)
+}

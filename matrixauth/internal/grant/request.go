@@ -1,0 +1,155 @@
+package grant
+
+import (
+	"context"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// Ask is an authorization request as it came; a parameter that is missing is empty, as one that is
+// empty counts as missing (AUTHZ-2).
+type Ask struct {
+	ResponseType, ResponseMode        string
+	Scope, State                      string
+	HasState                          bool
+	Challenge, ChallengeMethod        string
+	Prompt, MaxAge                    string
+	LoginHint, UILocales              string
+	Request, RequestURI, Registration string
+}
+
+// None tells whether prompt=none was asked for: no page may be shown (OIDC-10).
+func (a Ask) None() bool { return strings.Contains(" "+a.Prompt+" ", " none ") }
+
+// challenge is the form of an S256 code challenge: a SHA-256 in base64url (RFC 7636 section 4.2).
+var challenge = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+
+func invalidRequest(param, text string) error {
+	return &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: param, Text: text}
+}
+
+// Mode gives the response mode of a request. A missing one is query, also for those whose
+// specification wants another: clients in use leave it out (AUTHZ-9). An unknown one is an error, which
+// travels by query.
+func (a Ask) Mode() (model.ResponseMode, error) {
+	switch mode := model.ResponseMode(a.ResponseMode); mode {
+	case "":
+		return model.ModeQuery, nil
+	case model.ModeQuery, model.ModeFragment, model.ModeFormPost:
+		return mode, nil
+	}
+	return model.ModeQuery, invalidRequest("response_mode", "this response_mode is not supported")
+}
+
+// Judge judges a request of a client whose redirect URI was found to be its own. Its errors have the
+// codes of RFC 6749 section 4.1.2.1 and OpenID Connect Core section 3.1.2.6 and may be told to the client.
+func Judge(c model.Client, redirectURI string, a Ask) (r model.AuthorizationRequest, err error) {
+	if err := judgeSupported(c, a); err != nil {
+		return r, err
+	}
+	r = model.AuthorizationRequest{
+		RedirectURI: redirectURI, State: a.State, HasState: a.HasState, LoginHint: clip(a.LoginHint), UILocales: clip(a.UILocales),
+	}
+	if r.ResponseMode, err = a.Mode(); err != nil {
+		return r, err
+	}
+	// PKCE is asked of every client: a code that leaks is worth nothing without it (AUTHZ-8, RFC 9700
+	// section 2.1.1). "plain" would put the proof itself into the address (DISC-4).
+	switch {
+	case a.Challenge == "":
+		return r, invalidRequest("code_challenge", "code_challenge is missing; PKCE is required")
+	case a.ChallengeMethod != "S256":
+		return r, invalidRequest("code_challenge_method", "code_challenge_method must be S256")
+	case !challenge.MatchString(a.Challenge):
+		return r, invalidRequest("code_challenge", "code_challenge must be 43 characters of base64url")
+	}
+	r.Challenge = a.Challenge
+	if r.Scope, r.DeviceID, err = judgeScope(a.Scope); err != nil {
+		return r, err
+	}
+	if err := judgePrompt(a.Prompt, &r); err != nil {
+		return r, err
+	}
+	r.MaxAge, err = judgeMaxAge(a.MaxAge)
+	return r, err
+}
+
+func judgeSupported(c model.Client, a Ask) error {
+	refuse := func(code model.Code) error { return &model.Error{Kind: model.Invalid, Code: code} }
+	switch {
+	case a.Request != "":
+		return refuse(model.RequestNotSupported) // PAR-10: never silently ignored
+	case a.RequestURI != "":
+		return refuse(model.RequestURINotSupported)
+	case a.Registration != "":
+		return refuse(model.RegistrationUnsupported)
+	case a.ResponseType == "":
+		return invalidRequest("response_type", "response_type is missing")
+	case a.ResponseType != "code":
+		return refuse(model.UnsupportedResponseType) // AUTHZ-7
+	case !c.Grants(model.GrantCode):
+		return refuse(model.UnauthorizedClient) // AUTHZ-15
+	}
+	return nil
+}
+
+// judgePrompt reads the values of prompt; those that we do not know are ignored (OIDC-12).
+func judgePrompt(prompt string, r *model.AuthorizationRequest) error {
+	values := strings.Fields(prompt)
+	for _, value := range values {
+		switch value {
+		case "none":
+			if len(values) > 1 {
+				return invalidRequest("prompt", "prompt=none goes with no other value")
+			}
+		case "login":
+			r.Login = true
+		case "consent":
+			r.Consent = true
+		case "select_account":
+			r.Select = true
+		case "create":
+			r.Create = true
+		}
+	}
+	return nil
+}
+
+func judgeMaxAge(text string) (*int64, error) {
+	if text == "" {
+		return nil, nil
+	}
+	seconds, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || seconds < 0 {
+		return nil, invalidRequest("max_age", "max_age must be a number of seconds")
+	}
+	return &seconds, nil
+}
+
+// clip bounds what a client says to help the user along. What is longer is no help.
+func clip(text string) string {
+	const most = 512
+	if len(text) > most {
+		return ""
+	}
+	return text
+}
+
+// requestLife is how long the user may take to sign in and approve (AUTHZ-23).
+const requestLife = time.Hour
+
+// Begin keeps a judged request until its user approves. The browser is given its id alone.
+func (g *Grants) Begin(ctx context.Context, c model.Client, r model.AuthorizationRequest) (id string, err error) {
+	err = g.Store.Update(ctx, func(tx *store.Tx) error {
+		id = model.NewRequestID()
+		return tx.InsertAuthorization(model.Authorization{
+			ID: id, ClientID: c.ID, Request: r, CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(requestLife),
+		})
+	})
+	return id, err
+}

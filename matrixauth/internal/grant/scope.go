@@ -1,0 +1,105 @@
+package grant
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+)
+
+// maxScope bounds a scope, in bytes: two spellings of a device of 255 fit in easily.
+const maxScope = 2048
+
+func invalidScope(text string) error {
+	return &model.Error{Kind: model.Invalid, Code: model.InvalidScope, Param: "scope", Text: text}
+}
+
+// judgeScope tells which of the asked scope tokens can be granted, in the spelling and order in which
+// they were asked for (SCOPE-4), and the device among them. Tokens that we do not know are left out:
+// clients ask for "openid" and for what is yet to come (SCOPE-8, SCOPE-16). Without a device there is a
+// session only for administration (SCOPE-2, AMB-6). Errors are InvalidScope.
+func judgeScope(asked string) (granted, deviceID string, err error) {
+	if len(asked) > maxScope {
+		return "", "", invalidScope("the scope is too long")
+	}
+	if !scopeSyntax(asked) {
+		return "", "", invalidScope("the scope holds characters that no scope has")
+	}
+	var kept []string
+	api, admin := false, false
+	for token := range strings.FieldsSeq(asked) {
+		id, isDevice := deviceOf(token)
+		switch {
+		case isDevice && deviceID != "" && id != deviceID:
+			return "", "", invalidScope("the scope names two devices")
+		case isDevice:
+			if err := checkDevice(id); err != nil {
+				return "", "", err
+			}
+			deviceID = id
+		case token == model.ScopeAPI, token == model.ScopeAPIUnstable:
+			api = true
+		case token == model.ScopeSynapseAdmin:
+			admin = true
+		default:
+			continue
+		}
+		if !slices.Contains(kept, token) {
+			kept = append(kept, token)
+		}
+	}
+	if !api {
+		return "", "", invalidScope("the scope must hold " + model.ScopeAPI)
+	}
+	if deviceID == "" && !admin {
+		return "", "", invalidScope("the scope must name a device: " + model.ScopeDevicePrefix + "<device id>")
+	}
+	return strings.Join(kept, " "), deviceID, nil
+}
+
+// scopeSyntax holds RFC 6749 section 3.3: printable ASCII but for the quotation mark and the backslash
+// (SCOPE-5).
+func scopeSyntax(scope string) bool {
+	for _, c := range []byte(scope) {
+		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// deviceOf gives the device of a scope token, whichever spelling it has (SCOPE-3).
+func deviceOf(token string) (id string, ok bool) {
+	if id, ok = strings.CutPrefix(token, model.ScopeDevicePrefix); ok {
+		return id, true
+	}
+	return strings.CutPrefix(token, model.ScopeDevicePrefixUnstable)
+}
+
+func checkDevice(id string) error {
+	if id == "" {
+		return invalidScope("the scope names an empty device")
+	}
+	if err := session.CheckDevice(id); err != nil {
+		return invalidScope(err.Error())
+	}
+	return nil
+}
+
+// withoutDevice is what a consent is remembered by: the device is another one at each sign-in.
+func withoutDevice(scope string) []string {
+	var kept []string
+	for token := range strings.FieldsSeq(scope) {
+		if _, isDevice := deviceOf(token); isDevice {
+			continue
+		}
+		if token == model.ScopeAPIUnstable {
+			token = model.ScopeAPI
+		}
+		if !slices.Contains(kept, token) {
+			kept = append(kept, token)
+		}
+	}
+	return kept
+}
