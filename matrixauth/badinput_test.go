@@ -44,8 +44,8 @@ var endpoints = []endpoint{
 	{"auth_issuer", aliases("/auth_issuer", "v1", "unstable/org.matrix.msc2965"), false, web.MatrixWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
 	{"introspect_public", []string{"/oauth2/introspect"}, false, web.OAuthWire, []string{"POST"}, "POST"},
 	{"introspect_internal", []string{"/oauth2/introspect"}, true, web.OAuthWire, []string{"POST"}, "POST"},
-	{"discovery_public", []string{"/.well-known/openid-configuration"}, false, web.OAuthWire, []string{"GET", "HEAD"}, "GET, HEAD"},
-	{"discovery_internal", []string{"/.well-known/openid-configuration"}, true, web.OAuthWire, []string{"GET", "HEAD"}, "GET, HEAD"},
+	{"discovery_public", []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"}, false, web.OpenOAuthWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
+	{"discovery_internal", []string{"/.well-known/openid-configuration"}, true, web.OpenOAuthWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
 	{"health", []string{"/health"}, true, web.PlainWire, []string{"GET", "HEAD"}, "GET, HEAD"},
 }
 
@@ -92,7 +92,7 @@ func methodCases(t *testing.T, h *house, e endpoint, path string) {
 		t.Run(method+" "+path, func(t *testing.T) {
 			a := h.do(call{method: method, path: path, inside: e.inside, body: "\x00{"})
 			wantWire(t, e.wire, a)
-			if method == http.MethodOptions && e.wire == web.MatrixWire {
+			if method == http.MethodOptions && e.wire.Open() {
 				if a.status != http.StatusNoContent || a.body != "" {
 					t.Fatalf("got %d %q, want an empty 204", a.status, a.body)
 				}
@@ -127,10 +127,10 @@ func wantWire(t testing.TB, wire web.Wire, a answer) {
 	}
 	for name, want := range cors {
 		got := a.header.Values(name)
-		if wire == web.MatrixWire && (len(got) != 1 || got[0] != want) {
+		if wire.Open() && (len(got) != 1 || got[0] != want) {
 			t.Errorf("%s is %q, want %q once", name, got, want)
 		}
-		if wire != web.MatrixWire && len(got) != 0 {
+		if !wire.Open() && len(got) != 0 {
 			t.Errorf("%s is %q, want none", name, got)
 		}
 	}
@@ -165,7 +165,7 @@ type badBody struct {
 
 func (c badBody) run(t *testing.T, h *house, e endpoint, path string) {
 	a := h.do(call{method: c.method, path: path + c.query, inside: e.inside, body: c.body, header: c.header})
-	if !strings.HasPrefix(e.name, "discovery") {
+	if !isMetadata(e) {
 		wantWire(t, e.wire, a)
 	}
 	if a.status != c.status || a.body != c.want {
@@ -424,14 +424,19 @@ func manyParameters() string {
 	return b.String()
 }
 
+// isMetadata tells the documents that caches may keep.
+func isMetadata(e endpoint) bool {
+	return strings.HasPrefix(e.name, "discovery") || strings.HasPrefix(e.name, "auth_")
+}
+
 // idleCases: endpoints that answer GET look at nothing that the request brings.
 func idleCases(e endpoint) []badBody {
-	get := badBody{method: "GET", status: 404, want: matrix("M_UNRECOGNIZED", "Unrecognized request")}
+	get := badBody{method: "GET", status: 200, want: metadataText()}
 	switch e.name {
-	case "discovery_public", "discovery_internal":
-		get.status, get.want = 200, `{"issuer":"`+issuer+`","account_management_uri":"`+issuer+`account/","introspection_endpoint":"`+issuer+`oauth2/introspect"}`
+	case "auth_issuer":
+		get.want = `{"issuer":"` + issuer + `"}`
 	case "health":
-		get.status, get.want = 200, `{"status":"ok","schema":2,"outbox":{"waiting":0,"set_aside":0,"oldest_age_seconds":0}}`
+		get.want = `{"status":"ok","schema":2,"outbox":{"waiting":0,"set_aside":0,"oldest_age_seconds":0}}`
 	}
 	with := func(name, query, body string, header http.Header) badBody {
 		c := get

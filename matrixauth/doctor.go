@@ -264,8 +264,8 @@ func (d *doctor) lookAtRoutes(ctx context.Context) {
 		d.bad(check, "POST /_matrix/client/v3/logout is answered by somebody else", origin, change)
 		return
 	}
-	if metadata, err := d.get(ctx, origin, "/_matrix/client/v1/auth_metadata", ""); err != nil || metadata.status != http.StatusNotFound {
-		d.bad(check, "auth_metadata is answered by Synapse, so clients look for an OAuth API that is not there yet", origin, change)
+	if metadata, err := d.get(ctx, origin, "/_matrix/client/v1/auth_metadata", ""); err != nil || metadata.text("token_endpoint") != d.config.base()+oauth.TokenPath {
+		d.bad(check, "auth_metadata, by which clients find the way to sign in, is answered by somebody else", origin, change)
 		return
 	}
 	if own, err := d.get(ctx, origin, issuer.Path+discoveryPath, ""); err != nil || own.text("issuer") != d.config.base() {

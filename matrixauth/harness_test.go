@@ -101,7 +101,11 @@ func newHouse(t testing.TB, changes ...change) *house {
 	h.open()
 	h.site = httptest.NewServer(http.HandlerFunc(h.serve))
 	h.inside = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.current().Internal().ServeHTTP(w, r) }))
-	h.http = &http.Client{Transport: &http.Transport{}}
+	h.http = &http.Client{
+		Transport: &http.Transport{},
+		// Where an answer leads is what tests look at.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	t.Cleanup(h.close)
 	return h
 }
@@ -281,6 +285,14 @@ type call struct {
 	header http.Header
 	bearer string
 	ip     string
+}
+
+// shows checks a status, and that the body holds a text.
+func (a answer) shows(t testing.TB, status int, text string) {
+	t.Helper()
+	if a.status != status || !strings.Contains(a.body, text) {
+		t.Fatalf("got %d %s, want %d with %q", a.status, a.body, status, text)
+	}
 }
 
 // answer is what came back.

@@ -308,67 +308,16 @@ func introspectAtOnce(t *testing.T) {
 	h.wantSessions("alice", "PHONE")
 }
 
-// TestMetadata: what Synapse reads (SYN-2, DISC-15), and what clients must not find while there is no
-// OAuth API (DISC-7).
-func TestMetadata(t *testing.T) {
-	t.Run("SYN-2 DISC-15 discovery", func(t *testing.T) {
-		for _, c := range []struct {
-			name, issuer, path, base string
-			inside                   bool
-		}{
-			{"public", "https://" + issuerHost, "/.well-known/openid-configuration", "https://" + issuerHost + "/", false},
-			{"internal", "https://" + issuerHost, "/.well-known/openid-configuration", "https://" + issuerHost + "/", true},
-			{"public with a path", "https://" + issuerHost + "/auth/", "/auth/.well-known/openid-configuration", "https://" + issuerHost + "/auth/", false},
-			{"internal with a path", "https://" + issuerHost + "/auth", "/.well-known/openid-configuration", "https://" + issuerHost + "/auth/", true},
-			{"internal with a path, at the path", "https://" + issuerHost + "/auth", "/auth/.well-known/openid-configuration", "https://" + issuerHost + "/auth/", true},
-		} {
-			t.Run(c.name, func(t *testing.T) {
-				h := newHouse(t, func(config *Config) { config.Issuer = c.issuer })
-				a := h.do(call{path: c.path, inside: c.inside})
-				var d map[string]string
-				h.must(json.Unmarshal([]byte(a.body), &d))
-				if a.status != http.StatusOK || d["issuer"] != c.base || d["account_management_uri"] != c.base+"account/" ||
-					d["introspection_endpoint"] != c.base+"oauth2/introspect" || len(d) != 3 {
-					t.Errorf("got %d %s", a.status, a.body)
-				}
-				if strings.ContainsAny(d["account_management_uri"], "?#") {
-					t.Error("Synapse appends a query to account_management_uri")
-				}
-				if got := a.header.Values("Access-Control-Allow-Origin"); len(got) != 1 || got[0] != "*" {
-					t.Errorf("Access-Control-Allow-Origin is %q", got)
-				}
-				// What it says must be there: introspection at the address that it names.
-				path := strings.TrimPrefix(d["introspection_endpoint"], "https://"+issuerHost)
-				if a := h.do(call{method: "POST", path: path, inside: c.inside, bearer: sharedKey, header: formType, body: "token=x"}); a.body != inactive {
-					t.Errorf("introspection: got %d %s", a.status, a.body)
-				}
-			})
-		}
-	})
-	t.Run("DISC-7 SYN-22 clients are told of no OAuth API", func(t *testing.T) {
-		h := newHouse(t)
-		for _, name := range []string{"auth_metadata", "auth_issuer"} {
-			for _, path := range endpointNamed(name).paths {
-				a := h.do(call{path: path})
-				a.want(t, http.StatusNotFound, "M_UNRECOGNIZED")
-				wantWire(t, web.MatrixWire, a)
-			}
-		}
-		if h.passed.Load() != 0 {
-			t.Error("the homeserver was asked")
-		}
-	})
-	t.Run("health", func(t *testing.T) {
-		h := newHouse(t, unlimited)
-		h.add("alice")
-		s := h.loginOn("alice", "PHONE")
-		h.fake.Stop()
-		h.logout(s.AccessToken).want(t, http.StatusOK, "")
-		h.clock.move(90 * time.Second)
-		a := h.do(call{path: "/health", inside: true})
-		if want := `{"status":"ok","schema":2,"outbox":{"waiting":1,"set_aside":0,"oldest_age_seconds":90}}`; a.status != http.StatusOK || a.body != want {
-			t.Errorf("got %d %s, want %s", a.status, a.body, want)
-		}
-		h.fake.Resume()
-	})
+func TestHealth(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	s := h.loginOn("alice", "PHONE")
+	h.fake.Stop()
+	h.logout(s.AccessToken).want(t, http.StatusOK, "")
+	h.clock.move(90 * time.Second)
+	a := h.do(call{path: "/health", inside: true})
+	if want := `{"status":"ok","schema":2,"outbox":{"waiting":1,"set_aside":0,"oldest_age_seconds":90}}`; a.status != http.StatusOK || a.body != want {
+		t.Errorf("got %d %s, want %s", a.status, a.body, want)
+	}
+	h.fake.Resume()
 }

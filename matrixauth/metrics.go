@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
 // Metrics are the counters of a Core. They outlive reloads; the embedding server registers them in
@@ -75,6 +77,15 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(m.waiting, prometheus.GaugeValue, float64(state.Waiting))
 	out <- prometheus.MustNewConstMetric(m.setAside, prometheus.GaugeValue, float64(state.SetAside))
 	out <- prometheus.MustNewConstMetric(m.oldest, prometheus.GaugeValue, age)
+}
+
+// countGrant counts an OAuth token request: a code begins a session, as a login does.
+func (m *Metrics) countGrant(grantType, outcome string) {
+	if grantType == model.GrantCode {
+		m.logins.WithLabelValues(outcome).Inc()
+		return
+	}
+	m.refreshes.WithLabelValues(outcome).Inc()
 }
 
 func (m *Metrics) countCompat(operation, outcome string) {

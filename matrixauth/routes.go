@@ -2,9 +2,11 @@ package matrixauth
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -45,9 +47,11 @@ func (s *Server) routes() (public, internal table) {
 	client(route{name: "logout_all", methods: methods{post: s.compat.LogoutAll}}, old, "/logout/all")
 	client(route{name: "refresh", methods: methods{post: s.compat.Refresh}}, []string{"r0", "v3", "unstable", "unstable/org.matrix.msc2918"}, "/refresh")
 
-	// While there is no OAuth API clients must not be told of one, neither by us nor by Synapse (DISC-7).
-	client(route{name: "auth_metadata", methods: methods{get: notRecognized}}, []string{"v1", "unstable/org.matrix.msc2965"}, "/auth_metadata")
-	client(route{name: "auth_issuer", methods: methods{get: notRecognized}}, []string{"v1", "unstable/org.matrix.msc2965"}, "/auth_issuer")
+	// From us, whatever Synapse's version (SYN-22, DISC-8).
+	client(route{name: "auth_metadata", methods: methods{get: s.oauth.Metadata}}, []string{"v1", "unstable/org.matrix.msc2965"}, "/auth_metadata")
+	client(route{name: "auth_issuer", methods: methods{get: s.oauth.AuthIssuer}}, []string{"v1", "unstable/org.matrix.msc2965"}, "/auth_issuer")
+
+	s.oauthRoutes(public)
 
 	for _, asset := range s.pages.Assets() {
 		public.add(route{name: "asset", wire: web.PageWire, issuer: true, hot: true, methods: methods{get: asset.Serve}}, asset.Path)
@@ -58,11 +62,56 @@ func (s *Server) routes() (public, internal table) {
 		table
 		base string
 	}{{public, s.base}, {internal, "/"}, {internal, s.base}} {
-		t.add(route{name: "introspect", wire: web.OAuthWire, issuer: true, hot: true, methods: methods{post: s.oauth.Introspect}}, t.base+introspectPath)
-		t.add(route{name: "discovery", wire: web.OAuthWire, issuer: true, methods: methods{get: s.oauth.Metadata}}, t.base+discoveryPath)
+		t.add(route{name: "introspect", wire: web.OAuthWire, issuer: true, hot: true, methods: methods{post: s.oauth.Introspect}}, t.base+oauth.IntrospectPath)
+		t.add(route{name: "discovery", wire: web.OpenOAuthWire, issuer: true, methods: methods{get: s.oauth.Metadata}}, t.base+discoveryPath)
 	}
 	internal.add(route{name: "health", wire: web.PlainWire, hot: true, methods: methods{get: s.health}}, "/health")
 	return public, internal
+}
+
+// oauthRoutes adds what clients and users of the OAuth API call, at the issuer's host alone.
+func (s *Server) oauthRoutes(public table) {
+	get, post := http.MethodGet, http.MethodPost
+	api := func(name, path string, handler web.Handler) {
+		public.add(route{name: name, wire: web.OpenOAuthWire, issuer: true, methods: methods{post: handler}}, s.base+path)
+	}
+	api("token", oauth.TokenPath, s.oauth.Token)
+	api("revoke", oauth.RevokePath, s.oauth.Revoke)
+	page := func(name, path string, m methods) {
+		public.add(route{name: name, wire: web.PageWire, issuer: true, methods: m}, s.base+path)
+	}
+	page("authorize", oauth.AuthorizePath, methods{get: s.oauth.Authorize, post: s.oauth.Authorize})
+	page("consent", oauth.ConsentPath, methods{get: s.oauth.Consent, post: s.oauth.Answer})
+	for _, path := range authorizationServerPaths(s.base) {
+		public.add(route{name: "discovery", wire: web.OpenOAuthWire, issuer: true, methods: methods{get: s.oauth.Metadata}}, path)
+	}
+}
+
+// authorizationServerPaths is where RFC 8414 has clients look: between host and path of the issuer, and,
+// as OpenID Connect has it, behind the path (DISC-10).
+func authorizationServerPaths(base string) []string {
+	inserted := "/" + serverMetadataPath + strings.TrimSuffix(base, "/")
+	if base == "/" {
+		return []string{inserted}
+	}
+	return []string{inserted, inserted + "/", base + serverMetadataPath}
+}
+
+// isAtIssuer tells the paths below the issuer that are ours, before there is a Server that has them.
+func isAtIssuer(base, path string) bool {
+	rest, below := strings.CutPrefix(path, base)
+	if below && slices.Contains(issuerPaths, rest) {
+		return true
+	}
+	return slices.Contains(authorizationServerPaths(base), path)
+}
+
+// accountActions are the actions of the account page that links may ask for.
+var accountActions = []string{}
+
+// issuerPaths are the paths below the issuer that programs call.
+var issuerPaths = []string{
+	oauth.IntrospectPath, discoveryPath, oauth.TokenPath, oauth.RevokePath, oauth.RegistrationPath, oauth.AuthorizePath, oauth.ConsentPath,
 }
 
 type methods = map[string]web.Handler
@@ -89,8 +138,8 @@ func notRecognized(http.ResponseWriter, *http.Request) error {
 }
 
 const (
-	introspectPath = "oauth2/introspect"
-	discoveryPath  = ".well-known/openid-configuration"
+	discoveryPath      = ".well-known/openid-configuration"
+	serverMetadataPath = ".well-known/oauth-authorization-server"
 	// guarded is the homeserver's API for us. Its secret must not be tried from outside (SYN-14).
 	guarded = "/_synapse/mas"
 	clients = "/_matrix/client/"

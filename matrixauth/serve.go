@@ -62,7 +62,7 @@ func (c Config) Unready(w http.ResponseWriter, r *http.Request) bool {
 	switch path := r.URL.Path; {
 	case isClientAPI(path), isGuarded(path):
 		wire = web.MatrixWire
-	case path == base+introspectPath, path == base+discoveryPath:
+	case isAtIssuer(base, path):
 	default:
 		return false
 	}

@@ -12,9 +12,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/compat"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
@@ -46,6 +48,8 @@ type Server struct {
 	sessions   *session.Sessions
 	users      *user.Users
 	clients    *client.Clients
+	grants     *grant.Grants
+	browsers   *browser.Browsers
 	compat     *compat.Door
 	oauth      *oauth.Door
 	gateway    *gateway.Gateway
@@ -107,6 +111,8 @@ func (s *Server) wireDomain() {
 		Homeserver: s.homeserver, ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
 	s.clients = client.New(client.Config{Store: s.core.store})
+	s.grants = grant.New(grant.Config{Store: s.core.store, Clients: s.clients, Sessions: s.sessions})
+	s.browsers = browser.New(s.core.store)
 }
 
 // wrongSecrets bounds the guesses at the shared secret from one network.
@@ -119,9 +125,12 @@ func (s *Server) wireDoors() {
 		Count: s.core.metrics.countCompat, Logger: s.deps.Logger,
 	})
 	s.oauth = oauth.New(oauth.Config{
-		Sessions: s.sessions, Clients: s.clients, Issuer: s.config.base(), Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets,
-		Count: func(outcome string) { s.core.metrics.introspections.WithLabelValues(outcome).Inc() },
-		Seen:  s.core.probes.note, Logger: s.deps.Logger,
+		Sessions: s.sessions, Clients: s.clients, Grants: s.grants, Browsers: s.browsers, Pages: s.pages, Cookie: s.cookie,
+		Issuer: s.config.base(), Base: s.base, ServerName: s.config.ServerName, AccountActions: accountActions,
+		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets,
+		Count:      func(outcome string) { s.core.metrics.introspections.WithLabelValues(outcome).Inc() },
+		CountGrant: s.core.metrics.countGrant,
+		Seen:       s.core.probes.note, Logger: s.deps.Logger,
 	})
 	s.gateway = gateway.New(s.sessions)
 	s.public, s.internal = s.routes()

@@ -1,14 +1,17 @@
-// Package oauth is the door for OAuth 2.0: what the homeserver asks about tokens, and the metadata
-// from which it learns who we are.
+// Package oauth is the door for OAuth 2.0: clients that register, ask for authorization and redeem it,
+// users who consent, what the homeserver asks about tokens, and the metadata that tells all of them who
+// we are.
 package oauth
 
 import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"log/slog"
-	"net/http"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -17,8 +20,16 @@ import (
 type Config struct {
 	Sessions *session.Sessions
 	Clients  *client.Clients
-	// Issuer is our public address with a slash at its end.
-	Issuer string
+	Grants   *grant.Grants
+	Browsers *browser.Browsers
+	Pages    *page.Pages
+	Cookie   *web.BrowserCookie
+	// Issuer is our public address with a slash at its end, Base its path.
+	Issuer, Base string
+	// ServerName is the homeserver's name in Matrix ids.
+	ServerName string
+	// AccountActions are the actions of the account page that links may ask for (MSC4191).
+	AccountActions []string
 	// Secret is the secret shared with the homeserver.
 	Secret string
 	// Limiter counts wrong secrets by network.
@@ -27,6 +38,8 @@ type Config struct {
 	WrongSecrets web.Rate
 	// Count is told the outcome of each introspection, for metrics.
 	Count func(outcome string)
+	// CountGrant is told the outcome of each request for tokens, by its grant type.
+	CountGrant func(grantType, outcome string)
 	// Seen is told of each probe of a doctor.
 	Seen   func(Probe)
 	Logger *slog.Logger
@@ -54,23 +67,4 @@ func New(c Config) *Door {
 func (d *Door) knowsSecret(given string) bool {
 	sum := sha256.Sum256([]byte(given))
 	return subtle.ConstantTimeCompare(sum[:], d.secret[:]) == 1
-}
-
-// metadata is the discovery document. It holds what is there and nothing else.
-type metadata struct {
-	Issuer                string `json:"issuer"`
-	AccountManagementURI  string `json:"account_management_uri"`
-	IntrospectionEndpoint string `json:"introspection_endpoint"`
-}
-
-// Metadata answers GET /.well-known/openid-configuration with the members that Synapse cannot do
-// without (SYN-2, DISC-15).
-func (d *Door) Metadata(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Cache-Control", "public, max-age=600")
-	web.SetCORS(w.Header())
-	return web.WriteJSON(w, http.StatusOK, metadata{
-		Issuer:                d.Issuer,
-		AccountManagementURI:  d.Issuer + "account/",
-		IntrospectionEndpoint: d.Issuer + "oauth2/introspect",
-	})
 }

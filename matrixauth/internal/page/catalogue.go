@@ -182,6 +182,15 @@ func assemble(texts map[string]map[string]message) (*catalogue, error) {
 	return c, nil
 }
 
+// Languages lists the languages of the pages, as BCP 47 tags.
+func (p *Pages) Languages() []string {
+	names := make([]string, len(p.texts.speeches))
+	for i, s := range p.texts.speeches {
+		names[i] = s.tag.String()
+	}
+	return names
+}
+
 // maxPreference bounds what is read of a list of languages, which anybody may send.
 const maxPreference = 512
 

@@ -1,0 +1,139 @@
+package oauth
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// authorizations is the rate of authorization requests from one network.
+var authorizations = web.Rate{Burst: 120, PerMinute: 120}
+
+// Authorize answers GET and POST /authorize (RFC 6749 section 4.1.1). What is wrong with client or
+// redirect URI is told to the person on a page; everything else to the client (AUTHZ-3).
+func (d *Door) Authorize(w http.ResponseWriter, r *http.Request) error {
+	params, err := readParams(w, r)
+	if err != nil {
+		return err
+	}
+	if err := d.Limiter.Take("authorize "+web.Network(web.FactsOf(r.Context()).ClientIP), authorizations); err != nil {
+		return err
+	}
+	c, err := d.asking(r, params)
+	if err != nil {
+		return err
+	}
+	ask := askOf(params)
+	request, err := grant.Judge(c, params["redirect_uri"], ask)
+	if err != nil {
+		return d.turnDown(w, r, c, ask, params["redirect_uri"], err)
+	}
+	id, err := d.Grants.Begin(r.Context(), c, request)
+	if err != nil {
+		return err
+	}
+	if ask.None() {
+		return d.silently(w, r, id, request)
+	}
+	return seeOther(w, d.Base+ConsentPath+"?request="+id)
+}
+
+// readParams reads the parameters from the query, or from the form of a POST (AUTHZ-1).
+func readParams(w http.ResponseWriter, r *http.Request) (map[string]string, error) {
+	if r.Method == http.MethodPost {
+		return web.ReadForm(w, r)
+	}
+	return web.ReadQuery(r)
+}
+
+// asking finds the client, and makes sure that the redirect URI is its own (AUTHZ-4, AUTHZ-6).
+func (d *Door) asking(r *http.Request, params map[string]string) (model.Client, error) {
+	for _, name := range []string{"client_id", "redirect_uri"} {
+		if params[name] == "" {
+			return model.Client{}, missing(name)
+		}
+	}
+	c, err := d.Clients.Find(r.Context(), params["client_id"])
+	if err != nil {
+		return c, err
+	}
+	if !client.MatchRedirect(c, params["redirect_uri"]) {
+		return c, &model.Error{Kind: model.Invalid, Code: model.RedirectMismatch, Param: "redirect_uri"}
+	}
+	return c, nil
+}
+
+func askOf(params map[string]string) grant.Ask {
+	_, hasState := params["state"]
+	return grant.Ask{
+		ResponseType: params["response_type"], ResponseMode: params["response_mode"],
+		Scope: params["scope"], State: params["state"], HasState: hasState,
+		Challenge: params["code_challenge"], ChallengeMethod: params["code_challenge_method"],
+		Prompt: params["prompt"], MaxAge: params["max_age"],
+		LoginHint: params["login_hint"], UILocales: params["ui_locales"],
+		Request: params["request"], RequestURI: params["request_uri"], Registration: params["registration"],
+	}
+}
+
+// silently answers prompt=none: with a code if the user is signed in and granted all of it before, and
+// otherwise with the error that says what is missing. No page is shown (OIDC-10).
+func (d *Door) silently(w http.ResponseWriter, r *http.Request, id string, request model.AuthorizationRequest) error {
+	session, _, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
+	if err == nil {
+		var review grant.Review
+		if review, err = d.Grants.Review(r.Context(), id, session); err == nil && !review.Remembered {
+			err = &model.Error{Kind: model.Denied, Code: model.ConsentRequired}
+		}
+	}
+	if err == nil {
+		return d.approve(w, r, id, session)
+	}
+	if err = asSilent(err); err == nil || model.AsError(err).Kind == model.Internal {
+		return err
+	}
+	if _, declineErr := d.Grants.Decline(r.Context(), id); declineErr != nil {
+		return declineErr
+	}
+	return d.respond(w, r, request, failure(err)...)
+}
+
+// asSilent says in a client's words why a request could not be granted without the user.
+func asSilent(err error) error {
+	e := model.AsError(err)
+	switch e.Code {
+	case model.NotSignedIn, model.UserLocked, model.UserDeactivated:
+		return &model.Error{Kind: model.Unauthenticated, Code: model.LoginRequired, Err: err}
+	}
+	return err
+}
+
+// turnDown tells a client that its request cannot be granted. Whoever registers a client can have us
+// send people to its address by a wrong request, so before anybody did anything they are told first
+// where the way leads (AUTHZ-21). prompt=none shows no page, and static clients are vouched for.
+func (d *Door) turnDown(w http.ResponseWriter, r *http.Request, c model.Client, ask grant.Ask, redirectURI string, err error) error {
+	if model.AsError(err).Kind == model.Internal {
+		return err
+	}
+	mode, _ := ask.Mode() // an unknown mode is what the error is about, and travels by query
+	answer := model.AuthorizationRequest{RedirectURI: redirectURI, ResponseMode: mode, State: ask.State, HasState: ask.HasState, UILocales: ask.UILocales}
+	if c.Static || ask.None() {
+		return d.respond(w, r, answer, failure(err)...)
+	}
+	return d.offerReturn(w, r, c, answer, err)
+}
+
+// seeOther redirects by a fixed answer to GET: after a POST of credentials nothing else would do (AUTHZ-16).
+func seeOther(w http.ResponseWriter, location string) error {
+	w.Header().Set("Location", location)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// loginURL is where the user signs in for a request.
+func (d *Door) loginURL(id string) string {
+	return d.Base + LoginPath + "?request=" + url.QueryEscape(id)
+}

@@ -1,0 +1,99 @@
+package oauth
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// The pages of the way from a client and back, below the issuer.
+const (
+	ConsentPath = "account/consent"
+	LoginPath   = "account/login"
+)
+
+// Consent answers GET account/consent: it asks the user who is signed in whether a client may have what
+// it asks for, unless they granted it before.
+func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
+	id := r.URL.Query().Get("request")
+	session, user, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
+	if errors.Is(err, &model.Error{Code: model.NotSignedIn}) {
+		return seeOther(w, d.loginURL(id))
+	}
+	if err != nil {
+		return err
+	}
+	web.SetUser(r.Context(), user.ID)
+	review, err := d.Grants.Review(r.Context(), id, session)
+	switch {
+	case errors.Is(err, &model.Error{Code: model.LoginRequired}):
+		return seeOther(w, d.loginURL(id))
+	case errors.Is(err, &model.Error{Code: model.AccessDenied}):
+		return d.offerReturn(w, r, review.Client, review.Request, err)
+	case err != nil:
+		return err
+	case review.Remembered:
+		return d.approve(w, r, id, session)
+	}
+	return d.Pages.Render(w, r, http.StatusOK, d.consentPage(review, user))
+}
+
+// consentPage says who asks, for what, as whom, and where the way leads (AUTHZ-19).
+func (d *Door) consentPage(review grant.Review, user model.User) page.Consent {
+	c, request := review.Client, review.Request
+	shown := page.Consent{
+		Request: review.ID, Client: nameOf(c), ClientHost: c.Host(), ClientURI: c.Metadata.URI, TOSURI: c.Metadata.TOSURI, PolicyURI: c.Metadata.PolicyURI,
+		Vouched: c.Static, Destination: destination(request.RedirectURI),
+		Account: model.MatrixID(user.Localpart, d.ServerName), Device: request.DeviceID,
+		Admin:    model.HasScope(request.Scope, model.ScopeSynapseAdmin),
+		Replaces: review.Replaces, UILocales: request.UILocales,
+	}
+	if hint := grant.ReadHint(request.LoginHint); !hint.Names(user.Localpart, d.ServerName) {
+		shown.OtherAccount = hint.Text()
+	}
+	return shown
+}
+
+// Answer answers POST account/consent: the user consents, or declines and goes back (AUTHZ-20).
+func (d *Door) Answer(w http.ResponseWriter, r *http.Request) error {
+	form, err := d.Cookie.ReadForm(w, r)
+	if err != nil {
+		return err
+	}
+	if form["answer"] == "cancel" {
+		return d.decline(w, r, form["request"])
+	}
+	session, user, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
+	if errors.Is(err, &model.Error{Code: model.NotSignedIn}) {
+		return seeOther(w, d.loginURL(form["request"]))
+	}
+	if err != nil {
+		return err
+	}
+	web.SetUser(r.Context(), user.ID)
+	return d.approve(w, r, form["request"], session)
+}
+
+func (d *Door) decline(w http.ResponseWriter, r *http.Request, id string) error {
+	pending, err := d.Grants.Decline(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	denied := &model.Error{Kind: model.Denied, Code: model.AccessDenied, Text: "the user declined"}
+	return d.respond(w, r, pending.Request, failure(denied)...)
+}
+
+func (d *Door) approve(w http.ResponseWriter, r *http.Request, id string, session model.BrowserSession) error {
+	review, code, err := d.Grants.Approve(r.Context(), id, session)
+	if errors.Is(err, &model.Error{Code: model.LoginRequired}) {
+		return seeOther(w, d.loginURL(id))
+	}
+	if err != nil {
+		return err
+	}
+	return d.respond(w, r, review.Request, field{"code", code})
+}

@@ -1,0 +1,71 @@
+package oauth
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// Revoke answers POST /oauth2/revoke (RFC 7009). Either token of a session ends it, and the hint does
+// not matter (REV-2, REV-5). What a public client was given anybody may revoke who has it, so that a
+// scanner can (REV-6); what a confidential client was given, that client alone (REV-7). The body is an
+// empty object, as there are clients that parse it (REV-4).
+func (d *Door) Revoke(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.ReadForm(w, r)
+	if err != nil {
+		return err
+	}
+	if form["token"] == "" {
+		return missing("token")
+	}
+	caller, err := d.revoker(r, form)
+	if err != nil {
+		return err
+	}
+	if err := d.revoke(r, caller, form["token"]); err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, struct{}{})
+}
+
+// revoker finds out who asks. A confidential client must prove itself; a public one may leave itself
+// out, and one that we do not know counts as nobody.
+func (d *Door) revoker(r *http.Request, form map[string]string) (model.Client, error) {
+	if r.Header.Get("Authorization") != "" || form["client_secret"] != "" {
+		return d.clientOf(r, form)
+	}
+	if form["client_id"] == "" {
+		return model.Client{}, nil
+	}
+	found, err := d.Clients.Find(r.Context(), form["client_id"])
+	if errors.Is(err, &model.Error{Code: model.UnknownClient}) {
+		return model.Client{}, nil
+	}
+	if err == nil && !found.Public() {
+		return found, &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient}
+	}
+	return found, err
+}
+
+func (d *Door) revoke(r *http.Request, caller model.Client, token string) error {
+	found, err := d.Sessions.Find(token)
+	if errors.Is(err, &model.Error{Code: model.UnknownToken}) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if found.ClientID != "" && found.ClientID != caller.ID {
+		owner, err := d.Clients.Find(r.Context(), found.ClientID)
+		if err != nil && model.AsError(err).Code != model.UnknownClient {
+			return err
+		}
+		if err == nil && !owner.Public() {
+			return &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient}
+		}
+	}
+	web.SetUser(r.Context(), found.UserID)
+	return d.Sessions.Revoke(r.Context(), found)
+}

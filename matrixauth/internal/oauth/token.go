@@ -1,0 +1,99 @@
+package oauth
+
+import (
+	"net/http"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// tokenAnswer is the body of a successful token request (RFC 6749 section 5.1, TOK-3).
+type tokenAnswer struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"`
+	RefreshToken string `json:"refresh_token"`
+	Scope        string `json:"scope"`
+}
+
+// Token answers POST /oauth2/token.
+func (d *Door) Token(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.ReadForm(w, r)
+	if err != nil {
+		return err
+	}
+	var redeem func(*http.Request, model.Client, map[string]string) (session.Tokens, error)
+	switch form["grant_type"] {
+	case "":
+		return missing("grant_type")
+	case model.GrantCode:
+		redeem = d.exchange
+	case model.GrantRefresh:
+		redeem = d.refresh
+	default:
+		return &model.Error{Kind: model.Invalid, Code: model.UnsupportedGrant, Param: "grant_type"}
+	}
+	tokens, err := d.redeem(r, form, redeem)
+	d.CountGrant(form["grant_type"], outcome(err))
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, tokenAnswer{
+		AccessToken: tokens.Access, TokenType: "Bearer", ExpiresIn: int64(tokens.Life.Seconds()), RefreshToken: tokens.Refresh, Scope: tokens.Scope,
+	})
+}
+
+func (d *Door) redeem(r *http.Request, form map[string]string, f func(*http.Request, model.Client, map[string]string) (session.Tokens, error)) (session.Tokens, error) {
+	c, err := d.clientOf(r, form)
+	if err != nil {
+		return session.Tokens{}, err
+	}
+	return f(r, c, form)
+}
+
+// exchange redeems a code. Codes cannot be guessed; the limit keeps a flood from the store (ENUM-5).
+func (d *Door) exchange(r *http.Request, c model.Client, form map[string]string) (session.Tokens, error) {
+	if err := d.Limiter.Take("code "+web.Network(web.FactsOf(r.Context()).ClientIP), exchanges); err != nil {
+		return session.Tokens{}, err
+	}
+	for _, name := range []string{"code", "redirect_uri", "code_verifier"} {
+		if form[name] == "" {
+			return session.Tokens{}, missing(name)
+		}
+	}
+	started, tokens, err := d.Grants.Exchange(r.Context(), grant.Exchange{
+		Client: c, Code: form["code"], RedirectURI: form["redirect_uri"], Verifier: form["code_verifier"], Origin: web.OriginOf(r),
+	})
+	if err == nil {
+		web.SetUser(r.Context(), started.UserID)
+	}
+	return tokens, err
+}
+
+// exchanges is the rate of code exchanges from one network: an office signs in on Monday morning.
+var exchanges = web.Rate{Burst: 100, PerMinute: 60}
+
+// refresh rotates tokens. There is no limit: nobody may lose a session to one (REF-8). A client that did
+// not register the grant may refresh too, as it was given a refresh token (TOK-4).
+func (d *Door) refresh(r *http.Request, c model.Client, form map[string]string) (session.Tokens, error) {
+	if form["refresh_token"] == "" {
+		return session.Tokens{}, missing("refresh_token")
+	}
+	return d.Sessions.Refresh(r.Context(), session.Refresh{
+		Kind: model.OAuthSession, Token: form["refresh_token"], ClientID: c.ID, Scope: form["scope"], Origin: web.OriginOf(r),
+	})
+}
+
+func missing(name string) error {
+	return &model.Error{Kind: model.Invalid, Code: model.MissingParam, Param: name, Text: name + " is missing"}
+}
+
+// outcome names a result for metrics: "ok" or the code of the error.
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return string(model.AsError(err).Code)
+}

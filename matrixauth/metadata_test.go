@@ -1,0 +1,154 @@
+package matrixauth
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// wantMetadata is the whole document: what is in it, clients rely upon, and nothing else is there.
+const wantMetadata = `{"issuer":"` + issuer + `",` +
+	`"authorization_endpoint":"` + issuer + `authorize",` +
+	`"token_endpoint":"` + issuer + `oauth2/token",` +
+	`"registration_endpoint":"` + issuer + `oauth2/registration",` +
+	`"revocation_endpoint":"` + issuer + `oauth2/revoke",` +
+	`"introspection_endpoint":"` + issuer + `oauth2/introspect",` +
+	`"scopes_supported":["urn:matrix:client:api:*","urn:matrix:org.matrix.msc2967.client:api:*","urn:synapse:admin:*"],` +
+	`"response_types_supported":["code"],` +
+	`"response_modes_supported":["query","fragment","form_post"],` +
+	`"grant_types_supported":["authorization_code","refresh_token"],` +
+	`"token_endpoint_auth_methods_supported":["none","client_secret_basic","client_secret_post"],` +
+	`"revocation_endpoint_auth_methods_supported":["none","client_secret_basic","client_secret_post"],` +
+	`"introspection_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],` +
+	`"code_challenge_methods_supported":["S256"],` +
+	`"prompt_values_supported":["none","login","consent","select_account"],` +
+	`"ui_locales_supported":["en","de"],` +
+	`"authorization_response_iss_parameter_supported":true,` +
+	`"claims_parameter_supported":false,"request_parameter_supported":false,"request_uri_parameter_supported":false,` +
+	`"account_management_uri":"` + issuer + `account/",` +
+	`"account_management_actions_supported":ACTIONS}`
+
+// TestMetadata: one document, wherever somebody looks for it.
+func TestMetadata(t *testing.T) {
+	for _, c := range []struct {
+		name, issuer, base string
+		public, inside     []string
+	}{
+		{
+			"at the root", "https://" + issuerHost, "https://" + issuerHost + "/",
+			[]string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"},
+			[]string{"/.well-known/openid-configuration"},
+		},
+		{
+			"under a path", "https://" + issuerHost + "/auth", "https://" + issuerHost + "/auth/", // DISC-10
+			[]string{"/auth/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/auth", "/.well-known/oauth-authorization-server/auth/",
+				"/auth/.well-known/oauth-authorization-server"},
+			[]string{"/.well-known/openid-configuration", "/auth/.well-known/openid-configuration"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t, func(config *Config) { config.Issuer = c.issuer })
+			want := strings.ReplaceAll(metadataText(), issuer, c.base)
+			look := func(inside bool, paths ...string) {
+				for _, path := range paths {
+					a := h.do(call{path: path, inside: inside})
+					if a.status != http.StatusOK || a.body != want { // DISC-9, DISC-23
+						t.Errorf("%s: got %d %s", path, a.status, a.body)
+					}
+					if got := a.header.Values("Access-Control-Allow-Origin"); len(got) != 1 || got[0] != "*" { // DISC-12
+						t.Errorf("%s: Access-Control-Allow-Origin is %q", path, got)
+					}
+					if got := a.header.Get("Cache-Control"); got != "public, max-age=600" || a.header.Get("Pragma") != "" { // DISC-11
+						t.Errorf("%s: Cache-Control is %q", path, got)
+					}
+				}
+			}
+			look(false, c.public...)
+			look(true, c.inside...)
+			look(false, endpointNamed("auth_metadata").paths...) // DISC-1, DISC-8
+			for _, path := range endpointNamed("auth_issuer").paths {
+				h.do(call{path: path}).shows(t, http.StatusOK, `{"issuer":"`+c.base+`"}`)
+			}
+			if h.passed.Load() != 0 {
+				t.Error("the homeserver was asked") // SYN-22
+			}
+			everyEndpointIsThere(t, h, want)
+		})
+	}
+}
+
+// metadataText is the whole document of the tests' issuer.
+func metadataText() string {
+	actions, err := json.Marshal(accountActions)
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return strings.Replace(wantMetadata, "ACTIONS", string(actions), 1)
+}
+
+// everyEndpointIsThere walks what the document advertises (DISC-24).
+func everyEndpointIsThere(t *testing.T, h *house, text string) {
+	t.Helper()
+	var document map[string]any
+	h.must(json.Unmarshal([]byte(text), &document))
+	for name, value := range document {
+		address, isText := value.(string)
+		if !isText {
+			continue
+		}
+		if !strings.HasPrefix(address, "https://") || strings.ContainsAny(address, "?#") { // DISC-6, DISC-15
+			t.Errorf("%s is %q", name, address)
+		}
+		if name == "issuer" || name == "registration_endpoint" || name == "account_management_uri" {
+			continue // the last two are on their way
+		}
+		before := h.passed.Load()
+		method := http.MethodPost
+		if name == "authorization_endpoint" || name == "account_management_uri" {
+			method = http.MethodGet
+		}
+		if a := h.do(call{method: method, path: strings.TrimPrefix(address, "https://"+issuerHost)}); h.passed.Load() != before || a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed {
+			t.Errorf("%s: nothing is at %s: %d", name, address, a.status)
+		}
+	}
+	for name, needed := range map[string][]string{ // DISC-3
+		"response_types_supported": {"code"}, "grant_types_supported": {"authorization_code", "refresh_token"},
+		"response_modes_supported": {"query", "fragment"}, "code_challenge_methods_supported": {"S256"},
+		"token_endpoint_auth_methods_supported": {"none"}, // DISC-19
+	} {
+		list, _ := document[name].([]any)
+		for _, value := range needed {
+			if !slices.Contains(list, any(value)) {
+				t.Errorf("%s lacks %s", name, value)
+			}
+		}
+		if slices.Contains(list, any("plain")) { // DISC-4
+			t.Error("plain is advertised")
+		}
+	}
+}
+
+func unready(c Config, path string) (status int, ours bool) {
+	w := httptest.NewRecorder()
+	ours = c.Unready(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w.Code, ours
+}
+
+// TestUnready: before the database is open our paths wait, and nobody else's do.
+func TestUnready(t *testing.T) {
+	config := Config{ServerName: serverName, Issuer: "https://" + issuerHost + "/auth"}.WithDefaults()
+	for _, path := range []string{"/auth/oauth2/token", "/auth/oauth2/revoke", "/auth/oauth2/introspect", "/auth/authorize", "/auth/account/consent",
+		"/auth/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/auth", "/_matrix/client/v1/auth_metadata"} {
+		if status, ours := unready(config, path); !ours || status != http.StatusServiceUnavailable {
+			t.Errorf("%s: %d, %v", path, status, ours)
+		}
+	}
+	for _, path := range []string{"/oauth2/token", "/authorize", "/auth", "/auth/oauth2", "/.well-known/oauth-authorization-server", "/"} {
+		if _, ours := unready(config, path); ours {
+			t.Errorf("%s was kept", path)
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package matrixauth
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+const (
+	authorizePath = "/authorize"
+	consentPath   = "/account/consent"
+	tokenPath     = "/oauth2/token"
+	revokePath    = "/oauth2/revoke"
+
+	webCallback = "https://app.example.org/callback?no_universal_links=true"
+	// The pair of RFC 7636 appendix B.
+	verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+	phoneScope = model.ScopeAPI + " " + model.ScopeDevicePrefix + "PHONE"
+)
+
+// register adds a client as if it had registered itself, and gives its id. With a secret it is
+// confidential.
+func (h *house) register(id, secret string, change ...func(*model.ClientMetadata)) string {
+	h.t.Helper()
+	c := model.Client{ID: id, CreatedAt: h.clock.Now(), Metadata: model.ClientMetadata{
+		Name: "An App", URI: "https://app.example.org/", ApplicationType: model.WebApplication, AuthMethod: model.AuthNone,
+		GrantTypes: []string{model.GrantCode, model.GrantRefresh}, ResponseTypes: []string{"code"}, RedirectURIs: []string{webCallback},
+	}}
+	if secret != "" {
+		c.Metadata.AuthMethod, c.SecretHash = model.AuthBasic, model.HashToken(secret)
+		h.secret(secret)
+	}
+	for _, f := range change {
+		f(&c.Metadata)
+	}
+	h.must(h.core.store.Update(context.Background(), func(tx *store.Tx) error { return tx.InsertClient(c, model.TokenHash{}) }))
+	return id
+}
+
+func native(redirectURI string) func(*model.ClientMetadata) {
+	return func(m *model.ClientMetadata) {
+		m.ApplicationType, m.RedirectURIs = model.NativeApplication, []string{redirectURI}
+	}
+}
+
+// secret notes what must not show in the log.
+func (h *house) secret(value string) {
+	h.secretsMu.Lock()
+	defer h.secretsMu.Unlock()
+	h.secrets = append(h.secrets, value)
+}
+
+// visitor is a browser with somebody signed in, or nobody.
+type visitor struct {
+	h     *house
+	value string
+}
+
+// signIn gives a browser in which a user has just proved who they are.
+func (h *house) signIn(localpart string) *visitor {
+	h.t.Helper()
+	value := model.NewBrowserValue()
+	h.secret(value)
+	_, err := h.current().browsers.Start(context.Background(), model.User{ID: h.userID(localpart)}, value, "", model.Origin{IP: officeIP})
+	h.must(err)
+	return &visitor{h, value}
+}
+
+func (b *visitor) header() http.Header {
+	return http.Header{"Cookie": {"__Host-matrix_auth=" + b.value}}
+}
+
+func (b *visitor) get(path string) answer {
+	b.h.t.Helper()
+	return b.h.do(call{path: path, header: b.header()})
+}
+
+// post sends a form of a page, with its token.
+func (b *visitor) post(path string, fields ...string) answer {
+	b.h.t.Helper()
+	header := b.header()
+	header["Content-Type"] = formType["Content-Type"]
+	header["Sec-Fetch-Site"] = []string{"same-origin"}
+	return b.h.do(call{method: http.MethodPost, path: path, header: header, body: form(append(fields, web.FormField, web.FormToken(b.value))...)})
+}
+
+// params are those of a good authorization request, with changes: pairs of name and value; an empty value leaves the parameter out.
+func params(clientID string, changes ...string) url.Values {
+	values := url.Values{
+		"response_type": {"code"}, "client_id": {clientID}, "redirect_uri": {webCallback}, "scope": {phoneScope}, "state": {"a state: with%20all/of it"},
+		"code_challenge": {challenge}, "code_challenge_method": {"S256"}, "response_mode": {"query"},
+	}
+	for i := 0; i < len(changes); i += 2 {
+		values.Set(changes[i], changes[i+1])
+		if changes[i+1] == "" {
+			values.Del(changes[i])
+		}
+	}
+	return values
+}
+
+// authorize opens the client's link.
+func (b *visitor) authorize(values url.Values) answer {
+	b.h.t.Helper()
+	return b.get(authorizePath + "?" + values.Encode())
+}
+
+// request opens the client's link and gives the id of the request that waits for consent.
+func (b *visitor) request(values url.Values) string {
+	b.h.t.Helper()
+	a := b.authorize(values)
+	_, id, found := strings.Cut(a.header.Get("Location"), consentPath+"?request=")
+	if a.status != http.StatusSeeOther || !found {
+		b.h.t.Fatalf("got %d to %q: %s", a.status, a.header.Get("Location"), a.body)
+	}
+	return id
+}
+
+// response is an authorization response.
+func (b *visitor) response(a answer) url.Values {
+	b.h.t.Helper()
+	location := a.header.Get("Location")
+	values, err := url.ParseQuery(location[strings.IndexAny(location+"?", "?#")+1:])
+	if a.status != http.StatusSeeOther || err != nil {
+		b.h.t.Fatalf("got %d to %q: %s", a.status, location, a.body)
+	}
+	if _, fragment, found := strings.Cut(location, "#"); found {
+		values, err = url.ParseQuery(fragment)
+		b.h.must(err)
+	}
+	return values
+}
+
+// consent goes the whole way and gives the code.
+func (b *visitor) consent(values url.Values) string {
+	b.h.t.Helper()
+	id := b.request(values)
+	if a := b.get(consentPath + "?request=" + id); a.status != http.StatusSeeOther {
+		a.shows(b.h.t, http.StatusOK, "")
+		return b.code(b.post(consentPath, "request", id, "answer", "continue"))
+	} else {
+		return b.code(a)
+	}
+}
+
+func (b *visitor) code(a answer) string {
+	b.h.t.Helper()
+	code := b.response(a).Get("code")
+	if code == "" {
+		b.h.t.Fatalf("no code in %q", a.header.Get("Location"))
+	}
+	b.h.secret(code)
+	return code
+}
+
+// tokens are what a client was given.
+type tokens struct {
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"`
+	Scope        string `json:"scope"`
+}
+
+// token asks the token endpoint.
+func (h *house) token(fields ...string) answer {
+	h.t.Helper()
+	return h.do(call{method: http.MethodPost, path: tokenPath, header: formType, body: form(fields...)})
+}
+
+func (h *house) exchange(clientID, code string) answer {
+	h.t.Helper()
+	return h.token("grant_type", "authorization_code", "client_id", clientID, "code", code, "redirect_uri", webCallback, "code_verifier", verifier)
+}
+
+func (h *house) renew(clientID, refreshToken string) answer {
+	h.t.Helper()
+	return h.token("grant_type", "refresh_token", "client_id", clientID, "refresh_token", refreshToken)
+}
+
+func (h *house) tokens(a answer) (t tokens) {
+	h.t.Helper()
+	a.shows(h.t, http.StatusOK, "")
+	h.must(json.Unmarshal([]byte(a.body), &t))
+	h.secret(t.AccessToken)
+	h.secret(t.RefreshToken)
+	return t
+}
+
+// oauthSession has a user sign in to a client on a device.
+func (h *house) oauthSession(localpart, clientID, device string) tokens {
+	h.t.Helper()
+	scope := model.ScopeAPI + " " + model.ScopeDevicePrefix + device
+	return h.tokens(h.exchange(clientID, h.signIn(localpart).consent(params(clientID, "scope", scope))))
+}
+
+var tag = regexp.MustCompile(`<[^>]*>`)
+
+// shown is what a page says, without its tags.
+func shown(a answer) string {
+	return strings.Join(strings.Fields(html.UnescapeString(tag.ReplaceAllString(a.body, " "))), " ")
+}
+
+func basicAuth(id, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
+}
