@@ -21,6 +21,7 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("IN_SCRIPT", "1")
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // with the race detector each program sleeps a second at its end
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_DATA_HOME", e.WorkDir+"/data")
 			e.Setenv("XDG_CONFIG_HOME", e.WorkDir+"/config")
