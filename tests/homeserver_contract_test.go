@@ -15,10 +15,8 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/tests/rig"
 )
 
-// contractYAML delegates to where nothing listens, as nobody introspects in this test, and lets Synapse
-// build its indexes without pauses.
-const contractYAML = `matrix_authentication_service: {enabled: true, endpoint: "http://127.0.0.1:9/", secret: %q}
-background_updates: {sleep_enabled: false}`
+// contractYAML delegates to where nothing listens, as nobody introspects in this test.
+const contractYAML = `matrix_authentication_service: {enabled: true, endpoint: "http://127.0.0.1:9/", secret: %q}`
 
 // reactivates tells whether reactivate_user works. Synapse 1.157.1 answers 500 as long as an index is
 // missing that it builds in the background in a new database.

@@ -33,7 +33,8 @@ func build(tag string) (string, error) {
 	}
 	// Built beside and renamed, so that another run of the tests never finds half a file.
 	fresh := fmt.Sprintf("%s.%d", path, os.Getpid())
-	cmd := exec.Command("go", "build", "-tags", tag, "-o", fresh, "./cmd/caddy")
+	// With xcaddy's flags, so that what is compiled serves the demo's build too.
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-w -s", "-tags", "nobadger,nomysql,nopgx,"+tag, "-o", fresh, "./cmd/caddy")
 	cmd.Dir, cmd.Env = Tests(), append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building Caddy: %w\n%s", err, out)

@@ -83,6 +83,7 @@ namespaces: {users: [{exclusive: true, regex: "@bridge_.*"}], rooms: [], aliases
 io.element.msc4190: true
 `
 
+// synapseYAML is meant for new databases: Synapse builds their indexes without its usual pauses.
 const synapseYAML = `server_name: %[1]q
 public_baseurl: "%[2]s/"
 report_stats: false
@@ -98,6 +99,7 @@ trusted_key_servers: []
 suppress_key_server_warning: true
 federation_domain_whitelist: []
 presence: {enabled: false}
+background_updates: {sleep_enabled: false}
 macaroon_secret_key: "macaroon"
 form_secret: "form"
 serve_server_wellknown: false
