@@ -288,3 +288,32 @@ func TestReload(t *testing.T) {
 		}
 	})
 }
+
+// A secret that nobody gave is made once, beside the database and for its owner's eyes alone.
+func TestGeneratedSecret(t *testing.T) {
+	h := newHouse(t)
+	file := filepath.Join(filepath.Dir(h.setup.Database), "matrix_auth.secret")
+	h.start(func(s *setup) { s.Secret = "" })
+	made, err := os.ReadFile(file)
+	must(t, err)
+	if len(strings.TrimSpace(string(made))) < 32 {
+		t.Errorf("the secret is %q", made)
+	}
+	info, err := os.Stat(file)
+	must(t, err)
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("its mode is %s", info.Mode())
+	}
+	must(t, h.load(more("access_token_lifetime 1m")))
+	must(t, caddy.Stop())
+	h.awaitClosed(h.setup.Database)
+	must(t, h.load())
+	if kept, err := os.ReadFile(file); err != nil || !bytes.Equal(kept, made) {
+		t.Errorf("after a reload and a restart it is %q, %v", kept, err)
+	}
+	r := introspection(t, "http://"+h.setup.Listen, "x")
+	h.send(h.inside, r).want(t, http.StatusUnauthorized, "")
+	r = introspection(t, "http://"+h.setup.Listen, "x")
+	r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(made)))
+	h.send(h.inside, r).want(t, http.StatusOK, `"active":false`)
+}

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -36,7 +37,7 @@ func TestScript(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "expand": expand},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "expand": expand, "fetch": fetch},
 	})
 }
 
@@ -80,4 +81,20 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		ts.Check(os.WriteFile(path, []byte(os.Expand(string(text), ts.Getenv)), 0o600))
 	}
+}
+
+// fetch INTO URL [BODY] keeps the answer to a GET, or to a POST of a file, whatever its status.
+func fetch(ts *testscript.TestScript, _ bool, args []string) {
+	request, err := http.NewRequest(http.MethodGet, args[1], nil)
+	if len(args) > 2 {
+		request, err = http.NewRequest(http.MethodPost, args[1], strings.NewReader(ts.ReadFile(args[2])))
+	}
+	ts.Check(err)
+	request.Header.Set("Authorization", "Bearer mct_000000000000000000000000000000_000000")
+	response, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), body, 0o600))
 }

@@ -121,7 +121,6 @@ EOF
 
 start_synapse() {
 	if running "$demo/synapse.pid" synapse.app.homeserver; then return; fi
-	free_port "$synapse_port" DEMO_SYNAPSE_PORT
 	say "starting Synapse"
 	setsid "$python" -m synapse.app.homeserver -c "$demo/homeserver.yaml" >"$demo/synapse.out" 2>&1 </dev/null &
 	echo $! >"$demo/synapse.pid"
@@ -130,8 +129,6 @@ start_synapse() {
 
 start_caddy() {
 	if running "$demo/caddy.pid" "$demo/caddy"; then return; fi
-	free_port "$https_port" DEMO_HTTPS_PORT
-	free_port "$internal_port" DEMO_INTERNAL_PORT
 	say "starting Caddy"
 	rm -f "$demo/admin.sock"
 	setsid "$demo/caddy" run --config "$demo/Caddyfile" >"$demo/caddy.log" 2>&1 </dev/null &
@@ -147,10 +144,21 @@ add_user() {
 	mv "$demo/password.new" "$demo/password"
 }
 
+# need tells of all that is missing at once, before anything that takes minutes.
+need() {
+	local missing=()
+	command -v curl >/dev/null || missing+=(curl)
+	command -v setsid >/dev/null || missing+=(util-linux)
+	command -v "${CC:-gcc}" >/dev/null || missing+=(gcc libc6-dev)
+	python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3 python3-venv)
+	[ ${#missing[@]} = 0 ] || fail "some programs are missing; on Debian: sudo apt-get install ${missing[*]}"
+	command -v go >/dev/null || fail "Go is missing; install Go 1.26 or later from its own site, as Debian has an older one"
+	running "$demo/synapse.pid" synapse.app.homeserver || free_port "$synapse_port" DEMO_SYNAPSE_PORT
+	running "$demo/caddy.pid" "$demo/caddy" || { free_port "$https_port" DEMO_HTTPS_PORT && free_port "$internal_port" DEMO_INTERNAL_PORT; }
+}
+
 start() {
-	for tool in curl python3 setsid; do
-		command -v $tool >/dev/null || fail "$tool is missing; on Debian: apt-get install curl python3-venv util-linux"
-	done
+	need
 	mkdir -p "$demo"
 	"$root/tests/setup.sh" synapse >&2
 	python=$root/tests/.cache/synapse-1.157.1/bin/python

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,6 +60,10 @@ func TestDemo(t *testing.T) {
 	if out, err := d.run("stop"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	t.Run("a_port_in_use_is_a_sentence", d.testPorts)
+}
+
+func (d *demo) testPorts(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -68,8 +73,63 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err = d.run("start", "DEMO_SYNAPSE_PORT="+port)
-	if want := fmt.Sprintf("port %s is in use", port); err == nil || !strings.Contains(out, want) {
-		t.Fatalf("got %v\n%s", err, out)
+	for _, name := range []string{"DEMO_SYNAPSE_PORT", "DEMO_HTTPS_PORT", "DEMO_INTERNAL_PORT"} {
+		out, err := d.run("start", name+"="+port)
+		want := fmt.Sprintf("port %s is in use by another program; stop it, or choose another one: %s=", port, name)
+		if err == nil || !strings.Contains(out, want) || strings.Contains(out, "starting") {
+			t.Errorf("got %v\n%s\nwant %s", err, out, want)
+		}
+	}
+}
+
+// TestDemoWithout runs the demo on machines that lack something: it says so before it does anything
+// that takes time, and gives the one command that helps.
+func TestDemoWithout(t *testing.T) {
+	all := []string{"bash", "env", "dirname", "cat", "tr", "grep", "curl", "setsid", "gcc", "python3", "go"}
+	for _, c := range []struct {
+		name    string
+		missing []string
+		want    string
+	}{
+		{"a_compiler", []string{"gcc"}, "demo: some programs are missing; on Debian: sudo apt-get install gcc libc6-dev\n"},
+		{"curl", []string{"curl"}, "demo: some programs are missing; on Debian: sudo apt-get install curl\n"},
+		{"python", []string{"python3"}, "demo: some programs are missing; on Debian: sudo apt-get install python3 python3-venv\n"},
+		{"venv", []string{"venv"}, "demo: some programs are missing; on Debian: sudo apt-get install python3 python3-venv\n"},
+		{"anything", []string{"curl", "gcc", "python3"}, "demo: some programs are missing; on Debian: sudo apt-get install curl gcc libc6-dev python3 python3-venv\n"},
+		{"go", []string{"go"}, "demo: Go is missing; install Go 1.26 or later from its own site, as Debian has an older one\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			programs := t.TempDir()
+			for _, name := range all {
+				path, err := exec.LookPath(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if slices.Contains(c.missing, name) {
+					continue
+				}
+				if name == "python3" { // what is found first may be a script that needs more programs
+					out, err := exec.Command(path, "-c", "import sys; print(sys.executable)").Output()
+					if err != nil {
+						t.Fatal(err)
+					}
+					path = strings.TrimSpace(string(out))
+				}
+				// No links: Python looks for its library beside itself.
+				script := fmt.Sprintf("#!/bin/sh\nexec '%s' \"$@\"\n", path)
+				if name == "python3" && slices.Contains(c.missing, "venv") {
+					script = "#!/bin/sh\necho 'No module named ensurepip' >&2\nexit 1\n"
+				}
+				err = os.WriteFile(filepath.Join(programs, name), []byte(script), 0o700)
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			d := newDemo(t)
+			out, err := d.run("start", "PATH="+programs, "CC=")
+			if err == nil || out != c.want {
+				t.Errorf("got %v\n%s\nwant %s", err, out, c.want)
+			}
+		})
 	}
 }

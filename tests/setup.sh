@@ -29,7 +29,7 @@ venv() { # NAME: a virtual environment with the pinned requirements of tests/req
 	say "installing $name"
 	mkdir -p "$cache"
 	rm -rf "$target"
-	python3 -m venv "$target" >&2 || { debian python3-venv && rm -rf "$target" && python3 -m venv "$target"; }
+	python3 -m venv "$target" >&2
 	"$target/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2 ||
 		fail "$name could not be installed; the reason is above"
 	cp "$requirements" "$target/.stamp"
@@ -44,22 +44,26 @@ node_packages() {
 	cp "$tests/package-lock.json" "$cache/node/.stamp"
 }
 
+what=${1-all}
 missing=()
 need() { # PROGRAM PACKAGE...: asks for all that is missing at once, so that one command installs it
 	command -v "$1" >/dev/null || missing+=("${@:2}")
 }
 
-need python3 python3 python3-venv
-case ${1-all} in
+python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3 python3-venv)
+if [ "$what" = all ]; then
+	need gcc gcc libc6-dev
+	need curl curl
+	need npm nodejs npm
+	need chromium chromium fonts-dejavu-core
+fi
+[ ${#missing[@]} = 0 ] || debian "${missing[@]}"
+
+case $what in
 synapse)
-	[ ${#missing[@]} = 0 ] || debian "${missing[@]}"
 	venv synapse-$newest
 	;;
 all)
-	need gcc gcc libc6-dev
-	need npm nodejs npm
-	need chromium chromium fonts-dejavu-core
-	[ ${#missing[@]} = 0 ] || debian "${missing[@]}"
 	venv synapse-$newest
 	venv synapse-$oldest
 	venv nio
