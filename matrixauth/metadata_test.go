@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/account"
 )
 
 // wantMetadata is the whole document: what is in it, clients rely upon, and nothing else is there.
@@ -82,7 +84,7 @@ func TestMetadata(t *testing.T) {
 
 // metadataText is the whole document of the tests' issuer.
 func metadataText() string {
-	actions, err := json.Marshal(accountActions)
+	actions, err := json.Marshal(account.Actions)
 	if err != nil {
 		panic(err) // strings always marshal
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/account"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
@@ -53,9 +54,7 @@ func (s *Server) routes() (public, internal table) {
 
 	s.oauthRoutes(public)
 
-	for _, asset := range s.pages.Assets() {
-		public.add(route{name: "asset", wire: web.PageWire, issuer: true, hot: true, methods: methods{get: asset.Serve}}, asset.Path)
-	}
+	s.accountRoutes(public)
 
 	// What the homeserver asks: on its own listener, and at the issuer for one that lives elsewhere.
 	for _, t := range []struct {
@@ -87,6 +86,23 @@ func (s *Server) oauthRoutes(public table) {
 	}
 }
 
+// accountRoutes adds the pages on which people sign in and see where they are signed in.
+func (s *Server) accountRoutes(public table) {
+	get, post := http.MethodGet, http.MethodPost
+	page := func(name, path string, m methods) {
+		public.add(route{name: name, wire: web.PageWire, issuer: true, methods: m}, s.base+path)
+	}
+	page("sign_in", account.LoginPath, methods{get: s.account.LoginPage, post: s.account.Login})
+	page("sign_out", account.LogoutPath, methods{post: s.account.Logout})
+	page("signed_out", account.SignedOutPath, methods{get: s.account.SignedOut})
+	page("account", strings.TrimSuffix(account.HomePath, "/"), methods{get: s.account.Bare})
+	page("account", account.HomePath, methods{get: s.account.Home})
+	page("end_session", account.EndPath, methods{post: s.account.EndSession})
+	for _, asset := range s.pages.Assets() {
+		public.add(route{name: "asset", wire: web.PageWire, issuer: true, hot: true, methods: methods{get: asset.Serve}}, asset.Path)
+	}
+}
+
 // authorizationServerPaths is where RFC 8414 has clients look: between host and path of the issuer, and,
 // as OpenID Connect has it, behind the path (DISC-10).
 func authorizationServerPaths(base string) []string {
@@ -97,22 +113,27 @@ func authorizationServerPaths(base string) []string {
 	return []string{inserted, inserted + "/", base + serverMetadataPath}
 }
 
-// isAtIssuer tells the paths below the issuer that are ours, before there is a Server that has them.
-func isAtIssuer(base, path string) bool {
+// wireAtIssuer tells the wire of a path below the issuer that is ours, before there is a Server that
+// has them.
+func wireAtIssuer(base, path string) (wire web.Wire, ours bool) {
 	rest, below := strings.CutPrefix(path, base)
-	if below && slices.Contains(issuerPaths, rest) {
-		return true
+	switch {
+	case below && slices.Contains(issuerPaths, rest), slices.Contains(authorizationServerPaths(base), path):
+		return web.OAuthWire, true
+	case below && slices.Contains(pagePaths, rest):
+		return web.PageWire, true
 	}
-	return slices.Contains(authorizationServerPaths(base), path)
+	return web.PlainWire, false
 }
 
-// accountActions are the actions of the account page that links may ask for.
-var accountActions = []string{}
-
-// issuerPaths are the paths below the issuer that programs call.
-var issuerPaths = []string{
-	oauth.IntrospectPath, discoveryPath, oauth.TokenPath, oauth.RevokePath, oauth.RegistrationPath, oauth.AuthorizePath, oauth.ConsentPath,
-}
+// issuerPaths are the paths below the issuer that programs call, pagePaths those of people.
+var (
+	issuerPaths = []string{oauth.IntrospectPath, discoveryPath, oauth.TokenPath, oauth.RevokePath, oauth.RegistrationPath}
+	pagePaths   = []string{
+		oauth.AuthorizePath, oauth.ConsentPath,
+		account.LoginPath, account.LogoutPath, account.SignedOutPath, account.HomePath, strings.TrimSuffix(account.HomePath, "/"), account.EndPath,
+	}
+)
 
 type methods = map[string]web.Handler
 

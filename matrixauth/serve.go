@@ -54,16 +54,16 @@ func closing() error {
 // that the gateway must judge; it reports false for any other. Which paths are ours depends on the
 // configuration, which c is.
 func (c Config) Unready(w http.ResponseWriter, r *http.Request) bool {
-	wire := web.OAuthWire
 	base := c.base()
 	if u, err := url.Parse(base); err == nil {
 		base = u.Path
 	}
-	switch path := r.URL.Path; {
-	case isClientAPI(path), isGuarded(path):
-		wire = web.MatrixWire
-	case isAtIssuer(base, path):
-	default:
+	path := r.URL.Path
+	wire, ours := wireAtIssuer(base, path)
+	if isClientAPI(path) || isGuarded(path) {
+		wire, ours = web.MatrixWire, true
+	}
+	if !ours {
 		return false
 	}
 	web.SetHeaders(w.Header(), wire)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/account"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/compat"
@@ -47,11 +48,12 @@ type Server struct {
 	homeserver *homeserver.Client
 	sessions   *session.Sessions
 	users      *user.Users
+	browsers   *browser.Browsers
 	clients    *client.Clients
 	grants     *grant.Grants
-	browsers   *browser.Browsers
 	compat     *compat.Door
 	oauth      *oauth.Door
+	account    *account.Door
 	gateway    *gateway.Gateway
 	cookie     *web.BrowserCookie
 	pages      *page.Pages
@@ -106,27 +108,34 @@ func (s *Server) wireDomain() {
 		Store: s.core.store, Outbox: s.core.outbox, Registry: s.core.registry, Homeserver: s.homeserver,
 		ReadOnly: s.config.Kind == SynapseReadOnly, AccessLife: s.config.AccessTokenLifetime, Logger: s.deps.Logger,
 	})
+	s.browsers = browser.New(s.core.store)
 	s.users = user.New(user.Config{
-		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Passwords: s.core.passwords,
+		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Browsers: s.browsers, Passwords: s.core.passwords,
 		Homeserver: s.homeserver, ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
 	s.clients = client.New(client.Config{Store: s.core.store})
 	s.grants = grant.New(grant.Config{Store: s.core.store, Clients: s.clients, Sessions: s.sessions})
-	s.browsers = browser.New(s.core.store)
 }
 
 // wrongSecrets bounds the guesses at the shared secret from one network.
 var wrongSecrets = web.Rate{Burst: 10, PerMinute: 10}
 
 func (s *Server) wireDoors() {
+	logins := web.LoginLimits{
+		Limiter: s.core.limiter, PerNetwork: web.Rate(s.config.LoginsPerNetwork), PerAccount: web.Rate(s.config.LoginsPerAccount),
+	}
 	s.compat = compat.New(compat.Config{
-		Users: s.users, Sessions: s.sessions, ServerName: s.config.ServerName, Limiter: s.core.limiter,
-		LoginsPerNetwork: web.Rate(s.config.LoginsPerNetwork), LoginsPerAccount: web.Rate(s.config.LoginsPerAccount),
+		Users: s.users, Sessions: s.sessions, ServerName: s.config.ServerName, Logins: logins,
 		Count: s.core.metrics.countCompat, Logger: s.deps.Logger,
+	})
+	s.account = account.New(account.Config{
+		Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants,
+		Cookie: s.cookie, Pages: s.pages, Base: s.base, ServerName: s.config.ServerName, Logins: logins,
+		Now: s.core.store.Now, Count: func(outcome string) { s.core.metrics.countCompat("login", outcome) },
 	})
 	s.oauth = oauth.New(oauth.Config{
 		Sessions: s.sessions, Clients: s.clients, Grants: s.grants, Browsers: s.browsers, Pages: s.pages, Cookie: s.cookie,
-		Issuer: s.config.base(), Base: s.base, ServerName: s.config.ServerName, AccountActions: accountActions,
+		Issuer: s.config.base(), Base: s.base, ServerName: s.config.ServerName, AccountActions: account.Actions,
 		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets,
 		Count:      func(outcome string) { s.core.metrics.introspections.WithLabelValues(outcome).Inc() },
 		CountGrant: s.core.metrics.countGrant,

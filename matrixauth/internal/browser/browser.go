@@ -100,6 +100,30 @@ func (b *Browsers) Live(tx *store.Tx, userID string) ([]model.BrowserSession, er
 	return live, err
 }
 
+// List is Live for those who have no transaction.
+func (b *Browsers) List(ctx context.Context, userID string) (live []model.BrowserSession, err error) {
+	err = b.store.View(ctx, func(tx *store.Tx) error {
+		live, err = b.Live(tx, userID)
+		return err
+	})
+	return live, err
+}
+
+// EndOwn ends a live session of a user at their own wish. It gives an Error with code SessionNotFound
+// for one that is over, or somebody else's (ACCT-4).
+func (b *Browsers) EndOwn(ctx context.Context, userID, id string) error {
+	return b.store.Update(ctx, func(tx *store.Tx) error {
+		s, err := tx.BrowserSession(id)
+		if errors.Is(err, model.ErrNotFound) || err == nil && (s.UserID != userID || over(s, tx.Now)) {
+			return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound}
+		}
+		if err != nil {
+			return err
+		}
+		return tx.EndBrowserSession(id, model.EndSignedOut)
+	})
+}
+
 // End ends a session. Ending it again changes nothing.
 func (b *Browsers) End(ctx context.Context, id string, reason model.EndReason) error {
 	return b.store.Update(ctx, func(tx *store.Tx) error { return tx.EndBrowserSession(id, reason) })

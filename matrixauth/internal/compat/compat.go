@@ -17,10 +17,8 @@ type Config struct {
 	Sessions *session.Sessions
 	// ServerName is the homeserver's name in Matrix ids.
 	ServerName string
-	// Limiter counts password attempts, by network and by account.
-	Limiter *web.Limiter
-	// LoginsPerNetwork and LoginsPerAccount are the rates of the two.
-	LoginsPerNetwork, LoginsPerAccount web.Rate
+	// Logins bound the tries to prove a password.
+	Logins web.LoginLimits
 	// Count is told the outcome of each login and refresh, for metrics.
 	Count  func(operation, outcome string)
 	Logger *slog.Logger

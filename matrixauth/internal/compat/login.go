@@ -1,11 +1,7 @@
 package compat
 
 import (
-	"context"
 	"net/http"
-	"strings"
-
-	"golang.org/x/text/cases"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
@@ -57,7 +53,9 @@ func (d *Door) login(w http.ResponseWriter, r *http.Request) (loginAnswer, error
 	if err != nil {
 		return loginAnswer{}, err
 	}
-	found, err := d.authenticate(r.Context(), request)
+	found, err := d.Logins.Guard(r.Context(), d.Users.Key(request.identifier), func() (model.User, error) {
+		return d.Users.Authenticate(r.Context(), request.identifier, request.password)
+	})
 	if err != nil {
 		return loginAnswer{}, err
 	}
@@ -188,34 +186,4 @@ func required(o web.Object, name string) (string, error) {
 
 func missing(name string) error {
 	return &model.Error{Kind: model.Invalid, Code: model.MissingParam, Param: name, Text: name + " is missing"}
-}
-
-// authenticate proves the password, within the limits of the client's network and of the account
-// that it names, whether that exists or not (LEG-31, PW-12). A success clears the account's count,
-// so that somebody else's guesses do not add to the owner's slips.
-func (d *Door) authenticate(ctx context.Context, p loginRequest) (model.User, error) {
-	account := "account " + d.accountKey(p.identifier)
-	if err := d.Limiter.Take("network "+web.Network(web.FactsOf(ctx).ClientIP), d.LoginsPerNetwork); err != nil {
-		return model.User{}, err
-	}
-	if err := d.Limiter.Take(account, d.LoginsPerAccount); err != nil {
-		return model.User{}, err
-	}
-	found, err := d.Users.Authenticate(ctx, p.identifier, p.password)
-	if err != nil {
-		return model.User{}, err
-	}
-	d.Limiter.Forgive(account)
-	return found, nil
-}
-
-// accountKey is one key for all spellings of an account's name.
-func (d *Door) accountKey(id user.Identifier) string {
-	if id.Name == "" {
-		return cases.Fold().String(id.Email)
-	}
-	if localpart, server, ok := model.ParseMatrixID(id.Name); ok && server == d.ServerName {
-		return strings.ToLower(localpart)
-	}
-	return strings.ToLower(id.Name)
 }

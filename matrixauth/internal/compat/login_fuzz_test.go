@@ -27,7 +27,7 @@ func FuzzLoginBody(f *testing.F) {
 	} {
 		f.Add([]byte(body))
 	}
-	door := New(Config{ServerName: "example.test"})
+	users := user.New(user.Config{ServerName: "example.test"})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		object, err := web.ParseObject(body)
 		if err != nil {
@@ -54,7 +54,7 @@ func FuzzLoginBody(f *testing.F) {
 			}
 		}
 		// Spellings that find the same account count together.
-		if key := door.accountKey(p.identifier); p.identifier.Name != "" && key != door.accountKey(lower(p)) {
+		if key := users.Key(p.identifier); p.identifier.Name != "" && key != users.Key(lower(p)) {
 			t.Errorf("%q and its lower-cased form are limited apart", p.identifier.Name)
 		}
 	})

@@ -16,8 +16,8 @@ func (p Login) uiLocales() string   { return p.UILocales }
 func (p Consent) uiLocales() string { return p.UILocales }
 func (p Return) uiLocales() string  { return p.UILocales }
 
-// Login is the sign-in page. What it carries goes with its form, so that the person is where they
-// wanted to be afterwards.
+// Login is the sign-in page. Where to go afterwards stands in the form's address, so that it is known
+// even if the form itself cannot be accepted.
 type Login struct {
 	// Request is the authorization request to go on with, Client the name of the app that made it.
 	Request, Client string

@@ -129,7 +129,7 @@ func (v *view) Link(address string) template.URL {
 	if err != nil || u.Scheme == "" || slices.Contains(dangerous, strings.ToLower(u.Scheme)) {
 		return "#"
 	}
-	return template.URL(address) //nolint:gosec // its scheme was judged
+	return template.URL(address) // its scheme was judged
 }
 
 var dangerous = []string{"about", "blob", "data", "file", "filesystem", "javascript", "vbscript", "view-source"}

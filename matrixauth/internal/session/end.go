@@ -53,6 +53,35 @@ func (s *Sessions) endRows(tx *store.Tx, sessionID string, reason model.EndReaso
 	return tx.EndSession(sessionID, reason)
 }
 
+// Live lists the live sessions of a user, oldest first.
+func (s *Sessions) Live(ctx context.Context, userID string) (live []model.Session, err error) {
+	err = s.Store.View(ctx, func(tx *store.Tx) error {
+		live, err = tx.LiveSessions(userID)
+		return err
+	})
+	return live, err
+}
+
+// EndOwn ends a live session of a user at their own wish. It gives an Error with code SessionNotFound
+// for one that is over, or somebody else's (ACCT-4).
+func (s *Sessions) EndOwn(ctx context.Context, userID, id string) error {
+	err := s.Store.Update(ctx, func(tx *store.Tx) error {
+		session, err := tx.Session(id)
+		if errors.Is(err, model.ErrNotFound) || err == nil && (session.UserID != userID || session.Ended()) {
+			return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound}
+		}
+		if err != nil {
+			return err
+		}
+		return s.End(tx, session, model.EndSignedOut)
+	})
+	if err != nil {
+		return err
+	}
+	s.settle(ctx, userID)
+	return nil
+}
+
 // Logout ends the session of an access token; with all, every session of its user (LEG-37, LEG-38).
 // It works for locked users too (LEG-39).
 func (s *Sessions) Logout(ctx context.Context, token string, all bool) error {

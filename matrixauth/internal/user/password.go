@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -38,7 +39,8 @@ func busy(err error) error {
 	return err
 }
 
-// SetPassword replaces the password of an account. Sessions stay as they are.
+// SetPassword replaces the password of an account. Its apps stay signed in; its browsers do not, as
+// whoever knew the old password may sit at one of them (SESS-3).
 func (u *Users) SetPassword(ctx context.Context, name, clear string) (model.User, error) {
 	hash, err := u.hash(ctx, clear)
 	if err != nil {
@@ -47,6 +49,9 @@ func (u *Users) SetPassword(ctx context.Context, name, clear string) (model.User
 	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
 		if user.Deactivated() {
 			return &model.Error{Kind: model.Conflict, Code: model.UserDeactivated, Text: "the account is deactivated; reactivate it first"}
+		}
+		if _, err := u.Browsers.EndAll(tx, user.ID, model.EndPassword); err != nil {
+			return err
 		}
 		return tx.SetPassword(user.ID, hash)
 	})
@@ -58,6 +63,17 @@ type Identifier struct {
 	Name string
 	// Email is a mail address; it counts if Name is empty.
 	Email string
+}
+
+// Key is one key for all spellings of an account's name, whether there is such an account or not.
+func (u *Users) Key(id Identifier) string {
+	if id.Name == "" {
+		return emailKey(id.Email)
+	}
+	if localpart, server, ok := model.ParseMatrixID(id.Name); ok && server == u.ServerName {
+		return strings.ToLower(localpart)
+	}
+	return strings.ToLower(id.Name)
 }
 
 // Authenticate proves a password. Every failure, an unknown name among them, costs one hash and two

@@ -42,7 +42,7 @@ func (u *Users) setLock(ctx context.Context, name string, lock bool) (model.User
 	})
 }
 
-// Deactivate ends all sessions of a user, forgets the addresses and has the homeserver deactivate
+// Deactivate ends all sessions of a user, in apps and browsers, forgets the addresses and has the homeserver deactivate
 // the account, which deletes its devices (MOD-11). The password stays, so that who knows it is told
 // the truth. The name is never given out again. With erase, newcomers do not see old messages.
 func (u *Users) Deactivate(ctx context.Context, name string, erase bool) (model.User, error) {
@@ -57,6 +57,9 @@ func (u *Users) Deactivate(ctx context.Context, name string, erase bool) (model.
 			return err
 		}
 		if _, err := u.Sessions.EndAll(tx, user.ID, model.EndDeactivated); err != nil {
+			return err
+		}
+		if _, err := u.Browsers.EndAll(tx, user.ID, model.EndDeactivated); err != nil {
 			return err
 		}
 		if err := tx.DeleteEmails(user.ID); err != nil {

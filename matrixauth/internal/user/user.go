@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
@@ -21,6 +22,7 @@ type Config struct {
 	Store      *store.Store
 	Outbox     *outbox.Outbox
 	Sessions   *session.Sessions
+	Browsers   *browser.Browsers
 	Passwords  *password.Hasher
 	Homeserver *homeserver.Client
 	// ServerName is the homeserver's name in Matrix ids.

@@ -111,7 +111,7 @@ func FormToken(value string) string {
 // their account signed in behind another person's back (HTTP-3). It gives an Error with code CrossOrigin
 // for any other, and those of the function ReadForm.
 func (c *BrowserCookie) ReadForm(w http.ResponseWriter, r *http.Request) (map[string]string, error) {
-	if !c.sameOrigin(r) {
+	if !c.SameOrigin(r) {
 		return nil, crossOrigin()
 	}
 	form, err := ReadForm(w, r)
@@ -127,10 +127,10 @@ func (c *BrowserCookie) ReadForm(w http.ResponseWriter, r *http.Request) (map[st
 
 func crossOrigin() error { return &model.Error{Kind: model.Denied, Code: model.CrossOrigin} }
 
-// sameOrigin judges what the browser says about where a form comes from, as http.CrossOriginProtection
+// SameOrigin judges what the browser says about where a form comes from, as http.CrossOriginProtection
 // does. Browsers that do not know Sec-Fetch-Site say "Origin: null" on pages without referrer, which
 // ours are: they and those that say nothing are left to the form token.
-func (c *BrowserCookie) sameOrigin(r *http.Request) bool {
+func (c *BrowserCookie) SameOrigin(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "same-origin", "none":
 		return true

@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"io"
 	"math"
 	"net/http"
 	"strconv"
@@ -24,7 +25,8 @@ const (
 	OpenOAuthWire
 	// PlainWire is for routes that machines of the operator read: health, refusals at the edge.
 	PlainWire
-	// PageWire is HTML for people. Its errors are pages, which the package page writes.
+	// PageWire is HTML for people. Its errors are pages, which the package page writes; WriteError has a
+	// line of text for when it cannot.
 	PageWire
 )
 
@@ -195,6 +197,10 @@ func WriteError(w http.ResponseWriter, wire Wire, err error) {
 	if e.Text != "" && e.Kind != model.Internal {
 		said.text = e.Text
 	}
+	if wire == PageWire {
+		writeText(w, said)
+		return
+	}
 	var body any = oauthError{Error: said.code, Description: said.text}
 	if wire == MatrixWire {
 		document := matrixError{Errcode: said.code, Error: said.text, RetryAfterMS: retry.Milliseconds()}
@@ -206,6 +212,14 @@ func WriteError(w http.ResponseWriter, wire Wire, err error) {
 	if err := WriteJSON(w, said.status, body); err != nil {
 		panic(err) // two string fields always marshal
 	}
+}
+
+// writeText is what people get where no page can be made, before there is a database for example.
+func writeText(w http.ResponseWriter, said words) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(said.status)
+	// The browser has gone if this fails, and there is nobody left to tell.
+	_, _ = io.WriteString(w, said.text+"\n")
 }
 
 // SetRetryAfter tells after which time another try makes sense, and gives it; zero if none is known.

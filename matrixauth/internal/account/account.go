@@ -1,0 +1,74 @@
+// Package account is the door for people: signing in and out in a browser, and the page that shows
+// where an account is signed in.
+package account
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// Config is what the door depends upon.
+type Config struct {
+	Users    *user.Users
+	Sessions *session.Sessions
+	Browsers *browser.Browsers
+	Clients  *client.Clients
+	Grants   *grant.Grants
+	Cookie   *web.BrowserCookie
+	Pages    *page.Pages
+	// Base is the path below which our pages are, with a slash at its end.
+	Base string
+	// ServerName is the homeserver's name in Matrix ids.
+	ServerName string
+	// Logins bound the tries to prove a password.
+	Logins web.LoginLimits
+	Now    func() time.Time
+	// Count is told the outcome of each sign-in, for metrics.
+	Count func(outcome string)
+}
+
+// Door answers people.
+type Door struct{ Config }
+
+// New makes the door.
+func New(c Config) *Door { return &Door{c} }
+
+// The paths of pages, below the issuer.
+const (
+	HomePath      = "account/"
+	LoginPath     = "account/login"
+	LogoutPath    = "account/logout"
+	SignedOutPath = "account/signed-out"
+	EndPath       = "account/sessions/end"
+	// ConsentPath is where a sign-in for an app goes on.
+	ConsentPath = "account/consent"
+)
+
+// errNotFound is the answer about a session that the user does not have, whoever else may have it
+// (ACCT-4).
+func errNotFound() error { return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound} }
+
+// isCode tells whether an error has a code.
+func isCode(err error, code model.Code) bool { return err != nil && model.AsError(err).Code == code }
+
+// seeOther leads on to a page of ours: the path is a constant, the query made of what was judged, so
+// that nobody can be led elsewhere (HTTP-7, HTTP-8).
+func (d *Door) seeOther(w http.ResponseWriter, path string, query url.Values) error {
+	location := d.Base + path
+	if len(query) > 0 {
+		location += "?" + query.Encode()
+	}
+	w.Header().Set("Location", location)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}

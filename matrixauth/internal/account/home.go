@@ -1,0 +1,155 @@
+package account
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// endedParam marks the address of the account page after a session was signed out.
+const endedParam = "ended"
+
+// Bare answers GET account, which some link to without the slash.
+func (d *Door) Bare(w http.ResponseWriter, r *http.Request) error {
+	return d.seeOther(w, HomePath, readGoal(r.URL.Query()).query())
+}
+
+// Home answers GET account/, with or without an action (ACCT-2, ACCT-3).
+func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	where := readGoal(query)
+	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
+	if isCode(err, model.NotSignedIn) {
+		return d.seeOther(w, LoginPath, goal{action: where.action, deviceID: where.deviceID}.query())
+	}
+	if err != nil {
+		return err
+	}
+	web.SetUser(r.Context(), who.ID)
+	sessions, err := d.sessions(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	aim, chosen := aims[where.action], -1
+	if named := where.deviceID != "" || query.Has("session") || query.Has("device_id"); named && aim != aimHome {
+		chosen = slices.IndexFunc(sessions, func(s page.Session) bool {
+			return where.deviceID != "" && s.DeviceID == where.deviceID || where.deviceID == "" && s.ID == query.Get("session")
+		})
+		if chosen < 0 {
+			return errNotFound()
+		}
+		if aim == aimEnd {
+			return d.Pages.Render(w, r, http.StatusOK, page.EndSession{Session: sessions[chosen]})
+		}
+		sessions[chosen].Chosen = true
+		// What was asked for stands first.
+		sessions = slices.Concat(sessions[chosen:chosen+1], sessions[:chosen], sessions[chosen+1:])
+	}
+	browsers, err := d.browsers(r.Context(), signedIn)
+	if err != nil {
+		return err
+	}
+	return d.Pages.Render(w, r, http.StatusOK, page.Account{
+		MatrixID: model.MatrixID(who.Localpart, d.ServerName), Sessions: sessions, Browsers: browsers, Ended: query.Has(endedParam),
+	})
+}
+
+// sessions are the sessions of a user's apps, the one used last first.
+func (d *Door) sessions(ctx context.Context, who model.User) ([]page.Session, error) {
+	live, err := d.Sessions.Live(ctx, who.ID)
+	if err != nil {
+		return nil, err
+	}
+	clients := map[string]model.Client{}
+	shown := make([]page.Session, 0, len(live))
+	for _, s := range live {
+		one := page.Session{ID: s.ID, DeviceID: s.DeviceID, DeviceName: s.DeviceName, LastActive: s.LastActiveAt, IP: s.LastIP}
+		if s.ClientID != "" {
+			c, known := clients[s.ClientID]
+			if !known {
+				// A client that is gone leaves its sessions without a name.
+				if c, err = d.Clients.Find(ctx, s.ClientID); err != nil && !isCode(err, model.UnknownClient) {
+					return nil, err
+				}
+				clients[s.ClientID] = c
+			}
+			one.ClientName, one.ClientHost = clientName(c), host(c.Metadata.URI)
+		}
+		shown = append(shown, one)
+	}
+	slices.SortStableFunc(shown, lastFirst)
+	return shown, nil
+}
+
+// browsers are the browser sessions of a user, the one that asks first.
+func (d *Door) browsers(ctx context.Context, asking model.BrowserSession) ([]page.Session, error) {
+	live, err := d.Browsers.List(ctx, asking.UserID)
+	if err != nil {
+		return nil, err
+	}
+	shown := make([]page.Session, 0, len(live))
+	for _, s := range live {
+		shown = append(shown, page.Session{
+			ID: s.ID, Agent: describeAgent(s.UserAgent), LastActive: s.LastActiveAt, IP: s.LastIP, Current: s.ID == asking.ID,
+		})
+	}
+	slices.SortStableFunc(shown, func(a, b page.Session) int {
+		if a.Current != b.Current {
+			if a.Current {
+				return -1
+			}
+			return 1
+		}
+		return lastFirst(a, b)
+	})
+	return shown, nil
+}
+
+func lastFirst(a, b page.Session) int { return b.LastActive.Compare(a.LastActive) }
+
+// EndSession answers POST account/sessions/end: it signs out one session of the user, of an app or of
+// a browser.
+func (d *Door) EndSession(w http.ResponseWriter, r *http.Request) error {
+	form, err := d.Cookie.ReadForm(w, r)
+	if err != nil {
+		return err
+	}
+	_, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
+	if isCode(err, model.NotSignedIn) {
+		return d.seeOther(w, LoginPath, nil)
+	}
+	if err != nil {
+		return err
+	}
+	web.SetUser(r.Context(), who.ID)
+	if id := form["browser"]; id != "" {
+		err = d.Browsers.EndOwn(r.Context(), who.ID, id)
+	} else {
+		err = d.Sessions.EndOwn(r.Context(), who.ID, form["session"])
+	}
+	if err != nil {
+		return err
+	}
+	return d.seeOther(w, HomePath, url.Values{endedParam: {"1"}})
+}
+
+// clientName is what people know a client by.
+func clientName(c model.Client) string {
+	if c.Metadata.Name != "" {
+		return c.Metadata.Name
+	}
+	return host(c.Metadata.URI)
+}
+
+func host(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}

@@ -1,0 +1,177 @@
+package account
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// staleParam marks the address to which a form leads back that was not of this browser any more.
+const staleParam = "stale"
+
+// maxName is more than any Matrix id or mail address has, in bytes.
+const maxName = 512
+
+// LoginPage answers GET account/login: the form, or where it would lead for those who are signed in.
+func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	shown, pending, err := d.loginFor(r, readGoal(query))
+	if err != nil {
+		return err
+	}
+	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
+	switch {
+	case err == nil && !(shown.Request != "" && pending.NeedsSignIn(signedIn, d.Now())):
+		return d.goOn(w, readGoal(query))
+	case err == nil:
+		// The app wants a fresh proof of who is there, who most likely is the same person.
+		shown.Username = who.Localpart
+	case model.AsError(err).Kind == model.Internal:
+		return err
+	}
+	if query.Has(staleParam) {
+		shown.Problem = model.CrossOrigin
+	}
+	return d.Pages.Render(w, r, http.StatusOK, shown)
+}
+
+// loginFor is the sign-in page for a goal, with the app's request if the goal is one.
+func (d *Door) loginFor(r *http.Request, g goal) (shown page.Login, pending grant.Pending, err error) {
+	shown = page.Login{Request: g.request, Action: g.action, DeviceID: g.deviceID}
+	if g.request == "" {
+		return shown, pending, nil
+	}
+	if pending, err = d.Grants.Pending(r.Context(), g.request); err != nil {
+		return shown, pending, err
+	}
+	shown.Client = clientName(pending.Client)
+	shown.Create = pending.Request.Create
+	shown.UILocales = pending.Request.UILocales
+	shown.Username = d.prefill(pending.Request.LoginHint)
+	return shown, pending, nil
+}
+
+// prefill is what an app's hint puts into the form: a name is shortened to how people know it here
+// (AUTHZ-25).
+func (d *Door) prefill(hint string) string {
+	text := grant.ReadHint(hint).Text()
+	if len(text) > maxName {
+		return ""
+	}
+	if localpart, server, ok := model.ParseMatrixID(text); ok && server == d.ServerName {
+		return localpart
+	}
+	return text
+}
+
+// Login answers POST account/login. A try that fails gives the form again, the same for every reason.
+func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
+	where := readGoal(r.URL.Query())
+	form, err := d.Cookie.ReadForm(w, r)
+	if isCode(err, model.CrossOrigin) && d.Cookie.SameOrigin(r) {
+		// Most likely the person signed in from another tab meanwhile: the address knows where to go on.
+		query := where.query()
+		query.Set(staleParam, "1")
+		return d.seeOther(w, LoginPath, query)
+	}
+	if err != nil {
+		return err
+	}
+	shown, _, err := d.loginFor(r, where)
+	if err != nil {
+		return err
+	}
+	found, err := d.authenticate(r, form["username"], form["password"])
+	d.Count(outcome(err))
+	if isCode(err, model.InvalidCredentials) || isCode(err, model.RateLimited) {
+		e := model.AsError(err)
+		web.SetRetryAfter(w.Header(), web.PageWire, e)
+		shown.Problem, shown.Username = e.Code, form["username"]
+		return d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown)
+	}
+	if err != nil {
+		return err
+	}
+	web.SetUser(r.Context(), found.ID)
+	value := model.NewBrowserValue()
+	if _, err := d.Browsers.Start(r.Context(), found, value, d.Cookie.Value(r), web.OriginOf(r)); err != nil {
+		return err
+	}
+	d.Cookie.Set(w, value)
+	return d.goOn(w, where)
+}
+
+// goOn leads a person who is signed in to where they wanted to be.
+func (d *Door) goOn(w http.ResponseWriter, g goal) error {
+	if g.request != "" {
+		return d.seeOther(w, ConsentPath, goal{request: g.request}.query())
+	}
+	return d.seeOther(w, HomePath, g.query())
+}
+
+func (d *Door) authenticate(r *http.Request, name, password string) (model.User, error) {
+	id := identifier(name)
+	if len(name) > maxName {
+		// Nobody has such a name. It is not looked up, and keeps no room in the limits.
+		return model.User{}, &model.Error{Kind: model.Denied, Code: model.InvalidCredentials}
+	}
+	return d.Logins.Guard(r.Context(), d.Users.Key(id), func() (model.User, error) {
+		return d.Users.Authenticate(r.Context(), id, password)
+	})
+}
+
+// identifier reads what a person typed: a localpart, a Matrix id or a mail address. Keyboards of phones
+// add a blank behind words.
+func identifier(name string) user.Identifier {
+	name = strings.TrimSpace(name)
+	if strings.LastIndexByte(name, '@') > 0 {
+		return user.Identifier{Email: name}
+	}
+	return user.Identifier{Name: name}
+}
+
+// outcome names a result for metrics: "ok" or the code of the error.
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return string(model.AsError(err).Code)
+}
+
+// Logout answers POST account/logout: the browser is signed out, and nothing else is (SESS-8). With an
+// app's request it goes on to sign in as somebody else.
+//
+// There is no Clear-Site-Data: cookies and storage of the host are not ours alone. A client may be
+// served there, and would lose its keys.
+func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
+	form, err := d.Cookie.ReadForm(w, r)
+	if err != nil {
+		return err
+	}
+	// Whoever is locked has a session too, and may leave it.
+	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
+	if err != nil && model.AsError(err).Kind == model.Internal {
+		return err
+	}
+	if who.ID != "" {
+		web.SetUser(r.Context(), who.ID)
+		if err := d.Browsers.End(r.Context(), signedIn.ID, model.EndSignedOut); err != nil {
+			return err
+		}
+	}
+	d.Cookie.Clear(w)
+	if id := form["request"]; id != "" && len(id) <= maxRequest {
+		return d.seeOther(w, LoginPath, goal{request: id}.query())
+	}
+	return d.seeOther(w, SignedOutPath, nil)
+}
+
+// SignedOut answers GET account/signed-out.
+func (d *Door) SignedOut(w http.ResponseWriter, r *http.Request) error {
+	return d.Pages.Render(w, r, http.StatusOK, page.SignedOut{})
+}
