@@ -48,6 +48,7 @@ func TestTable(t *testing.T) {
 	smallRate := introspection(t, table, small, 1000)
 	table.row("memory after 100,000 introspections (MB)", fmt.Sprintf("%+.1f", afterIntrospections(t, small)-bareIdle), "+40")
 	refreshes(t, table, small)
+	oauthRows(t, table, small)
 	logins(t, table, small, bareIdle)
 	small.Stop()
 
@@ -86,7 +87,8 @@ func start(t *testing.T, sessions int) server {
 		ServerName: "bench.test", Synapse: synapse(t), Secret: secret,
 		Options: "login_limit {\n\t\t\tnetwork 1000000 1000000\n\t\t\taccount 1000000 1000000\n\t\t}",
 	})
-	c.Write(c.Text(fmt.Sprintf(yardstick, strings.Repeat("x", answerLength))))
+	text := c.Text(fmt.Sprintf(yardstick, strings.Repeat("x", answerLength)))
+	c.Write(strings.Replace(text, "auto_https off", "auto_https off\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1/32\n\t}", 1))
 	c.Start()
 	password := "bench-password"
 	for i := range connections {
