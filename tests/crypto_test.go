@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,9 +28,30 @@ type cryptoClient struct {
 	stop  context.CancelFunc
 	ended chan struct{}
 
+	sawLock atomic.Bool
+
 	mu    sync.Mutex
 	heard map[string]bool
 }
+
+// eager syncs again soon after a refusal, and gives up where the library would.
+type eager struct {
+	*mautrix.DefaultSyncer
+	client *cryptoClient
+}
+
+// OnFailedSync decides when to sync again.
+func (e eager) OnFailedSync(response *mautrix.RespSync, err error) (time.Duration, error) {
+	if errors.Is(err, errUserLocked) {
+		e.client.sawLock.Store(true)
+	}
+	if _, err := e.DefaultSyncer.OnFailedSync(response, err); err != nil {
+		return 0, err
+	}
+	return 100 * time.Millisecond, nil
+}
+
+var errUserLocked = mautrix.RespError{ErrCode: "M_USER_LOCKED"}
 
 // signIn signs in by password on a device, with the keys in a file: new ones, or those of before.
 func signIn(t *testing.T, base, user, password string, device id.DeviceID, file string) *cryptoClient {
@@ -57,6 +79,7 @@ func encrypted(t *testing.T, client *mautrix.Client, file string, login *mautrix
 		}
 	})
 	c := &cryptoClient{Client: client, t: t, ended: make(chan struct{}), heard: map[string]bool{}}
+	client.Syncer = eager{mautrix.NewDefaultSyncer(), c}
 	helper, err := cryptohelper.NewCryptoHelper(client, []byte("pickle"), db)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +169,8 @@ func meet(t *testing.T, guest, host *cryptoClient) id.RoomID {
 }
 
 // TestEncryptedRoom has two people talk in an encrypted room. One of them signs in again on the same
-// device, with the keys of before, and still decrypts (SCOPE-9, LEG-22, SOFT-5).
+// device, with the keys of before, and still decrypts; so do those who were locked for a time (SCOPE-9, LEG-22,
+// SOFT-5, MOD-1, S6).
 func TestEncryptedRoom(t *testing.T) {
 	for _, version := range rig.Versions {
 		t.Run(version, func(t *testing.T) {
@@ -171,6 +195,21 @@ func TestEncryptedRoom(t *testing.T) {
 			again.wantHeard("after")
 			again.say(room, "answer")
 			bob.wantHeard("answer")
+
+			// A lock makes the client wait with its keys, and it goes on by itself afterwards (MOD-1, S6).
+			h.MustCommand("", "user", "lock", "alice")
+			bob.say(room, "what ends the request under way")
+			rig.Await(t, "alice's client is told of the lock", func() error {
+				if !again.sawLock.Load() {
+					return errors.New("it was not")
+				}
+				return nil
+			})
+			bob.say(room, "while locked")
+			h.MustCommand("", "user", "unlock", "alice")
+			again.wantHeard("while locked")
+			again.say(room, "unlocked")
+			bob.wantHeard("unlocked")
 		})
 	}
 }
