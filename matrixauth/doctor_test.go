@@ -1,0 +1,76 @@
+package matrixauth
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver/fake"
+)
+
+// wantFinding runs one check of the doctor and reads its first finding.
+func (h *house) wantFinding(t *testing.T, look func(*doctor), ok bool, what, change string) {
+	t.Helper()
+	d := &doctor{Server: h.current(), client: http.DefaultClient}
+	look(d)
+	if len(d.findings) == 0 {
+		t.Fatal("it found nothing, not even that all is well")
+	}
+	f := d.findings[0]
+	if f.OK != ok || !strings.Contains(f.What, what) || !strings.Contains(f.Change, change) {
+		t.Errorf("it found %+v", f)
+	}
+	if !f.OK && (f.Where == "" || f.Change == "") {
+		t.Errorf("it does not say where, or what to change: %+v", f)
+	}
+}
+
+// TestDoctor has the doctor look at what no homeserver is needed for; that it reads a real one is tested
+// on real parts.
+func TestDoctor(t *testing.T) {
+	outbox := func(d *doctor) { d.lookAtOutbox(t.Context()) }
+	t.Run("jobs that wait a little are well", func(t *testing.T) {
+		h := newHouse(t)
+		h.add("alice")
+		s := h.loginOn("alice", "PHONE")
+		h.wantFinding(t, outbox, true, "0 jobs wait", "")
+		h.fake.Stop()
+		h.logout(s.AccessToken).want(t, http.StatusOK, "")
+		h.wantFinding(t, outbox, true, "1 jobs wait, none was refused", "")
+	})
+	t.Run("jobs that wait long", func(t *testing.T) {
+		h := newHouse(t)
+		h.add("alice")
+		s := h.loginOn("alice", "PHONE")
+		h.fake.Stop()
+		h.logout(s.AccessToken).want(t, http.StatusOK, "")
+		h.clock.move(time.Hour)
+		h.pass()
+		h.wantFinding(t, outbox, false, "1 jobs wait for Synapse, the oldest for 1h0m0s; its last failure: ", "by themselves")
+	})
+	t.Run("a job that was refused", func(t *testing.T) {
+		h := newHouse(t)
+		h.add("alice")
+		s := h.loginOn("alice", "PHONE")
+		h.tap.refuseAll("delete_device")
+		h.logout(s.AccessToken).want(t, http.StatusOK, "")
+		h.settle()
+		h.wantFinding(t, outbox, false, "was refused by Synapse for good: ", "repeat the change")
+	})
+	t.Run("the database is gone", func(t *testing.T) {
+		h := newHouse(t)
+		h.die()
+		h.wantFinding(t, func(d *doctor) { d.lookAtStore(t.Context()) }, false, "does not answer", "restore a backup")
+		h.wantFinding(t, outbox, false, "cannot be read", "restore a backup")
+		h.open()
+		h.wantFinding(t, func(d *doctor) { d.lookAtStore(t.Context()) }, true, "answers, schema", "")
+	})
+	t.Run("synapse is too old", func(t *testing.T) {
+		old := fake.Start(t, fake.Config{ServerName: serverName, Secret: sharedKey, Version: homeserver.Version{Major: 1, Minor: 135}})
+		h := newHouse(t, func(c *Config) { c.Endpoint = old.URL.String() })
+		h.wantFinding(t, func(d *doctor) { d.lookAtVersion(t.Context()) }, false, "Synapse 1.135.0 is too old; 1.136.0", "upgrade")
+		h.wantFinding(t, func(d *doctor) { d.lookAtOurCall(t.Context()) }, false, "not delegated", "synapse-config")
+	})
+}
