@@ -34,6 +34,17 @@ import (
 //			network           <burst> <per_minute>
 //			account           <burst> <per_minute>
 //		}
+//		registration_limit    <burst> <per_minute>
+//		allow_http_clients
+//		client <id> {
+//			secret            <secret>
+//			secret_file       <path>
+//			redirect_uri      <uri>...
+//			name              <text>
+//			uri               <address>
+//			auth_method       none|client_secret_basic|client_secret_post
+//			application_type  web|native
+//		}
 //	}
 //
 // Without anything it joins the instance of another site.
@@ -129,8 +140,14 @@ func (p *parser) option(nesting int) {
 		p.duration(name, &s.AccessTokenLifetime)
 	case "login_limit":
 		p.block(name, nesting, p.limitOption)
+	case "registration_limit":
+		p.rate(name, &s.RegistrationLimit)
+	case "client":
+		p.client(nesting)
+	case "allow_http_clients":
+		p.flag(name, &s.AllowHTTPClients)
 	default:
-		p.unknown("matrix_auth", "issuer, matrix, database, internal_listen, access_token_lifetime and login_limit")
+		p.unknown("matrix_auth", "issuer, matrix, database, internal_listen, access_token_lifetime, login_limit, registration_limit, client and allow_http_clients")
 	}
 }
 
@@ -211,6 +228,15 @@ func (p *parser) block(name string, nesting int, option func()) {
 	}
 }
 
+// flag reads an option that says all by being there.
+func (p *parser) flag(option string, into *bool) {
+	fresh, t := p.take(option), p.d.Token()
+	if args := p.args(option); len(args) > 0 && fresh {
+		p.at(t, "%s takes no value", option)
+	}
+	*into = true
+}
+
 func (p *parser) duration(option string, into *caddy.Duration) {
 	var text string
 	p.value(option, &text)
@@ -261,14 +287,8 @@ func (p *parser) judge() {
 			p.at(p.place(problem.Option), "%s: %s", problem.Option, problem.Text)
 		}
 	}
-	if s.Matrix.Secret != "" && s.Matrix.SecretFile != "" {
-		p.at(p.place("secret_file"), "secret and secret_file are both there; one of them is enough")
-	}
-	if file := s.Matrix.SecretFile; file != "" && !strings.Contains(file, "{") {
-		if _, err := readSecret(file); err != nil {
-			p.at(p.place("secret_file"), "secret_file: %v", err)
-		}
-	}
+	p.judgeSecret("", s.Matrix.Secret, s.Matrix.SecretFile)
+	p.judgeClients()
 	if len(s.InternalListen) == 1 && s.InternalListen[0] == listenOff {
 		return
 	}
@@ -276,6 +296,19 @@ func (p *parser) judge() {
 		if err := checkListen(address); err != nil {
 			p.at(p.place("internal_listen"), "internal_listen: %v", err)
 		}
+	}
+}
+
+// judgeSecret checks what two options say of one secret. prefix stands before the options' names.
+func (p *parser) judgeSecret(prefix, secret, file string) {
+	if secret != "" && file != "" {
+		p.at(p.place(prefix+"secret_file"), "%ssecret and secret_file are both there; one of them is enough", prefix)
+	}
+	if file == "" || strings.Contains(file, "{") {
+		return
+	}
+	if _, err := readSecret(file); err != nil {
+		p.at(p.place(prefix+"secret_file"), "%ssecret_file: %v", prefix, err)
 	}
 }
 

@@ -50,10 +50,15 @@ func TestDocumentedOptions(t *testing.T) {
 	}
 }
 
-// options lists the settings by their JSON names. A rate is one option of two numbers.
+// options lists the settings by their JSON names. A rate is one option of two numbers, and what may stand
+// several times is told by its parts.
 func options(of reflect.Type, prefix string) (names []string) {
 	for field := range of.Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if field.Type.Kind() == reflect.Slice && field.Type.Elem().Kind() == reflect.Struct {
+			names = append(names, options(field.Type.Elem(), prefix+name+".")...)
+			continue
+		}
 		if field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[Rate]() {
 			names = append(names, options(field.Type, prefix+name+".")...)
 			continue

@@ -34,6 +34,44 @@ type Settings struct {
 
 	// The limits of password attempts.
 	LoginLimit LoginLimit `json:"login_limit,omitzero"`
+
+	// The OAuth clients that need not register.
+	Client []Client `json:"client,omitempty"`
+
+	// Lets clients register http addresses on loopback, for development.
+	AllowHTTPClients bool `json:"allow_http_clients,omitempty"`
+
+	// Registrations of OAuth clients from one network. Default: 60, then 20 per minute.
+	RegistrationLimit Rate `json:"registration_limit,omitzero"`
+}
+
+// Client is an OAuth client that need not register.
+type Client struct {
+	// The client_id. Required.
+	ID string `json:"id,omitempty"`
+
+	// The secret of a confidential client. Use a placeholder such as `{env.PORTAL_SECRET}` or
+	// `{file./path}`, as a literal secret would be part of the stored configuration.
+	Secret string `json:"secret,omitempty"`
+
+	// A file that holds the secret, in place of it.
+	SecretFile string `json:"secret_file,omitempty"`
+
+	// Where the client may have people sent back to. Required.
+	RedirectURI []string `json:"redirect_uri,omitempty"`
+
+	// The name that people are shown. Default: the host of `uri`, or the id.
+	Name string `json:"name,omitempty"`
+
+	// The address of the client's own page.
+	URI string `json:"uri,omitempty"`
+
+	// `none`, `client_secret_basic` or `client_secret_post`.
+	// Default: `client_secret_basic` with a secret, `none` without.
+	AuthMethod string `json:"auth_method,omitempty"`
+
+	// `web` (the default) or `native`.
+	ApplicationType string `json:"application_type,omitempty"`
 }
 
 // Homeserver is the homeserver, under the names that matrix-authentication-service documents.
@@ -104,6 +142,7 @@ func (s Settings) resolve() (resolved, error) {
 			Kind: matrixauth.Kind(text("kind", s.Matrix.Kind)), Endpoint: text("endpoint", s.Matrix.Endpoint),
 			AccessTokenLifetime: timeOf(s.AccessTokenLifetime),
 			LoginsPerNetwork:    matrixauth.Rate(s.LoginLimit.Network), LoginsPerAccount: matrixauth.Rate(s.LoginLimit.Account),
+			RegistrationsPerNetwork: matrixauth.Rate(s.RegistrationLimit), AllowHTTPClients: s.AllowHTTPClients,
 		}.WithDefaults(),
 		database: cmp.Or(text("database", s.Database), filepath.Join(caddy.AppDataDir(), "matrix_auth", "matrix_auth.db")),
 		listen:   s.InternalListen,
@@ -125,8 +164,16 @@ func (s Settings) resolve() (resolved, error) {
 	}
 	r.database = absolute
 	r.secretFile = filepath.Join(filepath.Dir(absolute), "matrix_auth.secret")
-	if r.config.Secret, err = s.Matrix.secret(replacer); err != nil {
+	if r.config.Secret, err = resolveSecret(replacer, "", s.Matrix.Secret, s.Matrix.SecretFile); err != nil {
 		errs = append(errs, err)
+	}
+	for _, c := range s.Client {
+		known, err := c.resolve(replacer)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r.config.Clients = append(r.config.Clients, known)
 	}
 	for _, p := range r.config.Validate() {
 		errs = append(errs, p)
@@ -134,32 +181,58 @@ func (s Settings) resolve() (resolved, error) {
 	return r, errors.Join(errs...)
 }
 
-// secret gives the configured secret, or nothing if none is configured.
-func (h Homeserver) secret(replacer *caddy.Replacer) (string, error) {
-	if h.Secret != "" && h.SecretFile != "" {
-		return "", matrixauth.Problem{Option: "secret", Text: "secret and secret_file are both there; one of them is enough"}
-	}
-	if h.SecretFile != "" {
-		path, err := replacer.ReplaceOrErr(h.SecretFile, true, true)
+// resolve replaces a client's placeholders and reads its secret.
+func (c Client) resolve(replacer *caddy.Replacer) (matrixauth.Client, error) {
+	var errs []error
+	text := func(option, value string) string {
+		out, err := replacer.ReplaceOrErr(value, true, true)
 		if err != nil {
-			return "", matrixauth.Problem{Option: "secret_file", Text: err.Error()}
+			errs = append(errs, matrixauth.Problem{Option: matrixauth.ClientOption(c.ID, option), Text: err.Error()})
+		}
+		return out
+	}
+	known := matrixauth.Client{
+		ID: text("", c.ID), Name: text("name", c.Name), URI: text("uri", c.URI),
+		AuthMethod: text("auth_method", c.AuthMethod), ApplicationType: text("application_type", c.ApplicationType),
+	}
+	for _, uri := range c.RedirectURI {
+		known.RedirectURIs = append(known.RedirectURIs, text("redirect_uri", uri))
+	}
+	secret, err := resolveSecret(replacer, matrixauth.ClientOption(c.ID, "")+" ", c.Secret, c.SecretFile)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	known.Secret = secret
+	return known, errors.Join(errs...)
+}
+
+// resolveSecret gives a configured secret, or nothing if none is configured. prefix stands before the
+// options' names in errors.
+func resolveSecret(replacer *caddy.Replacer, prefix, secret, file string) (string, error) {
+	if secret != "" && file != "" {
+		return "", matrixauth.Problem{Option: prefix + "secret", Text: "secret and secret_file are both there; one of them is enough"}
+	}
+	if file != "" {
+		path, err := replacer.ReplaceOrErr(file, true, true)
+		if err != nil {
+			return "", matrixauth.Problem{Option: prefix + "secret_file", Text: err.Error()}
 		}
 		secret, err := readSecret(path)
 		if err != nil {
-			return "", matrixauth.Problem{Option: "secret_file", Text: err.Error()}
+			return "", matrixauth.Problem{Option: prefix + "secret_file", Text: err.Error()}
 		}
 		return secret, nil
 	}
-	if h.Secret == "" {
+	if secret == "" {
 		return "", nil
 	}
-	secret, err := replacer.ReplaceOrErr(h.Secret, true, true)
+	secret, err := replacer.ReplaceOrErr(secret, true, true)
 	if err != nil {
 		// The replacer's error names the placeholder, not a value.
-		return "", matrixauth.Problem{Option: "secret", Text: err.Error()}
+		return "", matrixauth.Problem{Option: prefix + "secret", Text: err.Error()}
 	}
 	if secret = strings.TrimSpace(secret); secret == "" {
-		return "", matrixauth.Problem{Option: "secret", Text: "is empty"}
+		return "", matrixauth.Problem{Option: prefix + "secret", Text: "is empty"}
 	}
 	return secret, nil
 }

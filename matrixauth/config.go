@@ -39,6 +39,12 @@ type Config struct {
 	AccessTokenLifetime time.Duration
 	// LoginsPerNetwork and LoginsPerAccount bound password attempts.
 	LoginsPerNetwork, LoginsPerAccount Rate
+	// RegistrationsPerNetwork bounds the registrations of OAuth clients.
+	RegistrationsPerNetwork Rate
+	// Clients are the OAuth clients that need not register.
+	Clients []Client
+	// AllowHTTPClients lets clients register http addresses on loopback, for development.
+	AllowHTTPClients bool
 	// Branding is how pages look.
 	Branding Branding
 	// Templates is a folder with files that replace templates, texts or the stylesheet of our pages; empty for none.
@@ -76,6 +82,9 @@ var (
 	DefaultLoginsPerAccount = Rate{Burst: 10, PerMinute: 2}
 )
 
+// DefaultRegistrationsPerNetwork lets a whole office sign in: clients register at every sign-in.
+var DefaultRegistrationsPerNetwork = Rate{Burst: 60, PerMinute: 20}
+
 // WithDefaults fills what was left out.
 func (c Config) WithDefaults() Config {
 	if c.Kind == "" {
@@ -92,6 +101,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.LoginsPerAccount == (Rate{}) {
 		c.LoginsPerAccount = DefaultLoginsPerAccount
+	}
+	if c.RegistrationsPerNetwork == (Rate{}) {
+		c.RegistrationsPerNetwork = DefaultRegistrationsPerNetwork
 	}
 	if c.Branding.Name == "" {
 		c.Branding.Name = c.ServerName
@@ -133,13 +145,14 @@ func (c Config) Validate() []Problem {
 	}
 	add("login_limit", checkRate(c.LoginsPerNetwork))
 	add("login_limit", checkRate(c.LoginsPerAccount))
+	add("registration_limit", checkRate(c.RegistrationsPerNetwork))
 	if c.Branding.Accent != "" {
 		add("branding accent", textOf(page.CheckAccent(c.Branding.Accent)))
 	}
 	if c.Branding.Logo != "" {
 		add("branding logo", textOf(page.CheckLogo(c.Branding.Logo)))
 	}
-	return all
+	return append(all, checkClients(c.Clients)...)
 }
 
 func textOf(err error) string {

@@ -76,6 +76,7 @@ func (s *Server) oauthRoutes(public table) {
 	}
 	api("token", oauth.TokenPath, s.oauth.Token)
 	api("revoke", oauth.RevokePath, s.oauth.Revoke)
+	api("registration", oauth.RegistrationPath, s.oauth.Register)
 	page := func(name, path string, m methods) {
 		public.add(route{name: name, wire: web.PageWire, issuer: true, methods: m}, s.base+path)
 	}

@@ -113,7 +113,7 @@ func (s *Server) wireDomain() {
 		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Browsers: s.browsers, Passwords: s.core.passwords,
 		Homeserver: s.homeserver, ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
-	s.clients = client.New(client.Config{Store: s.core.store})
+	s.clients = client.New(client.Config{Store: s.core.store, Static: s.config.staticClients(), AllowHTTP: s.config.AllowHTTPClients})
 	s.grants = grant.New(grant.Config{Store: s.core.store, Clients: s.clients, Sessions: s.sessions})
 }
 
@@ -136,7 +136,7 @@ func (s *Server) wireDoors() {
 	s.oauth = oauth.New(oauth.Config{
 		Sessions: s.sessions, Clients: s.clients, Grants: s.grants, Browsers: s.browsers, Pages: s.pages, Cookie: s.cookie,
 		Issuer: s.config.base(), Base: s.base, ServerName: s.config.ServerName, AccountActions: account.Actions,
-		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets,
+		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets, Registrations: web.Rate(s.config.RegistrationsPerNetwork),
 		Count:      func(outcome string) { s.core.metrics.introspections.WithLabelValues(outcome).Inc() },
 		CountGrant: s.core.metrics.countGrant,
 		Seen:       s.core.probes.note, Logger: s.deps.Logger,

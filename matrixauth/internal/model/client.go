@@ -1,9 +1,13 @@
 package model
 
 import (
+	"crypto/rand"
+	"encoding/json"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // ApplicationType says where a client runs; it decides which redirect URIs it may have (REG-8..15).
@@ -31,6 +35,9 @@ const (
 	GrantRefresh = "refresh_token"
 )
 
+// ResponseCode is the one response type that we have.
+const ResponseCode = "code"
+
 // ClientMetadata is what a client says of itself, under the names of RFC 7591 section 2. The texts are
 // the client's own: they are shown, and never believed.
 type ClientMetadata struct {
@@ -47,8 +54,63 @@ type ClientMetadata struct {
 	Contacts        []string        `json:"contacts,omitempty"`
 	SoftwareID      string          `json:"software_id,omitempty"`
 	SoftwareVersion string          `json:"software_version,omitempty"`
-	// Localized holds the members with a language behind a "#", such as "client_name#de".
+	// Localized holds the members with a language behind a "#", such as "client_name#de". In JSON they
+	// stand among the others.
 	Localized map[string]string `json:"-"`
+}
+
+// members is ClientMetadata without its methods.
+type members ClientMetadata
+
+// MarshalJSON writes the localized members beside the others.
+func (m ClientMetadata) MarshalJSON() ([]byte, error) {
+	out, err := json.Marshal(members(m))
+	if err != nil || len(m.Localized) == 0 {
+		return out, err
+	}
+	localized, err := json.Marshal(m.Localized)
+	if err != nil {
+		return nil, err
+	}
+	out[len(out)-1] = ','
+	return append(out, localized[1:]...), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (m *ClientMetadata) UnmarshalJSON(data []byte) error {
+	if err := json.Unmarshal(data, (*members)(m)); err != nil {
+		return err
+	}
+	all := map[string]any{}
+	if err := json.Unmarshal(data, &all); err != nil {
+		return err
+	}
+	m.Localized = nil
+	for name, value := range all {
+		text, ok := value.(string)
+		if !ok || !strings.Contains(name, "#") {
+			continue
+		}
+		if m.Localized == nil {
+			m.Localized = map[string]string{}
+		}
+		m.Localized[name] = text
+	}
+	return nil
+}
+
+// localized gives a member in a language: the very language tag, or else a broader one, so that de-AT
+// gets what is said in de, or else what is said in none.
+func (m ClientMetadata) localized(member, language, otherwise string) string {
+	for tag := language; tag != ""; {
+		for name, value := range m.Localized {
+			if strings.EqualFold(name, member+"#"+tag) {
+				return value
+			}
+		}
+		tag = tag[:max(0, strings.LastIndexByte(tag, '-'))]
+	}
+	return otherwise
 }
 
 // Client is an OAuth client.
@@ -61,6 +123,25 @@ type Client struct {
 	Static    bool
 	CreatedAt time.Time
 	UsedAt    time.Time
+}
+
+// Name is the client's name for a person who reads a language. A client that gave none is known by its
+// host, and else by its id.
+func (c Client) Name(language string) string {
+	if name := c.Metadata.localized("client_name", language, c.Metadata.Name); name != "" {
+		return name
+	}
+	return c.Host()
+}
+
+// TOSURI is the address of the client's terms of service in a language; empty if it gave none.
+func (c Client) TOSURI(language string) string {
+	return c.Metadata.localized("tos_uri", language, c.Metadata.TOSURI)
+}
+
+// PolicyURI is the address of the client's privacy policy in a language; empty if it gave none.
+func (c Client) PolicyURI(language string) string {
+	return c.Metadata.localized("policy_uri", language, c.Metadata.PolicyURI)
 }
 
 // Public tells whether the client has no secret that it could prove itself with.
@@ -85,4 +166,23 @@ func (c Client) Host() string {
 		return u.Hostname()
 	}
 	return c.ID
+}
+
+// NewClientSecret makes a secret of 260 random bits, in letters that no encoding changes (CAUTH-5).
+func NewClientSecret() string { return rand.Text() + rand.Text() }
+
+// PlainText makes a text of somebody else fit to be shown among ours: without control characters, and
+// without those that turn the direction of the text around them (HTTP-9). White space becomes one
+// space.
+func PlainText(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\uFEFF', r == unicode.ReplacementChar:
+			return -1
+		}
+		return r
+	}, text)
+	return strings.Join(strings.Fields(text), " ")
 }

@@ -32,7 +32,9 @@ type Config struct {
 	AccountActions []string
 	// Secret is the secret shared with the homeserver.
 	Secret string
-	// Limiter counts wrong secrets by network.
+	// Registrations is the rate of registrations of clients from one network.
+	Registrations web.Rate
+	// Limiter counts wrong secrets and registrations by network.
 	Limiter *web.Limiter
 	// WrongSecrets is the rate of wrong secrets from one network.
 	WrongSecrets web.Rate

@@ -1,0 +1,302 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// Metadata are the members of a registration, as a client sent them (RFC 7591 section 2). Members that
+// we do not know are ignored (REG-4).
+type Metadata map[string]json.RawMessage
+
+// The bounds of a registration. They are far above what clients send, and keep one from being a place
+// to store things (REG-29).
+const (
+	maxText      = 256  // of a name, in bytes
+	maxURI       = 2048 // in bytes
+	maxRedirects = 32
+	maxContacts  = 16
+	maxValues    = 32 // of grant_types and response_types
+	maxLocalized = 64
+)
+
+func invalidMetadata(member, text string) error {
+	return &model.Error{Kind: model.Invalid, Code: model.InvalidClientMetadata, Param: member, Text: member + " " + text}
+}
+
+func invalidRedirect(index int, text string) error {
+	member := fmt.Sprintf("redirect_uris[%d]", index)
+	return &model.Error{Kind: model.Invalid, Code: model.InvalidRedirectURI, Param: member, Text: member + " " + text}
+}
+
+// member gives a member by its exact name; null counts as missing.
+func (m Metadata) member(name string) (json.RawMessage, bool) {
+	raw, present := m[name]
+	return raw, present && !bytes.Equal(bytes.TrimSpace(raw), []byte("null"))
+}
+
+// text gives a member that must be a string of at most limit bytes; the empty string if it is missing.
+func (m Metadata) text(name string, limit int) (string, error) {
+	raw, present := m.member(name)
+	if !present {
+		return "", nil
+	}
+	var value string
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return "", invalidMetadata(name, "must be a string")
+	}
+	if len(value) > limit {
+		return "", invalidMetadata(name, fmt.Sprintf("must not have more than %d bytes", limit))
+	}
+	return value, nil
+}
+
+// list gives a member that must be an array of at most count strings.
+func (m Metadata) list(name string, count, limit int) (values []string, present bool, err error) {
+	raw, present := m.member(name)
+	if !present {
+		return nil, false, nil
+	}
+	// Pointers tell a null from an empty string.
+	var pointers []*string
+	if err := json.Unmarshal(raw, &pointers); err != nil || slices.Contains(pointers, nil) {
+		return nil, true, invalidMetadata(name, "must be an array of strings")
+	}
+	if len(pointers) > count {
+		return nil, true, invalidMetadata(name, fmt.Sprintf("must not have more than %d values", count))
+	}
+	values = make([]string, 0, len(pointers))
+	for _, p := range pointers {
+		if len(*p) > limit {
+			return nil, true, invalidMetadata(name, fmt.Sprintf("must not have a value of more than %d bytes", limit))
+		}
+		values = append(values, *p)
+	}
+	return values, true, nil
+}
+
+// unique drops what is there twice. It never gives nil, which would be null in JSON.
+func unique(values []string) []string {
+	once := make([]string, 0, len(values))
+	for _, v := range values {
+		if !slices.Contains(once, v) {
+			once = append(once, v)
+		}
+	}
+	return once
+}
+
+// judge turns what a client sent into what is registered, with defaults filled in and what we do not
+// support left out (REG-2, REG-5). Its errors name the offending member (REG-17).
+func (c *Clients) judge(m Metadata) (model.ClientMetadata, error) {
+	var out model.ClientMetadata
+	if _, present := m.member("software_statement"); present { // REG-32
+		return out, &model.Error{Kind: model.Invalid, Code: model.UnapprovedSoftware, Param: "software_statement"}
+	}
+	for _, step := range []func(Metadata, *model.ClientMetadata) error{c.judgeKind, judgeGrants, judgeTexts, c.judgeURIs, c.judgeRedirects} {
+		if err := step(m, &out); err != nil {
+			return model.ClientMetadata{}, err
+		}
+	}
+	return out, nil
+}
+
+// judgeKind reads where the client runs and how it proves itself.
+func (c *Clients) judgeKind(m Metadata, out *model.ClientMetadata) error {
+	kind, err := m.text("application_type", maxText)
+	if err != nil {
+		return err
+	}
+	switch out.ApplicationType = model.ApplicationType(kind); out.ApplicationType {
+	case "":
+		out.ApplicationType = model.WebApplication
+	case model.WebApplication, model.NativeApplication:
+	default:
+		return invalidMetadata("application_type", "must be web or native") // REG-9
+	}
+	method, err := m.text("token_endpoint_auth_method", maxText)
+	if err != nil {
+		return err
+	}
+	switch out.AuthMethod = model.AuthMethod(method); out.AuthMethod {
+	case "":
+		out.AuthMethod = model.AuthBasic // REG-19
+	case model.AuthNone, model.AuthBasic, model.AuthPost:
+	default:
+		return invalidMetadata("token_endpoint_auth_method", "must be none, client_secret_basic or client_secret_post")
+	}
+	_, keys := m.member("jwks")
+	if _, address := m.member("jwks_uri"); keys && address { // REG-22
+		return invalidMetadata("jwks", "must not be there together with jwks_uri")
+	}
+	return nil
+}
+
+// judgeGrants reads what the client will ask for. Values that we do not know are dropped (REG-5), so
+// that a client that wants more than we have gets what we have.
+func judgeGrants(m Metadata, out *model.ClientMetadata) error {
+	grants, present, err := m.list("grant_types", maxValues, maxText)
+	if err != nil {
+		return err
+	}
+	if !present {
+		grants = []string{model.GrantCode} // REG-21
+	}
+	out.GrantTypes = slices.DeleteFunc(unique(grants), func(g string) bool { return g != model.GrantCode && g != model.GrantRefresh })
+	types, present, err := m.list("response_types", maxValues, maxText)
+	if err != nil {
+		return err
+	}
+	out.ResponseTypes = []string{}
+	if !slices.Contains(out.GrantTypes, model.GrantCode) {
+		return nil // nothing that it could get by a response
+	}
+	if present && !slices.Contains(types, model.ResponseCode) {
+		return invalidMetadata("response_types", "must contain code, which the grant type authorization_code needs")
+	}
+	out.ResponseTypes = []string{model.ResponseCode}
+	return nil
+}
+
+// judgeTexts reads what is for people.
+func judgeTexts(m Metadata, out *model.ClientMetadata) error {
+	for _, text := range []struct {
+		name string
+		into *string
+	}{{"client_name", &out.Name}, {"software_id", &out.SoftwareID}, {"software_version", &out.SoftwareVersion}} {
+		value, err := m.text(text.name, maxText)
+		if err != nil {
+			return err
+		}
+		*text.into = model.PlainText(value)
+	}
+	contacts, _, err := m.list("contacts", maxContacts, maxText)
+	if err != nil {
+		return err
+	}
+	for _, contact := range contacts {
+		out.Contacts = append(out.Contacts, model.PlainText(contact))
+	}
+	out.Contacts = unique(out.Contacts)
+	return nil
+}
+
+// language is the part of a member's name behind the "#", as BCP 47 tags are written. What does not
+// look like one is a member that we do not know.
+func language(tag string) bool {
+	if tag == "" || len(tag) > 35 {
+		return false
+	}
+	return strings.IndexFunc(tag, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}) < 0
+}
+
+// localized lists the members with a language, sorted (REG-24, RFC 7591 section 2.2).
+func (m Metadata) localized(base string) (names []string) {
+	for name := range m {
+		if tag, ok := strings.CutPrefix(name, base+"#"); ok && language(tag) {
+			if _, present := m.member(name); present {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// judgeURIs reads the client's own address and those of its papers, in every language. Each must lie
+// on the host of client_uri or below it: the person who consents judges the client by that host.
+func (c *Clients) judgeURIs(m Metadata, out *model.ClientMetadata) error {
+	var err error
+	if out.URI, err = m.text("client_uri", maxURI); err != nil {
+		return err
+	}
+	if out.URI == "" {
+		return invalidMetadata("client_uri", "is missing")
+	}
+	home, problem := c.home(out.URI)
+	if problem != "" {
+		return invalidMetadata("client_uri", problem)
+	}
+	out.Localized = map[string]string{}
+	put := func(name, value string) error {
+		if len(out.Localized) == maxLocalized {
+			return invalidMetadata(name, "is one localized member too many")
+		}
+		out.Localized[name] = value
+		return nil
+	}
+	for _, page := range []struct {
+		name string
+		into *string
+	}{{"client_uri", &out.URI}, {"logo_uri", &out.LogoURI}, {"tos_uri", &out.TOSURI}, {"policy_uri", &out.PolicyURI}} {
+		for _, name := range append([]string{page.name}, m.localized(page.name)...) {
+			value, err := m.text(name, maxURI)
+			if err != nil {
+				return err
+			}
+			if value == "" {
+				continue
+			}
+			if problem := home.checkPage(value); problem != "" {
+				return invalidMetadata(name, problem)
+			}
+			if name == page.name {
+				*page.into = value
+			} else if err := put(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range m.localized("client_name") {
+		value, err := m.text(name, maxText)
+		if err != nil {
+			return err
+		}
+		if value = model.PlainText(value); value == "" {
+			continue
+		}
+		if err := put(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judgeRedirects reads the redirect URIs.
+func (c *Clients) judgeRedirects(m Metadata, out *model.ClientMetadata) error {
+	uris, _, err := m.list("redirect_uris", maxRedirects, maxURI)
+	if err != nil {
+		// The member is to blame, whatever is wrong with it (RFC 7591 section 3.2.2).
+		e := *model.AsError(err)
+		e.Code = model.InvalidRedirectURI
+		return &e
+	}
+	if len(uris) == 0 {
+		if slices.Contains(out.GrantTypes, model.GrantCode) { // REG-16
+			return &model.Error{Kind: model.Invalid, Code: model.InvalidRedirectURI, Param: "redirect_uris", Text: "redirect_uris is missing or empty"}
+		}
+		return nil
+	}
+	home, problem := c.home(out.URI)
+	if problem != "" {
+		return invalidMetadata("client_uri", problem)
+	}
+	for i, uri := range uris {
+		problem := home.checkWeb(uri)
+		if out.ApplicationType == model.NativeApplication {
+			problem = home.checkNative(uri)
+		}
+		if problem != "" {
+			return invalidRedirect(i, problem)
+		}
+	}
+	out.RedirectURIs = unique(uris)
+	return nil
+}
