@@ -104,8 +104,8 @@ func everyEndpointIsThere(t *testing.T, h *house, text string) {
 		if !strings.HasPrefix(address, "https://") || strings.ContainsAny(address, "?#") { // DISC-6, DISC-15
 			t.Errorf("%s is %q", name, address)
 		}
-		if name == "issuer" || name == "registration_endpoint" || name == "account_management_uri" {
-			continue // the last two are on their way
+		if name == "issuer" {
+			continue
 		}
 		before := h.passed.Load()
 		method := http.MethodPost

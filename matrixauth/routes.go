@@ -119,8 +119,10 @@ func authorizationServerPaths(base string) []string {
 func wireAtIssuer(base, path string) (wire web.Wire, ours bool) {
 	rest, below := strings.CutPrefix(path, base)
 	switch {
-	case below && slices.Contains(issuerPaths, rest), slices.Contains(authorizationServerPaths(base), path):
+	case below && rest == oauth.IntrospectPath:
 		return web.OAuthWire, true
+	case below && slices.Contains(issuerPaths, rest), slices.Contains(authorizationServerPaths(base), path):
+		return web.OpenOAuthWire, true
 	case below && slices.Contains(pagePaths, rest):
 		return web.PageWire, true
 	}
@@ -129,7 +131,7 @@ func wireAtIssuer(base, path string) (wire web.Wire, ours bool) {
 
 // issuerPaths are the paths below the issuer that programs call, pagePaths those of people.
 var (
-	issuerPaths = []string{oauth.IntrospectPath, discoveryPath, oauth.TokenPath, oauth.RevokePath, oauth.RegistrationPath}
+	issuerPaths = []string{discoveryPath, oauth.TokenPath, oauth.RevokePath, oauth.RegistrationPath}
 	pagePaths   = []string{
 		oauth.AuthorizePath, oauth.ConsentPath,
 		account.LoginPath, account.LogoutPath, account.SignedOutPath, account.HomePath, strings.TrimSuffix(account.HomePath, "/"), account.EndPath,

@@ -39,14 +39,15 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	case review.Remembered:
 		return d.approve(w, r, id, session)
 	}
-	return d.Pages.Render(w, r, http.StatusOK, d.consentPage(review, user))
+	return d.Pages.Render(w, r, http.StatusOK, d.consentPage(review, user, d.Pages.Language(r, review.Request.UILocales)))
 }
 
 // consentPage says who asks, for what, as whom, and where the way leads (AUTHZ-19).
-func (d *Door) consentPage(review grant.Review, user model.User) page.Consent {
+func (d *Door) consentPage(review grant.Review, user model.User, language string) page.Consent {
 	c, request := review.Client, review.Request
 	shown := page.Consent{
-		Request: review.ID, Client: nameOf(c), ClientHost: c.Host(), ClientURI: c.Metadata.URI, TOSURI: c.Metadata.TOSURI, PolicyURI: c.Metadata.PolicyURI,
+		Request: review.ID, Client: c.Name(language), ClientHost: c.Host(), ClientURI: c.Metadata.URI,
+		TOSURI: c.TOSURI(language), PolicyURI: c.PolicyURI(language),
 		Vouched: c.Static, Destination: destination(request.RedirectURI),
 		Account: model.MatrixID(user.Localpart, d.ServerName), Device: request.DeviceID,
 		Admin:    model.HasScope(request.Scope, model.ScopeSynapseAdmin),

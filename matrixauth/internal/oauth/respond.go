@@ -78,7 +78,7 @@ func (d *Door) offerReturn(w http.ResponseWriter, r *http.Request, c model.Clien
 	}
 	code, _ := web.OAuthError(err)
 	return d.Pages.Render(w, r, web.StatusOf(web.OAuthWire, err), page.Return{
-		Client: nameOf(c), Destination: destination(request.RedirectURI), URL: address(request, d.complete(request, failure(err))),
+		Client: c.Name(d.Pages.Language(r, request.UILocales)), Destination: destination(request.RedirectURI), URL: address(request, d.complete(request, failure(err))),
 		Problem: model.AsError(err).Error(), Code: code, UILocales: request.UILocales,
 	})
 }
@@ -93,11 +93,4 @@ func destination(redirectURI string) string {
 		return u.Host
 	}
 	return u.Scheme + ":"
-}
-
-func nameOf(c model.Client) string {
-	if c.Metadata.Name != "" {
-		return c.Metadata.Name
-	}
-	return c.Host()
 }

@@ -153,6 +153,15 @@ func (p *Pages) try() error {
 	return nil
 }
 
+func (p *Pages) speech(r *http.Request, uiLocales string) *speech {
+	return p.texts.choose(uiLocales, strings.Join(r.Header.Values("Accept-Language"), ","))
+}
+
+// Language tells in which language a page will be, as a BCP 47 tag, when an app asked for uiLocales.
+func (p *Pages) Language(r *http.Request, uiLocales string) string {
+	return p.speech(r, uiLocales).tag.String()
+}
+
 // Render answers with a page. Nothing is written if it fails. The route's wire has set the headers
 // that every page bears.
 func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, content Page) error {
@@ -161,7 +170,7 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, conte
 		uiLocales = known.uiLocales()
 	}
 	v := &view{
-		pages: p, Page: content, speech: p.texts.choose(uiLocales, strings.Join(r.Header.Values("Accept-Language"), ",")),
+		pages: p, Page: content, speech: p.speech(r, uiLocales),
 		token: func() string { return web.FormToken(p.Cookie.Ensure(w, r)) },
 	}
 	var body bytes.Buffer
