@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -22,8 +23,8 @@ func sessionListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(cmd, sessions, []string{"ID", "DEVICE", "NAME", "CREATED", "LAST ACTIVE", "LAST IP"}, func(s matrixauth.Session) []string {
-				return []string{s.ID, s.DeviceID, s.DeviceName, stamp(s.CreatedAt), stamp(s.LastActiveAt), s.LastIP}
+			return printList(cmd, sessions, []string{"ID", "KIND", "CLIENT", "DEVICE", "NAME", "CREATED", "LAST ACTIVE", "LAST IP"}, func(s matrixauth.Session) []string {
+				return []string{s.ID, s.Kind, cmp.Or(s.ClientName, s.ClientID), s.DeviceID, s.DeviceName, stamp(s.CreatedAt), stamp(s.LastActiveAt), s.LastIP}
 			})
 		})
 	jsonFlag(cmd)

@@ -514,6 +514,45 @@ func TestAccountPage(t *testing.T) {
 	})
 }
 
+// TestOperatorsSessions: operators see and end sessions of every kind.
+func TestOperatorsSessions(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	h.loginOn("alice", "LAPTOP")
+	h.register("some-client", "")
+	b := h.signIn("alice")
+	h.tokens(h.exchange("some-client", b.consent(params("some-client"))))
+	kinds := map[string]Session{}
+	for _, s := range act(h, ListSessions, Name{"alice"}) {
+		kinds[s.Kind] = s
+	}
+	if s := kinds["oauth"]; s.ClientID != "some-client" || s.ClientName != "An App" || s.DeviceID != "PHONE" {
+		t.Errorf("the OAuth session is %+v", s)
+	}
+	if s := kinds["compat"]; s.ClientID != "" || s.DeviceID != "LAPTOP" {
+		t.Errorf("the compatibility session is %+v", s)
+	}
+	if s := kinds[BrowserKind]; s.DeviceID != "" || s.LastIP != officeIP {
+		t.Errorf("the browser session is %+v", s)
+	}
+	for kind, s := range kinds {
+		if killed := act(h, KillSessions, Kill{Session: s.ID}); killed.Sessions != 1 {
+			t.Errorf("%s: %d ended", kind, killed.Sessions)
+		}
+		if _, err := KillSessions.Do(t.Context(), h.ops, Kill{Session: s.ID}); err == nil {
+			t.Errorf("%s was ended twice", kind)
+		}
+	}
+	b.get("/account/").wantTo(t, "/account/login")
+	h.wantSessions("alice")
+	h.loginOn("alice", "LAPTOP")
+	h.signIn("alice")
+	h.signIn("alice")
+	if killed := act(h, KillSessions, Kill{User: "alice"}); killed.Sessions != 3 {
+		t.Errorf("%d ended", killed.Sessions)
+	}
+}
+
 // hidden is the value of a hidden field.
 func hidden(body, name string) string {
 	_, rest, _ := strings.Cut(body, fmt.Sprintf(`name=%q value="`, name))

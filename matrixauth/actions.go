@@ -28,11 +28,19 @@ type User struct {
 	DeactivatedAt time.Time `json:"deactivated_at,omitzero"`
 }
 
+// BrowserKind is the kind of a Session that is no session of the Matrix API, but a browser that is signed
+// in at our pages.
+const BrowserKind = "browser"
+
 // Session is a session as operators see it.
 type Session struct {
-	ID           string    `json:"id"`
-	Kind         string    `json:"kind"`
-	User         string    `json:"user"`
+	ID string `json:"id"`
+	// Kind is "oauth", "compat" or BrowserKind.
+	Kind string `json:"kind"`
+	User string `json:"user"`
+	// ClientID and ClientName are of the OAuth client; empty for any other kind.
+	ClientID     string    `json:"client_id,omitempty"`
+	ClientName   string    `json:"client_name,omitempty"`
 	DeviceID     string    `json:"device_id"`
 	DeviceName   string    `json:"device_name,omitempty"`
 	Scope        string    `json:"scope"`
@@ -257,9 +265,20 @@ func (s *Server) listSessions(ctx context.Context, p Name) ([]Session, error) {
 			return err
 		}
 		live, err := tx.LiveSessions(found.ID)
+		if err != nil {
+			return err
+		}
 		for _, one := range live {
+			described, err := s.describeSession(tx, found, one)
+			if err != nil {
+				return err
+			}
+			all = append(all, described)
+		}
+		browsers, err := s.browsers.Live(tx, found.ID)
+		for _, one := range browsers {
 			all = append(all, Session{
-				ID: one.ID, Kind: string(one.Kind), User: found.Localpart, DeviceID: one.DeviceID, DeviceName: one.DeviceName, Scope: one.Scope,
+				ID: one.ID, Kind: BrowserKind, User: found.Localpart,
 				CreatedAt: one.CreatedAt, LastActiveAt: one.LastActiveAt, LastIP: one.LastIP, UserAgent: one.UserAgent,
 			})
 		}
@@ -268,27 +287,61 @@ func (s *Server) listSessions(ctx context.Context, p Name) ([]Session, error) {
 	return all, err
 }
 
+func (s *Server) describeSession(tx *store.Tx, owner model.User, one model.Session) (Session, error) {
+	described := Session{
+		ID: one.ID, Kind: string(one.Kind), User: owner.Localpart, ClientID: one.ClientID,
+		DeviceID: one.DeviceID, DeviceName: one.DeviceName, Scope: one.Scope,
+		CreatedAt: one.CreatedAt, LastActiveAt: one.LastActiveAt, LastIP: one.LastIP, UserAgent: one.UserAgent,
+	}
+	if one.ClientID == "" {
+		return described, nil
+	}
+	c, err := s.clients.In(tx, one.ClientID)
+	if errors.Is(err, &model.Error{Code: model.UnknownClient}) {
+		return described, nil // a static client that the configuration has no more
+	}
+	described.ClientName = c.Metadata.Name
+	return described, err
+}
+
 func (s *Server) killSessions(ctx context.Context, p Kill) (killed Killed, err error) {
 	err = s.core.store.Update(ctx, func(tx *store.Tx) error {
-		if p.Session == "" {
-			found, err := s.users.ByName(tx, p.User)
-			if err != nil {
-				return err
-			}
-			killed.Sessions, err = s.sessions.EndAll(tx, found.ID, model.EndKilled)
-			return err
+		if p.Session != "" {
+			killed.Sessions = 1
+			return s.killOne(tx, p.Session)
 		}
-		one, err := tx.Session(p.Session)
-		if errors.Is(err, model.ErrNotFound) || err == nil && one.Ended() {
-			return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound, Text: "there is no live session of this id"}
-		}
+		found, err := s.users.ByName(tx, p.User)
 		if err != nil {
 			return err
 		}
-		killed.Sessions = 1
-		return s.sessions.End(tx, one, model.EndKilled)
+		apps, err := s.sessions.EndAll(tx, found.ID, model.EndKilled)
+		if err != nil {
+			return err
+		}
+		browsers, err := s.browsers.EndAll(tx, found.ID, model.EndKilled)
+		killed.Sessions = apps + browsers
+		return err
 	})
 	return killed, err
+}
+
+// killOne ends the session of an id, of whatever kind.
+func (s *Server) killOne(tx *store.Tx, id string) error {
+	one, err := tx.Session(id)
+	if err == nil && !one.Ended() {
+		return s.sessions.End(tx, one, model.EndKilled)
+	}
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
+		return err
+	}
+	b, err := tx.BrowserSession(id)
+	if errors.Is(err, model.ErrNotFound) || err == nil && b.Ended() {
+		return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound, Text: "there is no live session of this id"}
+	}
+	if err != nil {
+		return err
+	}
+	return tx.EndBrowserSession(id, model.EndKilled)
 }
 
 func (s *Server) issueToken(ctx context.Context, p NewToken) (IssuedToken, error) {

@@ -554,7 +554,9 @@ func (h *house) liveDevices(localpart string) []string {
 	h.t.Helper()
 	devices := []string{}
 	for _, s := range act(h, ListSessions, Name{localpart}) {
-		devices = append(devices, s.DeviceID)
+		if s.Kind != BrowserKind {
+			devices = append(devices, s.DeviceID)
+		}
 	}
 	slices.Sort(devices)
 	return devices
