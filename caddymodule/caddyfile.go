@@ -45,6 +45,12 @@ import (
 //			auth_method       none|client_secret_basic|client_secret_post
 //			application_type  web|native
 //		}
+//		branding {
+//			name              <text>
+//			logo              <file>
+//			accent            <rrggbb>
+//		}
+//		templates             <folder>
 //	}
 //
 // Without anything it joins the instance of another site.
@@ -146,8 +152,12 @@ func (p *parser) option(nesting int) {
 		p.client(nesting)
 	case "allow_http_clients":
 		p.flag(name, &s.AllowHTTPClients)
+	case "branding":
+		p.block(name, nesting, p.brandingOption)
+	case "templates":
+		p.value(name, &s.Templates)
 	default:
-		p.unknown("matrix_auth", "issuer, matrix, database, internal_listen, access_token_lifetime, login_limit, registration_limit, client and allow_http_clients")
+		p.unknown("matrix_auth", "issuer, matrix, database, internal_listen, access_token_lifetime, login_limit, registration_limit, client, allow_http_clients, branding and templates")
 	}
 }
 
@@ -179,6 +189,29 @@ func (p *parser) matrixOption() {
 	default:
 		p.unknown("matrix", "kind, homeserver, endpoint, secret and secret_file")
 	}
+}
+
+func (p *parser) brandingOption() {
+	b := &p.settings.Branding
+	switch name := p.d.Val(); name {
+	case "name":
+		p.value("branding name", &b.Name)
+	case "logo":
+		p.value("branding logo", &b.Logo)
+	case "accent":
+		p.accent("branding accent", &b.Accent)
+	default:
+		p.unknown("branding", "name, logo and accent")
+	}
+}
+
+// accent reads a colour. Whoever writes it as stylesheets do has begun a comment.
+func (p *parser) accent(option string, into *string) {
+	if p.d.CountRemainingArgs() == 0 && p.take(option) {
+		p.at(p.d.Token(), "%s takes a colour such as %s; an unquoted # begins a comment", option, matrixauth.DefaultAccent)
+		return
+	}
+	p.value(option, into)
 }
 
 func (p *parser) limitOption() {
@@ -279,9 +312,12 @@ func (p *parser) judge() {
 	s := p.settings
 	config := matrixauth.Config{
 		ServerName: s.Matrix.Homeserver, Issuer: s.Issuer, Kind: matrixauth.Kind(s.Matrix.Kind), Endpoint: s.Matrix.Endpoint,
-		AccessTokenLifetime: timeOf(s.AccessTokenLifetime),
+		AccessTokenLifetime: timeOf(s.AccessTokenLifetime), Branding: matrixauth.Branding(s.Branding), Templates: s.Templates,
 	}.WithDefaults()
-	values := map[string]string{"homeserver": s.Matrix.Homeserver, "issuer": s.Issuer, "kind": s.Matrix.Kind, "endpoint": s.Matrix.Endpoint}
+	values := map[string]string{
+		"homeserver": s.Matrix.Homeserver, "issuer": s.Issuer, "kind": s.Matrix.Kind, "endpoint": s.Matrix.Endpoint,
+		"branding name": s.Branding.Name, "branding logo": s.Branding.Logo, "branding accent": s.Branding.Accent, "templates": s.Templates,
+	}
 	for _, problem := range config.Validate() {
 		if !strings.Contains(values[problem.Option], "{") {
 			p.at(p.place(problem.Option), "%s: %s", problem.Option, problem.Text)

@@ -43,6 +43,24 @@ type Settings struct {
 
 	// Registrations of OAuth clients from one network. Default: 60, then 20 per minute.
 	RegistrationLimit Rate `json:"registration_limit,omitzero"`
+
+	// How pages look.
+	Branding Branding `json:"branding,omitzero"`
+
+	// A folder with files that replace templates, texts or the stylesheet of pages.
+	Templates string `json:"templates,omitempty"`
+}
+
+// Branding is how pages look.
+type Branding struct {
+	// The name on every page. Default: the homeserver's server_name.
+	Name string `json:"name,omitempty"`
+
+	// The path of a picture: .svg, .png, .jpg, .webp or .gif. Default: a mark with the name's first letter.
+	Logo string `json:"logo,omitempty"`
+
+	// The accent colour as `rrggbb`. Default: a green.
+	Accent string `json:"accent,omitempty"`
 }
 
 // Client is an OAuth client that need not register.
@@ -143,6 +161,10 @@ func (s Settings) resolve() (resolved, error) {
 			AccessTokenLifetime: timeOf(s.AccessTokenLifetime),
 			LoginsPerNetwork:    matrixauth.Rate(s.LoginLimit.Network), LoginsPerAccount: matrixauth.Rate(s.LoginLimit.Account),
 			RegistrationsPerNetwork: matrixauth.Rate(s.RegistrationLimit), AllowHTTPClients: s.AllowHTTPClients,
+			Branding: matrixauth.Branding{
+				Name: text("branding name", s.Branding.Name), Logo: text("branding logo", s.Branding.Logo), Accent: text("branding accent", s.Branding.Accent),
+			},
+			Templates: text("templates", s.Templates),
 		}.WithDefaults(),
 		database: cmp.Or(text("database", s.Database), filepath.Join(caddy.AppDataDir(), "matrix_auth", "matrix_auth.db")),
 		listen:   s.InternalListen,

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 )
@@ -57,7 +58,7 @@ type Branding struct {
 	Name string
 	// Logo is the path of a picture.
 	Logo string
-	// Accent is a colour as #rrggbb.
+	// Accent is a colour as rrggbb.
 	Accent string
 }
 
@@ -146,13 +147,34 @@ func (c Config) Validate() []Problem {
 	add("login_limit", checkRate(c.LoginsPerNetwork))
 	add("login_limit", checkRate(c.LoginsPerAccount))
 	add("registration_limit", checkRate(c.RegistrationsPerNetwork))
-	if c.Branding.Accent != "" {
-		add("branding accent", textOf(page.CheckAccent(c.Branding.Accent)))
-	}
-	if c.Branding.Logo != "" {
-		add("branding logo", textOf(page.CheckLogo(c.Branding.Logo)))
+	all = append(all, c.Branding.problems()...)
+	if c.Templates != "" {
+		add("templates", textOf(page.CheckFolder(c.Templates)))
 	}
 	return append(all, checkClients(c.Clients)...)
+}
+
+// DefaultAccent is the accent colour of pages whose operator chose none.
+const DefaultAccent = page.DefaultAccent
+
+// maxBrand is more than a line of a narrow page holds, in characters.
+const maxBrand = 64
+
+func (b Branding) problems() (all []Problem) {
+	if len([]rune(b.Name)) > maxBrand || strings.ContainsFunc(b.Name, unicode.IsControl) {
+		all = append(all, Problem{"branding name", "a name has at most " + strconv.Itoa(maxBrand) + " characters, and is one line"})
+	}
+	if b.Logo != "" {
+		if text := textOf(page.CheckLogo(b.Logo)); text != "" {
+			all = append(all, Problem{"branding logo", text})
+		}
+	}
+	if b.Accent != "" {
+		if text := textOf(page.CheckAccent(b.Accent)); text != "" {
+			all = append(all, Problem{"branding accent", text})
+		}
+	}
+	return all
 }
 
 func textOf(err error) string {

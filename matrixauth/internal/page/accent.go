@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // DefaultAccent is the accent colour of pages whose operator chose none.
-const DefaultAccent = "#0f6e63"
+const DefaultAccent = "0f6e63"
 
 // colour is a colour of sRGB, each part from 0 to 1.
 type colour [3]float64
@@ -24,17 +25,15 @@ var (
 // readable is the contrast that text needs (WCAG 2.2, 1.4.3).
 const readable = 4.5
 
-// parseColour reads a colour written as #rrggbb.
+// parseColour reads a colour written as rrggbb, with a "#" before it or without: in a Caddyfile that sign
+// begins a comment.
 func parseColour(text string) (c colour, err error) {
-	if len(text) != 7 || text[0] != '#' {
+	n, err := strconv.ParseUint(strings.TrimPrefix(text, "#"), 16, 24)
+	if err != nil || len(strings.TrimPrefix(text, "#")) != 6 {
 		return c, fmt.Errorf("%q is no colour; write one such as %s", text, DefaultAccent)
 	}
 	for i := range c {
-		n, err := strconv.ParseUint(text[1+2*i:3+2*i], 16, 8)
-		if err != nil {
-			return c, fmt.Errorf("%q is no colour; write one such as %s", text, DefaultAccent)
-		}
-		c[i] = float64(n) / 255
+		c[i] = float64(n>>(8*(2-i))&0xff) / 255
 	}
 	return c, nil
 }

@@ -72,7 +72,7 @@ func (p *Pages) makeAssets(folder fs.FS) error {
 	}
 	style, err := read(folder, styleFile, styleFile)
 	if err != nil {
-		return fmt.Errorf("templates: %w", err)
+		return err
 	}
 	p.style = p.add(styleFile, "text/css; charset=utf-8", append([]byte(accentRules(accent)), style...))
 	if p.Config.Logo == "" {

@@ -35,7 +35,7 @@ type Config struct {
 	Name string
 	// Logo is the path of a picture; empty for a mark with the name's first letter.
 	Logo string
-	// Accent is the accent colour as #rrggbb; empty for DefaultAccent.
+	// Accent is the accent colour as rrggbb; empty for DefaultAccent.
 	Accent string
 	// Folder holds files of the operator that replace ours; empty for none.
 	Folder string
@@ -71,24 +71,36 @@ func New(c Config) (*Pages, error) {
 	p := &Pages{Config: c, host: c.Issuer.Host, templates: map[string]*template.Template{}}
 	var folder fs.FS
 	if c.Folder != "" {
+		if info, err := os.Stat(c.Folder); err != nil {
+			return nil, err
+		} else if !info.IsDir() {
+			return nil, fmt.Errorf("%s is no folder", c.Folder)
+		}
 		folder = os.DirFS(c.Folder)
 		if err := checkFolder(folder); err != nil {
-			return nil, fmt.Errorf("templates: %w", err)
+			return nil, err
 		}
 	}
 	var err error
 	if p.texts, err = newCatalogue(folder); err != nil {
-		return nil, fmt.Errorf("templates: %w", err)
+		return nil, err
 	}
 	if err := p.makeAssets(folder); err != nil {
 		return nil, err
 	}
 	for _, name := range names {
 		if p.templates[name], err = parse(folder, name); err != nil {
-			return nil, fmt.Errorf("templates: %w", err)
+			return nil, err
 		}
 	}
 	return p, p.try()
+}
+
+// CheckFolder judges a folder of an operator: its files are read and tried.
+func CheckFolder(folder string) error {
+	issuer := &url.URL{Scheme: "https", Host: "example.com", Path: "/"}
+	_, err := New(Config{Issuer: issuer, Cookie: web.NewBrowserCookie(issuer), Folder: folder, Now: time.Now})
+	return err
 }
 
 // checkFolder finds files whose names promise something that we would not do.
@@ -111,7 +123,7 @@ func checkFolder(folder fs.FS) error {
 
 // parse reads the layout with one template in it.
 func parse(folder fs.FS, name string) (*template.Template, error) {
-	t := template.New(layout).Option("missingkey=error")
+	t := template.New(layout + ".html").Option("missingkey=error")
 	for _, part := range []string{layout, name} {
 		text, err := read(folder, part+".html", "templates/"+part+".html")
 		if err != nil {
@@ -120,7 +132,7 @@ func parse(folder fs.FS, name string) (*template.Template, error) {
 		if part == layout {
 			_, err = t.Parse(string(text))
 		} else {
-			_, err = t.New(name).Parse(string(text))
+			_, err = t.New(name + ".html").Parse(string(text))
 		}
 		if err != nil {
 			return nil, err
@@ -146,7 +158,7 @@ func (p *Pages) try() error {
 		for _, s := range p.texts.speeches {
 			v := &view{pages: p, speech: s, Page: sample, token: func() string { return "token" }}
 			if err := p.templates[sample.template()].Execute(&bytes.Buffer{}, v); err != nil {
-				return fmt.Errorf("templates: %w", err)
+				return err
 			}
 		}
 	}
