@@ -1,8 +1,10 @@
 package matrixauth
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,14 +150,11 @@ func TestRegisterOnTheWire(t *testing.T) {
 		}
 		h.view(func(tx *store.Tx) error {
 			c, err := tx.Client(d["client_id"].(string))
-			if c.SecretHash != model.HashToken(secret) {
-				t.Error("the secret is not stored as its hash")
+			if c.SecretHash != model.HashToken(secret) || strings.Contains(text(c.Metadata), secret) {
+				t.Errorf("stored is %+v", c)
 			}
 			return err
 		})
-		if strings.Contains(h.rows(), secret) {
-			t.Error("the secret is stored")
-		}
 	})
 	t.Run("a_public_client_has_no_secret", func(t *testing.T) {
 		d := h.mustRegister(webClient(nil))
@@ -278,5 +277,100 @@ func TestConfigOfClients(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestRegisteredClientSignsIn goes the whole way with a client that has registered itself.
+func TestRegisteredClientSignsIn(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	phone := h.mustRegister(text(object{
+		"client_uri": "https://example.org", "application_type": "native", "token_endpoint_auth_method": "none", "grant_types": []string{"authorization_code", "refresh_token"},
+		"redirect_uris": []string{"http://localhost:3001/login"}, "client_name": "Talk", "client_name#de": "Plausch",
+		"policy_uri": "https://example.org/privacy", "policy_uri#de": "https://example.org/datenschutz",
+	}))
+	id, ok := phone["client_id"].(string)
+	if !ok {
+		t.Fatalf("got %v", phone)
+	}
+	const redirect = "http://localhost:49152/login" // AUTHZ-5, REG-14
+	alice := h.signIn("alice")
+	request := alice.request(params(id, "redirect_uri", redirect, "ui_locales", "de-AT"))
+	a := alice.get(consentPath + "?request=" + request)
+	for _, want := range []string{"Plausch", "https://example.org/datenschutz"} { // REG-24, REG-25
+		if a.status != http.StatusOK || !strings.Contains(a.body, want) {
+			t.Errorf("the page does not show %q: %d %s", want, a.status, a.body)
+		}
+	}
+	code := alice.code(alice.post(consentPath, "request", request, "answer", "continue"))
+	a = h.token("grant_type", "authorization_code", "client_id", id, "code", code, "redirect_uri", redirect, "code_verifier", verifier)
+	var given tokens
+	if err := json.Unmarshal([]byte(a.body), &given); err != nil || a.status != http.StatusOK {
+		t.Fatalf("got %d %s: %v", a.status, a.body, err)
+	}
+	h.keep(signedIn{AccessToken: given.AccessToken, RefreshToken: given.RefreshToken})
+	h.wantActive(given.AccessToken, "PHONE")
+	h.clock.move(60 * 24 * time.Hour) // REG-26
+	if _, err := h.core.store.Retain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a := h.renew(id, given.RefreshToken); a.status != http.StatusOK {
+		t.Errorf("after two months: %d %s", a.status, a.body)
+	} else if err := json.Unmarshal([]byte(a.body), &given); err == nil {
+		h.keep(signedIn{AccessToken: given.AccessToken, RefreshToken: given.RefreshToken})
+	}
+}
+
+// TestClientsProveThemselves has a confidential client of the configuration exchange a code, and fail to.
+func TestClientsProveThemselves(t *testing.T) { // CAUTH-1, CAUTH-3, CAUTH-4, CAUTH-14
+	const secret = "a secret: with/all of+it"
+	h := newHouse(t, unlimited, func(c *Config) {
+		c.Clients = []Client{
+			{ID: "portal", Secret: secret, RedirectURIs: []string{webCallback}},
+			{ID: "poster", Secret: secret, RedirectURIs: []string{webCallback}, AuthMethod: "client_secret_post"},
+		}
+	})
+	h.add("alice")
+	alice := h.signIn("alice")
+	basic := func(id, secret string) http.Header {
+		pair := url.QueryEscape(id) + ":" + url.QueryEscape(secret)
+		return http.Header{"Content-Type": formType["Content-Type"], "Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(pair))}}
+	}
+	for name, test := range map[string]struct {
+		client string
+		header http.Header
+		more   []string
+		status int
+		code   string
+		asks   string
+	}{
+		"by_the_header":            {"portal", basic("portal", secret), nil, 200, "", ""},
+		"by_the_header_and_the_id": {"portal", basic("portal", secret), []string{"client_id", "portal"}, 200, "", ""},
+		"by_the_body":              {"poster", formType, []string{"client_id", "poster", "client_secret", secret}, 200, "", ""},
+		"with_a_wrong_secret":      {"portal", basic("portal", "x"), nil, 401, "invalid_client", "Basic"},
+		"with_none":                {"portal", formType, []string{"client_id", "portal"}, 401, "invalid_client", ""},
+		"in_another_way":           {"portal", formType, []string{"client_id", "portal", "client_secret", secret}, 401, "invalid_client", ""},
+		"in_yet_another_way":       {"poster", basic("poster", secret), nil, 401, "invalid_client", "Basic"},
+		"in_two_ways":              {"portal", basic("portal", secret), []string{"client_secret", secret}, 400, "invalid_request", ""},
+		"as_somebody_else":         {"portal", basic("portal", secret), []string{"client_id", "poster"}, 400, "invalid_request", ""},
+		"with_a_bearer_token":      {"portal", http.Header{"Content-Type": formType["Content-Type"], "Authorization": {"Bearer x"}}, nil, 401, "invalid_client", "Basic"},
+		"as_nobody":                {"portal", basic("nobody", secret), nil, 401, "invalid_client", "Basic"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code := alice.consent(params(test.client, "prompt", "consent"))
+			fields := append([]string{"grant_type", "authorization_code", "code", code, "redirect_uri", webCallback, "code_verifier", verifier}, test.more...)
+			a := h.do(call{method: http.MethodPost, path: tokenPath, header: test.header, body: form(fields...)})
+			if challenge := a.header.Get("WWW-Authenticate"); a.status != test.status || strings.HasPrefix(challenge, "Basic") != (test.asks != "") || test.asks == "" && challenge != "" {
+				t.Fatalf("got %d %q %s", a.status, challenge, a.body)
+			}
+			if test.code != "" && a.document(t)["error"] != test.code {
+				t.Errorf("got %s", a.body)
+			}
+			if a.status == http.StatusOK {
+				var given tokens
+				h.must(json.Unmarshal([]byte(a.body), &given))
+				h.keep(signedIn{AccessToken: given.AccessToken, RefreshToken: given.RefreshToken})
+			}
+		})
 	}
 }

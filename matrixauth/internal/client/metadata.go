@@ -176,7 +176,7 @@ func judgeTexts(m Metadata, out *model.ClientMetadata) error {
 		*text.into = model.PlainText(value)
 	}
 	contacts, _, err := m.list("contacts", maxContacts, maxText)
-	if err != nil {
+	if err != nil || len(contacts) == 0 {
 		return err
 	}
 	for _, contact := range contacts {
@@ -224,10 +224,12 @@ func (c *Clients) judgeURIs(m Metadata, out *model.ClientMetadata) error {
 	if problem != "" {
 		return invalidMetadata("client_uri", problem)
 	}
-	out.Localized = map[string]string{}
 	put := func(name, value string) error {
 		if len(out.Localized) == maxLocalized {
 			return invalidMetadata(name, "is one localized member too many")
+		}
+		if out.Localized == nil {
+			out.Localized = map[string]string{}
 		}
 		out.Localized[name] = value
 		return nil

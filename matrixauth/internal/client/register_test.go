@@ -40,6 +40,10 @@ func TestRegister(t *testing.T) {
 		if other := r.register(with(t, members{"client_name#de": `"y"`})); other.ID == first.ID {
 			t.Error("who says something else is the same")
 		}
+		plain := r.register(with(t, nil)) // what is left out comes back as it was, too
+		if diff := cmp.Diff(plain, r.register(with(t, nil))); diff != "" {
+			t.Error(diff)
+		}
 		if diff := cmp.Diff(first.Client, r.find(first.ID)); diff != "" {
 			t.Errorf("what is found differs: %s", diff)
 		}

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+func addClient(tx *Tx, id string) error {
+	return tx.InsertClient(model.Client{ID: id, CreatedAt: tx.Now, Metadata: model.ClientMetadata{URI: "https://example.com"}}, model.HashToken(id))
+}
+
+// clientsOf tells which of some clients are there.
+func clientsOf(t *testing.T, s *Store, ids ...string) (found []string) {
+	t.Helper()
+	err := s.View(context.Background(), func(tx *Tx) error {
+		for _, id := range ids {
+			_, err := tx.Client(id)
+			if err == nil {
+				found = append(found, id)
+			} else if !errors.Is(err, model.ErrNotFound) {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestClientRow writes a client and reads it again, by its id and by its digest.
+func TestClientRow(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := openAt(t, &now)
+	want := model.Client{
+		ID: "app", CreatedAt: now, UsedAt: now, SecretHash: model.HashToken("secret"),
+		Metadata: model.ClientMetadata{
+			Name: "App", URI: "https://example.com", ApplicationType: model.NativeApplication, AuthMethod: model.AuthPost, GrantTypes: []string{model.GrantCode},
+			ResponseTypes: []string{model.ResponseCode}, RedirectURIs: []string{"com.example:/"}, Localized: map[string]string{"client_name#de": "Anwendung"},
+		},
+	}
+	update(t, s, func(tx *Tx) error { return tx.InsertClient(want, model.HashToken("digest")) })
+	now = now.Add(time.Hour)
+	want.UsedAt = now
+	update(t, s, func(tx *Tx) error {
+		if err := tx.TouchClient("app"); err != nil {
+			return err
+		}
+		byID, err := tx.Client("app")
+		if err != nil {
+			return err
+		}
+		byDigest, err := tx.ClientByDigest(model.HashToken("digest"))
+		if diff := cmp.Diff([]model.Client{want, want}, []model.Client{byID, byDigest}); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		if _, err := tx.ClientByDigest(model.TokenHash{}); !errors.Is(err, model.ErrNotFound) {
+			t.Errorf("the zero digest finds a client: %v", err)
+		}
+		return err
+	})
+	update(t, s, func(tx *Tx) error { return tx.TouchClient("nobody") }) // a client of the configuration has no row
+}
+
+// TestRetainClients removes registrations that nobody has used for a month, in batches, and never one
+// of which a session lives, or that consents still need.
+func TestRetainClients(t *testing.T) { // REG-26
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := openAt(t, &now)
+	const crowd = retentionBatch + 7
+	signIn := func(tx *Tx, client string) error {
+		return tx.InsertSession(model.Session{ID: client, Kind: model.OAuthSession, UserID: "alice", DeviceID: client, Scope: model.ScopeAPI, ClientID: client, CreatedAt: tx.Now})
+	}
+	update(t, s, func(tx *Tx) error {
+		errs := []error{addUser(tx, "alice")}
+		for _, id := range []string{"live", "ended", "used", "unused"} {
+			errs = append(errs, addClient(tx, id), tx.SaveConsent(model.Consent{UserID: "alice", ClientID: id, RedirectURI: "https://example.com", Scope: "x"}))
+		}
+		for i := range crowd {
+			errs = append(errs, addClient(tx, fmt.Sprint("crowd", i)))
+		}
+		return errors.Join(append(errs, signIn(tx, "live"), signIn(tx, "ended"), tx.EndSession("ended", model.EndLogout))...)
+	})
+	consents := func() (n int) {
+		t.Helper()
+		if err := s.reader.QueryRow("SELECT COUNT(*) FROM consents").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	retain := func(want ...string) {
+		t.Helper()
+		if _, err := s.Retain(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, clientsOf(t, s, "live", "ended", "used", "unused", "crowd0", fmt.Sprint("crowd", crowd-1))); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	}
+	now = now.Add(keepUnusedClient)
+	retain("live", "ended", "used", "unused", "crowd0", fmt.Sprint("crowd", crowd-1))
+	update(t, s, func(tx *Tx) error { return tx.TouchClient("used") })
+	now = now.Add(time.Second)
+	retain("live", "used")
+	if n := consents(); n != 2 {
+		t.Errorf("%d consents are left", n)
+	}
+	now = now.Add(5 * keepUnusedClient)
+	retain("live")
+	update(t, s, func(tx *Tx) error { return tx.EndSession("live", model.EndLogout) })
+	retain()
+	if n := consents(); n != 0 {
+		t.Errorf("%d consents are left", n)
+	}
+}
