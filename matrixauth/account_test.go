@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -572,4 +573,63 @@ func (h *house) browserOf(localpart string) (id string) {
 		return err
 	})
 	return id
+}
+
+// TestPagesBelowPath: with an issuer under a path all is below it, the cookie too; over plain http the
+// cookie has another name (SESS-1).
+func TestPagesBelowPath(t *testing.T) {
+	for issuer, want := range map[string]struct{ base, cookie, more string }{
+		"https://" + issuerHost + "/auth": {"/auth/", "__Secure-matrix_auth", "; Path=/auth/; HttpOnly; Secure; SameSite=Lax"},
+		"http://localhost:8448":           {"/", "matrix_auth", "; Path=/; HttpOnly; SameSite=Lax"},
+	} {
+		t.Run(issuer, func(t *testing.T) {
+			h := newHouse(t, unlimited, func(c *Config) { c.Issuer = issuer })
+			h.add("alice")
+			host := issuerHost
+			if strings.Contains(issuer, "localhost") {
+				host = "localhost:8448"
+			}
+			a := h.do(call{path: want.base + "account/login", host: host})
+			a.wantPage(t, http.StatusOK, "Sign in")
+			cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
+			if a.header.Get("Set-Cookie") != cookie+want.more || !strings.HasPrefix(cookie, want.cookie+"=") {
+				t.Errorf("the cookie is %s", a.header.Get("Set-Cookie"))
+			}
+			token := hiddenToken.FindStringSubmatch(a.body)[1]
+			header := sameOriginForm()
+			header.Set("Cookie", cookie)
+			req := call{method: "POST", path: want.base + "account/login", host: host, header: header, body: form("csrf", token, "username", "alice", "password", "wrong")}
+			h.do(req).wantPage(t, http.StatusForbidden, "Sign in")
+			style := regexp.MustCompile(`href="([^"]*\.css)"`).FindStringSubmatch(a.body)[1]
+			if !strings.HasPrefix(style, want.base+"account/") {
+				t.Errorf("the stylesheet is at %s", style)
+			}
+			css := h.do(call{path: style, host: host})
+			if css.status != http.StatusOK || css.header.Get("Content-Type") != "text/css; charset=utf-8" {
+				t.Errorf("the stylesheet is %d %v", css.status, css.header)
+			}
+			for _, path := range []string{"account/login", "account/", style[len(want.base):]} {
+				if a := h.do(call{path: want.base + path, host: "example.org"}); a.status != passedOn {
+					t.Errorf("another host's %s is answered with %d", path, a.status)
+				}
+			}
+			if a := h.do(call{method: "HEAD", path: want.base + "account/login", host: host}); a.status != http.StatusOK || a.body != "" {
+				t.Errorf("HEAD gives %d %q", a.status, a.body)
+			}
+		})
+	}
+}
+
+// TestFaultIsAPage: what goes wrong inside is a page too, and says nothing of it (HTTP-13, HTTP-16).
+func TestFaultIsAPage(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	g := h.guest()
+	g.signIn("alice", "")
+	h.die()
+	g.get("/account/").wantPage(t, http.StatusInternalServerError, "Something went wrong")
+	if strings.Contains(g.at.body, "sql") || strings.Contains(g.at.body, "closed") {
+		t.Errorf("the page shows the cause:\n%s", g.at.body)
+	}
+	h.open()
 }

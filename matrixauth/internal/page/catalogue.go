@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -206,10 +207,30 @@ func (c *catalogue) choose(uiLocales, acceptLanguage string) *speech {
 	if _, i, sure := c.matcher.Match(wanted...); len(wanted) > 0 && sure > language.No {
 		return c.speeches[i]
 	}
-	// An error is about a part that nobody knows; what could be read counts all the same.
-	wanted, _, _ = language.ParseAcceptLanguage(clip(acceptLanguage))
-	_, i, _ := c.matcher.Match(wanted...)
+	_, i, _ := c.matcher.Match(accepted(clip(acceptLanguage))...)
 	return c.speeches[i]
+}
+
+// accepted reads an Accept-Language header. Its entries are read one by one: a language that nobody
+// knows must not cost those beside it.
+func accepted(header string) []language.Tag {
+	type entry struct {
+		tag     language.Tag
+		quality float32
+	}
+	var entries []entry
+	for text := range strings.SplitSeq(header, ",") {
+		tags, qualities, err := language.ParseAcceptLanguage(text)
+		if err == nil && len(tags) == 1 {
+			entries = append(entries, entry{tags[0], qualities[0]})
+		}
+	}
+	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(b.quality, a.quality) })
+	tags := make([]language.Tag, len(entries))
+	for i, e := range entries {
+		tags[i] = e.tag
+	}
+	return tags
 }
 
 func clip(list string) string { return list[:min(len(list), maxPreference)] }
