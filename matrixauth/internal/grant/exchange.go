@@ -74,12 +74,30 @@ func (x *exchange) judge(tx *store.Tx) (err error) {
 	if x.user, err = tx.User(x.found.UserID); err != nil {
 		return err
 	}
-	if err := x.grants.mayApprove(tx, x.user.ID, x.found.Request.Scope); err != nil {
+	if err := x.mayBegin(tx); err != nil {
 		x.answer = asGrant(err)
 		return nil
 	}
 	x.answer = nil
 	return nil
+}
+
+// mayBegin judges again what may have changed since the approval. A code does not outlive the browser
+// session that approved it: whoever throws an intruder's browser out, or changes the password, must not
+// meet a session that the intruder had up the sleeve. Only who signed in anew in the same browser meant
+// no such thing, and idle ones did nothing wrong.
+func (x *exchange) mayBegin(tx *store.Tx) error {
+	if err := x.grants.mayApprove(tx, x.found.UserID, x.found.Request.Scope); err != nil {
+		return err
+	}
+	browser, err := tx.BrowserSession(x.found.BrowserSessionID)
+	if errors.Is(err, model.ErrNotFound) {
+		return invalidGrant()
+	}
+	if err == nil && browser.Ended() && browser.EndReason != model.EndReplaced && browser.EndReason != model.EndIdle {
+		return invalidGrant()
+	}
+	return err
 }
 
 // asGrant turns what was lost since the approval into the words of the token endpoint. A lock passes,
@@ -117,7 +135,7 @@ func (x *exchange) replayed(tx *store.Tx) error {
 // consume uses up the code in the transaction that starts the session: of two exchanges one succeeds
 // (TOK-12).
 func (x *exchange) consume(tx *store.Tx, begun model.Session) error {
-	if err := x.grants.mayApprove(tx, begun.UserID, begun.Scope); err != nil {
+	if err := x.mayBegin(tx); err != nil {
 		return asGrant(err)
 	}
 	first, err := tx.ConsumeAuthorization(x.found.ID, begun.ID)

@@ -82,7 +82,10 @@ func newHouse(t *testing.T) *house {
 	h.update(func(tx *store.Tx) error {
 		h.alice = model.User{ID: model.NewID(tx.Now), Localpart: "alice", CreatedAt: tx.Now}
 		h.browser = model.BrowserSession{ID: "browser", UserID: h.alice.ID, CreatedAt: tx.Now, AuthenticatedAt: tx.Now}
-		return tx.InsertUser(h.alice)
+		if err := tx.InsertUser(h.alice); err != nil {
+			return err
+		}
+		return tx.InsertBrowserSession(h.browser, model.HashToken("cookie"))
 	})
 	return h
 }
