@@ -42,6 +42,9 @@ const (
 	officeIP       = "192.0.2.1"
 )
 
+// start is the time at which every house begins.
+var start = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+
 // clock stands still until it is moved.
 type clock struct {
 	mu  sync.Mutex
@@ -89,7 +92,7 @@ type change func(*Config)
 
 func newHouse(t testing.TB, changes ...change) *house {
 	t.Helper()
-	h := &house{t: t, file: filepath.Join(t.TempDir(), "auth.db"), clock: &clock{now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}, log: &journal{}}
+	h := &house{t: t, file: filepath.Join(t.TempDir(), "auth.db"), clock: &clock{now: start}, log: &journal{}}
 	h.fake = fake.Start(t, fake.Config{ServerName: serverName, Secret: sharedKey})
 	h.tap = &tap{base: h.fake.HTTP().Transport}
 	h.config = Config{ServerName: serverName, Issuer: strings.TrimSuffix(issuer, "/"), Endpoint: h.fake.URL.String(), Secret: sharedKey}
@@ -574,7 +577,7 @@ func (h *house) wantSessions(localpart string, want ...string) {
 func (h *house) hashes() uint64 { return h.core.passwords.Stats().Hashes }
 
 // tables are all that hold rows of ours.
-var tables = []string{"users", "user_emails", "passwords", "sessions", "tokens", "outbox", "browser_sessions"}
+var tables = []string{"users", "user_emails", "passwords", "sessions", "tokens", "outbox", "browser_sessions", "clients", "authorizations", "consents"}
 
 // rows is the content of every table, so that a test can tell that nothing was changed.
 func (h *house) rows() string {

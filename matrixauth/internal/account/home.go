@@ -68,7 +68,7 @@ func (d *Door) sessions(ctx context.Context, who model.User) ([]page.Session, er
 	clients := map[string]model.Client{}
 	shown := make([]page.Session, 0, len(live))
 	for _, s := range live {
-		one := page.Session{ID: s.ID, DeviceID: s.DeviceID, DeviceName: s.DeviceName, LastActive: s.LastActiveAt, IP: s.LastIP}
+		one := page.Session{ID: s.ID, DeviceID: s.DeviceID, DeviceName: model.PlainText(s.DeviceName), LastActive: s.LastActiveAt, IP: s.LastIP}
 		if s.ClientID != "" {
 			c, known := clients[s.ClientID]
 			if !known {

@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -14,17 +15,24 @@ func ReadHint(hint string) Hint {
 	if kind, value, ok := strings.Cut(hint, ":"); ok && (kind == "mxid" || kind == "email") {
 		hint = value
 	}
-	return Hint{strings.TrimSpace(hint)}
+	return Hint{model.PlainText(hint)}
 }
+
+// account is how an account is named here: a localpart, or a Matrix id.
+var account = regexp.MustCompile(`^(@[a-zA-Z0-9._=/+-]+:[a-zA-Z0-9.:\[\]-]+|[a-zA-Z0-9._=/+-]+)$`)
 
 // Text is what a sign-in page may fill in.
 func (h Hint) Text() string { return h.text }
 
 // Names tells whether the hint may mean an account. An empty hint means any; so does a mail address,
-// whose owner nobody is told (ENUM-3).
+// whose owner nobody is told (ENUM-3), and so does what is no name at all: whoever makes a link could
+// have a page of ours say anything, as it shows the names of other accounts (HTTP-9).
 func (h Hint) Names(localpart, serverName string) bool {
+	if !account.MatchString(h.text) {
+		return true
+	}
 	if name, server, ok := model.ParseMatrixID(h.text); ok {
 		return server == serverName && strings.EqualFold(name, localpart)
 	}
-	return h.text == "" || strings.Contains(h.text, "@") || strings.EqualFold(h.text, localpart)
+	return strings.EqualFold(h.text, localpart)
 }

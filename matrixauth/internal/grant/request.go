@@ -58,6 +58,12 @@ func Judge(c model.Client, redirectURI string, a Ask) (r model.AuthorizationRequ
 	if r.ResponseMode, err = a.Mode(); err != nil {
 		return r, err
 	}
+	if r.ResponseMode == model.ModeFormPost && !takesForms(redirectURI) {
+		return r, invalidRequest("response_mode", "form_post needs an http or https redirect_uri")
+	}
+	if len(a.State) > maxState {
+		return r, invalidRequest("state", "state is too long")
+	}
 	// PKCE is asked of every client: a code that leaks is worth nothing without it (AUTHZ-8, RFC 9700
 	// section 2.1.1). "plain" would put the proof itself into the address (DISC-4).
 	switch {
@@ -129,6 +135,15 @@ func judgeMaxAge(text string) (*int64, error) {
 		return nil, invalidRequest("max_age", "max_age must be a number of seconds")
 	}
 	return &seconds, nil
+}
+
+// maxState bounds a state, in bytes. It is kept for an hour, and anybody may send one.
+const maxState = 4096
+
+// takesForms tells whether a form can be sent to an address: a scheme of an app opens the app and brings
+// nothing of the form along.
+func takesForms(uri string) bool {
+	return strings.HasPrefix(uri, "https://") || strings.HasPrefix(uri, "http://")
 }
 
 // clip bounds what a client says to help the user along. What is longer is no help.

@@ -171,18 +171,34 @@ func (c Client) Host() string {
 // NewClientSecret makes a secret of 260 random bits, in letters that no encoding changes (CAUTH-5).
 func NewClientSecret() string { return rand.Text() + rand.Text() }
 
-// PlainText makes a text of somebody else fit to be shown among ours: without control characters, and
-// without those that turn the direction of the text around them (HTTP-9). White space becomes one
-// space.
+// PlainText makes a text of somebody else fit to be shown among ours: without control characters,
+// without those that turn the direction of the text around them, and without those that nobody sees
+// (HTTP-9). White space becomes one space. A text with nothing to see is empty, so that nobody has a
+// name that looks like none.
 func PlainText(text string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
-		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\uFEFF', r == unicode.ReplacementChar:
+		case r == zeroWidthNonJoiner, r == zeroWidthJoiner:
+			return r // Persian and Hindi words, and emoji, are written with them
+		case unicode.IsControl(r), unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point), r == brailleBlank, r == unicode.ReplacementChar:
 			return -1
 		}
 		return r
 	}, text)
+	if !strings.ContainsFunc(text, visible) {
+		return ""
+	}
 	return strings.Join(strings.Fields(text), " ")
+}
+
+const (
+	zeroWidthNonJoiner = '\u200C'
+	zeroWidthJoiner    = '\u200D'
+	brailleBlank       = '\u2800'
+)
+
+func visible(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsPunct(r) || unicode.IsSymbol(r)
 }

@@ -65,8 +65,12 @@ func (d *Door) Answer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if form["answer"] == "cancel" {
+	switch form["answer"] {
+	case "continue":
+	case "cancel":
 		return d.decline(w, r, form["request"])
+	default: // what is not said is no consent
+		return &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: "answer"}
 	}
 	session, user, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
 	if errors.Is(err, &model.Error{Code: model.NotSignedIn}) {
