@@ -34,6 +34,7 @@ func TestHistories(t *testing.T) {
 	}
 	for seed := range uint64(histories) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel() // one waits for the disk while the other computes
 			y := &history{house: newHouse(t, unlimited), random: rand.New(rand.NewPCG(seed, 1)), live: map[string]string{}}
 			y.add("alice")
 			defer func() {
@@ -197,6 +198,7 @@ func TestHistoriesAtOnce(t *testing.T) {
 	}
 	for seed := range uint64(histories) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel() // one waits for the disk while the other computes
 			h := newHouse(t, unlimited)
 			h.add("alice")
 			for round := range 4 {
