@@ -35,7 +35,7 @@ func (tx *Tx) BrowserSessionByHash(hash model.TokenHash) (model.BrowserSession, 
 
 // LiveBrowserSessions lists the live browser sessions of a user, oldest first.
 func (tx *Tx) LiveBrowserSessions(userID string) ([]model.BrowserSession, error) {
-	return many(tx, scanBrowser, selectBrowser+" WHERE user_id = ?1 AND ended_at IS NULL ORDER BY created_at, id", userID)
+	return many(tx, scanBrowser, selectBrowser+liveOfUser, userID)
 }
 
 // EndBrowserSession marks a live browser session as over.

@@ -70,8 +70,8 @@ func TestClientRow(t *testing.T) {
 	update(t, s, func(tx *Tx) error { return tx.TouchClient("nobody") }) // a client of the configuration has no row
 }
 
-// TestRetainClients removes registrations that nobody has used for a month, in batches, and never one
-// of which a session lives, or that consents still need.
+// TestRetainClients removes registrations that nobody has used for a month, and after two days those that
+// nobody ever consented to, in batches, and never one of which a session lives.
 func TestRetainClients(t *testing.T) { // REG-26
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := openAt(t, &now)
@@ -105,8 +105,17 @@ func TestRetainClients(t *testing.T) { // REG-26
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	}
-	now = now.Add(keepUnusedClient)
+	began := now
+	now = began.Add(time.Minute)
+	update(t, s, func(tx *Tx) error {
+		return errors.Join(tx.TouchClient("ended"), tx.TouchClient("used"), tx.TouchClient("unused"))
+	})
+	now = began.Add(keepUnprovenClient)
 	retain("live", "ended", "used", "unused", "crowd0", fmt.Sprint("crowd", crowd-1))
+	now = now.Add(time.Second)
+	retain("live", "ended", "used", "unused")
+	now = began.Add(time.Minute + keepUnusedClient)
+	retain("live", "ended", "used", "unused")
 	update(t, s, func(tx *Tx) error { return tx.TouchClient("used") })
 	now = now.Add(time.Second)
 	retain("live", "used")

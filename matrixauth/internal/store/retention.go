@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The ages at which rows go. They are those of matrix-authentication-service, so that operators who
+// The ages at which rows go. They are, where it has such rows, those of matrix-authentication-service, so that operators who
 // know one know the other.
 const (
 	keepEndedSession   = 30 * 24 * time.Hour
@@ -13,8 +13,9 @@ const (
 	keepConsumedToken  = time.Hour
 	keepSetAsideJob    = 30 * 24 * time.Hour
 	keepInactiveLastIP = 30 * 24 * time.Hour
-	keepAuthorization  = 24 * time.Hour
 	keepUnusedClient   = 30 * 24 * time.Hour
+	// keepUnprovenClient is for registrations that nobody ever consented to: anybody can make those.
+	keepUnprovenClient = 2 * 24 * time.Hour
 	keepIdleBrowser    = 30 * 24 * time.Hour
 )
 
@@ -22,28 +23,33 @@ const (
 // for the writer.
 const retentionBatch = 500
 
+// retention are the statements of Retain: ?1 is the time before which rows go, ?2 the size of a batch.
+var retention = []struct {
+	query string
+	age   time.Duration
+}{
+	{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at < ?1 LIMIT ?2)`, keepEndedSession},
+	{`DELETE FROM outbox WHERE position IN (SELECT position FROM outbox WHERE set_aside_at < ?1 LIMIT ?2)`, keepSetAsideJob},
+	{`UPDATE sessions SET last_ip = '' WHERE id IN (SELECT id FROM sessions WHERE last_ip <> '' AND last_active_at < ?1 LIMIT ?2)`, keepInactiveLastIP},
+	// A row says itself until when it is needed: one that nobody answered no longer than it can be answered.
+	{`DELETE FROM authorizations WHERE id IN (SELECT id FROM authorizations WHERE expires_at < ?1 LIMIT ?2)`, 0},
+	{`UPDATE browser_sessions SET ended_at = last_active_at, end_reason = 'idle' WHERE id IN (
+		SELECT id FROM browser_sessions WHERE ended_at IS NULL AND last_active_at < ?1 LIMIT ?2)`, keepIdleBrowser},
+	{`DELETE FROM browser_sessions WHERE id IN (SELECT id FROM browser_sessions WHERE ended_at < ?1 LIMIT ?2)`, keepEndedSession},
+	// A registration with a live session stays, however old (REG-26).
+	{`DELETE FROM clients WHERE id IN (SELECT id FROM clients WHERE used_at < ?1
+		AND NOT EXISTS (SELECT 1 FROM sessions WHERE client_id = clients.id AND ended_at IS NULL) LIMIT ?2)`, keepUnusedClient},
+	{`DELETE FROM clients WHERE id IN (SELECT id FROM clients WHERE used_at < ?1 AND used_at = created_at
+		AND NOT EXISTS (SELECT 1 FROM sessions WHERE client_id = clients.id AND ended_at IS NULL) LIMIT ?2)`, keepUnprovenClient},
+	{`DELETE FROM consents WHERE (user_id, client_id, redirect_uri) IN (
+		SELECT user_id, client_id, redirect_uri FROM consents WHERE granted_at < ?1
+		AND NOT EXISTS (SELECT 1 FROM clients WHERE id = consents.client_id) LIMIT ?2)`, keepUnusedClient},
+}
+
 // Retain removes the rows whose time is over, in bounded batches, and gives their number. Tokens are
 // not among them: TidyTokens removes them as their session goes on, and its end removes all.
 func (s *Store) Retain(ctx context.Context) (removed int64, err error) {
-	steps := []struct {
-		query string
-		age   time.Duration
-	}{
-		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at < ?1 LIMIT ?2)`, keepEndedSession},
-		{`DELETE FROM outbox WHERE position IN (SELECT position FROM outbox WHERE set_aside_at < ?1 LIMIT ?2)`, keepSetAsideJob},
-		{`UPDATE sessions SET last_ip = '' WHERE id IN (SELECT id FROM sessions WHERE last_ip <> '' AND last_active_at < ?1 LIMIT ?2)`, keepInactiveLastIP},
-		{`DELETE FROM authorizations WHERE id IN (SELECT id FROM authorizations WHERE expires_at < ?1 LIMIT ?2)`, keepAuthorization},
-		{`UPDATE browser_sessions SET ended_at = last_active_at, end_reason = 'idle' WHERE id IN (
-			SELECT id FROM browser_sessions WHERE ended_at IS NULL AND last_active_at < ?1 LIMIT ?2)`, keepIdleBrowser},
-		{`DELETE FROM browser_sessions WHERE id IN (SELECT id FROM browser_sessions WHERE ended_at < ?1 LIMIT ?2)`, keepEndedSession},
-		// A registration with a live session stays, however old (REG-26).
-		{`DELETE FROM clients WHERE id IN (SELECT id FROM clients WHERE used_at < ?1
-			AND NOT EXISTS (SELECT 1 FROM sessions WHERE client_id = clients.id AND ended_at IS NULL) LIMIT ?2)`, keepUnusedClient},
-		{`DELETE FROM consents WHERE (user_id, client_id, redirect_uri) IN (
-			SELECT user_id, client_id, redirect_uri FROM consents WHERE granted_at < ?1
-			AND NOT EXISTS (SELECT 1 FROM clients WHERE id = consents.client_id) LIMIT ?2)`, keepUnusedClient},
-	}
-	for _, step := range steps {
+	for _, step := range retention {
 		for {
 			var n int64
 			err := s.Update(ctx, func(tx *Tx) (err error) {

@@ -152,3 +152,33 @@ func TestUserByLogin(t *testing.T) {
 		return nil
 	})
 }
+
+// TestRetainAuthorizations removes what can be of no use: a request when nobody can answer it any more,
+// one that was answered once its code need not be known again.
+func TestRetainAuthorizations(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := openAt(t, &now)
+	const flood = retentionBatch + 1
+	update(t, s, func(tx *Tx) error {
+		if err := addUser(tx, "alice"); err != nil {
+			return err
+		}
+		for i := range flood {
+			if err := tx.InsertAuthorization(model.Authorization{ID: fmt.Sprint(i), CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(time.Hour)}); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ApproveAuthorization(model.Authorization{ID: "0", UserID: "alice", CodeHash: model.HashToken("code"), ExpiresAt: tx.Now.Add(24 * time.Hour)})
+		return err
+	})
+	for _, step := range []struct {
+		after time.Duration
+		want  int64
+	}{{time.Hour, 0}, {time.Second, flood - 1}, {23 * time.Hour, 1}} {
+		now = now.Add(step.after)
+		removed, err := s.Retain(context.Background())
+		if err != nil || removed != step.want {
+			t.Errorf("%v later %d rows were removed, want %d: %v", step.after, removed, step.want, err)
+		}
+	}
+}

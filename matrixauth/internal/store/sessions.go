@@ -31,14 +31,19 @@ func (tx *Tx) Session(id string) (model.Session, error) {
 	return one(tx, scanSession, selectSession+" WHERE id = ?1", id)
 }
 
+// liveOnDevice says again what the index says of devices: else SQLite would not use it.
+const liveOnDevice = " WHERE user_id = ?1 AND device_id = ?2 AND device_id <> '' AND ended_at IS NULL"
+
 // LiveSessionOnDevice finds the session that a user has on a device.
 func (tx *Tx) LiveSessionOnDevice(userID, deviceID string) (model.Session, error) {
-	return one(tx, scanSession, selectSession+" WHERE user_id = ?1 AND device_id = ?2 AND ended_at IS NULL", userID, deviceID)
+	return one(tx, scanSession, selectSession+liveOnDevice, userID, deviceID)
 }
+
+const liveOfUser = " WHERE user_id = ?1 AND ended_at IS NULL ORDER BY created_at, id"
 
 // LiveSessions lists all live sessions of a user, oldest first.
 func (tx *Tx) LiveSessions(userID string) ([]model.Session, error) {
-	return many(tx, scanSession, selectSession+" WHERE user_id = ?1 AND ended_at IS NULL ORDER BY created_at, id", userID)
+	return many(tx, scanSession, selectSession+liveOfUser, userID)
 }
 
 // EndSession marks a live session as over.

@@ -55,7 +55,7 @@ CREATE TABLE consents (
 	granted_at   BIGINT NOT NULL,
 	PRIMARY KEY (user_id, client_id, redirect_uri)
 ) WITHOUT ROWID;
-CREATE INDEX consents_client ON consents (client_id);
+CREATE INDEX consents_granted ON consents (granted_at);
 
 ALTER TABLE sessions ADD COLUMN client_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE sessions ADD COLUMN browser_session_id TEXT NOT NULL DEFAULT '';
@@ -65,3 +65,9 @@ ALTER TABLE tokens ADD COLUMN client_id TEXT NOT NULL DEFAULT '';
 -- A session for administration has no device, and a user may have several of those.
 DROP INDEX sessions_live_device;
 CREATE UNIQUE INDEX sessions_live_device ON sessions (user_id, device_id) WHERE ended_at IS NULL AND device_id <> '';
+
+-- Every look-up by user asks for live sessions, and a bot may have ended thousands.
+DROP INDEX sessions_user;
+CREATE INDEX sessions_live_user ON sessions (user_id) WHERE ended_at IS NULL;
+
+CREATE INDEX outbox_set_aside ON outbox (set_aside_at) WHERE set_aside_at IS NOT NULL;

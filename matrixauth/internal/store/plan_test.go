@@ -1,0 +1,48 @@
+package store
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPlans holds that no statement reads a whole table: neither one that a request waits for, nor one
+// of retention, which keeps the writer from others.
+func TestPlans(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := openAt(t, &now)
+	for name, one := range map[string]struct {
+		query, index string
+		args         int
+	}{
+		"live session on device":       {selectSession + liveOnDevice, "sessions_live_device", 2},
+		"live sessions of user":        {selectSession + liveOfUser, "sessions_live_user", 1},
+		"live browser session of user": {selectBrowser + liveOfUser, "browser_sessions_user", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if plan := planOf(t, s, one.query, one.args); !strings.Contains(plan, one.index) {
+				t.Errorf("%s\n%s", one.query, plan)
+			}
+		})
+	}
+	t.Run("retention", func(t *testing.T) {
+		for _, step := range retention {
+			if plan := planOf(t, s, step.query, 2); strings.Contains(plan, "SCAN") {
+				t.Errorf("%s\n%s", step.query, plan)
+			}
+		}
+	})
+}
+
+func planOf(t *testing.T, s *Store, query string, args int) (plan string) {
+	t.Helper()
+	update(t, s, func(tx *Tx) error {
+		lines, err := many(tx, func(row scanner) (line string, err error) {
+			var id, parent, unused int
+			return line, row.Scan(&id, &parent, &unused, &line)
+		}, "EXPLAIN QUERY PLAN "+query, make([]any, args)...)
+		plan = strings.Join(lines, "\n")
+		return err
+	})
+	return plan
+}
