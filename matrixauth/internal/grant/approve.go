@@ -2,6 +2,7 @@ package grant
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -77,13 +78,11 @@ func (g *Grants) mayApprove(tx *store.Tx, userID, scope string) error {
 }
 
 func (g *Grants) replaces(tx *store.Tx, p Pending, userID string) (bool, error) {
-	if p.Request.DeviceID == "" {
+	live, err := tx.LiveSessionOnDevice(userID, p.Request.DeviceID)
+	if errors.Is(err, model.ErrNotFound) {
 		return false, nil
 	}
-	live, err := tx.LiveSessions(userID)
-	return slices.ContainsFunc(live, func(s model.Session) bool {
-		return s.DeviceID == p.Request.DeviceID && s.ClientID != p.ClientID
-	}), err
+	return live.ClientID != p.ClientID, err
 }
 
 // rememberable tells whether a consent may stand for later ones. A web client is known by its https
@@ -105,21 +104,42 @@ func (g *Grants) Approve(ctx context.Context, id string, b model.BrowserSession)
 		if r, err = g.review(tx, id, b); err != nil {
 			return err
 		}
-		code = model.NewCode()
-		a := r.Authorization
-		a.UserID, a.BrowserSessionID, a.CodeHash = b.UserID, b.ID, model.HashToken(code)
-		a.CodeExpiresAt = tx.Now.Add(codeLife)
-		a.ExpiresAt = a.CodeExpiresAt.Add(keepAnswered)
-		first, err := tx.ApproveAuthorization(a)
-		if err != nil {
-			return err
-		}
-		if !first {
-			return requestExpired()
-		}
-		return g.remember(tx, r, b.UserID)
+		code, err = g.approve(tx, r, b)
+		return err
 	})
 	return r, code, err
+}
+
+// ApproveRemembered is Approve for a user who is not asked again. It gives ConsentRequired if they must
+// be: what Review said of that may have changed since.
+func (g *Grants) ApproveRemembered(ctx context.Context, id string, b model.BrowserSession) (r Review, code string, err error) {
+	err = g.Store.Update(ctx, func(tx *store.Tx) error {
+		if r, err = g.review(tx, id, b); err != nil {
+			return err
+		}
+		if !r.Remembered {
+			return &model.Error{Kind: model.Denied, Code: model.ConsentRequired}
+		}
+		code, err = g.approve(tx, r, b)
+		return err
+	})
+	return r, code, err
+}
+
+func (g *Grants) approve(tx *store.Tx, r Review, b model.BrowserSession) (code string, err error) {
+	code = model.NewCode()
+	a := r.Authorization
+	a.UserID, a.BrowserSessionID, a.CodeHash = b.UserID, b.ID, model.HashToken(code)
+	a.CodeExpiresAt = tx.Now.Add(codeLife)
+	a.ExpiresAt = a.CodeExpiresAt.Add(keepAnswered)
+	first, err := tx.ApproveAuthorization(a)
+	if err != nil {
+		return "", err
+	}
+	if !first {
+		return "", requestExpired()
+	}
+	return code, g.remember(tx, r, b.UserID)
 }
 
 func (g *Grants) remember(tx *store.Tx, r Review, userID string) error {

@@ -375,6 +375,22 @@ func TestReview(t *testing.T) {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
+	t.Run("what changed since is asked about", func(t *testing.T) { // AUTHZ-18, SCOPE-11
+		h := newHouse(t)
+		h.approve(h.begin("other"))
+		id := h.begin("other")
+		if !remembered(h, id) {
+			t.Fatal("the same was asked again")
+		}
+		_, _, err := h.exchange(h.approve(h.begin("client")))
+		h.must(err)
+		_, code, err := h.grants.ApproveRemembered(t.Context(), id, h.browser)
+		h.wantCode(err, model.ConsentRequired)
+		if code != "" {
+			t.Error("there is a code all the same")
+		}
+		h.approve(id)
+	})
 	for name, c := range map[string]struct {
 		change func(*Ask)
 		age    time.Duration

@@ -39,7 +39,7 @@ func (d *Door) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if ask.None() {
 		return d.silently(w, r, id, request)
 	}
-	return seeOther(w, d.Base+ConsentPath+"?request="+id)
+	return seeOther(w, d.consentURL(id))
 }
 
 // readParams reads the parameters from the query, or from the form of a POST (AUTHZ-1).
@@ -84,15 +84,12 @@ func askOf(params map[string]string) grant.Ask {
 func (d *Door) silently(w http.ResponseWriter, r *http.Request, id string, request model.AuthorizationRequest) error {
 	session, _, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
 	if err == nil {
-		var review grant.Review
-		if review, err = d.Grants.Review(r.Context(), id, session); err == nil && !review.Remembered {
-			err = &model.Error{Kind: model.Denied, Code: model.ConsentRequired}
+		var code string
+		if _, code, err = d.Grants.ApproveRemembered(r.Context(), id, session); err == nil {
+			return d.respond(w, r, request, field{"code", code})
 		}
 	}
-	if err == nil {
-		return d.approve(w, r, id, session)
-	}
-	if err = asSilent(err); err == nil || model.AsError(err).Kind == model.Internal {
+	if err = asSilent(err); model.AsError(err).Kind == model.Internal {
 		return err
 	}
 	if _, declineErr := d.Grants.Decline(r.Context(), id); declineErr != nil {
@@ -136,4 +133,9 @@ func seeOther(w http.ResponseWriter, location string) error {
 // loginURL is where the user signs in for a request.
 func (d *Door) loginURL(id string) string {
 	return d.Base + LoginPath + "?request=" + url.QueryEscape(id)
+}
+
+// consentURL is where the user is asked about a request.
+func (d *Door) consentURL(id string) string {
+	return d.Base + ConsentPath + "?request=" + url.QueryEscape(id)
 }

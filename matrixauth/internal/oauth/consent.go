@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -37,7 +38,7 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	case review.Remembered:
-		return d.approve(w, r, id, session)
+		return d.approve(w, r, id, session, d.Grants.ApproveRemembered)
 	}
 	return d.Pages.Render(w, r, http.StatusOK, d.consentPage(review, user, d.Pages.Language(r, review.Request.UILocales)))
 }
@@ -80,7 +81,7 @@ func (d *Door) Answer(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	web.SetUser(r.Context(), user.ID)
-	return d.approve(w, r, form["request"], session)
+	return d.approve(w, r, form["request"], session, d.Grants.Approve)
 }
 
 func (d *Door) decline(w http.ResponseWriter, r *http.Request, id string) error {
@@ -92,12 +93,17 @@ func (d *Door) decline(w http.ResponseWriter, r *http.Request, id string) error 
 	return d.respond(w, r, pending.Request, failure(denied)...)
 }
 
-func (d *Door) approve(w http.ResponseWriter, r *http.Request, id string, session model.BrowserSession) error {
-	review, code, err := d.Grants.Approve(r.Context(), id, session)
-	if errors.Is(err, &model.Error{Code: model.LoginRequired}) {
+// approval is one of the ways to approve a request.
+type approval func(ctx context.Context, id string, session model.BrowserSession) (grant.Review, string, error)
+
+func (d *Door) approve(w http.ResponseWriter, r *http.Request, id string, session model.BrowserSession, how approval) error {
+	review, code, err := how(r.Context(), id, session)
+	switch {
+	case errors.Is(err, &model.Error{Code: model.LoginRequired}):
 		return seeOther(w, d.loginURL(id))
-	}
-	if err != nil {
+	case errors.Is(err, &model.Error{Code: model.ConsentRequired}):
+		return seeOther(w, d.consentURL(id)) // it was remembered a moment ago
+	case err != nil:
 		return err
 	}
 	return d.respond(w, r, review.Request, field{"code", code})
