@@ -291,6 +291,15 @@ func TestPrompt(t *testing.T) {
 		act(h, LockUser, Name{"alice"})
 		wantError(t, silent(b), "login_required")
 	})
+	t.Run("none, by a form that an app cannot take", func(t *testing.T) { // AUTHZ-9
+		h := newOAuthHouse(t)
+		h.register("native", "", native("org.example.app:/"))
+		b := &visitor{h, ""}
+		a := b.authorize(params("native", "redirect_uri", "org.example.app:/", "prompt", "none", "response_mode", "form_post"))
+		if !strings.HasPrefix(a.header.Get("Location"), "org.example.app:/?error=invalid_request") {
+			t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
+		}
+	})
 	for _, c := range []struct {
 		name    string
 		changes []string

@@ -34,13 +34,18 @@ func invalidRequest(param, text string) error {
 }
 
 // Mode gives the response mode of a request. A missing one is query, also for those whose
-// specification wants another: clients in use leave it out (AUTHZ-9). An unknown one is an error, which
-// travels by query.
-func (a Ask) Mode() (model.ResponseMode, error) {
+// specification wants another: clients in use leave it out (AUTHZ-9). One that is unknown, or
+// that the redirect URI cannot take, is an error, which travels by query.
+func (a Ask) Mode(redirectURI string) (model.ResponseMode, error) {
 	switch mode := model.ResponseMode(a.ResponseMode); mode {
 	case "":
 		return model.ModeQuery, nil
-	case model.ModeQuery, model.ModeFragment, model.ModeFormPost:
+	case model.ModeQuery, model.ModeFragment:
+		return mode, nil
+	case model.ModeFormPost:
+		if !takesForms(redirectURI) {
+			return model.ModeQuery, invalidRequest("response_mode", "form_post needs an http or https redirect_uri")
+		}
 		return mode, nil
 	}
 	return model.ModeQuery, invalidRequest("response_mode", "this response_mode is not supported")
@@ -55,11 +60,8 @@ func Judge(c model.Client, redirectURI string, a Ask) (r model.AuthorizationRequ
 	r = model.AuthorizationRequest{
 		RedirectURI: redirectURI, State: a.State, HasState: a.HasState, LoginHint: clip(a.LoginHint), UILocales: clip(a.UILocales),
 	}
-	if r.ResponseMode, err = a.Mode(); err != nil {
+	if r.ResponseMode, err = a.Mode(redirectURI); err != nil {
 		return r, err
-	}
-	if r.ResponseMode == model.ModeFormPost && !takesForms(redirectURI) {
-		return r, invalidRequest("response_mode", "form_post needs an http or https redirect_uri")
 	}
 	if len(a.State) > maxState {
 		return r, invalidRequest("state", "state is too long")

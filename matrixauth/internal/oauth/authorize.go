@@ -115,7 +115,7 @@ func (d *Door) turnDown(w http.ResponseWriter, r *http.Request, c model.Client, 
 	if model.AsError(err).Kind == model.Internal {
 		return err
 	}
-	mode, _ := ask.Mode() // an unknown mode is what the error is about, and travels by query
+	mode, _ := ask.Mode(redirectURI) // a mode that cannot be is what the error is about, and travels by query
 	answer := model.AuthorizationRequest{RedirectURI: redirectURI, ResponseMode: mode, State: ask.State, HasState: ask.HasState, UILocales: ask.UILocales}
 	if c.Static || ask.None() {
 		return d.respond(w, r, answer, failure(err)...)
