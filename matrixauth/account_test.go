@@ -404,6 +404,17 @@ func TestAccountPage(t *testing.T) {
 		s.follow()
 		return s
 	}
+	t.Run("names apps in the person's language", func(t *testing.T) { // REG-24
+		h := newOAuthHouse(t)
+		h.register("german", "", func(m *model.ClientMetadata) { m.Localized = map[string]string{"client_name#de": "Eine App"} })
+		b := h.signIn("alice")
+		h.oauthSession("alice", "german", "PHONE")
+		for language, want := range map[string]string{"de-AT": "Eine App", "en": "An App"} {
+			header := b.header()
+			header.Set("Accept-Language", language)
+			h.do(call{path: "/account/", header: header}).shows(t, http.StatusOK, want)
+		}
+	})
 	t.Run("lists sessions", func(t *testing.T) {
 		s := newScene(t)
 		for _, part := range []string{"Alice&#39;s &lt;b&gt;phone&lt;/b&gt;", "LAPTOP", "this browser", officeIP} {

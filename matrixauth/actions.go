@@ -297,7 +297,7 @@ func (s *Server) describeSession(tx *store.Tx, owner model.User, one model.Sessi
 		return described, nil
 	}
 	c, err := s.clients.In(tx, one.ClientID)
-	if errors.Is(err, &model.Error{Code: model.UnknownClient}) {
+	if errors.Is(err, model.UnknownClient) {
 		return described, nil // a static client that the configuration has no more
 	}
 	described.ClientName = c.Metadata.Name

@@ -54,12 +54,9 @@ const (
 	ConsentPath = "account/consent"
 )
 
-// errNotFound is the answer about a session that the user does not have, whoever else may have it
+// sessionNotFound is the answer about a session that the user does not have, whoever else may have it
 // (ACCT-4).
-func errNotFound() error { return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound} }
-
-// isCode tells whether an error has a code.
-func isCode(err error, code model.Code) bool { return err != nil && model.AsError(err).Code == code }
+func sessionNotFound() error { return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound} }
 
 // seeOther leads on to a page of ours: the path is a constant, the query made of what was judged, so
 // that nobody can be led elsewhere (HTTP-7, HTTP-8).

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,14 +25,14 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	where := readGoal(query)
 	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	if isCode(err, model.NotSignedIn) {
+	if errors.Is(err, model.NotSignedIn) {
 		return d.seeOther(w, LoginPath, goal{action: where.action, deviceID: where.deviceID}.query())
 	}
 	if err != nil {
 		return err
 	}
 	web.SetUser(r.Context(), who.ID)
-	sessions, err := d.sessions(r.Context(), who)
+	sessions, err := d.sessions(r.Context(), who, d.Pages.Language(r, ""))
 	if err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 			return where.deviceID != "" && s.DeviceID == where.deviceID || where.deviceID == "" && s.ID == query.Get("session")
 		})
 		if chosen < 0 {
-			return errNotFound()
+			return sessionNotFound()
 		}
 		if aim == aimEnd {
 			return d.Pages.Render(w, r, http.StatusOK, page.EndSession{Session: sessions[chosen]})
@@ -59,8 +60,8 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// sessions are the sessions of a user's apps, the one used last first.
-func (d *Door) sessions(ctx context.Context, who model.User) ([]page.Session, error) {
+// sessions are the sessions of a user's apps, the one used last first, named in a language.
+func (d *Door) sessions(ctx context.Context, who model.User, language string) ([]page.Session, error) {
 	live, err := d.Sessions.Live(ctx, who.ID)
 	if err != nil {
 		return nil, err
@@ -73,12 +74,12 @@ func (d *Door) sessions(ctx context.Context, who model.User) ([]page.Session, er
 			c, known := clients[s.ClientID]
 			if !known {
 				// A client that is gone leaves its sessions without a name.
-				if c, err = d.Clients.Find(ctx, s.ClientID); err != nil && !isCode(err, model.UnknownClient) {
+				if c, err = d.Clients.Find(ctx, s.ClientID); err != nil && !errors.Is(err, model.UnknownClient) {
 					return nil, err
 				}
 				clients[s.ClientID] = c
 			}
-			one.ClientName, one.ClientHost = clientName(c), host(c.Metadata.URI)
+			one.ClientName, one.ClientHost = c.Name(language), c.Host()
 		}
 		shown = append(shown, one)
 	}
@@ -120,7 +121,7 @@ func (d *Door) EndSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	_, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	if isCode(err, model.NotSignedIn) {
+	if errors.Is(err, model.NotSignedIn) {
 		return d.seeOther(w, LoginPath, nil)
 	}
 	if err != nil {
@@ -136,20 +137,4 @@ func (d *Door) EndSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return d.seeOther(w, HomePath, url.Values{endedParam: {"1"}})
-}
-
-// clientName is what people know a client by.
-func clientName(c model.Client) string {
-	if c.Metadata.Name != "" {
-		return c.Metadata.Name
-	}
-	return host(c.Metadata.URI)
-}
-
-func host(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	return u.Host
 }

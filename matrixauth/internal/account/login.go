@@ -1,6 +1,7 @@
 package account
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -49,7 +50,7 @@ func (d *Door) loginFor(r *http.Request, g goal) (shown page.Login, pending gran
 	if pending, err = d.Grants.Pending(r.Context(), g.request); err != nil {
 		return shown, pending, err
 	}
-	shown.Client = clientName(pending.Client)
+	shown.Client = pending.Client.Name(d.Pages.Language(r, pending.Request.UILocales))
 	shown.Create = pending.Request.Create
 	shown.UILocales = pending.Request.UILocales
 	shown.Username = d.prefill(pending.Request.LoginHint)
@@ -73,7 +74,7 @@ func (d *Door) prefill(hint string) string {
 func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 	where := readGoal(r.URL.Query())
 	form, err := d.Cookie.ReadForm(w, r)
-	if isCode(err, model.CrossOrigin) && d.Cookie.SameOrigin(r) {
+	if errors.Is(err, model.CrossOrigin) && d.Cookie.SameOrigin(r) {
 		// Most likely the person signed in from another tab meanwhile: the address knows where to go on.
 		query := where.query()
 		query.Set(staleParam, "1")
@@ -87,8 +88,8 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	found, err := d.authenticate(r, form["username"], form["password"])
-	d.Count(outcome(err))
-	if isCode(err, model.InvalidCredentials) || isCode(err, model.RateLimited) {
+	d.Count(model.Result(err))
+	if errors.Is(err, model.InvalidCredentials) || errors.Is(err, model.RateLimited) {
 		e := model.AsError(err)
 		web.SetRetryAfter(w.Header(), web.PageWire, e)
 		shown.Problem, shown.Username = e.Code, form["username"]
@@ -133,14 +134,6 @@ func identifier(name string) user.Identifier {
 		return user.Identifier{Email: name}
 	}
 	return user.Identifier{Name: name}
-}
-
-// outcome names a result for metrics: "ok" or the code of the error.
-func outcome(err error) string {
-	if err == nil {
-		return "ok"
-	}
-	return string(model.AsError(err).Code)
 }
 
 // Logout answers POST account/logout: the browser is signed out, and nothing else is (SESS-8). With an

@@ -23,7 +23,7 @@ type Credentials struct {
 // unknown clients too, so that the time it takes tells nothing (CAUTH-5).
 func (c *Clients) Authenticate(ctx context.Context, given Credentials) (model.Client, error) {
 	found, err := c.Find(ctx, given.ID)
-	unknown := errors.Is(err, &model.Error{Code: model.UnknownClient})
+	unknown := errors.Is(err, model.UnknownClient)
 	if err != nil && !unknown {
 		return model.Client{}, err
 	}

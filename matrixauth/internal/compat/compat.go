@@ -5,7 +5,6 @@ package compat
 import (
 	"log/slog"
 
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
@@ -29,11 +28,3 @@ type Door struct{ Config }
 
 // New makes the door.
 func New(c Config) *Door { return &Door{c} }
-
-// outcome names a result for metrics: "ok" or the code of the error.
-func outcome(err error) string {
-	if err == nil {
-		return "ok"
-	}
-	return string(model.AsError(err).Code)
-}

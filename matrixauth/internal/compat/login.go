@@ -37,7 +37,7 @@ type loginAnswer struct {
 // Login answers POST /login.
 func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 	answer, err := d.login(w, r)
-	d.Count("login", outcome(err))
+	d.Count("login", model.Result(err))
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ type refreshAnswer struct {
 // (AMB-20). There is no rate limit: nobody may lose a session to one (REF-8).
 func (d *Door) Refresh(w http.ResponseWriter, r *http.Request) error {
 	tokens, err := d.refresh(w, r)
-	d.Count("refresh", outcome(err))
+	d.Count("refresh", model.Result(err))
 	if err != nil {
 		return err
 	}

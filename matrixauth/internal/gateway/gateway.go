@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -42,7 +43,7 @@ func (g *Gateway) Judge(r *http.Request) error {
 	// An expired token counts too: its client would go on to refresh, and should learn the reason.
 	token, err := g.sessions.Owner(value)
 	if err != nil {
-		if model.AsError(err).Code == model.UnknownToken {
+		if errors.Is(err, model.UnknownToken) {
 			return nil
 		}
 		return err

@@ -29,8 +29,11 @@ const (
 )
 
 // Code is the stable name of an error. Each wire has one table from code to its own words; a test
-// ranges over Codes and every wire.
+// ranges over Codes and every wire. It is an error itself only as a target of errors.Is.
 type Code string
+
+// Error gives the name.
+func (c Code) Error() string { return string(c) }
 
 // The codes of errors.
 const (
@@ -145,11 +148,8 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is reports whether target is an Error of the same code, so that errors.Is works with a bare code.
-func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error)
-	return ok && t.Code == e.Code
-}
+// Is reports whether target is the code, so that errors.Is(err, UnknownToken) asks for it.
+func (e *Error) Is(target error) bool { return target == e.Code }
 
 // AsError finds the Error in err, or wraps err as an Internal one. It gives nil for nil.
 func AsError(err error) *Error {
@@ -161,6 +161,14 @@ func AsError(err error) *Error {
 		return e
 	}
 	return &Error{Kind: Internal, Code: ServerError, Err: err}
+}
+
+// Result names how something went, for metrics: "ok", or the code of the error.
+func Result(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return string(AsError(err).Code)
 }
 
 // ErrNotFound is what the store gives for a row that is not there. Doors never see it: the domain

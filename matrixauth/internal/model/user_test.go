@@ -18,7 +18,7 @@ func TestCheckLocalpart(t *testing.T) { // CREATE-4, CREATE-6
 		if (err == nil) != valid {
 			t.Errorf("%q: %v", localpart, err)
 		}
-		if err != nil && !errors.Is(err, &Error{Code: InvalidUsername}) {
+		if err != nil && !errors.Is(err, InvalidUsername) {
 			t.Errorf("%q: %v", localpart, err)
 		}
 	}

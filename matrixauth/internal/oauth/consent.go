@@ -22,7 +22,7 @@ const (
 func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	id := r.URL.Query().Get("request")
 	session, user, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	if errors.Is(err, &model.Error{Code: model.NotSignedIn}) {
+	if errors.Is(err, model.NotSignedIn) {
 		return seeOther(w, d.loginURL(id))
 	}
 	if err != nil {
@@ -31,9 +31,9 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	web.SetUser(r.Context(), user.ID)
 	review, err := d.Grants.Review(r.Context(), id, session)
 	switch {
-	case errors.Is(err, &model.Error{Code: model.LoginRequired}):
+	case errors.Is(err, model.LoginRequired):
 		return seeOther(w, d.loginURL(id))
-	case errors.Is(err, &model.Error{Code: model.AccessDenied}):
+	case errors.Is(err, model.AccessDenied):
 		return d.offerReturn(w, r, review.Client, review.Request, err)
 	case err != nil:
 		return err
@@ -74,7 +74,7 @@ func (d *Door) Answer(w http.ResponseWriter, r *http.Request) error {
 		return &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: "answer"}
 	}
 	session, user, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	if errors.Is(err, &model.Error{Code: model.NotSignedIn}) {
+	if errors.Is(err, model.NotSignedIn) {
 		return seeOther(w, d.loginURL(form["request"]))
 	}
 	if err != nil {
@@ -99,9 +99,9 @@ type approval func(ctx context.Context, id string, session model.BrowserSession)
 func (d *Door) approve(w http.ResponseWriter, r *http.Request, id string, session model.BrowserSession, how approval) error {
 	review, code, err := how(r.Context(), id, session)
 	switch {
-	case errors.Is(err, &model.Error{Code: model.LoginRequired}):
+	case errors.Is(err, model.LoginRequired):
 		return seeOther(w, d.loginURL(id))
-	case errors.Is(err, &model.Error{Code: model.ConsentRequired}):
+	case errors.Is(err, model.ConsentRequired):
 		return seeOther(w, d.consentURL(id)) // it was remembered a moment ago
 	case err != nil:
 		return err

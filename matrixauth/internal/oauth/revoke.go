@@ -40,7 +40,7 @@ func (d *Door) revoker(r *http.Request, form map[string]string) (model.Client, e
 		return model.Client{}, nil
 	}
 	found, err := d.Clients.Find(r.Context(), form["client_id"])
-	if errors.Is(err, &model.Error{Code: model.UnknownClient}) {
+	if errors.Is(err, model.UnknownClient) {
 		return model.Client{}, nil
 	}
 	if err == nil && !found.Public() {
@@ -51,7 +51,7 @@ func (d *Door) revoker(r *http.Request, form map[string]string) (model.Client, e
 
 func (d *Door) revoke(r *http.Request, caller model.Client, token string) error {
 	found, err := d.Sessions.Find(token)
-	if errors.Is(err, &model.Error{Code: model.UnknownToken}) {
+	if errors.Is(err, model.UnknownToken) {
 		return nil
 	}
 	if err != nil {
@@ -59,7 +59,7 @@ func (d *Door) revoke(r *http.Request, caller model.Client, token string) error 
 	}
 	if found.ClientID != "" && found.ClientID != caller.ID {
 		owner, err := d.Clients.Find(r.Context(), found.ClientID)
-		if err != nil && model.AsError(err).Code != model.UnknownClient {
+		if err != nil && !errors.Is(err, model.UnknownClient) {
 			return err
 		}
 		if err == nil && !owner.Public() {

@@ -36,7 +36,7 @@ func (d *Door) Token(w http.ResponseWriter, r *http.Request) error {
 		return &model.Error{Kind: model.Invalid, Code: model.UnsupportedGrant, Param: "grant_type"}
 	}
 	tokens, err := d.redeem(r, form, redeem)
-	d.CountGrant(form["grant_type"], outcome(err))
+	d.CountGrant(form["grant_type"], model.Result(err))
 	if err != nil {
 		return err
 	}
@@ -88,12 +88,4 @@ func (d *Door) refresh(r *http.Request, c model.Client, form map[string]string) 
 
 func missing(name string) error {
 	return &model.Error{Kind: model.Invalid, Code: model.MissingParam, Param: name, Text: name + " is missing"}
-}
-
-// outcome names a result for metrics: "ok" or the code of the error.
-func outcome(err error) string {
-	if err == nil {
-		return "ok"
-	}
-	return string(model.AsError(err).Code)
 }

@@ -184,7 +184,7 @@ func (h *history) stepRefresh(p *pair) {
 	now := h.clock.Now()
 	got, err := h.refresh(p.tokens.Refresh)
 	if p.trimmed {
-		if !errors.Is(err, &model.Error{Code: model.RefreshRefused}) {
+		if !errors.Is(err, model.RefreshRefused) {
 			h.t.Fatalf("a trimmed sibling gave %v", err)
 		}
 		return
@@ -199,11 +199,11 @@ func (h *history) stepRefresh(p *pair) {
 		h.oracle.pairs = append(h.oracle.pairs, &pair{tokens: got, generation: p.generation + 1, parent: p, accessEnds: now.Add(5 * time.Minute)})
 		h.oracle.trim(p.generation + 1)
 	case refuse:
-		if !errors.Is(err, &model.Error{Code: model.RefreshPassed}) {
+		if !errors.Is(err, model.RefreshPassed) {
 			h.t.Fatalf("got %v, want a refusal only", err)
 		}
 	case replay:
-		if !errors.Is(err, &model.Error{Code: model.RefreshRefused}) {
+		if !errors.Is(err, model.RefreshRefused) {
 			h.t.Fatalf("got %v, want a replay", err)
 		}
 		h.oracle.ended = true
@@ -217,7 +217,7 @@ func (h *history) stepUse(p *pair) {
 	now := h.clock.Now()
 	_, err := h.sessions.Access(p.tokens.Access)
 	if p.trimmed || !now.Before(p.accessEnds) {
-		if !errors.Is(err, &model.Error{Code: model.UnknownToken}) {
+		if !errors.Is(err, model.UnknownToken) {
 			h.t.Fatalf("a dead access token gave %v", err)
 		}
 		return

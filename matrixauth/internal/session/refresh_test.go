@@ -117,7 +117,7 @@ func (b *bench) use(token string) {
 
 func (b *bench) wantRefused(token string, code model.Code) {
 	b.t.Helper()
-	if _, err := b.refresh(token); !errors.Is(err, &model.Error{Code: code}) {
+	if _, err := b.refresh(token); !errors.Is(err, code) {
 		b.t.Fatalf("got %v, want %s", err, code)
 	}
 }
@@ -168,7 +168,7 @@ func TestRefresh(t *testing.T) {
 		b.use(next.Access)
 		b.use(first.Access)
 		b.clock.move(5 * time.Minute)
-		if _, err := b.sessions.Access(first.Access); !errors.Is(err, &model.Error{Code: model.UnknownToken}) {
+		if _, err := b.sessions.Access(first.Access); !errors.Is(err, model.UnknownToken) {
 			t.Fatalf("an expired access token gave %v", err)
 		}
 	})

@@ -18,7 +18,7 @@ func wantCode(t *testing.T, err error, code model.Code) {
 		}
 		return
 	}
-	if !errors.Is(err, &model.Error{Code: code}) {
+	if !errors.Is(err, code) {
 		t.Errorf("got %v, want %s", err, code)
 	}
 }
