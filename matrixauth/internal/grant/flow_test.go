@@ -44,6 +44,7 @@ func (c *clock) move(d time.Duration) {
 // house has a store, a homeserver, and alice, who is signed in.
 type house struct {
 	t       *testing.T
+	file    string
 	clock   *clock
 	store   *store.Store
 	fake    *fake.Server
@@ -54,31 +55,12 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}
-	var err error
-	h.store, err = store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: h.clock.Now})
-	h.must(err)
-	t.Cleanup(func() { h.must(h.store.Close()) })
+	h := &house{t: t, file: filepath.Join(t.TempDir(), "test.db"), clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}
 	h.fake = fake.Start(t, fake.Config{ServerName: serverName, Secret: "secret"})
-	registry, err := session.NewRegistry(t.Context(), h.store)
+	h.open(true)
+	t.Cleanup(func() { h.must(h.store.Close()) })
+	_, err := h.homeserver().ProvisionUser(t.Context(), homeserver.ProvisionUser{Localpart: "alice"})
 	h.must(err)
-	hs := homeserver.New(homeserver.Config{Endpoint: h.fake.URL, Secret: "secret", ServerName: serverName, HTTP: h.fake.HTTP()})
-	_, err = hs.ProvisionUser(t.Context(), homeserver.ProvisionUser{Localpart: "alice"})
-	h.must(err)
-	native, confidential := webClient, webClient
-	native.ID, native.Metadata.ApplicationType = "native", model.NativeApplication
-	confidential.ID = "other"
-	jobs := outbox.New(h.store)
-	h.grants = New(Config{
-		Store:   h.store,
-		Clients: client.New(client.Config{Store: h.store, Static: map[string]model.Client{"client": webClient, "native": native, "other": confidential}}),
-		Sessions: session.New(session.Config{
-			Store: h.store, Outbox: jobs, Registry: registry, Homeserver: hs, AccessLife: 5 * time.Minute, Logger: slog.New(slog.DiscardHandler),
-		}),
-	})
-	jobs.Configure(outbox.Config{
-		Handlers: map[model.JobKind]outbox.Handler{model.JobDeleteDevice: h.grants.Sessions.DeleteDevice}, Logger: slog.New(slog.DiscardHandler),
-	})
 	h.update(func(tx *store.Tx) error {
 		h.alice = model.User{ID: model.NewID(tx.Now), Localpart: "alice", CreatedAt: tx.Now}
 		h.browser = model.BrowserSession{ID: "browser", UserID: h.alice.ID, CreatedAt: tx.Now, AuthenticatedAt: tx.Now}
@@ -88,6 +70,41 @@ func newHouse(t *testing.T) *house {
 		return tx.InsertBrowserSession(h.browser, model.HashToken("cookie"))
 	})
 	return h
+}
+
+func (h *house) homeserver() *homeserver.Client {
+	return homeserver.New(homeserver.Config{Endpoint: h.fake.URL, Secret: "secret", ServerName: serverName, HTTP: h.fake.HTTP()})
+}
+
+// open opens the store and makes everything above it.
+func (h *house) open(create bool) {
+	h.t.Helper()
+	var err error
+	h.store, err = store.Open(h.t.Context(), store.Options{Path: h.file, Create: create, Now: h.clock.Now})
+	h.must(err)
+	registry, err := session.NewRegistry(h.t.Context(), h.store)
+	h.must(err)
+	native, confidential := webClient, webClient
+	native.ID, native.Metadata.ApplicationType = "native", model.NativeApplication
+	confidential.ID = "other"
+	jobs := outbox.New(h.store)
+	h.grants = New(Config{
+		Store:   h.store,
+		Clients: client.New(client.Config{Store: h.store, Static: map[string]model.Client{"client": webClient, "native": native, "other": confidential}}),
+		Sessions: session.New(session.Config{
+			Store: h.store, Outbox: jobs, Registry: registry, Homeserver: h.homeserver(), AccessLife: 5 * time.Minute, Logger: slog.New(slog.DiscardHandler),
+		}),
+	})
+	jobs.Configure(outbox.Config{
+		Handlers: map[model.JobKind]outbox.Handler{model.JobDeleteDevice: h.grants.Sessions.DeleteDevice}, Logger: slog.New(slog.DiscardHandler),
+	})
+}
+
+// crash forgets what was in memory only, and starts anew on the same file.
+func (h *house) crash() {
+	h.t.Helper()
+	h.must(h.store.Close())
+	h.open(false)
 }
 
 func (h *house) must(err error) {
