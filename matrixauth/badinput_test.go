@@ -46,6 +46,16 @@ var endpoints = []endpoint{
 	{"introspect_internal", []string{"/oauth2/introspect"}, true, web.OAuthWire, []string{"POST"}, "POST"},
 	{"discovery_public", []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"}, false, web.OpenOAuthWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
 	{"discovery_internal", []string{"/.well-known/openid-configuration"}, true, web.OpenOAuthWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
+	{"token", []string{tokenPath}, false, web.OpenOAuthWire, []string{"POST"}, "POST, OPTIONS"},
+	{"revoke", []string{revokePath}, false, web.OpenOAuthWire, []string{"POST"}, "POST, OPTIONS"},
+	{"registration", []string{"/oauth2/registration"}, false, web.OpenOAuthWire, []string{"POST"}, "POST, OPTIONS"},
+	{"authorize", []string{authorizePath}, false, web.PageWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST"},
+	{"consent", []string{consentPath}, false, web.PageWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST"},
+	{"sign_in", []string{"/account/login"}, false, web.PageWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST"},
+	{"sign_out", []string{"/account/logout"}, false, web.PageWire, []string{"POST"}, "POST"},
+	{"signed_out", []string{"/account/signed-out"}, false, web.PageWire, []string{"GET", "HEAD"}, "GET, HEAD"},
+	{"account", []string{"/account/", "/account"}, false, web.PageWire, []string{"GET", "HEAD"}, "GET, HEAD"},
+	{"end_session", []string{"/account/sessions/end"}, false, web.PageWire, []string{"POST"}, "POST"},
 	{"health", []string{"/health"}, true, web.PlainWire, []string{"GET", "HEAD"}, "GET, HEAD"},
 }
 
@@ -56,8 +66,9 @@ func endpointNamed(name string) endpoint {
 // TestBadInput gives every endpoint, under every alias, what no honest client sends. Each case has its
 // documented answer; none panics, hangs, tells a cause, or changes a row.
 func TestBadInput(t *testing.T) {
-	h := newHouse(t, unlimited)
+	h := newHouse(t, unlimited, registrations(Rate{Burst: 1000, PerMinute: 1000}))
 	h.add("alice")
+	h.register("app", "")
 	h.login("alice", object{"device_id": "LAPTOP", "refresh_token": true})
 	before := h.rows()
 	for _, e := range endpoints {
@@ -101,6 +112,12 @@ func methodCases(t *testing.T, h *house, e endpoint, path string) {
 			if a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != e.allow {
 				t.Fatalf("got %d, Allow %q, want 405 and %q", a.status, a.header.Get("Allow"), e.allow)
 			}
+			if e.wire == web.PageWire {
+				if method != http.MethodHead && a.heading() != "This address cannot be opened so" {
+					t.Errorf("got %s", a.body)
+				}
+				return
+			}
 			want := `{"error":"invalid_request","error_description":"method not allowed"}`
 			if e.wire == web.MatrixWire {
 				want = `{"errcode":"M_UNRECOGNIZED","error":"Method not allowed"}`
@@ -119,6 +136,10 @@ func methodCases(t *testing.T, h *house, e endpoint, path string) {
 // for the Client-Server API and none between servers (LEG-6, INTRO-7), JSON, no sniffing, no storing.
 func wantWire(t testing.TB, wire web.Wire, a answer) {
 	t.Helper()
+	if wire == web.PageWire {
+		wantPageHeaders(t, a)
+		return
+	}
 	cors := map[string]string{
 		"Access-Control-Allow-Origin":   "*",
 		"Access-Control-Allow-Methods":  "GET, HEAD, POST, PUT, DELETE, OPTIONS",
@@ -159,7 +180,7 @@ type badBody struct {
 	body   string
 	header http.Header
 	status int
-	// want is the whole body of the answer.
+	// want is the whole body of the answer; of a page it is the heading, of a redirect where it leads.
 	want string
 }
 
@@ -168,8 +189,12 @@ func (c badBody) run(t *testing.T, h *house, e endpoint, path string) {
 	if !isMetadata(e) {
 		wantWire(t, e.wire, a)
 	}
-	if a.status != c.status || a.body != c.want {
-		t.Errorf("got %d %s\nwant %d %s", a.status, a.body, c.status, c.want)
+	got := a.body
+	if e.wire == web.PageWire {
+		got = a.heading() + a.header.Get("Location")
+	}
+	if a.status != c.status || got != c.want {
+		t.Errorf("got %d %s\nwant %d %s", a.status, got, c.status, c.want)
 	}
 	if got := a.header.Get("X-Evil"); got != "" {
 		t.Errorf("a header was injected: %q", got)
@@ -186,6 +211,16 @@ func bodyCases(e endpoint) []badBody {
 		return refreshCases()
 	case "introspect_public", "introspect_internal":
 		return introspectCases()
+	case "token":
+		return tokenCases()
+	case "revoke":
+		return revokeCases()
+	case "registration":
+		return registrationCases()
+	case "authorize":
+		return authorizeCases()
+	case "consent", "sign_in", "sign_out", "end_session", "account", "signed_out":
+		return pageCases(e.name)
 	}
 	return idleCases(e)
 }
