@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"text/template"
 	"time"
@@ -221,9 +223,20 @@ func send(client *http.Client, r *http.Request) (answer, error) {
 	return answer{response.StatusCode, response.Header, string(body)}, err
 }
 
+// send sends a request, again if the server hangs up: right after a reload the old configuration's server
+// may have taken the connection, and Go does not look at what comes over it then.
 func (h *house) send(client *http.Client, r *http.Request) answer {
 	h.t.Helper()
+	const tries = 20
 	a, err := send(client, r)
+	for n := 1; n < tries && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)); n++ {
+		if r.GetBody != nil {
+			body, failed := r.GetBody()
+			must(h.t, failed)
+			r.Body = body
+		}
+		a, err = send(client, r)
+	}
 	must(h.t, err)
 	return a
 }
@@ -242,6 +255,19 @@ func (h *house) get(target string) answer {
 		target = "http://" + testHost + target
 	}
 	return h.send(h.site, request(h.t, http.MethodGet, target, nil))
+}
+
+// await asks the site until the body has a text, or is empty if none is wanted: for a moment after a
+// reload Caddy's old server may answer yet.
+func (h *house) await(target, text string) {
+	h.t.Helper()
+	const deadline = time.Minute
+	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if a := h.get(target); strings.Contains(a.body, text) && (text != "" || a.body == "") {
+			return
+		}
+	}
+	h.t.Fatalf("%s did not answer with %q within %s", target, text, deadline)
 }
 
 // getInside asks the listener for the homeserver.

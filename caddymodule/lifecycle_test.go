@@ -280,10 +280,11 @@ func TestReload(t *testing.T) {
 		h.addUser("alice")
 		for range 2 {
 			must(t, h.load(func(s *setup) { s.Beside = "http://other.test {\n matrix_auth\n respond \"" + passedOn + "\"\n}" }))
-			h.get("http://other.test/_matrix/client/v3/login").want(t, http.StatusOK, "m.login.password")
-			h.get("http://other.test/.well-known/openid-configuration").want(t, http.StatusOK, passedOn)
-			h.get("/.well-known/openid-configuration").want(t, http.StatusOK, testIssuer)
+			h.await("http://other.test/_matrix/client/v3/login", "m.login.password")
+			h.await("http://other.test/.well-known/openid-configuration", passedOn)
+			h.await("/.well-known/openid-configuration", testIssuer)
 			must(t, h.load())
+			h.await("http://other.test/_matrix/client/v3/login", "")
 			h.login("alice", testPassword).want(t, http.StatusOK, "access_token")
 		}
 	})

@@ -59,7 +59,7 @@ func unusedAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// await URL waits until a server answers.
+// await URL waits until a server answers with 200: Caddy's sites may answer before ours is ready.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	const deadline = time.Minute
 	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
@@ -68,7 +68,9 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 			continue
 		}
 		ts.Check(response.Body.Close())
-		return
+		if response.StatusCode == http.StatusOK {
+			return
+		}
 	}
 	ts.Fatalf("%s did not answer within %s", args[0], deadline)
 }
