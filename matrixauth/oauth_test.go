@@ -383,6 +383,11 @@ func TestToken(t *testing.T) {
 		if narrow.Scope != model.ScopeAPI {
 			t.Errorf("%+v", narrow)
 		}
+		for asked, want := range map[string]string{strings.Repeat(model.ScopeAPI+"  ", 1000): model.ScopeAPI, " ": phoneScope} {
+			if same := h.tokens(h.token("grant_type", "refresh_token", "client_id", "app", "refresh_token", first.RefreshToken, "scope", asked)); same.Scope != want {
+				t.Errorf("%.40q became %.100q", asked, same.Scope)
+			}
+		}
 		if again := h.tokens(h.renew("app", narrow.RefreshToken)); again.Scope != phoneScope {
 			t.Errorf("%+v", again)
 		}

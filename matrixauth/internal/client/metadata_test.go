@@ -176,6 +176,12 @@ func TestJudgeRefuses(t *testing.T) { // REG-17
 			wantBlame(t, err, test.code, test.member)
 		})
 	}
+	t.Run("too_much_of_all_together", func(t *testing.T) { // REG-29
+		_, err := clients.judge(with(t, members{"redirect_uris": many(9, `"https://example.com/`+strings.Repeat("x", 2000)+`%d"`)}))
+		if !errors.Is(err, metadata) {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 // TestClientURI judges the address that all others are judged by.

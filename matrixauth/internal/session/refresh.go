@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,8 @@ type rotation struct {
 	asked    Refresh
 	hash     model.TokenHash
 
+	// scope is what the new access token grants; empty for all that the session has.
+	scope  string
 	tokens Tokens
 	answer error
 }
@@ -64,7 +67,7 @@ func (r *rotation) run(tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
-	if r.answer = r.refuseForeign(p); r.answer != nil {
+	if r.scope, r.answer = r.narrow(p); r.answer != nil {
 		return nil
 	}
 	written, err := r.sessions.Registry.writeUses(tx, p.Session.ID)
@@ -98,18 +101,22 @@ func (r *rotation) run(tx *store.Tx) error {
 	return r.mint(tx, p)
 }
 
-// refuseForeign refuses what is not the asking client's to have. It comes before anything is judged,
-// so that nobody can spoil the session of another client.
-func (r *rotation) refuseForeign(p store.Presented) error {
+// narrow refuses what is not the asking client's to have, and gives the scope that it asks for. It comes
+// before the token is judged, so that nobody can spoil the session of another client.
+func (r *rotation) narrow(p store.Presented) (scope string, err error) {
 	if p.Token.ClientID != r.asked.ClientID {
-		return refused()
+		return "", refused()
 	}
+	var kept []string
 	for token := range strings.FieldsSeq(r.asked.Scope) {
 		if !model.HasScope(p.Session.Scope, token) {
-			return &model.Error{Kind: model.Invalid, Code: model.InvalidScope, Param: "scope", Text: "the scope was not granted to this session"}
+			return "", &model.Error{Kind: model.Invalid, Code: model.InvalidScope, Param: "scope", Text: "the scope was not granted to this session"}
+		}
+		if !slices.Contains(kept, token) { // a scope is kept with each token, and no client makes it long
+			kept = append(kept, token)
 		}
 	}
-	return nil
+	return strings.Join(kept, " "), nil
 }
 
 // stateOf reads what the verdict depends upon.
@@ -132,7 +139,7 @@ const activityGrain = time.Minute
 // mint makes the successor pair. Its rows say that this token was presented, and when.
 func (r *rotation) mint(tx *store.Tx, p store.Presented) (err error) {
 	if r.tokens, err = mintPair(tx, minting{
-		session: p.Session, localpart: p.Token.Localpart, parent: &p.Token, life: r.sessions.AccessLife, scope: r.asked.Scope,
+		session: p.Session, localpart: p.Token.Localpart, parent: &p.Token, life: r.sessions.AccessLife, scope: r.scope,
 	}); err != nil {
 		return err
 	}
