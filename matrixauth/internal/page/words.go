@@ -42,7 +42,7 @@ var topics = map[model.Code]string{
 	model.RequestExpired:          "expired",
 	model.CrossOrigin:             "origin",
 	model.NotSignedIn:             "signin",
-	model.AccessDenied:            "declined",
+	model.AccessDenied:            "denied",
 	model.LoginRequired:           "signin",
 	model.ConsentRequired:         "request",
 	model.InvalidGrant:            "expired",
