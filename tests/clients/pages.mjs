@@ -1,0 +1,269 @@
+// Our pages in a browser: by keyboard alone, without script, judged by axe-core in light, dark and
+// narrow, and photographed if a directory is named.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { arrival, arrivals, consent, consentHeading, handOver, launch, signIn, visitor } from "./browser.mjs";
+import { aside, check, done, equal, ok, settled } from "./checks.mjs";
+
+// Alice's account is looked at and photographed, Bob does everything else.
+const [base, alicePassword, bobPassword, album] = process.argv.slice(2);
+const alice = { name: "alice", password: alicePassword };
+const bob = { name: "bob", password: bobPassword };
+const origin = "https://chat.example.com";
+const redirectUri = `${origin}/callback`;
+// The example of RFC 7636.
+const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+let devices = 0;
+
+function request(more = {}) {
+    const url = new URL(`${base}/authorize`);
+    const params = {
+        response_type: "code",
+        client_id: "example-chat",
+        redirect_uri: redirectUri,
+        scope: `urn:matrix:client:api:* urn:matrix:client:device:PAGES${String(devices++).padStart(5, "0")}`,
+        state: "s t+a&t=e",
+        code_challenge: challenge,
+        code_challenge_method: "S256",
+        prompt: "consent",
+        ...more,
+    };
+    for (const [name, value] of Object.entries(params)) if (value !== undefined) url.searchParams.set(name, value);
+    return url.href;
+}
+
+// register has a client register itself, as anybody can.
+async function register(more = {}) {
+    const answer = await fetch(`${base}/oauth2/registration`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+            client_name: "Example Chat",
+            client_uri: `${origin}/`,
+            redirect_uris: [redirectUri],
+            token_endpoint_auth_method: "none",
+            grant_types: ["authorization_code", "refresh_token"],
+            tos_uri: `${origin}/terms`,
+            policy_uri: `${origin}/privacy`,
+            ...more,
+        }),
+    });
+    return answer.json();
+}
+
+const browser = await launch();
+const { client_id: strange } = await register();
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+// takeUp makes a session of what a client got.
+async function takeUp({ params }) {
+    const answer = await fetch(`${base}/oauth2/token`, {
+        method: "POST",
+        body: new URLSearchParams({
+            grant_type: "authorization_code",
+            client_id: "example-chat",
+            redirect_uri: redirectUri,
+            code: params.get("code"),
+            code_verifier: verifier,
+        }),
+    });
+    equal(answer.status, 200, "the answer to the code");
+}
+
+// judge looks at a page as it is now.
+async function judge(page, name, view) {
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() =>
+        window.axe.run(document, {
+            runOnly: { type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] },
+        }),
+    );
+    const found = violations.map((one) => `${one.id}: ${one.help}: ${one.nodes.map((node) => node.html).join(" | ")}`);
+    equal(found, [], `what axe finds on ${name}, ${view}`);
+    const facts = await page.evaluate(() => ({
+        wide: document.documentElement.scrollWidth - window.innerWidth,
+        headings: document.querySelectorAll("h1").length,
+        lang: document.documentElement.lang,
+        title: document.title,
+        scripts: document.scripts.length,
+    }));
+    ok(facts.wide <= 0, `${name} is ${facts.wide}px too wide, ${view}`);
+    equal(facts.headings, 1, `the number of main headings of ${name}`);
+    ok(facts.lang !== "" && facts.title !== "", `${name} has no language or no title`);
+    equal(page.complaints, [], `what the browser complains of on ${name}`);
+    if (album) await page.screenshot({ path: `${album}/${name}-${view}.png`, fullPage: true });
+}
+
+const views = {
+    light: { colorScheme: "light", viewport: { width: 1024, height: 720 } },
+    dark: { colorScheme: "dark", viewport: { width: 1024, height: 720 } },
+    narrow: { colorScheme: "light", viewport: { width: 320, height: 640 } },
+};
+
+aside("axe-core finds nothing on the pages in German, and they are in German", async () => {
+    const page = await visitor(browser, { ...views.light, locale: "de-DE" });
+    await page.goto(request());
+    equal(await page.evaluate(() => document.documentElement.lang), "de", "the language");
+    await judge(page, "sign-in-german", "light");
+    await page.context().close();
+});
+
+// tabTo presses the tabulator until something that a person can see to be focused has the name.
+async function tabTo(page, role, name) {
+    for (let i = 0; i < 25; i++) {
+        const target = page.getByRole(role, { name, exact: true }).first();
+        if (await target.evaluate((node) => node === document.activeElement)) {
+            const shown = await target.evaluate((node) => {
+                const style = getComputedStyle(node);
+                return node.matches(":focus-visible") && (style.outlineStyle !== "none" || style.boxShadow !== "none");
+            });
+            ok(shown, `the focus on ${name} cannot be seen`);
+            return;
+        }
+        await page.keyboard.press("Tab");
+    }
+    throw new Error(`the tabulator does not lead to ${name}`);
+}
+
+aside("the flow goes by keyboard alone", async () => {
+    const page = await visitor(browser, views.light);
+    const visits = arrivals(page, origin);
+    await page.goto(request());
+    await tabTo(page, "textbox", "Username");
+    await page.keyboard.type(bob.name);
+    await tabTo(page, "textbox", "Password");
+    await page.keyboard.type(bob.password);
+    await tabTo(page, "button", "Continue");
+    await page.keyboard.press("Enter");
+    await consentHeading(page).waitFor();
+    await tabTo(page, "button", "Continue");
+    await page.keyboard.press("Space");
+    const came = await arrival(page, visits);
+    const { params } = came;
+    equal([params.get("state"), params.get("iss"), params.has("code")], ["s t+a&t=e", `${base}/`, true], "the answer");
+    await takeUp(came);
+
+    await page.goto(`${base}/account/`);
+    await tabTo(page, "button", "Sign out");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Sign out this session?" }).waitFor();
+    await tabTo(page, "button", "Sign out");
+    await page.keyboard.press("Enter");
+    await page.getByRole("status").waitFor();
+    await page.context().close();
+});
+
+for (const mode of ["query", "fragment", "form_post"]) {
+    aside(`the flow goes without script, by ${mode}`, async () => {
+        const page = await visitor(browser, { javaScriptEnabled: false });
+        const visits = arrivals(page, origin);
+        await page.goto(request({ response_mode: mode }));
+        await signIn(page, bob);
+        await consent(page);
+        if (mode === "form_post") await handOver(page, visits);
+        const { params, method } = await arrival(page, visits);
+        equal([method, params.get("state"), params.has("code")], [mode === "form_post" ? "POST" : "GET", "s t+a&t=e", true], "the answer");
+        await page.context().close();
+    });
+}
+
+aside("who is signed in is asked only for consent, and can say that it is somebody else", async () => {
+    const page = await visitor(browser, views.light);
+    const visits = arrivals(page, origin);
+    await page.goto(request());
+    await signIn(page, bob);
+    await consent(page);
+    await arrival(page, visits);
+    await page.goto(request());
+    await consentHeading(page).waitFor();
+    ok((await page.locator("body").innerText()).includes("bob"), "the page does not say as whom");
+    ok((await page.locator("body").innerText()).includes("chat.example.com"), "the page does not say for whom");
+    await page.getByRole("button", { name: "Not you?" }).or(page.getByRole("link", { name: "Not you?" })).click();
+    await page.getByRole("textbox", { name: "Username" }).waitFor();
+    await signIn(page, bob);
+    await consent(page);
+    await arrival(page, visits, 1);
+    await page.context().close();
+});
+
+aside("a consent to a web client is remembered, and one to go back to a loopback address is not", async () => {
+    const page = await visitor(browser, views.light);
+    const visits = arrivals(page, origin);
+    await page.goto(request());
+    await signIn(page, bob);
+    await consent(page);
+    await arrival(page, visits);
+    await page.goto(request({ prompt: undefined }));
+    await arrival(page, visits, 1);
+    const local = "http://127.0.0.1/callback";
+    const answer = await register({ application_type: "native", redirect_uris: [local] });
+    for (let i = 0; i < 2; i++) {
+        await page.goto(request({ client_id: answer.client_id, redirect_uri: local, prompt: undefined }));
+        await consentHeading(page).waitFor();
+    }
+    await page.context().close();
+});
+
+aside("two requests in two tabs of one browser both come to their end", async () => {
+    const first = await visitor(browser, views.light);
+    const visits = arrivals(first, origin);
+    await first.goto(request({ state: "first" }));
+    const second = await first.context().newPage();
+    const others = arrivals(second, origin);
+    await second.goto(request({ state: "second" }));
+    await signIn(first, bob);
+    await consentHeading(first).waitFor();
+    await signIn(second, bob);
+    await consent(second);
+    equal((await arrival(second, others)).params.get("state"), "second", "the state");
+    await consent(first);
+    equal((await arrival(first, visits)).params.get("state"), "first", "the state");
+    await first.context().close();
+});
+
+for (const [view, options] of Object.entries(views)) {
+    await check(`axe-core finds nothing on any page, ${view}`, async () => {
+        const page = await visitor(browser, { ...options, reducedMotion: "reduce", locale: "en-US" });
+        const visits = arrivals(page, origin);
+        await page.goto(request());
+        await judge(page, "sign-in", view);
+        await page.goto(request({ client_id: strange, response_type: "token" }));
+        page.complaints.length = 0;
+        await judge(page, "request-refused", view);
+        await page.goto(request());
+        await signIn(page, { ...alice, password: "wrong" });
+        await page.getByRole("alert").waitFor();
+        page.complaints.length = 0; // the status of the answer, which is right
+        await judge(page, "sign-in-refused", view);
+        await signIn(page, alice);
+        await consentHeading(page).waitFor();
+        page.complaints.length = 0;
+        await judge(page, "consent", view);
+        await consent(page);
+        await takeUp(await arrival(page, visits));
+        page.complaints.length = 0;
+        await page.goto(request({ client_id: strange }));
+        await judge(page, "consent-of-a-stranger", view);
+        await page.goto(request({ client_id: "nobody" }));
+        page.complaints.length = 0;
+        await judge(page, "unknown-client", view);
+        await page.goto(`${base}/account/`);
+        await page.getByRole("heading", { name: "Your account" }).waitFor();
+        await judge(page, "account", view);
+        await page.getByRole("button", { name: "Sign out" }).first().click();
+        await page.getByRole("heading", { name: "Sign out this session?" }).waitFor();
+        await judge(page, "end-session", view);
+        await page.getByRole("button", { name: "Sign out" }).click();
+        await page.getByRole("status").waitFor();
+        await judge(page, "account-after-sign-out", view);
+        await page.getByRole("listitem").filter({ hasText: "this browser" }).getByRole("button", { name: "Sign out" }).click();
+        await page.getByRole("heading", { name: "You are signed out" }).waitFor();
+        await judge(page, "signed-out", view);
+        await page.context().close();
+    });
+}
+
+await settled();
+await browser.close();
+done();
