@@ -1,5 +1,5 @@
 # Everything needed is installed by these targets, into git-ignored folders of the checkout.
-.PHONY: build demo demo-stop test unit real lint bench clean
+.PHONY: build demo demo-stop test unit real lint bench screenshots clean
 
 build:
 	./xcaddy.sh -o caddy
@@ -25,6 +25,11 @@ lint:
 
 bench:
 	tests/bench.sh
+
+screenshots:
+	tests/setup.sh
+	mkdir -p docs/screenshots && rm -f docs/screenshots/*.png
+	SCREENSHOTS=$(CURDIR)/docs/screenshots tests/run.sh -run '^TestPages$$'
 
 clean:
 	rm -rf caddy .demo tests/.cache
