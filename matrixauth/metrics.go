@@ -30,7 +30,7 @@ func newMetrics(c *Core) *Metrics {
 	}
 	return &Metrics{
 		core:           c,
-		logins:         counter("logins_total", "Logins by outcome.", "outcome"),
+		logins:         counter("logins_total", "Passwords tried and codes exchanged, by outcome.", "outcome"),
 		refreshes:      counter("refreshes_total", "Token refreshes by outcome.", "outcome"),
 		introspections: counter("introspections_total", "Introspections by outcome.", "outcome"),
 		hashSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
