@@ -3,12 +3,14 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"html"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -47,18 +49,17 @@ func oauthRows(t *testing.T, table *table, s server) {
 	flows := timed(t, connections, func(n int) { people[n%connections].flow(t) })
 	table.row(fmt.Sprintf("code flow, %d at once (%.0f/s) against bare commits", connections, flows), ratio(flows, raw), "")
 
-	one := timed(t, 1, func(int) { people[0].refresh(t) })
-	many := timed(t, connections, func(n int) { people[n%connections].refresh(t) })
-	table.row(fmt.Sprintf("OAuth refresh by one client (%.0f/s) against bare commits", one), ratio(one, raw), ">= 0.50")
-	table.row(fmt.Sprintf("OAuth refresh by %d clients (%.0f/s) against bare commits", connections, many), ratio(many, raw), "> 1.00")
-
-	ask := func(r *rand.Rand) []byte {
-		form := url.Values{"token": {people[r.IntN(len(people))].access}, "token_type_hint": {"access_token"}}
-		return post(s.address(), "/oauth2/introspect", "application/x-www-form-urlencoded", "Bearer "+secret, []byte(form.Encode()))
-	}
-	introspections := load(t, s.address(), connections, during, ask)
-	table.row(fmt.Sprintf("introspection of OAuth tokens (%.0f/s) against respond (%.0f/s)", introspections.perSecond, plain.perSecond),
-		ratio(introspections.perSecond, plain.perSecond), ">= 0.60")
+	refreshes(t, table, s, "OAuth refresh", chain{
+		begin: func(_ net.Conn, _ *bufio.Reader, client int) (login, error) {
+			people[client].flow(t)
+			return login{people[client].access, people[client].refreshing}, nil
+		},
+		next: func(tokens login) []byte {
+			form := url.Values{"grant_type": {"refresh_token"}, "client_id": {client}, "refresh_token": {tokens.RefreshToken}}
+			return post(s.address(), "/oauth2/token", "application/x-www-form-urlencoded", "", []byte(form.Encode()))
+		},
+	})
+	introspection(t, table, s, "introspection of OAuth tokens", func(r *rand.Rand) string { return people[r.IntN(len(people))].access })
 }
 
 // timed has clients do something again and again and gives how often all of them did in a second. Each
@@ -194,8 +195,4 @@ func (p *person) token(t *testing.T, form url.Values) {
 func (p *person) flow(t *testing.T) {
 	answer, _ := exchange(t, p.browser, http.MethodGet, p.server.URL+p.authorize(t), "", nil)
 	p.redeem(t, answer)
-}
-
-func (p *person) refresh(t *testing.T) {
-	p.token(t, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {p.refreshing}})
 }

@@ -24,25 +24,36 @@ func CompatScope(admin bool) string {
 // spelling of the API scope and refuses the stable one alone, so both are given whenever either is
 // there (SYN-6). Device scopes are left to the device_id member.
 func IntrospectedScope(scope string) string {
-	// The two scopes that nearly every session has are answered without building a string: this
-	// runs on each request that the homeserver asks about.
-	switch scope {
-	case ScopeAPI:
-		return ScopeAPI + " " + ScopeAPIUnstable
-	case ScopeAPI + " " + ScopeSynapseAdmin:
-		return ScopeAPI + " " + ScopeAPIUnstable + " " + ScopeSynapseAdmin
-	}
-	out := make([]string, 0, 4)
-	for _, token := range strings.Fields(scope) {
+	api, admin, rest := false, false, ""
+	for token := range strings.FieldsSeq(scope) {
 		switch {
 		case token == ScopeAPI, token == ScopeAPIUnstable:
-			out = append(out, ScopeAPI, ScopeAPIUnstable)
-		case strings.HasPrefix(token, ScopeDevicePrefix), strings.HasPrefix(token, ScopeDevicePrefixUnstable):
-		default:
-			out = append(out, token)
+			api = true
+		case token == ScopeSynapseAdmin:
+			admin = true
+		case !isDeviceScope(token):
+			rest += " " + token
 		}
 	}
-	return strings.Join(out, " ")
+	// Nearly every session is one of the first two, for which no string is built: this runs on each
+	// request that the homeserver asks about.
+	switch {
+	case api && !admin && rest == "":
+		return ScopeAPI + " " + ScopeAPIUnstable
+	case api && admin && rest == "":
+		return ScopeAPI + " " + ScopeAPIUnstable + " " + ScopeSynapseAdmin
+	}
+	if admin {
+		rest = " " + ScopeSynapseAdmin + rest
+	}
+	if api {
+		rest = " " + ScopeAPI + " " + ScopeAPIUnstable + rest
+	}
+	return strings.TrimPrefix(rest, " ")
+}
+
+func isDeviceScope(token string) bool {
+	return strings.HasPrefix(token, ScopeDevicePrefix) || strings.HasPrefix(token, ScopeDevicePrefixUnstable)
 }
 
 // HasScope tells whether a scope holds a token.
