@@ -388,8 +388,14 @@ func TestToken(t *testing.T) {
 				t.Errorf("%.40q became %.100q", asked, same.Scope)
 			}
 		}
-		if again := h.tokens(h.renew("app", narrow.RefreshToken)); again.Scope != phoneScope {
+		again := h.tokens(h.renew("app", narrow.RefreshToken))
+		if again.Scope != phoneScope {
 			t.Errorf("%+v", again)
+		}
+		// A client that repeats all that it asked for at first is not refused for what was left out (SCOPE-8).
+		repeated := h.tokens(h.token("grant_type", "refresh_token", "client_id", "app", "refresh_token", again.RefreshToken, "scope", "openid "+phoneScope))
+		if repeated.Scope != phoneScope {
+			t.Errorf("%+v", repeated)
 		}
 	})
 	t.Run("locked", func(t *testing.T) { // MOD-6

@@ -52,6 +52,11 @@ func IntrospectedScope(scope string) string {
 	return strings.TrimPrefix(rest, " ")
 }
 
+// KnownScope tells the scope tokens that we grant or refuse. Others mean nothing to us (SCOPE-16).
+func KnownScope(token string) bool {
+	return token == ScopeAPI || token == ScopeAPIUnstable || token == ScopeSynapseAdmin || isDeviceScope(token)
+}
+
 func isDeviceScope(token string) bool {
 	return strings.HasPrefix(token, ScopeDevicePrefix) || strings.HasPrefix(token, ScopeDevicePrefixUnstable)
 }

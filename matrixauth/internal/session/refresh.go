@@ -109,6 +109,9 @@ func (r *rotation) narrow(p store.Presented) (scope string, err error) {
 	}
 	var kept []string
 	for token := range strings.FieldsSeq(r.asked.Scope) {
+		if !model.KnownScope(token) {
+			continue // left out when it was asked for at first, and so it is now (SCOPE-8)
+		}
 		if !model.HasScope(p.Session.Scope, token) {
 			return "", &model.Error{Kind: model.Invalid, Code: model.InvalidScope, Param: "scope", Text: "the scope was not granted to this session"}
 		}
