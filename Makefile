@@ -13,7 +13,7 @@ demo-stop:
 test: lint unit real
 
 unit:
-	go test -race ./...
+	go test -race -timeout 30m ./...
 
 real:
 	tests/setup.sh
