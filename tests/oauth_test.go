@@ -66,6 +66,7 @@ func TestOAuthClients(t *testing.T) {
 			}
 			t.Run("x_oauth2", func(t *testing.T) { xOAuth2Flow(t, h, "alice", password) })
 			t.Run("oauth4webapi", func(t *testing.T) { runChecks(t, "oauth4webapi_flow.mjs", h.URL, password) })
+			t.Run("a_member_of_the_metadata_is_missing", func(t *testing.T) { runChecks(t, "metadata_checks.mjs", h.URL) }) // DISC-5, S15
 			t.Run("openid_client", func(t *testing.T) { runChecks(t, "openid_client_flow.mjs", h.URL, password) })
 			t.Run("an_administrator's_client", func(t *testing.T) { adminFlow(t, h) })
 		})
