@@ -14,7 +14,6 @@ import (
 // that signs somebody in for the first time is nobody whom we could know (REG-30). So the answers are
 // bounded by network, in a bucket of their own (REG-29, ENUM-5).
 func (d *Door) Register(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Pragma", "no-cache") // REG-3
 	if err := d.Limiter.Take("registration "+web.Network(web.FactsOf(r.Context()).ClientIP), d.Registrations); err != nil {
 		return err
 	}
