@@ -345,7 +345,7 @@ type homeserver struct {
 
 func (s *homeserver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/_synapse/admin/v1/server_version" {
-		answerJSON(w, http.StatusOK, map[string]string{"server_version": "1.157.1"})
+		answerJSON(w, http.StatusOK, map[string]string{"server_version": "1.163.2"})
 		return
 	}
 	if r.Header.Get("Authorization") != "Bearer "+testSecret {

@@ -158,6 +158,9 @@ func (d *doctor) lookAtVersion(ctx context.Context) (version string, up bool) {
 	found, err := d.homeserver.Version(ctx)
 	var e *homeserver.Error
 	switch {
+	case err == nil && found.Less(homeserver.SafeVersion):
+		d.bad(check, fmt.Sprintf("Synapse %s answers, and has security holes that %s closed", found, homeserver.SafeVersion), d.config.Endpoint, "upgrade Synapse")
+		return found.String(), true
 	case err == nil:
 		d.good(check, "Synapse %s answers at %s", found, d.config.Endpoint)
 		return found.String(), true

@@ -67,6 +67,14 @@ func TestDoctor(t *testing.T) {
 		h.open()
 		h.wantFinding(t, func(d *doctor) { d.lookAtStore(t.Context()) }, true, "answers, schema", "")
 	})
+	t.Run("synapse has known security holes", func(t *testing.T) { // SYN-25
+		unsafe := fake.Start(t, fake.Config{ServerName: serverName, Secret: sharedKey, Version: homeserver.Version{Major: 1, Minor: 157, Patch: 1}})
+		h := newHouse(t, func(c *Config) { c.Endpoint = unsafe.URL.String() })
+		h.wantFinding(t, func(d *doctor) { d.lookAtVersion(t.Context()) }, false, "Synapse 1.157.1 answers, and has security holes that 1.157.2 closed", "upgrade Synapse")
+		h.wantFinding(t, func(d *doctor) { d.lookAtOurCall(t.Context()) }, true, "knows our secret", "")
+		h = newHouse(t)
+		h.wantFinding(t, func(d *doctor) { d.lookAtVersion(t.Context()) }, true, "Synapse 1.163.2 answers", "")
+	})
 	t.Run("synapse is too old", func(t *testing.T) {
 		old := fake.Start(t, fake.Config{ServerName: serverName, Secret: sharedKey, Version: homeserver.Version{Major: 1, Minor: 135}})
 		h := newHouse(t, func(c *Config) { c.Endpoint = old.URL.String() })

@@ -481,7 +481,7 @@ func (h *house) introspect(token string) answer {
 		body: form("token", token, "token_type_hint", "access_token"),
 		header: http.Header{
 			"Content-Type": {"application/x-www-form-urlencoded"}, "X-Mas-Supports-Device-Id": {"1"},
-			"Accept": {"application/json"}, "User-Agent": {"Synapse/1.157.1"},
+			"Accept": {"application/json"}, "User-Agent": {"Synapse/1.163.2"},
 		},
 	})
 }

@@ -184,6 +184,9 @@ func (s *Server) greet(ctx context.Context) {
 		version, err := s.version(ctx)
 		if err == nil {
 			s.deps.Logger.Info("the homeserver answers", "endpoint", s.config.Endpoint, "version", version.String())
+			if version.Less(homeserver.SafeVersion) {
+				s.deps.Logger.Warn("the homeserver has known security holes; upgrade it", "version", version.String(), "closed_by", homeserver.SafeVersion.String())
+			}
 			return
 		}
 		if ctx.Err() != nil {

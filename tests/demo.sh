@@ -161,7 +161,7 @@ start() {
 	need
 	mkdir -p "$demo"
 	"$root/tests/setup.sh" synapse >&2
-	python=$root/tests/.cache/synapse-1.157.1/bin/python
+	python=$root/tests/.cache/synapse-1.163.2/bin/python
 	ca=$demo/data/caddy/pki/authorities/local/root.crt
 	build
 	configure

@@ -7,7 +7,7 @@ set -euo pipefail
 
 tests=$(cd "$(dirname "$0")" && pwd)
 cache=$tests/.cache
-newest=1.157.1
+newest=1.163.2
 oldest=1.136.0
 
 say() { printf '%s\n' "$*" >&2; }

@@ -13,7 +13,7 @@ import (
 // The versions of Synapse that tests run on: the oldest that is supported, and the newest.
 const (
 	Oldest = "1.136.0"
-	Newest = "1.157.1"
+	Newest = "1.163.2"
 )
 
 // Versions lists them.

@@ -12,7 +12,7 @@ import (
 
 // TestContract judges the fake as both versions, so that unit tests may rely on it.
 func TestContract(t *testing.T) {
-	for _, version := range []homeserver.Version{homeserver.MinVersion, {Major: 1, Minor: 157, Patch: 1}} {
+	for _, version := range []homeserver.Version{homeserver.MinVersion, {Major: 1, Minor: 163, Patch: 2}} {
 		t.Run("fake "+version.String(), func(t *testing.T) {
 			s := fake.Start(t, fake.Config{Version: version})
 			contract.Run(t, contract.Target{

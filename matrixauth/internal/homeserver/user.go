@@ -122,7 +122,7 @@ func (c *Client) DeleteUser(ctx context.Context, localpart string, erase bool) e
 }
 
 // ReactivateUser makes a deactivated user usable again; rooms, devices and addresses do not come back.
-// For a user who is not deactivated it changes nothing. Synapse 1.157.1 with a new database fails to do
+// For a user who is not deactivated it changes nothing. Synapse 1.157.1 and later with a new database fails to do
 // it, which is Down, until it has built an index in the background: for its first minutes.
 func (c *Client) ReactivateUser(ctx context.Context, localpart string) error {
 	return c.change(ctx, "reactivate_user", localpart, nil)

@@ -23,6 +23,10 @@ type Version struct {
 // matrix_authentication_service section. Do not assign to it.
 var MinVersion = Version{Major: 1, Minor: 136}
 
+// SafeVersion is the oldest Synapse that has no security hole known to us: 1.157.2 was released to close
+// one. Older ones are served, with a warning (SYN-25). Do not assign to it.
+var SafeVersion = Version{Major: 1, Minor: 157, Patch: 2}
+
 var versionPattern = regexp.MustCompile(`^([0-9]{1,6})\.([0-9]{1,6})(?:\.([0-9]{1,6}))?((?:a|b|rc)[0-9]{1,6})?(?:[ +-].*)?$`)
 
 // ParseVersion reads a version as Synapse reports it: "1.157.1", "1.136.0rc1", also with a local part

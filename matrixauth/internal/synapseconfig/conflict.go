@@ -7,7 +7,7 @@ import (
 )
 
 // conflict is a setting with which Synapse does not start under delegation. The list is that of
-// synapse/config/mas.py, each entry tried on Synapse 1.136.0 and 1.157.1.
+// synapse/config/mas.py, each entry tried on Synapse 1.136.0 and 1.157.1; 1.163.2 has the same checks.
 type conflict struct {
 	key    string // with dots between levels
 	why    string

@@ -236,12 +236,6 @@ func erased(t *testing.T, r *run) {
 	if got := r.query(t, name); !got.Deactivated || got.DisplayName != "" {
 		t.Errorf("after DeleteUser with erase: %+v", got)
 	}
-	if err := c.SetDisplayName(ctx, name, "Named"); r.modern() {
-		wantReason(t, err, homeserver.Down, "M_UNKNOWN")
-		must(t, c.UnsetDisplayName(ctx, name))
-	} else {
-		must(t, err)
-	}
 	must(t, c.SetDisplayName(ctx, name, "Named"))
 	must(t, c.ReactivateUser(ctx, name))
 	if got := r.query(t, name); got.Deactivated || got.DisplayName != "Named" {

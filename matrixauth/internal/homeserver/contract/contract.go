@@ -30,7 +30,7 @@ type Target struct {
 
 // Run runs all cases. Each makes users of its own under random names, so that a homeserver can be judged
 // more than once and by several tests at a time. It never skips. A Synapse with a new database must have
-// ended its background updates: until then 1.157.1 answers reactivate_user with 500.
+// ended its background updates: until then 1.157.1 and later answer reactivate_user with 500.
 func Run(t *testing.T, target Target) {
 	r := &run{Target: target, http: &http.Client{Transport: &http.Transport{}}, prefix: "c" + strings.ToLower(rand.Text()[:10])}
 	t.Cleanup(r.http.CloseIdleConnections)
@@ -53,7 +53,7 @@ type run struct {
 // between is a version between the two that the cases are about.
 var between = homeserver.Version{Major: 1, Minor: 150}
 
-// modern tells whether the homeserver behaves as 1.157.1 does, or else as 1.136.0.
+// modern tells whether the homeserver behaves as 1.163.2 does, or else as 1.136.0.
 func (r *run) modern() bool { return !r.Version.Less(between) }
 
 // reply is what came over the wire.

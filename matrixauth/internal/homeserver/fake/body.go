@@ -9,7 +9,7 @@ import (
 )
 
 // between is a version between the two at which the fake was compared: below it 1.136.0 counts, from it
-// on 1.157.1. What differs is how the body is validated, `locked` (since 1.150), and erased profiles.
+// on 1.163.2. What differs is how the body is validated, and `locked` (since 1.150).
 var between = homeserver.Version{Major: 1, Minor: 150}
 
 func (s *Synapse) modern() bool { return !s.config.Version.Less(between) }
@@ -131,7 +131,7 @@ func (s *Synapse) mismatch(k kind, value any) (errcodes []string) {
 	return errcodes
 }
 
-// version chooses between what 1.136.0 and 1.157.1 say.
+// version chooses between what 1.136.0 and 1.163.2 say.
 func (s *Synapse) version(old, modern string) string {
 	if s.modern() {
 		return modern

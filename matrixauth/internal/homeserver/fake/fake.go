@@ -1,5 +1,5 @@
 // Package fake is a strict Synapse in memory, for tests of what calls `/_synapse/mas/*`. Every status,
-// error code and effect that it has was seen at Synapse 1.136.0 and 1.157.1; package contract holds the
+// error code and effect that it has was seen at Synapse 1.136.0 and 1.163.2; package contract holds the
 // cases that both it and they must pass.
 package fake
 
@@ -22,7 +22,7 @@ type Config struct {
 	ServerName string
 	// Secret is the one of its matrix_authentication_service section; the default is "secret".
 	Secret string
-	// Version is what it says to be and, where versions differ, does. The default is 1.157.1. One below
+	// Version is what it says to be and, where versions differ, does. The default is 1.163.2. One below
 	// the floor lacks the API.
 	Version homeserver.Version
 	// NoDelegation leaves the section out, and with it the API.
@@ -56,8 +56,6 @@ type User struct {
 	Deactivated bool
 	// Erased tells that the user was deactivated with erase.
 	Erased bool
-	// NoProfile tells that erasing deleted the row in which a display name would be kept.
-	NoProfile bool
 	// CrossSigningResets counts the calls that allowed one.
 	CrossSigningResets int
 	// Devices holds the display names by device id; nil for a device without a name.
@@ -86,7 +84,7 @@ func New(c Config) *Synapse {
 		c.Secret = "secret"
 	}
 	if c.Version == (homeserver.Version{}) {
-		c.Version = homeserver.Version{Major: 1, Minor: 157, Patch: 1}
+		c.Version = homeserver.Version{Major: 1, Minor: 163, Patch: 2}
 	}
 	if c.Exclusive == "" {
 		c.Exclusive = "bridge_"

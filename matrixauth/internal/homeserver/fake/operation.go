@@ -158,13 +158,13 @@ func (s *Synapse) checkName(u *User, name string) *result {
 func (s *Synapse) delete(u *User, p params) result {
 	u.Deactivated, u.Emails, u.Devices = true, nil, map[string]*string{}
 	if p.flag("erase") {
-		u.Erased, u.NoProfile, u.DisplayName, u.AvatarURL = true, true, nil, nil
+		u.Erased, u.DisplayName, u.AvatarURL = true, nil, nil
 	}
 	return done
 }
 
 func (s *Synapse) reactivate(u *User, _ params) result {
-	u.Deactivated, u.Erased, u.NoProfile = false, false, false
+	u.Deactivated, u.Erased = false, false
 	return done
 }
 

@@ -108,10 +108,7 @@ func (s *Synapse) nameUser(u *User, name string) *result {
 	if len([]rune(name)) > maxDisplayName {
 		return refused(http.StatusBadRequest, "M_UNKNOWN", "Displayname is too long (max 256)")
 	}
-	if name != "" && u.NoProfile && s.modern() {
-		return refused(http.StatusInternalServerError, "M_UNKNOWN", "Internal server error")
-	}
-	u.NoProfile, u.DisplayName = false, nil
+	u.DisplayName = nil
 	if name != "" {
 		name = strings.TrimSpace(name)
 		u.DisplayName = &name
