@@ -71,7 +71,11 @@ func loginIdentifiers(t *testing.T) {
 		{"LEG-16 another server", id("type", "m.id.user", "user", "@alice:elsewhere.test"), ""},
 		{"LEG-16 id without a server", id("type", "m.id.user", "user", "@alice"), ""},
 		{"LEG-16 id without a localpart", id("type", "m.id.user", "user", "@:"+serverName), ""},
-		{"LEG-16 spaces around", id("type", "m.id.user", "user", " alice "), ""},
+		{"LEG-16 spaces around", id("type", "m.id.user", "user", " alice\u00a0"), alice},
+		{"LEG-16 spaces around a full id", id("type", "m.id.user", "user", "\t"+alice+"\n"), alice},
+		{"LEG-16 spaces alone", id("type", "m.id.user", "user", "  "), ""},
+		{"LEG-16 a space within", id("type", "m.id.user", "user", "al ice"), ""},
+		{"LEG-18 spaces around an address", id("type", "m.id.thirdparty", "medium", "email", "address", " straße+tag@example.org "), carol},
 		{"LEG-16 nobody", id("type", "m.id.user", "user", "mallory"), ""},
 		{"LEG-16 an email as a user", id("type", "m.id.user", "user", "straße+tag@example.org"), ""},
 		{"LEG-17 top-level user", top("user", "alice"), alice},
@@ -115,6 +119,21 @@ func loginIdentifiers(t *testing.T) {
 	} {
 		t.Run("LEG-8 "+name, func(t *testing.T) { h.tryLogin("alice", more).want(t, http.StatusBadRequest, "M_MISSING_PARAM") })
 	}
+	t.Run("a password is never trimmed, here and at the page", func(t *testing.T) {
+		const spaced = " a password with blanks around "
+		act(h, AddUser, NewUser{Localpart: "dave", Password: spaced})
+		h.settle()
+		for clear, want := range map[string]int{spaced: http.StatusOK, strings.TrimSpace(spaced): http.StatusForbidden, spaced + " ": http.StatusForbidden} {
+			if a := h.do(call{method: "POST", path: loginPath, body: loginBody("dave", clear, nil)}); a.status != want {
+				t.Errorf("%q: got %d, want %d", clear, a.status, want)
+			}
+			v := h.guest()
+			v.get("/account/login")
+			if a := v.post("/account/login", "username", "dave", "password", clear); (a.status == http.StatusSeeOther) != (want == http.StatusOK) {
+				t.Errorf("%q at the page: got %d", clear, a.status)
+			}
+		}
+	})
 	t.Run("LEG-16 a localpart in capitals that an import brought wins over the lower-cased one", func(t *testing.T) {
 		h.must(h.seed("Bob", "alices other password"))
 		body := loginBody("Bob", "alices other password", nil)

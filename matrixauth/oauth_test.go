@@ -398,6 +398,24 @@ func TestToken(t *testing.T) {
 			t.Errorf("%+v", repeated)
 		}
 	})
+	t.Run("scope in the other spelling", func(t *testing.T) { // SCOPE-3, SCOPE-14
+		const old = model.ScopeAPIUnstable + " " + model.ScopeDevicePrefixUnstable + "PHONE"
+		h := newOAuthHouse(t)
+		for granted, others := range map[string][]string{phoneScope: {old, phoneScope + " " + old}, old: {phoneScope, old + " " + phoneScope}} {
+			first := h.tokens(h.exchange("app", h.signIn("alice").consent(params("app", "scope", granted))))
+			for _, asked := range append(others, model.ScopeAPI, model.ScopeAPIUnstable, granted) {
+				renewed := h.tokens(h.token("grant_type", "refresh_token", "client_id", "app", "refresh_token", first.RefreshToken, "scope", asked))
+				if renewed.Scope != asked {
+					t.Errorf("%q became %q", asked, renewed.Scope)
+				}
+				h.wantActive(renewed.AccessToken, "PHONE")
+			}
+			for _, prefix := range []string{model.ScopeDevicePrefix, model.ScopeDevicePrefixUnstable} {
+				h.token("grant_type", "refresh_token", "client_id", "app", "refresh_token", first.RefreshToken, "scope", model.ScopeAPI+" "+prefix+"OTHER").
+					shows(t, http.StatusBadRequest, "invalid_scope")
+			}
+		}
+	})
 	t.Run("locked", func(t *testing.T) { // MOD-6
 		h := newOAuthHouse(t)
 		first := h.oauthSession("alice", "app", "PHONE")

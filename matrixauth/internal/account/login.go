@@ -3,7 +3,6 @@ package account
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -116,7 +115,7 @@ func (d *Door) goOn(w http.ResponseWriter, g goal) error {
 }
 
 func (d *Door) authenticate(r *http.Request, name, password string) (model.User, error) {
-	id := identifier(name)
+	id := user.Typed(name)
 	if len(name) > maxName {
 		// Nobody has such a name. It is not looked up, and keeps no room in the limits.
 		return model.User{}, &model.Error{Kind: model.Denied, Code: model.InvalidCredentials}
@@ -124,16 +123,6 @@ func (d *Door) authenticate(r *http.Request, name, password string) (model.User,
 	return d.Logins.Guard(r.Context(), d.Users.Key(id), func() (model.User, error) {
 		return d.Users.Authenticate(r.Context(), id, password)
 	})
-}
-
-// identifier reads what a person typed: a localpart, a Matrix id or a mail address. Keyboards of phones
-// add a blank behind words.
-func identifier(name string) user.Identifier {
-	name = strings.TrimSpace(name)
-	if strings.LastIndexByte(name, '@') > 0 {
-		return user.Identifier{Email: name}
-	}
-	return user.Identifier{Name: name}
 }
 
 // Logout answers POST account/logout: the browser is signed out, and nothing else is (SESS-8). With an

@@ -61,12 +61,28 @@ func isDeviceScope(token string) bool {
 	return strings.HasPrefix(token, ScopeDevicePrefix) || strings.HasPrefix(token, ScopeDevicePrefixUnstable)
 }
 
-// HasScope tells whether a scope holds a token.
+// HasScope tells whether a scope holds a token, in whichever spelling either has it: both mean the same
+// (SCOPE-3).
 func HasScope(scope, token string) bool {
+	kind, rest := splitScope(token)
 	for t := range strings.FieldsSeq(scope) {
-		if t == token {
+		if k, r := splitScope(t); k == kind && r == rest {
 			return true
 		}
 	}
 	return false
+}
+
+// splitScope gives the stable spelling of what a token is about, and the rest of it, without making a
+// string.
+func splitScope(token string) (kind, rest string) {
+	if token == ScopeAPIUnstable {
+		return ScopeAPI, ""
+	}
+	for _, prefix := range []string{ScopeDevicePrefix, ScopeDevicePrefixUnstable} {
+		if id, ok := strings.CutPrefix(token, prefix); ok {
+			return ScopeDevicePrefix, id
+		}
+	}
+	return token, ""
 }

@@ -101,8 +101,10 @@ func (r *rotation) run(tx *store.Tx) error {
 	return r.mint(tx, p)
 }
 
-// narrow refuses what is not the asking client's to have, and gives the scope that it asks for. It comes
-// before the token is judged, so that nobody can spoil the session of another client.
+// narrow refuses what is not the asking client's to have, and gives the scope that it asks for, in the
+// spelling in which it asks: a client that has learned the stable names since its sign-in may use them,
+// and finds in the answer what it looks for (SCOPE-3, SCOPE-14). It comes before the token is judged, so
+// that nobody can spoil the session of another client.
 func (r *rotation) narrow(p store.Presented) (scope string, err error) {
 	if p.Token.ClientID != r.asked.ClientID {
 		return "", refused()

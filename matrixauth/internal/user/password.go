@@ -57,16 +57,9 @@ func (u *Users) SetPassword(ctx context.Context, name, clear string) (model.User
 	})
 }
 
-// Identifier says who wants to sign in, in one of the forms of the Client-Server API.
-type Identifier struct {
-	// Name is a localpart or a full Matrix id.
-	Name string
-	// Email is a mail address; it counts if Name is empty.
-	Email string
-}
-
 // Key is one key for all spellings of an account's name, whether there is such an account or not.
 func (u *Users) Key(id Identifier) string {
+	id = id.trimmed()
 	if id.Name == "" {
 		return emailKey(id.Email)
 	}
@@ -131,6 +124,7 @@ func (u *Users) candidate(ctx context.Context, id Identifier) (found model.User,
 }
 
 func (u *Users) lookUp(tx *store.Tx, id Identifier) (model.User, error) {
+	id = id.trimmed()
 	if id.Name == "" {
 		return tx.UserByEmail(emailKey(id.Email))
 	}
