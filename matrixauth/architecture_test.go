@@ -50,6 +50,7 @@ var oneImporter = map[string]string{
 	"database/sql":                  "internal/store",
 	"golang.org/x/crypto/":          "internal/password",
 	"gopkg.in/yaml.v3":              "internal/synapseconfig",
+	"github.com/klauspost/compress": "internal/gateway",
 }
 
 // TestImportDirection holds the picture.

@@ -81,8 +81,9 @@ type house struct {
 
 	site, inside *httptest.Server
 	http         *http.Client
-	// passed counts the requests that went on to the next handler.
+	// passed counts the requests that went on to the next handler, and behind answers them if it is set.
 	passed atomic.Int64
+	behind atomic.Pointer[http.HandlerFunc]
 	// secrets must not show in the log.
 	secretsMu sync.Mutex
 	secrets   []string
@@ -211,6 +212,10 @@ const passedOn = http.StatusTeapot
 
 func (n next) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	n.h.passed.Add(1)
+	if behind := n.h.behind.Load(); behind != nil {
+		(*behind)(w, r)
+		return nil
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return err
@@ -219,6 +224,9 @@ func (n next) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	_, err = fmt.Fprintf(w, "%s %s %s", r.Method, r.URL.RequestURI(), body)
 	return err
 }
+
+// answering has a handler answer the requests that go on.
+func (h *house) answering(f http.HandlerFunc) { h.behind.Store(&f) }
 
 // tap listens to the calls to the homeserver. after runs when the homeserver has answered and before
 // the caller learns of it.

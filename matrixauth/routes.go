@@ -169,6 +169,9 @@ const (
 	clients = "/_matrix/client/"
 	// media is the older half of the client API's content repository: uploads are there still.
 	media = "/_matrix/media/"
+	// administration and synapseClients are Synapse's own.
+	administration = "/_synapse/admin/"
+	synapseClients = "/_synapse/client/"
 )
 
 // find gives the route of a public request, or nil for one that is not ours.
@@ -221,7 +224,9 @@ func (s *Server) isIssuer(host string) bool {
 	return strings.EqualFold(host, s.host)
 }
 
-// isClientAPI tells whether the gateway has a say: all of the client API.
+// isClientAPI tells whether the gateway has a say: all of the client API, and what Synapse adds to it,
+// which takes the same tokens.
 func isClientAPI(path string) bool {
-	return strings.HasPrefix(path, clients) || strings.HasPrefix(path, media)
+	return strings.HasPrefix(path, clients) || strings.HasPrefix(path, media) ||
+		strings.HasPrefix(path, administration) || strings.HasPrefix(path, synapseClients)
 }

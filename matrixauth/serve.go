@@ -11,14 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // Next answers the requests that are not ours.
-type Next interface {
-	ServeHTTP(http.ResponseWriter, *http.Request) error
-}
+type Next = gateway.Next
 
 // ServeHTTP answers a request of the public site if it is ours, and hands it to next untouched if
 // not. The error is next's.
@@ -27,22 +26,34 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, next Next) er
 		s.answer(w, r, found, s.deps.ClientIP(r))
 		return nil
 	}
-	if s.gateway.Idle() || !isClientAPI(r.URL.Path) {
+	if !isClientAPI(r.URL.Path) {
 		return next.ServeHTTP(w, r)
 	}
 	if err := s.judge(r); err != nil {
 		s.answer(w, r, stopped(err), s.deps.ClientIP(r))
 		return nil
 	}
-	return next.ServeHTTP(w, r)
+	return s.gateway.Pass(w, r, next)
 }
 
 func (s *Server) judge(r *http.Request) error {
-	if !s.core.gate.enter() {
-		return closing()
+	if s.gateway.Idle() {
+		return nil
 	}
-	defer s.core.gate.leave()
+	leave, err := s.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return s.gateway.Judge(r)
+}
+
+// enter keeps the database open until leave is called.
+func (s *Server) enter() (leave func(), err error) {
+	if !s.core.gate.enter() {
+		return nil, closing()
+	}
+	return s.core.gate.leave, nil
 }
 
 // closing is the answer while the database is not open.

@@ -1,10 +1,12 @@
 // Package gateway has a word with requests on their way to the homeserver: those of locked users,
 // whom the homeserver does not know as such when logins are delegated, and those with tokens that
-// ended a moment ago, which it may still honour from memory.
+// ended a moment ago, which it may still honour from memory. It has one with the homeserver's answers
+// too: a refused token whose session lives is no reason to destroy keys.
 package gateway
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -12,14 +14,43 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
-// Gateway judges requests that are not ours.
-type Gateway struct{ sessions *session.Sessions }
+// Config is what the gateway depends upon.
+type Config struct {
+	Sessions *session.Sessions
+	// Enter keeps the store open until leave is called. Its error is the answer while it is not open.
+	Enter func() (leave func(), err error)
+	// Refused is told of each access token that is live and not expired and that the homeserver refused
+	// all the same. It must be cheap and never wait. Nil tells nobody.
+	Refused func(model.Token)
+	Logger  *slog.Logger
+}
+
+// Gateway judges requests that are not ours, and the answers to them.
+type Gateway struct{ Config }
 
 // New makes the gateway.
-func New(s *session.Sessions) *Gateway { return &Gateway{s} }
+func New(c Config) *Gateway { return &Gateway{c} }
+
+// Next answers the requests that go on.
+type Next interface {
+	ServeHTTP(http.ResponseWriter, *http.Request) error
+}
+
+// Pass has next answer a request, and has a word with the answer if it refuses a token. Any other passes
+// as it comes, at no cost. The error is next's.
+func (g *Gateway) Pass(w http.ResponseWriter, r *http.Request, next Next) error {
+	p := passageOf(r)
+	if !p.mayBear() {
+		return next.ServeHTTP(w, r)
+	}
+	a := newAnswer(w, g, p)
+	err := next.ServeHTTP(a, r)
+	a.finish()
+	return err
+}
 
 // Idle tells that there is nothing to judge. It costs two atomic loads, and is true nearly always.
-func (g *Gateway) Idle() bool { return !g.sessions.Registry.Watchful() }
+func (g *Gateway) Idle() bool { return !g.Sessions.Registry.Watchful() }
 
 // Judge gives an Error with code UserLocked for a request that bears the token of a locked user
 // (MOD-1): with it the client keeps its keys and waits. The token of a session that has ended gives
@@ -34,21 +65,21 @@ func (g *Gateway) Judge(r *http.Request) error {
 	if !ok {
 		return nil
 	}
-	if g.sessions.Registry.Retired(model.HashToken(value)) {
+	if g.Sessions.Registry.Retired(model.HashToken(value)) {
 		return &model.Error{Kind: model.Unauthenticated, Code: model.UnknownToken}
 	}
-	if !g.sessions.Registry.AnyLocked() {
+	if !g.Sessions.Registry.AnyLocked() {
 		return nil
 	}
 	// An expired token counts too: its client would go on to refresh, and should learn the reason.
-	token, err := g.sessions.Owner(value)
+	token, err := g.Sessions.Owner(value)
 	if err != nil {
 		if errors.Is(err, model.UnknownToken) {
 			return nil
 		}
 		return err
 	}
-	if !g.sessions.Registry.Locked(token.UserID) {
+	if !g.Sessions.Registry.Locked(token.UserID) {
 		return nil
 	}
 	web.SetUser(r.Context(), token.UserID)

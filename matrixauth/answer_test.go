@@ -1,0 +1,513 @@
+package matrixauth
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// What Synapse says of every token that is not active, and what it should have said of some.
+const (
+	hardRefusal = `{"errcode":"M_UNKNOWN_TOKEN","error":"Token is not active","soft_logout":false}`
+	softRefusal = `{"errcode":"M_UNKNOWN_TOKEN","error":"Token is not active","soft_logout":true}`
+)
+
+// refusing answers as Synapse does when a token is not active.
+func refusing(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-cache, no-store, must-revalidate")
+	w.WriteHeader(http.StatusUnauthorized)
+	if _, err := io.WriteString(w, hardRefusal); err != nil && r.Method != http.MethodHead {
+		panic(err)
+	}
+}
+
+// TestSoftLogout: the homeserver refuses a token, and says wrongly that the session is over.
+func TestSoftLogout(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	live := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
+	ended := h.login("alice", object{"device_id": "OLD", "refresh_token": true})
+	h.clock.move(6 * time.Minute)
+	h.logout(h.signedIn(h.refresh(ended.RefreshToken)).AccessToken).want(t, http.StatusOK, "")
+	h.answering(refusing)
+	paths := append([]string{"/_synapse/admin/v1/rooms", "/_synapse/client/rendezvous"}, apiPaths...)
+
+	t.Run("SOFT-2 SOFT-3 SOFT-4 an expired token of a live session", func(t *testing.T) {
+		for _, path := range paths {
+			for _, c := range []call{
+				{path: path, bearer: live.AccessToken}, {method: "PUT", path: path, bearer: live.AccessToken, body: "{}"},
+				{path: path + "?access_token=" + live.AccessToken},
+			} {
+				a := h.do(c)
+				if a.status != http.StatusUnauthorized || a.body != softRefusal || a.header.Get("Content-Length") != fmt.Sprint(len(softRefusal)) {
+					t.Errorf("%s: got %d %s %v", c.path, a.status, a.body, a.header)
+				}
+			}
+		}
+	})
+	t.Run("SOFT-3 the token of a session that has ended", func(t *testing.T) {
+		for _, path := range paths {
+			if a := h.do(call{path: path, bearer: ended.AccessToken}); a.status != http.StatusUnauthorized || a.body != hardRefusal {
+				t.Errorf("%s: got %d %s", path, a.status, a.body)
+			}
+		}
+	})
+	t.Run("tokens of others", func(t *testing.T) {
+		for _, token := range []string{"", "as_token_of_a_bridge", "syt_YWxpY2U_abc_123", model.NewToken(model.CompatAccess), live.RefreshToken} {
+			if a := h.do(call{path: apiPaths[0], bearer: token}); a.status != http.StatusUnauthorized || a.body != hardRefusal {
+				t.Errorf("%s: got %d %s", token, a.status, a.body)
+			}
+		}
+	})
+	t.Run("SOFT-5 the client refreshes, or signs in again on its device, and keeps it", func(t *testing.T) {
+		h.wantActive(h.signedIn(h.refresh(live.RefreshToken)).AccessToken, "PHONE")
+		h.wantActive(h.loginOn("alice", "PHONE").AccessToken, "PHONE")
+		h.wantDevices("alice", "PHONE")
+		if a := h.do(call{path: apiPaths[0], bearer: live.AccessToken}); a.body != hardRefusal {
+			t.Errorf("the token of the session that was replaced: got %s", a.body)
+		}
+	})
+	t.Run("SOFT-7 nobody can tell", func(t *testing.T) {
+		token := h.login("alice", object{"device_id": "TABLET", "refresh_token": true}).AccessToken
+		h.clock.move(6 * time.Minute)
+		h.answering(func(w http.ResponseWriter, r *http.Request) {
+			h.die() // while the homeserver answers
+			refusing(w, r)
+		})
+		a := h.do(call{path: apiPaths[0], bearer: token})
+		h.open()
+		if a.status != http.StatusServiceUnavailable || a.errcode() != "M_UNKNOWN" || a.header.Get("Retry-After") == "" {
+			t.Errorf("got %d %s %v", a.status, a.body, a.header)
+		}
+	})
+	t.Run("SOFT-7 the database is being closed", func(t *testing.T) {
+		token := h.login("alice", object{"device_id": "WATCH", "refresh_token": true}).AccessToken
+		h.clock.move(6 * time.Minute)
+		h.answering(func(w http.ResponseWriter, r *http.Request) {
+			h.must(h.core.Close())
+			refusing(w, r)
+		})
+		a := h.do(call{path: apiPaths[0], bearer: token})
+		h.open()
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+			t.Errorf("got %d %s %v", a.status, a.body, a.header)
+		}
+	})
+}
+
+// TestRefusedThoughLive: the homeserver refuses a token that it should honour; its session lives, and
+// somebody is told.
+func TestRefusedThoughLive(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	var told []string
+	h.current().gateway.Refused = func(token model.Token) { told = append(told, token.DeviceID) }
+	s := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
+	forever := h.loginOn("alice", "BOT")
+	h.answering(refusing)
+	for _, token := range []string{s.AccessToken, forever.AccessToken} {
+		if a := h.do(call{path: apiPaths[0], bearer: token}); a.status != http.StatusUnauthorized || a.body != softRefusal {
+			t.Errorf("got %d %s", a.status, a.body)
+		}
+	}
+	h.clock.move(6 * time.Minute)
+	h.do(call{path: apiPaths[0], bearer: s.AccessToken})
+	h.do(call{path: apiPaths[0], bearer: model.NewToken(model.OAuthAccess)})
+	if diff := cmp.Diff([]string{"PHONE", "BOT"}, told); diff != "" {
+		t.Errorf("told of devices (-want +got):\n%s", diff)
+	}
+}
+
+// compressed is a body in a content coding.
+func compressed(t testing.TB, coding, text string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	var w io.WriteCloser
+	var err error
+	switch coding {
+	case "gzip":
+		w = gzip.NewWriter(&out)
+	case "deflate":
+		w = zlib.NewWriter(&out)
+	case "bare deflate":
+		w, err = flate.NewWriter(&out, flate.BestSpeed)
+	case "zstd":
+		w, err = zstd.NewWriter(&out, zstd.WithWindowSize(8<<20), zstd.WithSingleSegment(false))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// TestCompressedRefusal: the homeserver, or a proxy behind us, compresses its answers.
+func TestCompressedRefusal(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	token := h.login("alice", object{"refresh_token": true}).AccessToken
+	h.clock.move(6 * time.Minute)
+	for coding, name := range map[string]string{"gzip": "gzip", "deflate": "deflate", "bare deflate": "deflate", "zstd": "ZSTD"} {
+		t.Run(coding, func(t *testing.T) {
+			body := compressed(t, coding, hardRefusal)
+			h.answering(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json; charset=utf-8")
+				w.Header().Set("Content-Encoding", name)
+				w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+				w.Header().Set("ETag", `"abc"`)
+				w.Header().Set("Vary", "Accept-Encoding")
+				w.WriteHeader(http.StatusUnauthorized)
+				for _, b := range body {
+					if _, err := w.Write([]byte{b}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			a := h.do(call{path: apiPaths[0], bearer: token, header: http.Header{"Accept-Encoding": {"gzip, zstd"}}})
+			if a.status != http.StatusUnauthorized || a.body != softRefusal {
+				t.Fatalf("got %d %q", a.status, a.body)
+			}
+			if h := a.header; h.Get("Content-Encoding") != "" || h.Get("ETag") != "" || h.Get("Vary") != "Accept-Encoding" || h.Get("Content-Length") != fmt.Sprint(len(softRefusal)) {
+				t.Errorf("headers: %v", h)
+			}
+		})
+	}
+}
+
+// passes are answers that nobody has a word with, though the token has expired.
+var passes = map[string]http.HandlerFunc{
+	"a success": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		writeAll(w, `{"next_batch":"s1"}`)
+	},
+	"a large success":  func(w http.ResponseWriter, _ *http.Request) { writeAll(w, strings.Repeat("0123456789abcdef", 1<<14)) },
+	"an empty success": func(http.ResponseWriter, *http.Request) {},
+	"no content":       status(http.StatusNoContent),
+	"not modified":     status(http.StatusNotModified),
+	"another errcode":  unauthorized("application/json", `{"errcode":"M_MISSING_TOKEN","error":"Missing access token"}`),
+	"a step of authentication": unauthorized("application/json",
+		`{"session":"x","flows":[{"stages":["m.login.password"]}],"params":{},"soft_logout":false}`),
+	"a page":               unauthorized("text/html", hardRefusal),
+	"no type":              unauthorized("", hardRefusal),
+	"no object":            unauthorized("application/json", `["M_UNKNOWN_TOKEN"]`),
+	"an errcode of no use": unauthorized("application/json", `{"errcode":1}`),
+	"no JSON":              unauthorized("application/json", `M_UNKNOWN_TOKEN`),
+	"not UTF-8":            unauthorized("application/json", "{\"errcode\":\"M_UNKNOWN_TOKEN\",\"error\":\"\xff\"}"),
+	"an empty refusal":     unauthorized("application/json", ""),
+	"too much":             unauthorized("application/json", hardRefusal+strings.Repeat(" ", 64<<10)),
+	"too much in all": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		for range 80 {
+			writeAll(w, strings.Repeat(" ", 1<<10))
+		}
+		writeAll(w, hardRefusal)
+	},
+	"a coding of others": coded("br", hardRefusal),
+	"two codings":        coded("gzip, zstd", hardRefusal),
+	"broken gzip":        coded("gzip", hardRefusal),
+	"broken deflate":     coded("deflate", hardRefusal),
+	"broken zstd":        coded("zstd", hardRefusal),
+	"announced trailers": func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		refusing(w, r)
+		w.Header().Set("X-Sum", "1")
+	},
+	"trailers of a success": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		writeAll(w, "body")
+		w.Header().Set("X-Sum", "1")
+		w.Header().Set(http.TrailerPrefix+"X-More", "2")
+	},
+	"an early hint": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", "</style.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Del("Link")
+		writeAll(w, "body")
+	},
+	"two headers": func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		w.WriteHeader(http.StatusOK)
+		writeAll(w, `{}`)
+	},
+}
+
+func writeAll(w io.Writer, text string) {
+	if _, err := io.WriteString(w, text); err != nil {
+		panic(err)
+	}
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+func unauthorized(contentType, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = []string{contentType}
+		w.Header().Set("ETag", `"abc"`)
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		w.WriteHeader(http.StatusUnauthorized)
+		writeAll(w, body)
+	}
+}
+
+func coded(coding, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", coding)
+		unauthorized("application/json", body)(w, nil)
+	}
+}
+
+// seen is all that a client sees of an answer.
+type seen struct {
+	Status   int
+	Header   http.Header
+	Body     string
+	Trailer  http.Header
+	Length   int64
+	Chunked  []string
+	Informed []int
+}
+
+func look(t testing.TB, client *http.Client, method, address, token string) (s seen) {
+	t.Helper()
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		Got1xxResponse: func(code int, _ textproto.MIMEHeader) error { s.Informed = append(s.Informed, code); return nil },
+	})
+	r, err := http.NewRequestWithContext(ctx, method, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Accept-Encoding", "identity")
+	r.Host = issuerHost
+	res, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Header.Del("Date")
+	s.Status, s.Header, s.Body, s.Trailer, s.Length, s.Chunked = res.StatusCode, res.Header, string(body), res.Trailer, res.ContentLength, res.TransferEncoding
+	return s
+}
+
+// TestAnswersPassAsTheyCome compares what a client sees with what it would see without us, to the byte.
+func TestAnswersPassAsTheyCome(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	token := h.login("alice", object{"refresh_token": true}).AccessToken
+	h.clock.move(6 * time.Minute)
+	for name, handler := range passes {
+		t.Run(name, func(t *testing.T) {
+			h.answering(handler)
+			bare := httptest.NewServer(handler)
+			defer bare.Close()
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				want := look(t, bare.Client(), method, bare.URL+apiPaths[0], token)
+				got := look(t, h.http, method, h.site.URL+apiPaths[0], token)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s (-without +with us):\n%s", method, diff)
+				}
+			}
+		})
+	}
+	t.Run("HEAD of a refusal", func(t *testing.T) {
+		h.answering(refusing)
+		bare := httptest.NewServer(http.HandlerFunc(refusing))
+		defer bare.Close()
+		if diff := cmp.Diff(look(t, bare.Client(), "HEAD", bare.URL+apiPaths[0], token), look(t, h.http, "HEAD", h.site.URL+apiPaths[0], token)); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("trailers that nobody announced survive a change", func(t *testing.T) {
+		h.answering(func(w http.ResponseWriter, r *http.Request) {
+			refusing(w, r)
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Error(err)
+			}
+			w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
+		})
+		got := look(t, h.http, "GET", h.site.URL+apiPaths[0], token)
+		if got.Body != softRefusal || got.Trailer.Get("X-Sum") != "1" {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("a hint before a refusal", func(t *testing.T) {
+		h.answering(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusEarlyHints)
+			refusing(w, r)
+		})
+		got := look(t, h.http, "GET", h.site.URL+apiPaths[0], token)
+		if got.Body != softRefusal || !cmp.Equal(got.Informed, []int{http.StatusEarlyHints}) {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+// TestAnswersStream: what passes is not held back.
+func TestAnswersStream(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	token := h.login("alice", nil).AccessToken
+	more := make(chan struct{})
+	h.answering(func(w http.ResponseWriter, _ *http.Request) {
+		writeAll(w, "first\n")
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Error(err)
+		}
+		<-more
+		writeAll(w, "second\n")
+		w.(http.Flusher).Flush()
+	})
+	r, err := http.NewRequest(http.MethodGet, h.site.URL+apiPaths[0]+"?access_token="+token, nil)
+	h.must(err)
+	res, err := h.http.Do(r)
+	h.must(err)
+	defer res.Body.Close()
+	lines := bufio.NewReader(res.Body)
+	first, err := lines.ReadString('\n')
+	h.must(err)
+	close(more)
+	second, err := lines.ReadString('\n')
+	if err != nil || first != "first\n" || second != "second\n" {
+		t.Errorf("got %q, %q, %v", first, second, err)
+	}
+}
+
+// TestAnswersHijack: a connection can be taken over, as reverse proxies do for upgrades.
+func TestAnswersHijack(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	token := h.login("alice", nil).AccessToken
+	h.answering(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "echo")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		conn, both, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		line, err := both.ReadString('\n')
+		if err != nil {
+			t.Error(err)
+		}
+		writeAll(conn, line)
+	})
+	conn, err := net.Dial("tcp", h.site.Listener.Addr().String())
+	h.must(err)
+	defer conn.Close()
+	h.must(conn.SetDeadline(time.Now().Add(time.Minute)))
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", apiPaths[0], issuerHost, token)
+	h.must(err)
+	reader := bufio.NewReader(conn)
+	res, err := http.ReadResponse(reader, nil)
+	h.must(err)
+	_, err = fmt.Fprintln(conn, "hello")
+	h.must(err)
+	line, err := reader.ReadString('\n')
+	if res.StatusCode != http.StatusSwitchingProtocols || line != "hello\n" || err != nil {
+		t.Errorf("got %d, %q, %v", res.StatusCode, line, err)
+	}
+}
+
+// sender notes that the writer below was given a file to send by itself.
+type sender struct {
+	*httptest.ResponseRecorder
+	files int
+}
+
+func (s *sender) ReadFrom(r io.Reader) (int64, error) {
+	if _, ok := r.(*os.File); ok {
+		s.files++
+	}
+	return io.Copy(s.ResponseRecorder, struct{ io.Reader }{r})
+}
+
+// TestAnswersSendFiles: net/http hands a file over to the kernel.
+func TestAnswersSendFiles(t *testing.T) {
+	h := newHouse(t)
+	path := filepath.Join(t.TempDir(), "file")
+	h.must(os.WriteFile(path, []byte("content"), 0o600))
+	for _, code := range []int{0, http.StatusOK} {
+		w := &sender{ResponseRecorder: httptest.NewRecorder()}
+		r := httptest.NewRequest(http.MethodGet, issuer+"_matrix/media/v3/download/a/b", nil)
+		r.Header.Set("Authorization", "Bearer some-token")
+		h.must(h.current().ServeHTTP(w, r, handlerNext(func(w http.ResponseWriter, _ *http.Request) {
+			if code != 0 {
+				w.WriteHeader(code)
+			}
+			file, err := os.Open(path)
+			h.must(err)
+			defer file.Close()
+			_, err = w.(io.ReaderFrom).ReadFrom(file)
+			h.must(err)
+		})))
+		if w.files != 1 || w.Body.String() != "content" || w.Code != http.StatusOK {
+			t.Errorf("%d files were sent, got %d %q", w.files, w.Code, w.Body)
+		}
+	}
+}
+
+type handlerNext func(http.ResponseWriter, *http.Request)
+
+func (f handlerNext) ServeHTTP(w http.ResponseWriter, r *http.Request) error { f(w, r); return nil }
+
+// TestAnswersAfterAPanic: a proxy gives up in the middle of a refusal. Nothing of it shows in another's answer.
+func TestAnswersAfterAPanic(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	token := h.login("alice", object{"refresh_token": true}).AccessToken
+	h.clock.move(6 * time.Minute)
+	h.answering(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		writeAll(w, `{"errcode":"M_UNKNOWN_TOKEN",`)
+		panic(http.ErrAbortHandler)
+	})
+	r, err := http.NewRequest(http.MethodPost, h.site.URL+apiPaths[0]+"?access_token="+token, strings.NewReader("{}"))
+	h.must(err)
+	if res, err := h.http.Do(r); err == nil {
+		t.Errorf("got %s", res.Status)
+		h.must(res.Body.Close())
+	}
+	for range 20 {
+		h.answering(refusing)
+		if a := h.do(call{path: apiPaths[0], bearer: token}); a.body != softRefusal {
+			t.Fatalf("got %s", a.body)
+		}
+	}
+}

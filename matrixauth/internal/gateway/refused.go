@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// passage is a request that went on, as it was then: handlers behind us may change the request itself.
+type passage struct {
+	request       *http.Request
+	authorization string
+	query         string
+}
+
+func passageOf(r *http.Request) passage {
+	return passage{request: r, authorization: r.Header.Get("Authorization"), query: r.URL.RawQuery}
+}
+
+// mayBear reports whether the request may bear a token, at no cost.
+func (p passage) mayBear() bool { return p.authorization != "" || p.query != "" }
+
+// wants reports whether an answer may be the refusal of a token. That of a HEAD request has no body to
+// read or change.
+func wants(p passage, status int, h http.Header) bool {
+	return status == http.StatusUnauthorized && p.request.Method != http.MethodHead && isJSON(h.Get("Content-Type"))
+}
+
+func isJSON(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/json")
+}
+
+// unknownToken is the errcode of a refused token. Other answers have the same status: the steps of
+// user-interactive authentication, for one.
+const unknownToken = "M_UNKNOWN_TOKEN"
+
+// revise puts right what the homeserver says of a token's session, and gives the body to send; nil for
+// the body as it is. Under delegation Synapse always says "soft_logout: false", upon which clients
+// destroy their keys. It is true as long as the session lives: the client refreshes or signs in again on
+// its device, and keeps them (SOFT-2..5). If we cannot tell, the answer is an error, and no client acts
+// upon a refusal that may be wrong (SOFT-7).
+func (g *Gateway) revise(p passage, body []byte) ([]byte, error) {
+	document, err := web.ParseObject(body)
+	if err != nil {
+		return nil, nil // not the homeserver's own words; they pass
+	}
+	if code, err := document.String("errcode"); err != nil || code != unknownToken {
+		return nil, nil
+	}
+	value, ok := web.BearerOf(p.authorization, p.query)
+	if !ok {
+		return nil, nil
+	}
+	token, err := g.owner(value)
+	if errors.Is(err, model.UnknownToken) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if g.Refused != nil && !token.Expired(g.Sessions.Store.Now()) {
+		g.Refused(token)
+	}
+	document["soft_logout"] = json.RawMessage("true")
+	return json.Marshal(document)
+}
+
+// owner finds the row of a token while the store is open.
+func (g *Gateway) owner(value string) (model.Token, error) {
+	leave, err := g.Enter()
+	if err != nil {
+		return model.Token{}, err
+	}
+	defer leave()
+	token, err := g.Sessions.Owner(value)
+	if err != nil && !errors.Is(err, model.UnknownToken) {
+		g.Logger.Error("the owner of a refused token could not be read", "error", err)
+		return token, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: err}
+	}
+	return token, err
+}
