@@ -387,23 +387,27 @@ func TestForms(t *testing.T) {
 	}
 }
 
+// scene is a person at the account page, with two apps, beside somebody else with one.
+type scene struct {
+	*house
+	*guest
+	phone, laptop, bobs signedIn
+}
+
+func newScene(t *testing.T) scene {
+	t.Helper()
+	h := newHouse(t, unlimited)
+	h.add("alice", "bob")
+	s := scene{house: h, guest: h.guest()}
+	s.phone = h.login("alice", object{"device_id": "PHONE", "initial_device_display_name": "Alice's <b>phone</b>"})
+	s.laptop, s.bobs = h.loginOn("alice", "LAPTOP"), h.loginOn("bob", "BOBS")
+	s.guest.signIn("alice", "")
+	s.follow()
+	return s
+}
+
 // TestAccountPage lists what is signed in and ends it; links of MSC4191 lead to it.
 func TestAccountPage(t *testing.T) {
-	type scene struct {
-		*house
-		*guest
-		phone, laptop, bobs signedIn
-	}
-	newScene := func(t *testing.T) scene {
-		h := newHouse(t, unlimited)
-		h.add("alice", "bob")
-		s := scene{house: h, guest: h.guest()}
-		s.phone = h.login("alice", object{"device_id": "PHONE", "initial_device_display_name": "Alice's <b>phone</b>"})
-		s.laptop, s.bobs = h.loginOn("alice", "LAPTOP"), h.loginOn("bob", "BOBS")
-		s.guest.signIn("alice", "")
-		s.follow()
-		return s
-	}
 	t.Run("names apps in the person's language", func(t *testing.T) { // REG-24
 		h := newOAuthHouse(t)
 		h.register("german", "", func(m *model.ClientMetadata) { m.Localized = map[string]string{"client_name#de": "Eine App"} })

@@ -99,6 +99,7 @@ func (s *Server) accountRoutes(public table) {
 	page("account", strings.TrimSuffix(account.HomePath, "/"), methods{get: s.account.Bare})
 	page("account", account.HomePath, methods{get: s.account.Home})
 	page("end_session", account.EndPath, methods{post: s.account.EndSession})
+	page("end_others", account.EndOthersPath, methods{get: s.account.AskEndOthers, post: s.account.EndOthers})
 	for _, asset := range s.pages.Assets() {
 		public.add(route{name: "asset", wire: web.PageWire, issuer: true, hot: true, methods: methods{get: asset.Serve}}, asset.Path)
 	}
@@ -134,7 +135,7 @@ var (
 	issuerPaths = []string{discoveryPath, oauth.TokenPath, oauth.RevokePath, oauth.RegistrationPath}
 	pagePaths   = []string{
 		oauth.AuthorizePath, oauth.ConsentPath,
-		account.LoginPath, account.LogoutPath, account.SignedOutPath, account.HomePath, strings.TrimSuffix(account.HomePath, "/"), account.EndPath,
+		account.LoginPath, account.LogoutPath, account.SignedOutPath, account.HomePath, strings.TrimSuffix(account.HomePath, "/"), account.EndPath, account.EndOthersPath,
 	}
 )
 

@@ -50,6 +50,7 @@ const (
 	LogoutPath    = "account/logout"
 	SignedOutPath = "account/signed-out"
 	EndPath       = "account/sessions/end"
+	EndOthersPath = "account/sessions/end-others"
 	// ConsentPath is where a sign-in for an app goes on.
 	ConsentPath = "account/consent"
 )

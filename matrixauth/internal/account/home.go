@@ -12,8 +12,12 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
-// endedParam marks the address of the account page after a session was signed out.
-const endedParam = "ended"
+// endedParam marks the address of the account page after a session was signed out, with endedAll after
+// several were.
+const (
+	endedParam = "ended"
+	endedAll   = "all"
+)
 
 // Bare answers GET account, which some link to without the slash.
 func (d *Door) Bare(w http.ResponseWriter, r *http.Request) error {
@@ -56,7 +60,8 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return d.Pages.Render(w, r, http.StatusOK, page.Account{
-		MatrixID: model.MatrixID(who.Localpart, d.ServerName), Sessions: sessions, Browsers: browsers, Ended: query.Has(endedParam),
+		MatrixID: model.MatrixID(who.Localpart, d.ServerName), Sessions: sessions, Browsers: browsers,
+		Ended: query.Has(endedParam) && query.Get(endedParam) != endedAll, EndedAll: query.Get(endedParam) == endedAll,
 	})
 }
 
@@ -69,7 +74,8 @@ func (d *Door) sessions(ctx context.Context, who model.User, language string) ([
 	clients := map[string]model.Client{}
 	shown := make([]page.Session, 0, len(live))
 	for _, s := range live {
-		one := page.Session{ID: s.ID, DeviceID: s.DeviceID, DeviceName: model.PlainText(s.DeviceName), LastActive: s.LastActiveAt, IP: s.LastIP}
+		one := page.Session{ID: s.ID, DeviceID: s.DeviceID, DeviceName: model.PlainText(s.DeviceName),
+			Agent: describeAgent(s.UserAgent), SignedIn: s.CreatedAt, LastActive: s.LastActiveAt, IP: s.LastIP}
 		if s.ClientID != "" {
 			c, known := clients[s.ClientID]
 			if !known {
@@ -96,7 +102,7 @@ func (d *Door) browsers(ctx context.Context, asking model.BrowserSession) ([]pag
 	shown := make([]page.Session, 0, len(live))
 	for _, s := range live {
 		shown = append(shown, page.Session{
-			ID: s.ID, Agent: describeAgent(s.UserAgent), LastActive: s.LastActiveAt, IP: s.LastIP, Current: s.ID == asking.ID,
+			ID: s.ID, Agent: describeAgent(s.UserAgent), SignedIn: s.CreatedAt, LastActive: s.LastActiveAt, IP: s.LastIP, Current: s.ID == asking.ID,
 		})
 	}
 	slices.SortStableFunc(shown, func(a, b page.Session) int {

@@ -124,6 +124,15 @@ func (b *Browsers) EndOwn(ctx context.Context, userID, id string) error {
 	})
 }
 
+// EndOthers ends all live sessions of a user but one, at their own wish, and gives their number.
+func (b *Browsers) EndOthers(ctx context.Context, userID, kept string) (ended int, err error) {
+	err = b.store.Update(ctx, func(tx *store.Tx) error {
+		ended, err = b.endAllBut(tx, userID, kept, model.EndSignedOut)
+		return err
+	})
+	return ended, err
+}
+
 // End ends a session. Ending it again changes nothing.
 func (b *Browsers) End(ctx context.Context, id string, reason model.EndReason) error {
 	return b.store.Update(ctx, func(tx *store.Tx) error { return tx.EndBrowserSession(id, reason) })
@@ -131,14 +140,22 @@ func (b *Browsers) End(ctx context.Context, id string, reason model.EndReason) e
 
 // EndAll ends all sessions of a user and gives their number.
 func (b *Browsers) EndAll(tx *store.Tx, userID string, reason model.EndReason) (int, error) {
+	return b.endAllBut(tx, userID, "", reason)
+}
+
+func (b *Browsers) endAllBut(tx *store.Tx, userID, kept string, reason model.EndReason) (ended int, err error) {
 	live, err := b.Live(tx, userID)
 	if err != nil {
 		return 0, err
 	}
 	for _, s := range live {
+		if s.ID == kept {
+			continue
+		}
 		if err := tx.EndBrowserSession(s.ID, reason); err != nil {
 			return 0, err
 		}
+		ended++
 	}
-	return len(live), nil
+	return ended, nil
 }

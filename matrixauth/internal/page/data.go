@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -100,8 +101,8 @@ type Account struct {
 	MatrixID string
 	// Sessions are those of apps, Browsers those of our pages.
 	Sessions, Browsers []Session
-	// Ended tells that a session was signed out just now.
-	Ended bool
+	// Ended tells that a session was signed out just now, EndedAll that several were.
+	Ended, EndedAll bool
 }
 
 func (Account) template() string { return "account" }
@@ -111,18 +112,35 @@ type Session struct {
 	ID                     string
 	ClientName, ClientHost string
 	DeviceID, DeviceName   string
-	// Agent is a browser in a few words, such as "Firefox, Linux"; empty if nobody knows.
-	Agent      string
-	LastActive time.Time
-	IP         string
+	// Agent is a browser or an app in a few words, such as "Firefox, Linux" or "matrix-nio/0.26"; empty if
+	// nobody knows.
+	Agent string
+	// SignedIn is the time of the sign-in, LastActive that of the last use.
+	SignedIn, LastActive time.Time
+	IP                   string
 	// Current is the browser that asks; Chosen the session that a link asked for.
 	Current, Chosen bool
 }
+
+// Name is what the session of an app is called: by the app's own name, else by that of the device, else
+// by what the app said it is when it signed in. It is empty if it said nothing.
+func (s Session) Name() string { return cmp.Or(s.ClientName, s.DeviceName, s.Agent) }
 
 // EndSession asks whether a session is to be signed out, and says what is lost with it (ACCT-5).
 type EndSession struct{ Session }
 
 func (EndSession) template() string { return "end_session" }
+
+// EndOthers asks whether several sessions are to be signed out at once, and says what is lost with them
+// (ACCT-5, ACCT-12).
+type EndOthers struct {
+	// Apps tells that it is about all apps; otherwise about all browsers but the one that asks.
+	Apps bool
+	// Number is how many will be signed out, more than none.
+	Number int
+}
+
+func (EndOthers) template() string { return "end_others" }
 
 // Error is an error page. Pages.Error shows it; a door renders it where it knows more.
 type Error struct {

@@ -11,7 +11,7 @@ import (
 func Samples(now time.Time) []Page {
 	phone := Session{
 		ID: "01JSAMPLE0000000000000001", ClientName: "Element X", ClientHost: "element.io", DeviceID: "WXYZABCDEF", DeviceName: "Pixel 9",
-		LastActive: now.Add(-3 * time.Minute), IP: "192.0.2.7", Chosen: true,
+		SignedIn: now.Add(-40 * 24 * time.Hour), LastActive: now.Add(-3 * time.Minute), IP: "192.0.2.7", Chosen: true,
 	}
 	return []Page{
 		Login{},
@@ -30,18 +30,21 @@ func Samples(now time.Time) []Page {
 			MatrixID: "@alice:example.com",
 			Sessions: []Session{
 				phone,
-				{ID: "01JSAMPLE0000000000000002", ClientName: "Element", ClientHost: "app.element.io", DeviceID: "ABCDEFGHIJ", LastActive: now.Add(-26 * time.Hour), IP: "2001:db8::1"},
-				{ID: "01JSAMPLE0000000000000003", DeviceName: "backup-bot", DeviceID: "BOT", LastActive: now.Add(-40 * 24 * time.Hour)},
-				{ID: "01JSAMPLE0000000000000004", ClientName: "Synapse Admin", LastActive: now.Add(-90 * time.Minute)},
+				{ID: "01JSAMPLE0000000000000002", ClientName: "Element", ClientHost: "app.element.io", DeviceID: "ABCDEFGHIJ", SignedIn: now.Add(-200 * 24 * time.Hour), LastActive: now.Add(-26 * time.Hour), IP: "2001:db8::1"},
+				{ID: "01JSAMPLE0000000000000003", DeviceName: "backup-bot", DeviceID: "BOT", SignedIn: now.Add(-400 * 24 * time.Hour), LastActive: now.Add(-40 * 24 * time.Hour)},
+				{ID: "01JSAMPLE0000000000000004", ClientName: "Synapse Admin", SignedIn: now.Add(-2 * time.Hour), LastActive: now.Add(-90 * time.Minute)},
+				{ID: "01JSAMPLE0000000000000007", Agent: "matrix-nio/0.26", DeviceID: "NIO", SignedIn: now.Add(-30 * time.Hour), LastActive: now.Add(-30 * time.Hour)},
 			},
 			Browsers: []Session{
-				{ID: "01JSAMPLE0000000000000005", Agent: "Firefox, Linux", LastActive: now, IP: "192.0.2.7", Current: true},
-				{ID: "01JSAMPLE0000000000000006", LastActive: now.Add(-5 * 24 * time.Hour)},
+				{ID: "01JSAMPLE0000000000000005", Agent: "Firefox, Linux", SignedIn: now.Add(-3 * 24 * time.Hour), LastActive: now, IP: "192.0.2.7", Current: true},
+				{ID: "01JSAMPLE0000000000000006", SignedIn: now.Add(-20 * 24 * time.Hour), LastActive: now.Add(-5 * 24 * time.Hour)},
 			},
 			Ended: true,
 		},
-		Account{MatrixID: "@bob:example.com"},
+		Account{MatrixID: "@bob:example.com", EndedAll: true},
 		EndSession{phone},
+		EndOthers{Apps: true, Number: 4},
+		EndOthers{Number: 1},
 		SignedOut{},
 		Error{Code: model.SessionNotFound, Account: true},
 		Error{Code: model.RateLimited, Retry: 42 * time.Second},

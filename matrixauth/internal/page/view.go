@@ -122,6 +122,23 @@ func (v *view) Active(s Session) string {
 	}
 }
 
+// Since says how long ago the sign-in of a session was.
+func (v *view) Since(s Session) string {
+	const day = 24 * time.Hour
+	if ago := v.pages.Now().Sub(s.SignedIn); ago >= day {
+		return v.speech.count("account.since.days", int(ago/day))
+	}
+	return v.T("account.since.today")
+}
+
+// Lost says how many sessions a page is about to sign out.
+func (v *view) Lost(o EndOthers) string {
+	if o.Apps {
+		return v.speech.count("endothers.apps.number", o.Number)
+	}
+	return v.speech.count("endothers.browsers.number", o.Number)
+}
+
 // Link lets an address of an app stand in a page although its scheme may be the app's own. Schemes that
 // would run in our page, or that show what looks like it, are not let through.
 func (v *view) Link(address string) template.URL {

@@ -82,6 +82,19 @@ func (s *Sessions) EndOwn(ctx context.Context, userID, id string) error {
 	return nil
 }
 
+// EndAllOwn ends all live sessions of a user at their own wish, and gives their number (ACCT-12).
+func (s *Sessions) EndAllOwn(ctx context.Context, userID string) (ended int, err error) {
+	err = s.Store.Update(ctx, func(tx *store.Tx) error {
+		ended, err = s.EndAll(tx, userID, model.EndSignedOut)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.settle(ctx, userID)
+	return ended, nil
+}
+
 // Logout ends the session of an access token; with all, every session of its user (LEG-37, LEG-38).
 // It works for locked users too (LEG-39).
 func (s *Sessions) Logout(ctx context.Context, token string, all bool) error {
