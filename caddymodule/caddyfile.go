@@ -35,6 +35,7 @@ import (
 //			account           <burst> <per_minute>
 //		}
 //		registration_limit    <burst> <per_minute>
+//		refresh_limit         <burst> <per_minute>
 //		allow_http_clients
 //		client <id> {
 //			secret            <secret>
@@ -148,6 +149,8 @@ func (p *parser) option(nesting int) {
 		p.block(name, nesting, p.limitOption)
 	case "registration_limit":
 		p.rate(name, &s.RegistrationLimit)
+	case "refresh_limit":
+		p.rate(name, &s.RefreshLimit)
 	case "client":
 		p.client(nesting)
 	case "allow_http_clients":
@@ -157,7 +160,7 @@ func (p *parser) option(nesting int) {
 	case "templates":
 		p.value(name, &s.Templates)
 	default:
-		p.unknown("matrix_auth", "issuer, matrix, database, internal_listen, access_token_lifetime, login_limit, registration_limit, client, allow_http_clients, branding and templates")
+		p.unknown("matrix_auth", "issuer, matrix, database, internal_listen, access_token_lifetime, login_limit, registration_limit, refresh_limit, client, allow_http_clients, branding and templates")
 	}
 }
 

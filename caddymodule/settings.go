@@ -43,6 +43,8 @@ type Settings struct {
 
 	// Registrations of OAuth clients from one network. Default: 60, then 20 per minute.
 	RegistrationLimit Rate `json:"registration_limit,omitzero"`
+	// RefreshLimit bounds the refreshes of one session.
+	RefreshLimit Rate `json:"refresh_limit,omitzero"`
 
 	// How pages look.
 	Branding Branding `json:"branding,omitzero"`
@@ -160,7 +162,7 @@ func (s Settings) resolve() (resolved, error) {
 			Kind: matrixauth.Kind(text("kind", s.Matrix.Kind)), Endpoint: text("endpoint", s.Matrix.Endpoint),
 			AccessTokenLifetime: timeOf(s.AccessTokenLifetime),
 			LoginsPerNetwork:    matrixauth.Rate(s.LoginLimit.Network), LoginsPerAccount: matrixauth.Rate(s.LoginLimit.Account),
-			RegistrationsPerNetwork: matrixauth.Rate(s.RegistrationLimit), AllowHTTPClients: s.AllowHTTPClients,
+			RegistrationsPerNetwork: matrixauth.Rate(s.RegistrationLimit), RefreshesPerSession: matrixauth.Rate(s.RefreshLimit), AllowHTTPClients: s.AllowHTTPClients,
 			Branding: matrixauth.Branding{
 				Name: text("branding name", s.Branding.Name), Logo: text("branding logo", s.Branding.Logo), Accent: text("branding accent", s.Branding.Accent),
 			},

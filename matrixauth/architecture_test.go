@@ -16,10 +16,10 @@ const module = "github.com/caddy-matrix-auth/caddy-matrix-auth/"
 var mayImport = map[string][]string{
 	"caddymodule": {"matrixauth"},
 	"matrixauth": {"internal/account", "internal/browser", "internal/client", "internal/compat", "internal/gateway", "internal/grant",
-		"internal/homeserver", "internal/model", "internal/oauth", "internal/outbox", "internal/page", "internal/password", "internal/session", "internal/store", "internal/synapseconfig", "internal/user", "internal/web"},
+		"internal/homeserver", "internal/limit", "internal/model", "internal/oauth", "internal/outbox", "internal/page", "internal/password", "internal/session", "internal/store", "internal/synapseconfig", "internal/user", "internal/web"},
 	// Doors. They never import one another, and reach rows only through the domain.
 	"internal/compat":  {"internal/model", "internal/session", "internal/user", "internal/web"},
-	"internal/oauth":   {"internal/browser", "internal/client", "internal/grant", "internal/model", "internal/page", "internal/session", "internal/web"},
+	"internal/oauth":   {"internal/browser", "internal/client", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/session", "internal/web"},
 	"internal/account": {"internal/browser", "internal/client", "internal/grant", "internal/model", "internal/page", "internal/session", "internal/user", "internal/web"},
 	"internal/gateway": {"internal/model", "internal/session", "internal/web"},
 	// The domain.
@@ -27,12 +27,13 @@ var mayImport = map[string][]string{
 	"internal/client":  {"internal/model", "internal/store"},
 	"internal/browser": {"internal/model", "internal/store"},
 	"internal/user":    {"internal/browser", "internal/homeserver", "internal/model", "internal/outbox", "internal/password", "internal/session", "internal/store"},
-	"internal/session": {"internal/fault", "internal/homeserver", "internal/model", "internal/outbox", "internal/store"},
+	"internal/session": {"internal/fault", "internal/homeserver", "internal/limit", "internal/model", "internal/outbox", "internal/store"},
 	"internal/outbox":  {"internal/model", "internal/store"},
 	"internal/store":   {"internal/model"},
 	"internal/model":   {},
 	// Tools at the side.
-	"internal/web":                 {"internal/model"},
+	"internal/web":                 {"internal/limit", "internal/model"},
+	"internal/limit":               {"internal/model"},
 	"internal/page":                {"internal/model", "internal/web"},
 	"internal/homeserver":          {},
 	"internal/homeserver/fake":     {"internal/homeserver"},

@@ -42,6 +42,9 @@ type Config struct {
 	LoginsPerNetwork, LoginsPerAccount Rate
 	// RegistrationsPerNetwork bounds the registrations of OAuth clients.
 	RegistrationsPerNetwork Rate
+	// RefreshesPerSession bounds the refreshes of one session. What is beyond is answered 503, never an error
+	// that would end the session.
+	RefreshesPerSession Rate
 	// Clients are the OAuth clients that need not register.
 	Clients []Client
 	// AllowHTTPClients lets clients register http addresses on loopback, for development.
@@ -86,6 +89,10 @@ var (
 // DefaultRegistrationsPerNetwork lets a whole office sign in: clients register at every sign-in.
 var DefaultRegistrationsPerNetwork = Rate{Burst: 60, PerMinute: 20}
 
+// DefaultRefreshesPerSession is far above what a client needs that refreshes once in the life of an access
+// token, with tabs and processes that race one another.
+var DefaultRefreshesPerSession = Rate{Burst: 60, PerMinute: 60}
+
 // WithDefaults fills what was left out.
 func (c Config) WithDefaults() Config {
 	if c.Kind == "" {
@@ -105,6 +112,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.RegistrationsPerNetwork == (Rate{}) {
 		c.RegistrationsPerNetwork = DefaultRegistrationsPerNetwork
+	}
+	if c.RefreshesPerSession == (Rate{}) {
+		c.RefreshesPerSession = DefaultRefreshesPerSession
 	}
 	if c.Branding.Name == "" {
 		c.Branding.Name = c.ServerName
@@ -147,6 +157,7 @@ func (c Config) Validate() []Problem {
 	add("login_limit", checkRate(c.LoginsPerNetwork))
 	add("login_limit", checkRate(c.LoginsPerAccount))
 	add("registration_limit", checkRate(c.RegistrationsPerNetwork))
+	add("refresh_limit", checkRate(c.RefreshesPerSession))
 	all = append(all, c.Branding.problems()...)
 	if c.Templates != "" {
 		add("templates", textOf(page.CheckFolder(c.Templates)))

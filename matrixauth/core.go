@@ -8,11 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // Core is what outlives a change of configuration: the open database, the work that waits in it, the
@@ -22,7 +22,7 @@ type Core struct {
 	store     *store.Store
 	outbox    *outbox.Outbox
 	registry  *session.Registry
-	limiter   *web.Limiter
+	limiter   *limit.Limiter
 	passwords *password.Hasher
 	metrics   *Metrics
 	probes    probes
@@ -57,7 +57,7 @@ func Open(ctx context.Context, o OpenOptions) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Core{store: s, outbox: outbox.New(s), limiter: web.NewLimiter(s.Now)}
+	c := &Core{store: s, outbox: outbox.New(s), limiter: limit.New(s.Now)}
 	c.metrics = newMetrics(c)
 	c.passwords = password.New(password.Config{Observe: func(d time.Duration) { c.metrics.hashSeconds.Observe(d.Seconds()) }})
 	if c.registry, err = session.NewRegistry(ctx, s); err != nil {

@@ -120,7 +120,12 @@ func limits(network, account Rate) change {
 }
 
 // unlimited is for tests that are not about limits.
-var unlimited = limits(Rate{Burst: 1 << 20, PerMinute: 1 << 20}, Rate{Burst: 1 << 20, PerMinute: 1 << 20})
+var unlimited = func(c *Config) {
+	limits(many, many)(c)
+	c.RefreshesPerSession = many
+}
+
+var many = Rate{Burst: 1 << 20, PerMinute: 1 << 20}
 
 func (h *house) open() {
 	h.t.Helper()

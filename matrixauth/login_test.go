@@ -459,6 +459,47 @@ func limitExempt(t *testing.T) {
 	h.logout(s.AccessToken).want(t, http.StatusOK, "")
 }
 
+// TestRefreshLimit: a session that refreshes without a pause is told to wait, on either API by a 503 that no
+// client takes for the end of its session, and nobody else is concerned (REF-8, TOK-23, ENUM-5).
+func TestRefreshLimit(t *testing.T) {
+	h := newHouse(t, unlimited, func(c *Config) { c.RefreshesPerSession = Rate{Burst: 2, PerMinute: 30} })
+	h.add("alice")
+	t.Run("legacy", func(t *testing.T) {
+		s, other := h.login("alice", object{"refresh_token": true}), h.login("alice", object{"refresh_token": true})
+		s = h.signedIn(h.refresh(s.RefreshToken))
+		s = h.signedIn(h.refresh(s.RefreshToken))
+		for range 3 {
+			a := h.refresh(s.RefreshToken)
+			a.want(t, http.StatusServiceUnavailable, "M_UNKNOWN")
+			if got := a.header.Get("Retry-After"); got != "2" {
+				t.Errorf("Retry-After is %q", got)
+			}
+			if got := a.document(t)["retry_after_ms"]; got != 2000.0 {
+				t.Errorf("retry_after_ms is %v", got)
+			}
+		}
+		h.signedIn(h.refresh(other.RefreshToken))
+		h.clock.move(2 * time.Second)
+		h.signedIn(h.refresh(s.RefreshToken))
+	})
+	t.Run("oauth", func(t *testing.T) {
+		id := h.register("app", "")
+		tokens := h.oauthSession("alice", id, "PHONE")
+		for range 2 {
+			tokens = h.tokens(h.renew(id, tokens.RefreshToken))
+		}
+		for range 3 {
+			a := h.renew(id, tokens.RefreshToken)
+			a.wantRefused(t, http.StatusServiceUnavailable, "temporarily_unavailable", "")
+			if got := a.header.Get("Retry-After"); got != "2" {
+				t.Errorf("Retry-After is %q", got)
+			}
+		}
+		h.clock.move(2 * time.Second)
+		h.tokens(h.renew(id, tokens.RefreshToken))
+	})
+}
+
 // TestLoginsAtOnce: more logins at once than processors wait their turn, and all succeed.
 func TestLoginsAtOnce(t *testing.T) {
 	h := newHouse(t, unlimited)

@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
@@ -106,7 +107,8 @@ func (s *Server) wirePages(issuer *url.URL) (err error) {
 func (s *Server) wireDomain() {
 	s.sessions = session.New(session.Config{
 		Store: s.core.store, Outbox: s.core.outbox, Registry: s.core.registry, Homeserver: s.homeserver,
-		ReadOnly: s.config.Kind == SynapseReadOnly, AccessLife: s.config.AccessTokenLifetime, Logger: s.deps.Logger,
+		ReadOnly: s.config.Kind == SynapseReadOnly, AccessLife: s.config.AccessTokenLifetime,
+		Limiter: s.core.limiter, Refreshes: limit.Rate(s.config.RefreshesPerSession), Logger: s.deps.Logger,
 	})
 	s.browsers = browser.New(s.core.store)
 	s.users = user.New(user.Config{
@@ -118,11 +120,11 @@ func (s *Server) wireDomain() {
 }
 
 // wrongSecrets bounds the guesses at the shared secret from one network.
-var wrongSecrets = web.Rate{Burst: 10, PerMinute: 10}
+var wrongSecrets = limit.Rate{Burst: 10, PerMinute: 10}
 
 func (s *Server) wireDoors() {
 	logins := web.LoginLimits{
-		Limiter: s.core.limiter, PerNetwork: web.Rate(s.config.LoginsPerNetwork), PerAccount: web.Rate(s.config.LoginsPerAccount),
+		Limiter: s.core.limiter, PerNetwork: limit.Rate(s.config.LoginsPerNetwork), PerAccount: limit.Rate(s.config.LoginsPerAccount),
 	}
 	s.compat = compat.New(compat.Config{
 		Users: s.users, Sessions: s.sessions, ServerName: s.config.ServerName, Logins: logins,
@@ -136,7 +138,7 @@ func (s *Server) wireDoors() {
 	s.oauth = oauth.New(oauth.Config{
 		Sessions: s.sessions, Clients: s.clients, Grants: s.grants, Browsers: s.browsers, Pages: s.pages, Cookie: s.cookie,
 		Issuer: s.config.base(), Base: s.base, ServerName: s.config.ServerName, AccountActions: account.Actions,
-		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets, Registrations: web.Rate(s.config.RegistrationsPerNetwork),
+		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets, Registrations: limit.Rate(s.config.RegistrationsPerNetwork),
 		Count:      func(outcome string) { s.core.metrics.introspections.WithLabelValues(outcome).Inc() },
 		CountGrant: s.core.metrics.countGrant,
 		Seen:       s.core.probes.note, Logger: s.deps.Logger,

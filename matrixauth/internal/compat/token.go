@@ -16,7 +16,7 @@ type refreshAnswer struct {
 }
 
 // Refresh answers POST /refresh. No access token is asked for, and a stale one does not matter
-// (AMB-20). There is no rate limit: nobody may lose a session to one (REF-8).
+// (AMB-20). Nobody may lose a session to a limit: a session that refreshes without a pause gets 503 (REF-8).
 func (d *Door) Refresh(w http.ResponseWriter, r *http.Request) error {
 	tokens, err := d.refresh(w, r)
 	d.Count("refresh", model.Result(err))

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver/fake"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
@@ -93,6 +94,7 @@ func (h *house) open(create bool) {
 		Clients: client.New(client.Config{Store: h.store, Static: map[string]model.Client{"client": webClient, "native": native, "other": confidential}}),
 		Sessions: session.New(session.Config{
 			Store: h.store, Outbox: jobs, Registry: registry, Homeserver: h.homeserver(), AccessLife: 5 * time.Minute, Logger: slog.New(slog.DiscardHandler),
+			Limiter: limit.New(h.clock.Now), Refreshes: limit.Rate{Burst: 60, PerMinute: 60},
 		}),
 	})
 	jobs.Configure(outbox.Config{

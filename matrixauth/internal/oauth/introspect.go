@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -133,7 +134,7 @@ func (d *Door) introspector(r *http.Request, form map[string]string) (inspector,
 			refused = err
 		}
 	}
-	if err := d.Limiter.Take("secret "+web.Network(web.FactsOf(r.Context()).ClientIP), d.WrongSecrets); err != nil {
+	if err := d.Limiter.TakeNetwork(limit.WrongSecrets, web.FactsOf(r.Context()).ClientIP, d.WrongSecrets); err != nil {
 		return inspector{}, err
 	}
 	return inspector{}, refused

@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
@@ -33,11 +34,11 @@ type Config struct {
 	// Secret is the secret shared with the homeserver.
 	Secret string
 	// Registrations is the rate of registrations of clients from one network.
-	Registrations web.Rate
-	// Limiter counts wrong secrets and registrations by network.
-	Limiter *web.Limiter
+	Registrations limit.Rate
+	// Limiter counts requests of anybody by network.
+	Limiter *limit.Limiter
 	// WrongSecrets is the rate of wrong secrets from one network.
-	WrongSecrets web.Rate
+	WrongSecrets limit.Rate
 	// Count is told the outcome of each introspection, for metrics.
 	Count func(outcome string)
 	// CountGrant is told the outcome of each request for tokens, by its grant type.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -14,7 +15,7 @@ import (
 // that signs somebody in for the first time is nobody whom we could know (REG-30). So the answers are
 // bounded by network, in a bucket of their own (REG-29, ENUM-5).
 func (d *Door) Register(w http.ResponseWriter, r *http.Request) error {
-	if err := d.Limiter.Take("registration "+web.Network(web.FactsOf(r.Context()).ClientIP), d.Registrations); err != nil {
+	if err := d.Limiter.TakeNetwork(limit.Registrations, web.FactsOf(r.Context()).ClientIP, d.Registrations); err != nil {
 		return err
 	}
 	body, err := web.ReadObject(w, r)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
@@ -55,7 +56,7 @@ func (d *Door) redeem(r *http.Request, form map[string]string, f func(*http.Requ
 
 // exchange redeems a code. Codes cannot be guessed; the limit keeps a flood from the store (ENUM-5).
 func (d *Door) exchange(r *http.Request, c model.Client, form map[string]string) (session.Tokens, error) {
-	if err := d.Limiter.Take("code "+web.Network(web.FactsOf(r.Context()).ClientIP), exchanges); err != nil {
+	if err := d.Limiter.TakeNetwork(limit.Exchanges, web.FactsOf(r.Context()).ClientIP, exchanges); err != nil {
 		return session.Tokens{}, err
 	}
 	for _, name := range []string{"code", "redirect_uri", "code_verifier"} {
@@ -73,9 +74,10 @@ func (d *Door) exchange(r *http.Request, c model.Client, form map[string]string)
 }
 
 // exchanges is the rate of code exchanges from one network: an office signs in on Monday morning.
-var exchanges = web.Rate{Burst: 100, PerMinute: 60}
+var exchanges = limit.Rate{Burst: 100, PerMinute: 60}
 
-// refresh rotates tokens. There is no limit: nobody may lose a session to one (REF-8). A client that did
+// refresh rotates tokens. Nobody may lose a session to a limit: the one that there is, of a session, answers
+// 503 (REF-8). A client that did
 // not register the grant may refresh too, as it was given a refresh token (TOK-4).
 func (d *Door) refresh(r *http.Request, c model.Client, form map[string]string) (session.Tokens, error) {
 	if form["refresh_token"] == "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/fault"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -31,7 +32,8 @@ type Refresh struct {
 // Refresh mints a new pair for a refresh token. The pair is durable before it is returned (REF-16).
 // Its errors: RefreshRefused for a token that is unknown, of another client, replayed or of an ended
 // session; RefreshPassed for one whose turn is over while the session lives on; UserLocked for a locked
-// user, whose tokens keep their worth (MOD-6); InvalidScope for a scope that was not granted.
+// user, whose tokens keep their worth (MOD-6); InvalidScope for a scope that was not granted; and one of kind
+// Unavailable for a session that refreshes without a pause.
 func (s *Sessions) Refresh(ctx context.Context, p Refresh) (Tokens, error) {
 	_, kind := p.Kind.Tokens()
 	if found, ok := model.ParseToken(p.Token); !ok || found != kind {
@@ -98,7 +100,22 @@ func (r *rotation) run(tx *store.Tx) error {
 		r.answer = &model.Error{Kind: model.Unauthenticated, Code: model.RefreshPassed}
 		return nil
 	}
+	if err := r.sessions.mayMint(p.Session.ID); err != nil {
+		return err
+	}
 	return r.mint(tx, p)
+}
+
+// mayMint bounds how often a session refreshes: each refresh keeps two rows for an hour. It is far beyond
+// any client in its right mind. The refusal is a passing condition and changes nothing, so that the same
+// token works a moment later; nobody may lose a session to a limit (REF-8, TOK-23). Only what would mint
+// counts: a limit must not hide a theft, nor may who holds a token that has had its turn use it up.
+func (s *Sessions) mayMint(sessionID string) error {
+	err := s.Limiter.Take(limit.Refreshes, sessionID, s.Refreshes)
+	if err == nil {
+		return nil
+	}
+	return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Retry: model.AsError(err).Retry, Text: "this session refreshes too often"}
 }
 
 // narrow refuses what is not the asking client's to have, and gives the scope that it asks for, in the

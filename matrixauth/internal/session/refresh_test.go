@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -40,10 +41,13 @@ type bench struct {
 	store    *store.Store
 	sessions *Sessions
 	user     model.User
+	// rate is that of refreshes; what these tests are about is not, as a rule, the limit.
+	rate limit.Rate
 }
 
 func newBench(t testing.TB) *bench {
-	b := &bench{t: t, path: filepath.Join(t.TempDir(), "test.db"), clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}
+	b := &bench{t: t, path: filepath.Join(t.TempDir(), "test.db"), clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+		rate: limit.Rate{Burst: 1 << 20, PerMinute: 1 << 20}}
 	b.open()
 	t.Cleanup(func() {
 		if err := b.store.Close(); err != nil {
@@ -63,7 +67,8 @@ func (b *bench) open() {
 	b.must(err)
 	registry, err := NewRegistry(context.Background(), b.store)
 	b.must(err)
-	b.sessions = New(Config{Store: b.store, Outbox: outbox.New(b.store), Registry: registry, AccessLife: 5 * time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	b.sessions = New(Config{Store: b.store, Outbox: outbox.New(b.store), Registry: registry, AccessLife: 5 * time.Minute, Logger: slog.New(slog.DiscardHandler),
+		Limiter: limit.New(b.clock.Now), Refreshes: b.rate})
 }
 
 // crash forgets what was in memory only, as kill -9 does.
@@ -320,5 +325,75 @@ func TestRefresh(t *testing.T) {
 		if !b.live(session.ID) {
 			t.Fatal("the session ended")
 		}
+	})
+}
+
+// TestRefreshLimit bounds what one session can have us keep. A refusal is a passing condition that changes
+// nothing: the same token works after the wait (REF-8, TOK-23).
+func TestRefreshLimit(t *testing.T) {
+	begin := func(t *testing.T) (b *bench, first Tokens) {
+		b = newBench(t)
+		b.rate = limit.Rate{Burst: 3, PerMinute: 60}
+		b.crash() // the rate is the one of the new process
+		_, first = b.start("D")
+		return b, first
+	}
+	wantBusy := func(t *testing.T, b *bench, token string) {
+		t.Helper()
+		_, err := b.refresh(token)
+		var e *model.Error
+		if !errors.As(err, &e) || e.Kind != model.Unavailable || e.Code != model.TemporarilyDown || e.Retry != time.Second {
+			t.Fatalf("got %v, want a passing condition", err)
+		}
+	}
+	t.Run("the_same_token_works_after_the_wait", func(t *testing.T) {
+		b, tokens := begin(t)
+		for range 3 {
+			tokens = b.mustRefresh(tokens.Refresh)
+		}
+		for range 5 {
+			wantBusy(t, b, tokens.Refresh)
+		}
+		b.clock.move(time.Second)
+		next := b.mustRefresh(tokens.Refresh)
+		wantBusy(t, b, tokens.Refresh) // a retry waits as well,
+		b.clock.move(time.Second)
+		b.mustRefresh(tokens.Refresh) // and works as ever
+		b.clock.move(time.Second)
+		b.mustRefresh(next.Refresh)
+	})
+	t.Run("another_session_has_a_count_of_its_own", func(t *testing.T) {
+		b, tokens := begin(t)
+		_, other := b.start("E")
+		for range 3 {
+			tokens = b.mustRefresh(tokens.Refresh)
+		}
+		wantBusy(t, b, tokens.Refresh)
+		b.mustRefresh(other.Refresh)
+	})
+	t.Run("a_theft_is_told_all_the_same", func(t *testing.T) { // REF-5
+		b, first := begin(t)
+		second := b.mustRefresh(first.Refresh)
+		b.use(second.Access)
+		b.clock.move(grace)
+		tokens := second
+		for range 3 {
+			tokens = b.mustRefresh(tokens.Refresh)
+		}
+		wantBusy(t, b, tokens.Refresh)
+		b.wantRefused(first.Refresh, model.RefreshRefused)
+		b.wantRefused(tokens.Refresh, model.RefreshRefused)
+	})
+	t.Run("a_token_that_has_had_its_turn_uses_nothing_up", func(t *testing.T) {
+		b, first := begin(t)
+		sibling, other := b.mustRefresh(first.Refresh), b.mustRefresh(first.Refresh)
+		child := b.mustRefresh(sibling.Refresh)
+		b.use(child.Access)
+		b.clock.move(grace)
+		for range 10 {
+			b.wantRefused(other.Refresh, model.RefreshPassed)
+			b.wantRefused("mcr_x", model.RefreshRefused)
+		}
+		b.mustRefresh(b.mustRefresh(child.Refresh).Refresh)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -25,7 +26,10 @@ type Config struct {
 	ReadOnly bool
 	// AccessLife is the life of an access token that can be refreshed.
 	AccessLife time.Duration
-	Logger     *slog.Logger
+	// Limiter counts refreshes by session, and Refreshes is their rate.
+	Limiter   *limit.Limiter
+	Refreshes limit.Rate
+	Logger    *slog.Logger
 }
 
 // Sessions starts, resolves, rotates and ends sessions.

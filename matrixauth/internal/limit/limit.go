@@ -1,0 +1,178 @@
+// Package limit says who is asked to slow down: how often something may happen, counted by a key in
+// bounded memory.
+package limit
+
+import (
+	"crypto/sha256"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// Rate is how often something may happen: Burst times at once, then PerMinute times a minute.
+type Rate struct {
+	Burst     int
+	PerMinute float64
+}
+
+// Class is a kind of limit. Each has keys of its own, so that keys of one kind, which somebody may make
+// cheaply, never push out those of another (ENUM-5).
+type Class uint8
+
+// The classes of limits.
+const (
+	// LoginsByNetwork counts tries to prove a password by the client's network.
+	LoginsByNetwork Class = iota
+	// LoginsByAccount counts them by the account that they name, for all who come from nowhere known.
+	LoginsByAccount
+	// LoginsByPlace counts them by an account and a network that it is known to be used from.
+	LoginsByPlace
+	// LoginsByBrowser counts them by an account and a browser in which it signed in before.
+	LoginsByBrowser
+	// Registrations counts registrations of clients by network.
+	Registrations
+	// Authorizations counts authorization requests by network.
+	Authorizations
+	// Exchanges counts exchanges of codes by network.
+	Exchanges
+	// WrongSecrets counts guesses at the secret shared with the homeserver by network.
+	WrongSecrets
+	// Refreshes counts refreshes by session.
+	Refreshes
+
+	classes
+)
+
+// Limiter limits by class and key. It outlives reloads.
+type Limiter struct {
+	now func() time.Time
+	// fine are the keys of each class, and wide those of the sites that hold many networks.
+	fine, wide [classes]table
+}
+
+// table is the keys of one class. Its memory is bounded: keys that have recovered are forgotten, and
+// beyond maxKeys those idle longest go.
+type table struct {
+	mu   sync.Mutex
+	keys map[string]*bucket
+}
+
+type bucket struct {
+	limiter *rate.Limiter
+	rate    Rate
+	seen    time.Time
+}
+
+const (
+	// maxKeys bounds the keys of a table.
+	maxKeys = 16384
+	// maxKey bounds the length of a key, in bytes; a longer one is hashed.
+	maxKey = 80
+)
+
+// New makes a limiter on a clock.
+func New(now func() time.Time) *Limiter { return &Limiter{now: now} }
+
+// Take counts one try of key. If it is one too many it gives an Error of kind Limited with the time
+// after which the next one is allowed; a try that is refused is not counted.
+func (l *Limiter) Take(class Class, key string, r Rate) error {
+	_, err := l.fine[class].take(l.now(), key, r)
+	return err
+}
+
+// wider is how many times the rate of one network a whole site has: it may be one customer, or an
+// access provider's customers by the hundred.
+const wider = 10
+
+// TakeNetwork is Take by the network of a client's address. An IPv6 address counts for its site too, since
+// whoever has a /48 has 65,536 networks in it (ENUM-4).
+func (l *Limiter) TakeNetwork(class Class, ip string, r Rate) error {
+	now := l.now()
+	giveBack, err := l.fine[class].take(now, Network(ip), r)
+	if err != nil {
+		return err
+	}
+	site := Site(ip)
+	if site == Network(ip) {
+		return nil
+	}
+	if _, err = l.wide[class].take(now, site, Rate{r.Burst * wider, r.PerMinute * wider}); err != nil {
+		giveBack()
+	}
+	return err
+}
+
+// Forgive forgets what a key has used up: a success clears the failures before it.
+func (l *Limiter) Forgive(class Class, key string) {
+	t := &l.fine[class]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.keys, bound(key))
+}
+
+// bound keeps long keys from taking room.
+func bound(key string) string {
+	if len(key) <= maxKey {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return string(sum[:])
+}
+
+// take counts one try. giveBack undoes it.
+func (t *table) take(now time.Time, key string, r Rate) (giveBack func(), err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.keys == nil {
+		t.keys = map[string]*bucket{}
+	}
+	key = bound(key)
+	b := t.keys[key]
+	if b == nil || b.rate != r {
+		if len(t.keys) >= maxKeys {
+			t.sweep(now)
+		}
+		b = &bucket{limiter: rate.NewLimiter(rate.Limit(r.PerMinute/60), r.Burst), rate: r}
+		t.keys[key] = b
+	}
+	b.seen = now
+	reservation := b.limiter.ReserveN(now, 1)
+	if !reservation.OK() {
+		return nil, limited(time.Minute)
+	}
+	wait := reservation.DelayFrom(now)
+	if wait == 0 {
+		return func() { reservation.CancelAt(now) }, nil
+	}
+	reservation.CancelAt(now)
+	// Up to whole milliseconds, as wires have no finer ones: who waits as told must not be refused
+	// again. What is below a microsecond is the noise of the limiter's floating point.
+	return nil, limited((wait + time.Millisecond - time.Microsecond).Truncate(time.Millisecond))
+}
+
+func limited(wait time.Duration) error {
+	return &model.Error{Kind: model.Limited, Code: model.RateLimited, Retry: wait}
+}
+
+// sweep forgets the keys that have recovered, and if that is not enough those idle longest, a quarter
+// of all at once: a flood of new keys must not cost a sweep each.
+func (t *table) sweep(now time.Time) {
+	for key, b := range t.keys {
+		if b.limiter.TokensAt(now) >= float64(b.rate.Burst) {
+			delete(t.keys, key)
+		}
+	}
+	const enough = maxKeys * 3 / 4
+	if len(t.keys) <= enough {
+		return
+	}
+	idle := slices.SortedFunc(maps.Keys(t.keys), func(a, b string) int { return t.keys[a].seen.Compare(t.keys[b].seen) })
+	for _, key := range idle[:len(idle)-enough] {
+		delete(t.keys, key)
+	}
+}
