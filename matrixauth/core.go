@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -22,6 +23,7 @@ type Core struct {
 	store     *store.Store
 	outbox    *outbox.Outbox
 	registry  *session.Registry
+	doubts    *reconcile.Queue
 	limiter   *limit.Limiter
 	passwords *password.Hasher
 	metrics   *Metrics
@@ -57,7 +59,7 @@ func Open(ctx context.Context, o OpenOptions) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Core{store: s, outbox: outbox.New(s), limiter: limit.New(s.Now)}
+	c := &Core{store: s, outbox: outbox.New(s), doubts: reconcile.NewQueue(s.Now), limiter: limit.New(s.Now)}
 	c.metrics = newMetrics(c)
 	c.passwords = password.New(password.Config{Observe: func(d time.Duration) { c.metrics.hashSeconds.Observe(d.Seconds()) }})
 	if c.registry, err = session.NewRegistry(ctx, s); err != nil {
@@ -85,6 +87,7 @@ func (c *Core) Run() error {
 	c.work.Go(func() {
 		c.registry.Run(ctx, func(err error) { c.logger().Error("uses of tokens could not be written", "error", err) })
 	})
+	c.work.Go(func() { c.doubts.Run(ctx) })
 	c.work.Go(func() { c.retain(ctx) })
 	c.work.Go(func() { c.giveBack(ctx) })
 	c.work.Go(c.socket.serve)
@@ -183,7 +186,7 @@ func (c *Core) attach(s *Server) {
 	defer c.mu.Unlock()
 	c.servers = append(c.servers, s)
 	if len(c.servers) == 1 {
-		c.outbox.Configure(s.jobs())
+		c.configure(s)
 	}
 }
 
@@ -200,9 +203,16 @@ func (c *Core) detach(s *Server) {
 	c.servers = kept
 	if len(kept) == 0 {
 		c.outbox.Configure(outbox.Config{Paused: true, Logger: s.deps.Logger})
+		c.doubts.Configure(nil)
 		return
 	}
-	c.outbox.Configure(kept[0].jobs())
+	c.configure(kept[0])
+}
+
+// configure has the work in the background go by the configuration of s.
+func (c *Core) configure(s *Server) {
+	c.outbox.Configure(s.jobs())
+	c.doubts.Configure(s.reconciler)
 }
 
 // SQLiteVersion is the version of the SQLite that is linked in. It fails where the program was built

@@ -24,6 +24,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
@@ -50,6 +51,7 @@ type Server struct {
 	sessions   *session.Sessions
 	users      *user.Users
 	browsers   *browser.Browsers
+	reconciler *reconcile.Reconciler
 	clients    *client.Clients
 	grants     *grant.Grants
 	compat     *compat.Door
@@ -114,6 +116,11 @@ func (s *Server) wireDomain() {
 	s.users = user.New(user.Config{
 		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Browsers: s.browsers, Passwords: s.core.passwords,
 		Homeserver: s.homeserver, ServerName: s.config.ServerName, Logger: s.deps.Logger,
+	})
+	s.sessions.Confirm, s.sessions.Refreshed = s.users.ConfirmInLane, s.core.doubts.Refreshed
+	s.reconciler = reconcile.New(reconcile.Config{
+		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Users: s.users, Homeserver: s.homeserver,
+		ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
 	s.clients = client.New(client.Config{Store: s.core.store, Static: s.config.staticClients(), AllowHTTP: s.config.AllowHTTPClients})
 	s.grants = grant.New(grant.Config{Store: s.core.store, Clients: s.clients, Sessions: s.sessions})

@@ -120,9 +120,13 @@ func (d *Door) authenticate(r *http.Request, name, password string) (model.User,
 		// Nobody has such a name. It is not looked up, and keeps no room in the limits.
 		return model.User{}, &model.Error{Kind: model.Denied, Code: model.InvalidCredentials}
 	}
-	return d.Logins.Guard(r.Context(), d.Users.Key(id), func() (model.User, error) {
+	found, err := d.Logins.Guard(r.Context(), d.Users.Key(id), func() (model.User, error) {
 		return d.Users.Authenticate(r.Context(), id, password)
 	})
+	if err == nil {
+		err = d.Users.Confirm(r.Context(), found)
+	}
+	return found, err
 }
 
 // Logout answers POST account/logout: the browser is signed out, and nothing else is (SESS-8). With an

@@ -38,11 +38,15 @@ func (g *Grants) Exchange(ctx context.Context, e Exchange) (model.Session, sessi
 		return model.Session{}, session.Tokens{}, x.answer
 	}
 	r := x.found.Request
-	return g.Sessions.Start(ctx, session.Start{
+	begun, tokens, err := g.Sessions.Start(ctx, session.Start{
 		Kind: model.OAuthSession, User: x.user, DeviceID: r.DeviceID, NoDevice: r.DeviceID == "", DeviceName: e.Client.DeviceName(),
 		Scope: r.Scope, Refreshable: true, ClientID: e.Client.ID, BrowserSessionID: x.found.BrowserSessionID,
 		Origin: e.Origin, Consume: x.consume,
 	})
+	if err != nil {
+		return model.Session{}, session.Tokens{}, asGrant(err)
+	}
+	return begun, tokens, nil
 }
 
 // exchange is one exchange on its way. What it decides is in answer: a code that is spoiled must be

@@ -44,6 +44,9 @@ func (s *Sessions) Refresh(ctx context.Context, p Refresh) (Tokens, error) {
 		return Tokens{}, err
 	}
 	fault.Point("refresh-after-commit")
+	if r.answer == nil && s.Refreshed != nil {
+		s.Refreshed(r.userID)
+	}
 	return r.tokens, r.answer
 }
 
@@ -56,6 +59,7 @@ type rotation struct {
 
 	// scope is what the new access token grants; empty for all that the session has.
 	scope  string
+	userID string
 	tokens Tokens
 	answer error
 }
@@ -160,6 +164,7 @@ const activityGrain = time.Minute
 
 // mint makes the successor pair. Its rows say that this token was presented, and when.
 func (r *rotation) mint(tx *store.Tx, p store.Presented) (err error) {
+	r.userID = p.Token.UserID
 	if r.tokens, err = mintPair(tx, minting{
 		session: p.Session, localpart: p.Token.Localpart, parent: &p.Token, life: r.sessions.AccessLife, scope: r.scope,
 	}); err != nil {

@@ -4,6 +4,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -24,6 +25,11 @@ type Config struct {
 	// ReadOnly keeps everything from being written to the homeserver: a session starts only on a
 	// device that must be there already.
 	ReadOnly bool
+	// Confirm is asked in the user's lane, before a session starts, whether the homeserver still has the
+	// user; its error refuses the session. Nil asks nobody.
+	Confirm func(context.Context, model.User) error
+	// Refreshed is told whose tokens were refreshed. It must be quick. Nil tells nobody.
+	Refreshed func(userID string)
 	// AccessLife is the life of an access token that can be refreshed.
 	AccessLife time.Duration
 	// Limiter counts refreshes by session, and Refreshes is their rate.

@@ -39,7 +39,8 @@ const startTimeout = 15 * time.Second
 
 // Start starts a session. User and device exist at the homeserver before a token is given out,
 // because Synapse remembers a refusal for two minutes (TOK-15, SYN-8). A live session on the same
-// device ends, and the device keeps its keys (SCOPE-9). If the homeserver does not answer, the
+// device ends, and the device keeps its keys (SCOPE-9). An account that the homeserver has deactivated
+// gives an error of code UserDeactivated (MOD-11). If the homeserver does not answer, the
 // error is of kind Unavailable and nothing is left behind.
 func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, error) {
 	if p.NoDevice {
@@ -59,6 +60,9 @@ func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, e
 	}
 	defer leave()
 
+	if err := s.confirm(work, p.User); err != nil {
+		return model.Session{}, Tokens{}, err
+	}
 	note, err := s.noteDevice(work, p.User.ID, p.DeviceID)
 	if err != nil {
 		return model.Session{}, Tokens{}, err
@@ -81,7 +85,17 @@ func (s *Sessions) startWithoutDevice(ctx context.Context, p Start) (model.Sessi
 		return model.Session{}, Tokens{}, err
 	}
 	defer leave()
+	if err := s.confirm(work, p.User); err != nil {
+		return model.Session{}, Tokens{}, err
+	}
 	return s.commit(context.WithoutCancel(ctx), p, 0)
+}
+
+func (s *Sessions) confirm(ctx context.Context, user model.User) error {
+	if s.Confirm == nil {
+		return nil
+	}
+	return s.Confirm(ctx, user)
 }
 
 // CheckDevice refuses a device id in the form of a public key: the homeserver keeps cross-signing

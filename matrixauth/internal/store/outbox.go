@@ -40,6 +40,12 @@ func (tx *Tx) NextJob(lane string) (model.Job, error) {
 	return one(tx, scanJob, selectJob+" WHERE lane = ?1 AND set_aside_at IS NULL ORDER BY position LIMIT 1", lane)
 }
 
+// JobWaits reports whether a job of a kind waits in a lane; jobs set aside do not count.
+func (tx *Tx) JobWaits(lane string, kind model.JobKind) (bool, error) {
+	return one(tx, func(s scanner) (waits bool, err error) { return waits, s.Scan(&waits) },
+		"SELECT EXISTS (SELECT 1 FROM outbox WHERE lane = ?1 AND kind = ?2 AND set_aside_at IS NULL)", lane, kind)
+}
+
 // LaneHeads lists at most limit jobs that are first in their lanes, the one due longest first.
 func (tx *Tx) LaneHeads(limit int) ([]model.Job, error) {
 	return many(tx, scanJob, selectJob+` WHERE position IN (

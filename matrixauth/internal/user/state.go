@@ -44,25 +44,12 @@ func (u *Users) setLock(ctx context.Context, name string, lock bool) (model.User
 
 // Deactivate ends all sessions of a user, in apps and browsers, forgets the addresses and has the homeserver deactivate
 // the account, which deletes its devices (MOD-11). The password stays, so that who knows it is told
-// the truth. The name is never given out again. With erase, newcomers do not see old messages.
+// the truth. The name is never given out again. With erase, newcomers do not see old messages. For an
+// account that is deactivated already it tells the homeserver once more, which may have been restored
+// from an older state.
 func (u *Users) Deactivate(ctx context.Context, name string, erase bool) (model.User, error) {
 	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
-		if user.Deactivated() && !erase {
-			return nil
-		}
-		if !user.Deactivated() {
-			user.DeactivatedAt = tx.Now
-		}
-		if err := tx.UpdateUser(*user); err != nil {
-			return err
-		}
-		if _, err := u.Sessions.EndAll(tx, user.ID, model.EndDeactivated); err != nil {
-			return err
-		}
-		if _, err := u.Browsers.EndAll(tx, user.ID, model.EndDeactivated); err != nil {
-			return err
-		}
-		if err := tx.DeleteEmails(user.ID); err != nil {
+		if err := u.deactivateRows(tx, user); err != nil {
 			return err
 		}
 		return u.Outbox.Enqueue(tx, user.ID, model.JobDeactivateUser, model.JobPayload{Erase: erase})

@@ -1,0 +1,98 @@
+package user
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// confirmTimeout bounds what a sign-in waits to be told that the homeserver has deactivated the account.
+const confirmTimeout = 3 * time.Second
+
+// Confirm asks the homeserver whether it has deactivated an account that is active here, as its
+// administration API does without our knowledge; the account is then deactivated here too, and the
+// error has the code UserDeactivated. An answer that does not come, or that the homeserver does not
+// know the user, is no error and changes nothing. Call it only for users who have proved who they are:
+// it costs a call that unknown names do not (MOD-11, ENUM-1).
+func (u *Users) Confirm(ctx context.Context, user model.User) error {
+	work, cancel := context.WithTimeout(ctx, confirmTimeout)
+	defer cancel()
+	leave, err := u.Outbox.Enter(work, user.ID)
+	if err != nil {
+		u.Logger.Info("the homeserver could not be asked about an account", "user_id", user.ID, "error", errors.Unwrap(err))
+		return nil
+	}
+	defer leave()
+	return u.ConfirmInLane(work, user)
+}
+
+// ConfirmInLane is Confirm for a caller who is in the user's lane: no reactivation is on its way to the
+// homeserver then, which would make its answer an old one.
+func (u *Users) ConfirmInLane(ctx context.Context, user model.User) error {
+	found, err := u.Homeserver.QueryUser(ctx, user.Localpart)
+	if e := new(homeserver.Error); errors.As(err, &e) && e.Reason == homeserver.UnknownUser {
+		return nil
+	}
+	if err != nil {
+		u.Logger.Info("the homeserver could not be asked about an account", "user_id", user.ID, "error", err)
+		return nil
+	}
+	if !found.Deactivated {
+		return nil
+	}
+	followed, err := u.FollowDeactivation(context.WithoutCancel(ctx), user.ID)
+	if err != nil || !followed {
+		return err
+	}
+	return &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
+}
+
+// FollowDeactivation deactivates an account that the homeserver has deactivated. The caller is in the
+// user's lane. It reports false, and changes nothing, if a reactivation waits for the homeserver: what it
+// said of the account is about to change then.
+func (u *Users) FollowDeactivation(ctx context.Context, id string) (followed bool, err error) {
+	err = u.Store.Update(ctx, func(tx *store.Tx) error {
+		followed = false
+		user, err := tx.User(id)
+		if err != nil {
+			return err
+		}
+		waits, err := tx.JobWaits(id, model.JobReactivateUser)
+		if err != nil || waits {
+			return err
+		}
+		followed = true
+		if user.Deactivated() {
+			return nil
+		}
+		if err := u.deactivateRows(tx, &user); err != nil {
+			return err
+		}
+		tx.AfterCommit(func() {
+			u.Logger.Warn("the homeserver has deactivated an account; it is deactivated here too, and its sessions are ended", "user_id", id)
+		})
+		return nil
+	})
+	return followed, err
+}
+
+// deactivateRows is what a deactivation means here: no session, no browser and no address remains.
+func (u *Users) deactivateRows(tx *store.Tx, user *model.User) error {
+	if !user.Deactivated() {
+		user.DeactivatedAt = tx.Now
+	}
+	if err := tx.UpdateUser(*user); err != nil {
+		return err
+	}
+	if _, err := u.Sessions.EndAll(tx, user.ID, model.EndDeactivated); err != nil {
+		return err
+	}
+	if _, err := u.Browsers.EndAll(tx, user.ID, model.EndDeactivated); err != nil {
+		return err
+	}
+	return tx.DeleteEmails(user.ID)
+}
