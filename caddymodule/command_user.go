@@ -20,6 +20,7 @@ func userCommand() *cobra.Command {
 		userDeactivateCommand(),
 		userChangeCommand("reactivate", "Makes a deactivated account usable again", matrixauth.ReactivateUser),
 		userAdminCommand("promote", "Allows a user to administer Synapse", true),
+		userResetCommand(),
 		userAdminCommand("demote", "Takes the right to administer Synapse away, and ends the sessions that hold it", false),
 	)
 	return cmd
@@ -140,6 +141,18 @@ func userAdminCommand(verb, short string, admin bool) *cobra.Command {
 				return err
 			}
 			return printState(cmd, u)
+		})
+}
+
+func userResetCommand() *cobra.Command {
+	return operatorCommand("allow-reset NAME", "Lets a user's apps replace the cross-signing keys in the next ten minutes", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			allowed, err := matrixauth.AllowReset.Do(cmd.Context(), o, matrixauth.Name{User: args[0]})
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: may reset the cross-signing keys until %s\n", allowed.MatrixID, stamp(allowed.Until))
+			return err
 		})
 }
 

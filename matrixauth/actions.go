@@ -91,6 +91,12 @@ type AdminRight struct {
 	Admin bool `json:"admin"`
 }
 
+// ResetAllowed is a user whose clients may replace the cross-signing keys, and until when.
+type ResetAllowed struct {
+	MatrixID string    `json:"matrix_id"`
+	Until    time.Time `json:"until"`
+}
+
 // Kill names the sessions to end: one by its id, or all of a user.
 type Kill struct {
 	Session string `json:"session,omitempty"`
@@ -135,6 +141,7 @@ var (
 	DeactivateUser = newAction("user.deactivate", (*Server).deactivateUser)
 	ReactivateUser = newAction("user.reactivate", (*Server).reactivateUser)
 	SetAdmin       = newAction("user.set-admin", (*Server).setAdmin)
+	AllowReset     = newAction("user.allow-reset", (*Server).allowReset)
 	ListSessions   = newAction("session.list", (*Server).listSessions)
 	KillSessions   = newAction("session.kill", (*Server).killSessions)
 	IssueToken     = newAction("token.issue", (*Server).issueToken)
@@ -255,6 +262,22 @@ func (s *Server) reactivateUser(ctx context.Context, p Name) (User, error) {
 func (s *Server) setAdmin(ctx context.Context, p AdminRight) (User, error) {
 	changed, err := s.users.SetAdmin(ctx, p.User, p.Admin)
 	return s.described(ctx, changed, err)
+}
+
+func (s *Server) allowReset(ctx context.Context, p Name) (ResetAllowed, error) {
+	var who model.User
+	err := s.core.store.View(ctx, func(tx *store.Tx) (err error) {
+		who, err = s.users.ByName(tx, p.User)
+		return err
+	})
+	if err != nil {
+		return ResetAllowed{}, err
+	}
+	if who.Deactivated() {
+		return ResetAllowed{}, &model.Error{Kind: model.Conflict, Code: model.UserDeactivated, Text: "the account is deactivated; reactivate it first"}
+	}
+	until, err := s.users.AllowReset(ctx, who)
+	return ResetAllowed{MatrixID: model.MatrixID(who.Localpart, s.config.ServerName), Until: until}, err
 }
 
 func (s *Server) listSessions(ctx context.Context, p Name) ([]Session, error) {

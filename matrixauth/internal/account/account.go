@@ -51,6 +51,7 @@ const (
 	SignedOutPath = "account/signed-out"
 	EndPath       = "account/sessions/end"
 	EndOthersPath = "account/sessions/end-others"
+	ResetPath     = "account/cross-signing-reset"
 	// ConsentPath is where a sign-in for an app goes on.
 	ConsentPath = "account/consent"
 )

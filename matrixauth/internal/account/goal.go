@@ -13,6 +13,7 @@ const (
 	aimHome aim = iota
 	aimView
 	aimEnd
+	aimReset
 )
 
 // aims are the actions of MSC4191 with the names that they had before (ACCT-2, ACCT-3). Any other
@@ -27,13 +28,20 @@ var aims = map[string]aim{
 	"org.matrix.device_delete": aimEnd,
 	"org.matrix.session_end":   aimEnd,
 	"session_end":              aimEnd,
+	resetAction:                aimReset,
+	"cross_signing_reset":      aimReset,
 }
+
+// resetAction is the action with which Synapse and clients send people to the page that lets their
+// clients replace the cross-signing keys. It has one name in all versions of MSC4191 and MSC4312.
+const resetAction = "org.matrix.cross_signing_reset"
 
 // Actions are the actions that clients are told of: the specification's, and those from before it, which
 // older clients look for (ACCT-1, ACCT-3).
 var Actions = []string{
 	"org.matrix.devices_list", "org.matrix.device_view", "org.matrix.device_delete",
 	"org.matrix.sessions_list", "org.matrix.session_view", "org.matrix.session_end",
+	resetAction,
 }
 
 // goal is where a person wants to be once they are signed in: with an app's request, or at something
@@ -46,16 +54,16 @@ type goal struct {
 // maxRequest is more than the id of a request has, in bytes.
 const maxRequest = 64
 
-// readGoal reads a goal. What is not known, or cannot be, is left out, so that an address which we make
-// of it holds nothing that somebody else thought of (ACCT-8, HTTP-8).
-func readGoal(query url.Values) (g goal) {
-	if id := query.Get("request"); len(id) <= maxRequest {
+// readGoal reads a goal from an address or a form. What is not known, or cannot be, is left out, so that
+// an address which we make of it holds nothing that somebody else thought of (ACCT-8, HTTP-8).
+func readGoal(get func(name string) string) (g goal) {
+	if id := get("request"); len(id) <= maxRequest {
 		g.request = id
 	}
-	if action := query.Get("action"); aims[action] != aimHome {
+	if action := get("action"); aims[action] != aimHome {
 		g.action = action
 	}
-	if id := query.Get("device_id"); g.action != "" && model.CheckDeviceID(id) == nil {
+	if id := get("device_id"); g.action != "" && model.CheckDeviceID(id) == nil {
 		g.deviceID = id
 	}
 	return g

@@ -21,13 +21,13 @@ const (
 
 // Bare answers GET account, which some link to without the slash.
 func (d *Door) Bare(w http.ResponseWriter, r *http.Request) error {
-	return d.seeOther(w, HomePath, readGoal(r.URL.Query()).query())
+	return d.seeOther(w, HomePath, readGoal(r.URL.Query().Get).query())
 }
 
 // Home answers GET account/, with or without an action (ACCT-2, ACCT-3).
 func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	where := readGoal(query)
+	where := readGoal(query.Get)
 	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
 	if errors.Is(err, model.NotSignedIn) {
 		return d.seeOther(w, LoginPath, goal{action: where.action, deviceID: where.deviceID}.query())
@@ -36,6 +36,9 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	web.SetUser(r.Context(), who.ID)
+	if aims[where.action] == aimReset {
+		return d.askReset(w, r, signedIn, who)
+	}
 	sessions, err := d.sessions(r.Context(), who, d.Pages.Language(r, ""))
 	if err != nil {
 		return err

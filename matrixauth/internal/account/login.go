@@ -20,14 +20,14 @@ const maxName = 512
 // LoginPage answers GET account/login: the form, or where it would lead for those who are signed in.
 func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	shown, pending, err := d.loginFor(r, readGoal(query))
+	shown, pending, err := d.loginFor(r, readGoal(query.Get))
 	if err != nil {
 		return err
 	}
 	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
 	switch {
 	case err == nil && !(shown.Request != "" && pending.NeedsSignIn(signedIn, d.Now())):
-		return d.goOn(w, readGoal(query))
+		return d.goOn(w, readGoal(query.Get))
 	case err == nil:
 		// The app wants a fresh proof of who is there, who most likely is the same person.
 		shown.Username = who.Localpart
@@ -71,7 +71,7 @@ func (d *Door) prefill(hint string) string {
 
 // Login answers POST account/login. A try that fails gives the form again, the same for every reason.
 func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
-	where := readGoal(r.URL.Query())
+	where := readGoal(r.URL.Query().Get)
 	form, err := d.Cookie.ReadForm(w, r)
 	if errors.Is(err, model.CrossOrigin) && d.Cookie.SameOrigin(r) {
 		// Most likely the person signed in from another tab meanwhile: the address knows where to go on.
@@ -91,7 +91,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, model.InvalidCredentials) || errors.Is(err, model.RateLimited) {
 		e := model.AsError(err)
 		web.SetRetryAfter(w.Header(), web.PageWire, e)
-		shown.Problem, shown.Username = e.Code, form["username"]
+		shown.Problem, shown.Retry, shown.Username = e.Code, e.Retry, form["username"]
 		return d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown)
 	}
 	if err != nil {
@@ -129,8 +129,8 @@ func (d *Door) authenticate(r *http.Request, name, password string) (model.User,
 	return found, err
 }
 
-// Logout answers POST account/logout: the browser is signed out, and nothing else is (SESS-8). With an
-// app's request it goes on to sign in as somebody else.
+// Logout answers POST account/logout: the browser is signed out, and nothing else is (SESS-8). With a goal
+// it goes on to sign in as somebody else.
 //
 // There is no Clear-Site-Data: cookies and storage of the host are not ours alone. A client may be
 // served there, and would lose its keys.
@@ -151,8 +151,8 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	d.Cookie.Clear(w)
-	if id := form["request"]; id != "" && len(id) <= maxRequest {
-		return d.seeOther(w, LoginPath, goal{request: id}.query())
+	if query := readGoal(func(name string) string { return form[name] }).query(); len(query) > 0 {
+		return d.seeOther(w, LoginPath, query)
 	}
 	return d.seeOther(w, SignedOutPath, nil)
 }

@@ -88,6 +88,12 @@ func (b *Browsers) touch(ctx context.Context, s model.BrowserSession, origin mod
 	return b.store.Update(ctx, func(tx *store.Tx) error { return tx.TouchBrowserSession(s.ID, tx.Now, origin.IP) })
 }
 
+// Prove notes that the person of a session has just proved who they are, as at a sign-in. The cookie keeps
+// its value, and with it the forms that other tabs show.
+func (b *Browsers) Prove(ctx context.Context, id string) error {
+	return b.store.Update(ctx, func(tx *store.Tx) error { return tx.ProveBrowserSession(id) })
+}
+
 // Live lists the live sessions of a user, oldest first.
 func (b *Browsers) Live(tx *store.Tx, userID string) ([]model.BrowserSession, error) {
 	all, err := tx.LiveBrowserSessions(userID)

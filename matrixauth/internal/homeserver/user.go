@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // MaxDisplayName is the greatest length of a user's display name, in characters (code points). Synapse
@@ -140,8 +141,13 @@ func (c *Client) UnsetDisplayName(ctx context.Context, localpart string) error {
 	return c.change(ctx, "unset_displayname", localpart, nil)
 }
 
-// AllowCrossSigningReset lets a user's client replace the cross-signing keys without further proof in
-// the next ten minutes. The caller must have had the user prove who they are.
+// ResetWindow is how long Synapse lets a user's clients replace the cross-signing keys after
+// AllowCrossSigningReset.
+const ResetWindow = 10 * time.Minute
+
+// AllowCrossSigningReset lets a user's clients replace the cross-signing keys without further proof for
+// ResetWindow. The caller must have had the user prove who they are. For a user who has no such keys,
+// who needs no leave to make some, it changes nothing.
 func (c *Client) AllowCrossSigningReset(ctx context.Context, localpart string) error {
 	return c.change(ctx, "allow_cross_signing_reset", localpart, nil)
 }

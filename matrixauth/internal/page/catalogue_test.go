@@ -68,8 +68,10 @@ func TestTextsAreUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	note(used, quoted, string(text))
-	for _, key := range problems {
-		used[key] = true
+	for _, texts := range []map[model.Code]string{problems, resetProblems} {
+		for _, key := range texts {
+			used[key] = true
+		}
 	}
 	for _, outcome := range append(slices.Collect(maps.Values(topics)), "") {
 		prefix := "error." + outcome

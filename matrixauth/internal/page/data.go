@@ -10,6 +10,13 @@ import (
 // Page is what one of the templates shows. Each of its types belongs to one template.
 type Page interface{ template() string }
 
+// waiting pages know when another try makes sense.
+type waiting interface{ retry() time.Duration }
+
+func (p Login) retry() time.Duration { return p.Retry }
+func (p Reset) retry() time.Duration { return p.Retry }
+func (p Error) retry() time.Duration { return p.Retry }
+
 // localized pages know in which languages an app wants them.
 type localized interface{ uiLocales() string }
 
@@ -30,6 +37,8 @@ type Login struct {
 	Create bool
 	// Problem says why an earlier try failed: InvalidCredentials, RateLimited or CrossOrigin.
 	Problem model.Code
+	// Retry is the time after which another try makes sense; zero if none is known.
+	Retry time.Duration
 	// UILocales are the languages that the app asked for.
 	UILocales string
 }
@@ -141,6 +150,30 @@ type EndOthers struct {
 }
 
 func (EndOthers) template() string { return "end_others" }
+
+// Reset asks whether the user's apps may replace the cross-signing keys, and says what that means (XS-3).
+type Reset struct {
+	// Account is the Matrix id of who is signed in, Username their localpart. Action is the action that
+	// leads to this page.
+	Account, Username, Action string
+	// AskPassword tells that the password was not given within the last minutes.
+	AskPassword bool
+	// Problem says why an earlier try failed: InvalidCredentials, RateLimited, LoginRequired,
+	// TemporarilyDown or CrossOrigin.
+	Problem model.Code
+	// Retry is the time after which another try makes sense; zero if none is known.
+	Retry time.Duration
+}
+
+func (Reset) template() string { return "reset" }
+
+// ResetAllowed sends the person back to the app, where the reset goes on (XS-7).
+type ResetAllowed struct {
+	// Left is for how long it is allowed.
+	Left time.Duration
+}
+
+func (ResetAllowed) template() string { return "reset_allowed" }
 
 // Error is an error page. Pages.Error shows it; a door renders it where it knows more.
 type Error struct {

@@ -69,8 +69,13 @@ func (v *view) Wide() bool {
 	return account
 }
 
-// Problem says why a try to sign in failed.
-func (v *view) Problem(code model.Code) string { return v.T(problems[code]) }
+// Problem says why a try to send the page's form failed.
+func (v *view) Problem(code model.Code) string {
+	if _, reset := v.Page.(Reset); reset {
+		return v.T(resetProblems[code])
+	}
+	return v.T(problems[code])
+}
 
 // Title is the heading of a page that tells an outcome, Text the sentence below it.
 func (v *view) Title() string { return v.T(v.outcome() + ".title") }
@@ -96,14 +101,19 @@ func (v *view) outcome() string {
 
 // Wait says when another try makes sense; empty if nobody knows.
 func (v *view) Wait() string {
-	page, ok := v.Page.(Error)
-	if !ok || page.Retry <= 0 {
+	page, ok := v.Page.(waiting)
+	if !ok || page.retry() <= 0 {
 		return ""
 	}
-	if page.Retry <= 90*time.Second {
-		return v.speech.count("error.wait.seconds", int(math.Ceil(page.Retry.Seconds())))
+	if page.retry() <= 90*time.Second {
+		return v.speech.count("error.wait.seconds", int(math.Ceil(page.retry().Seconds())))
 	}
-	return v.speech.count("error.wait.minutes", int(math.Ceil(page.Retry.Minutes())))
+	return v.speech.count("error.wait.minutes", int(math.Ceil(page.retry().Minutes())))
+}
+
+// Left says for how long a reset is allowed. It rounds down, so that nobody is promised too much.
+func (v *view) Left(r ResetAllowed) string {
+	return v.speech.count("reset.left", max(1, int(r.Left/time.Minute)))
 }
 
 // Active says how long ago a session was used. No clock time is shown: nobody told us the visitor's

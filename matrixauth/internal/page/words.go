@@ -66,6 +66,15 @@ func topic(code model.Code) string {
 	return topics[model.ServerError]
 }
 
+// resetProblems are those of the page for a reset.
+var resetProblems = map[model.Code]string{
+	model.InvalidCredentials: "reset.wrong",
+	model.RateLimited:        "login.limited",
+	model.LoginRequired:      "reset.late",
+	model.CrossOrigin:        "reset.stale",
+	model.TemporarilyDown:    "reset.down",
+}
+
 // problems are the texts that the sign-in page shows above its form.
 var problems = map[model.Code]string{
 	model.InvalidCredentials: "login.wrong",

@@ -44,6 +44,12 @@ func (tx *Tx) EndBrowserSession(id string, reason model.EndReason) error {
 	return err
 }
 
+// ProveBrowserSession notes that the person has just proved who they are.
+func (tx *Tx) ProveBrowserSession(id string) error {
+	_, err := tx.exec("UPDATE browser_sessions SET authenticated_at = ?2 WHERE id = ?1 AND ended_at IS NULL", id, micros(tx.Now))
+	return err
+}
+
 // TouchBrowserSession notes activity.
 func (tx *Tx) TouchBrowserSession(id string, at time.Time, ip string) error {
 	_, err := tx.exec(`UPDATE browser_sessions SET last_active_at = MAX(last_active_at, ?2),

@@ -241,6 +241,7 @@ var pageStatus = map[model.Code]int{
 	model.UserDeactivated:    http.StatusForbidden,
 	model.UserLocked:         http.StatusForbidden,
 	model.UnknownClient:      http.StatusBadRequest,
+	model.LoginRequired:      http.StatusForbidden,
 	model.UnsupportedContent: http.StatusUnsupportedMediaType,
 }
 

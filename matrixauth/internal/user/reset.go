@@ -1,0 +1,24 @@
+package user
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// AllowReset lets the clients of a user replace the cross-signing keys, and tells until when (XS-3). The
+// caller has had the user prove who they are, or is an operator. It is asked of the homeserver at once and
+// never again by itself: leave that comes late would be leave that nobody asked for (XS-4). If the
+// homeserver does not give it the error is TemporarilyDown, and nothing has changed.
+func (u *Users) AllowReset(ctx context.Context, who model.User) (until time.Time, err error) {
+	if u.Sessions.ReadOnly {
+		return until, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Text: "the homeserver is configured as read-only; nothing is written to it"}
+	}
+	until = u.Store.Now().Add(homeserver.ResetWindow)
+	if err := u.Homeserver.AllowCrossSigningReset(ctx, who.Localpart); err != nil {
+		return until, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: err}
+	}
+	return until, nil
+}
