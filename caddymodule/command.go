@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -161,8 +160,7 @@ func (s site) reach(ctx context.Context, cmd *cobra.Command) (*matrixauth.Operat
 	if operator.Live() {
 		how = "by the running server"
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "database %s (%s)\n", operator.Database(), how)
-	return operator, nil
+	return operator, say(cmd.ErrOrStderr(), "database %s (%s)", operator.Database(), how)
 }
 
 // running asks Caddy's admin endpoint for the database of the running server of this issuer: a command
@@ -216,26 +214,16 @@ func siteRun(run func(cmd *cobra.Command, args []string, s site) error) func(*co
 	})
 }
 
-// caddyRun keeps Caddy from printing its usage for every refusal.
+// caddyRun keeps Caddy from printing its usage for every refusal, and strangers' words from the terminal.
 func caddyRun(run func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		cmd.SilenceUsage = true
 		if cmd.Context() == nil {
 			cmd.SetContext(context.Background())
 		}
-		return run(cmd, args)
+		if err := run(cmd, args); err != nil {
+			return shownError{err}
+		}
+		return nil
 	}
-}
-
-// printJSON writes a result for programs.
-func printJSON(w io.Writer, value any) error {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return err
-	}
-	_, err := out.WriteTo(w)
-	return err
 }

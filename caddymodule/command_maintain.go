@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"fmt"
 	"path/filepath"
 	"runtime/debug"
 
@@ -21,8 +20,7 @@ func backupCommand() *cobra.Command {
 			if _, err := matrixauth.Backup.Do(cmd.Context(), o, matrixauth.File{Path: file}); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), file)
-			return err
+			return say(cmd.OutOrStdout(), "%s", file)
 		})
 }
 
@@ -33,8 +31,7 @@ func versionCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "matrix-auth %s, SQLite %s\n", moduleVersion(), sqlite)
-		return err
+		return say(cmd.OutOrStdout(), "matrix-auth %s, SQLite %s", moduleVersion(), sqlite)
 	})
 	return cmd
 }

@@ -36,15 +36,16 @@ func migrateMSC3861Command() *cobra.Command {
 		if err := s.mayTakeSecret(planned.Secret); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprint(cmd.OutOrStdout(), planned.Diff); err != nil {
+		if err := sayText(cmd.OutOrStdout(), planned.Diff); err != nil {
 			return err
 		}
 		for _, note := range planned.Notes {
-			fmt.Fprintln(cmd.ErrOrStderr(), "note: "+note)
+			if err := say(cmd.ErrOrStderr(), "note: %s", note); err != nil {
+				return err
+			}
 		}
 		if !write {
-			fmt.Fprintln(cmd.ErrOrStderr(), "nothing was written; run it again with --write")
-			return nil
+			return say(cmd.ErrOrStderr(), "nothing was written; run it again with --write")
 		}
 		return s.migrate(cmd, planned)
 	})
@@ -74,14 +75,15 @@ func (s site) migrate(cmd *cobra.Command, planned *matrixauth.Migration) error {
 		if err := replaceSecret(s.secretFile, planned.Secret); err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "our secret is now Synapse's, in %s; reload Caddy\n", s.secretFile)
+		if err := say(cmd.ErrOrStderr(), "our secret is now Synapse's, in %s; reload Caddy", s.secretFile); err != nil {
+			return err
+		}
 	}
 	backup, err := planned.Write()
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "written; the file as it was is %s\n", backup)
-	return err
+	return say(cmd.OutOrStdout(), "written; the file as it was is %s", backup)
 }
 
 // replaceSecret puts a secret in the place of the generated one, at once and readable by its owner

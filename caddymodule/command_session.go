@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"cmp"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -51,8 +50,7 @@ func sessionKillCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d ended\n", killed.Sessions)
-			return err
+			return say(cmd.OutOrStdout(), "%d ended", killed.Sessions)
 		})
 	cmd.Flags().StringVar(&user, "user", "", "End all sessions of this user")
 	yesFlag(cmd)
@@ -74,9 +72,10 @@ func tokenIssueCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "device %s of %s\n", issued.DeviceID, issued.MatrixID)
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), issued.Token)
-			return err
+			if err := say(cmd.ErrOrStderr(), "device %s of %s", issued.DeviceID, issued.MatrixID); err != nil {
+				return err
+			}
+			return say(cmd.OutOrStdout(), "%s", issued.Token)
 		})
 	cmd.Flags().StringVar(&n.DeviceID, "device-id", "", "The device; a session that it has is replaced (default: a new one)")
 	cmd.Flags().StringVar(&n.DeviceName, "device-name", "", "The device's name")

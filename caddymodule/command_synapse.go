@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -73,13 +74,14 @@ func synapseConfigCommand() *cobra.Command {
 		for _, r := range matrixauth.SettingsToRemove() {
 			fmt.Fprintf(&out, "#   %s: %s\n", r.Key, r.Why)
 		}
+		remark := "Synapse's user must be able to read " + d.SecretPath
 		if d.SecretPath == "" {
-			fmt.Fprintln(cmd.ErrOrStderr(), "the block holds the secret itself; with secret_file in the Caddyfile it names a file instead")
-		} else {
-			fmt.Fprintf(cmd.ErrOrStderr(), "Synapse's user must be able to read %s\n", d.SecretPath)
+			remark = "the block holds the secret itself; with secret_file in the Caddyfile it names a file instead"
 		}
-		_, err = fmt.Fprint(cmd.OutOrStdout(), out.String())
-		return err
+		if err := say(cmd.ErrOrStderr(), "%s", remark); err != nil {
+			return err
+		}
+		return sayText(cmd.OutOrStdout(), out.String())
 	})
 	return cmd
 }
@@ -158,7 +160,9 @@ func printFindings(cmd *cobra.Command, findings []matrixauth.Finding) error {
 		}
 	} else {
 		for _, f := range findings {
-			printFinding(cmd, f)
+			if err := printFinding(cmd.OutOrStdout(), f); err != nil {
+				return err
+			}
 		}
 	}
 	if bad > 0 {
@@ -167,16 +171,17 @@ func printFindings(cmd *cobra.Command, findings []matrixauth.Finding) error {
 	return nil
 }
 
-func printFinding(cmd *cobra.Command, f matrixauth.Finding) {
+func printFinding(w io.Writer, f matrixauth.Finding) error {
 	mark := "ok   "
 	if !f.OK {
 		mark = "WRONG"
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %s\n", mark, f.Check, f.What)
+	err := say(w, "%s %s: %s", mark, f.Check, f.What)
 	if f.Where != "" {
-		fmt.Fprintf(cmd.OutOrStdout(), "      where:  %s\n", f.Where)
+		err = errors.Join(err, say(w, "      where:  %s", f.Where))
 	}
 	if f.Change != "" {
-		fmt.Fprintf(cmd.OutOrStdout(), "      change: %s\n", strings.ReplaceAll(f.Change, "\n", "\n              "))
+		err = errors.Join(err, sayText(w, "      change: "+visibleLines(f.Change, "              ")+"\n"))
 	}
+	return err
 }

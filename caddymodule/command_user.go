@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,8 +38,7 @@ func userAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), added.MatrixID)
-			return err
+			return say(cmd.OutOrStdout(), "%s", added.MatrixID)
 		})
 	cmd.Flags().StringVar(&n.Email, "email", "", "A mail address, taken as verified")
 	cmd.Flags().StringVar(&n.DisplayName, "display-name", "", "The name that others see")
@@ -161,18 +159,17 @@ func printState(cmd *cobra.Command, u matrixauth.User) error {
 	if u.Admin {
 		state += ", may administer Synapse"
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", u.MatrixID, state)
-	return err
+	return say(cmd.OutOrStdout(), "%s: %s", u.MatrixID, state)
 }
 
 func printUser(cmd *cobra.Command, u matrixauth.User) error {
 	if wantsJSON(cmd) {
 		return printJSON(cmd.OutOrStdout(), u)
 	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	var rows [][]string
 	row := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%s\t%s\n", name, value)
+			rows = append(rows, []string{name, value})
 		}
 	}
 	row("Matrix id", u.MatrixID)
@@ -184,27 +181,7 @@ func printUser(cmd *cobra.Command, u matrixauth.User) error {
 	row("Created", stamp(u.CreatedAt))
 	row("Locked", stamp(u.LockedAt))
 	row("Deactivated", stamp(u.DeactivatedAt))
-	return w.Flush()
-}
-
-// printList writes a list as a table, or as JSON if asked to.
-func printList[T any](cmd *cobra.Command, items []T, header []string, row func(T) []string) error {
-	if wantsJSON(cmd) {
-		return printJSON(cmd.OutOrStdout(), items)
-	}
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(header, "\t"))
-	for _, item := range items {
-		fmt.Fprintln(w, strings.Join(row(item), "\t"))
-	}
-	return w.Flush()
-}
-
-func jsonFlag(cmd *cobra.Command) { cmd.Flags().Bool("json", false, "Write JSON") }
-
-func wantsJSON(cmd *cobra.Command) bool {
-	set, err := cmd.Flags().GetBool("json")
-	return err == nil && set
+	return printTable(cmd.OutOrStdout(), rows)
 }
 
 func yesNo(b bool) string {

@@ -60,10 +60,11 @@ func hidden(cmd *cobra.Command, in *os.File, prompt string) (string, error) {
 		case <-done:
 		}
 	}()
-	fmt.Fprint(cmd.ErrOrStderr(), prompt)
+	if err := ask(cmd.ErrOrStderr(), prompt); err != nil {
+		return "", err
+	}
 	text, err := term.ReadPassword(fd)
-	fmt.Fprintln(cmd.ErrOrStderr())
-	if err != nil {
+	if err = errors.Join(err, say(cmd.ErrOrStderr(), "")); err != nil {
 		return "", fmt.Errorf("the password cannot be read: %w", err)
 	}
 	return string(text), nil
@@ -80,7 +81,9 @@ func confirm(cmd *cobra.Command, question string) error {
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return errors.New("this cannot be undone; confirm it with --yes")
 	}
-	fmt.Fprint(cmd.ErrOrStderr(), question+" [y/N] ")
+	if err := ask(cmd.ErrOrStderr(), question+" [y/N] "); err != nil {
+		return err
+	}
 	answer, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("the answer cannot be read: %w", err)
