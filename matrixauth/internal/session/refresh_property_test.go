@@ -23,6 +23,7 @@ type pair struct {
 	tokens     Tokens
 	generation int
 	parent     *pair
+	minted     time.Time
 	accessEnds time.Time
 	// access and refresh are the first uses of the two tokens.
 	access, refresh firstUse
@@ -86,6 +87,21 @@ func (o *oracle) expect(p *pair, now time.Time) verdict {
 	return refuse
 }
 
+// newestUsed is the newest generation of which a token was used.
+func (o *oracle) newestUsed() (newest int) {
+	for _, p := range o.pairs {
+		if !p.used().IsZero() {
+			newest = max(newest, p.generation)
+		}
+	}
+	return newest
+}
+
+// mayBeGone tells whether the refresh token of a pair is so old that its row may be removed.
+func (o *oracle) mayBeGone(p *pair, now time.Time) bool {
+	return p.generation < o.newestUsed()-1 && now.Sub(p.minted) > time.Hour
+}
+
 // flush makes every use durable.
 func (o *oracle) flush() {
 	for _, p := range o.pairs {
@@ -135,6 +151,7 @@ func TestRefreshProperty(t *testing.T) {
 			h := newHistory(t, uint64(seed))
 			for step := 0; step < steps && !h.oracle.ended; step++ {
 				h.step()
+				h.checkKept()
 			}
 		})
 	}
@@ -151,7 +168,7 @@ func newHistory(t *testing.T, seed uint64) *history {
 	h := &history{bench: newBench(t), random: rand.New(rand.NewPCG(seed, 1))}
 	session, tokens := h.start("D")
 	h.session = session
-	h.oracle.pairs = []*pair{{tokens: tokens, accessEnds: h.clock.Now().Add(5 * time.Minute)}}
+	h.oracle.pairs = []*pair{{tokens: tokens, minted: h.clock.Now(), accessEnds: h.clock.Now().Add(5 * time.Minute)}}
 	return h
 }
 
@@ -163,7 +180,7 @@ func (h *history) pick() *pair {
 }
 
 func (h *history) step() {
-	switch h.random.IntN(10) {
+	switch h.random.IntN(11) {
 	case 0, 1, 2, 3:
 		h.stepRefresh(h.pick())
 	case 4, 5, 6:
@@ -172,20 +189,50 @@ func (h *history) step() {
 		h.must(h.sessions.Registry.Flush(context.Background()))
 		h.oracle.flush()
 	case 8:
-		steps := []time.Duration{time.Second, 30 * time.Second, grace, 4 * time.Minute, -10 * time.Second}
+		steps := []time.Duration{time.Second, 30 * time.Second, grace, 4 * time.Minute, 70 * time.Minute, -10 * time.Second}
 		h.clock.move(steps[h.random.IntN(len(steps))])
 	case 9:
 		h.crash()
 		h.oracle.crash()
+	case 10:
+		if h.random.IntN(4) == 0 {
+			h.clock.move(27 * time.Hour) // a day on which nobody used it
+		}
+		_, err := h.store.Retain(context.Background())
+		h.must(err)
+	}
+}
+
+// checkKept holds that a session that lives keeps the access tokens of its newest used generation and of
+// those after it, however old they are: by their rows their ends are told from the end of the session (SOFT-3).
+func (h *history) checkKept() {
+	if h.oracle.ended {
+		return
+	}
+	for _, p := range h.oracle.pairs {
+		if p.generation < h.oracle.newestUsed() || p.trimmed {
+			continue
+		}
+		if _, err := h.sessions.Owner(p.tokens.Access); err != nil {
+			h.t.Fatalf("the access token of generation %d is gone, and %d is the newest that was used", p.generation, h.oracle.newestUsed())
+		}
 	}
 }
 
 func (h *history) stepRefresh(p *pair) {
 	now := h.clock.Now()
+	_, err := h.store.Token(model.HashToken(p.tokens.Refresh))
+	gone := errors.Is(err, model.ErrNotFound)
 	got, err := h.refresh(p.tokens.Refresh)
 	if p.trimmed {
 		if !errors.Is(err, model.RefreshRefused) {
 			h.t.Fatalf("a trimmed sibling gave %v", err)
+		}
+		return
+	}
+	if gone && h.oracle.mayBeGone(p, now) {
+		if !errors.Is(err, model.RefreshRefused) || !h.live(h.session.ID) {
+			h.t.Fatalf("a token whose row was removed gave %v", err)
 		}
 		return
 	}
@@ -196,7 +243,10 @@ func (h *history) stepRefresh(p *pair) {
 	case mint:
 		h.must(err)
 		h.oracle.use(p, &p.refresh, now, true)
-		h.oracle.pairs = append(h.oracle.pairs, &pair{tokens: got, generation: p.generation + 1, parent: p, accessEnds: now.Add(5 * time.Minute)})
+		if now.Before(p.refresh.at) { // the clock went back: the row of the child says the earlier time
+			p.refresh.at = now
+		}
+		h.oracle.pairs = append(h.oracle.pairs, &pair{tokens: got, generation: p.generation + 1, parent: p, minted: now, accessEnds: now.Add(5 * time.Minute)})
 		h.oracle.trim(p.generation + 1)
 	case refuse:
 		if !errors.Is(err, model.RefreshPassed) {

@@ -240,7 +240,7 @@ func mintPair(tx *store.Tx, p minting) (Tokens, error) {
 	if row.Pair, err = tx.NextPair(s.ID, row.Generation, used); err != nil {
 		return Tokens{}, err
 	}
-	if err := tx.TidyTokens(s, row.Pair, row.Generation); err != nil {
+	if err := tx.TidyTokens(s, row.Pair, used); err != nil {
 		return Tokens{}, err
 	}
 	access, refresh := row, row

@@ -25,6 +25,13 @@ func TestPlans(t *testing.T) {
 			}
 		})
 	}
+	t.Run("tidying", func(t *testing.T) {
+		for query, args := range map[string]int{tidyOldest + oldAccess: 6, tidyOldest + oldRefresh: 6, idleSessions: 4} {
+			if plan := planOf(t, s, query, args); strings.Contains(plan, "SCAN") && !strings.Contains(plan, "SCAN CONSTANT") {
+				t.Errorf("%s\n%s", query, plan)
+			}
+		}
+	})
 	t.Run("retention", func(t *testing.T) {
 		for _, step := range retention {
 			if plan := planOf(t, s, step.query, 2); strings.Contains(plan, "SCAN") {

@@ -9,8 +9,6 @@ import (
 // know one know the other.
 const (
 	keepEndedSession   = 30 * 24 * time.Hour
-	keepExpiredToken   = 30 * 24 * time.Hour
-	keepConsumedToken  = time.Hour
 	keepSetAsideJob    = 30 * 24 * time.Hour
 	keepInactiveLastIP = 30 * 24 * time.Hour
 	keepUnusedClient   = 30 * 24 * time.Hour
@@ -46,8 +44,9 @@ var retention = []struct {
 		AND NOT EXISTS (SELECT 1 FROM clients WHERE id = consents.client_id) LIMIT ?2)`, keepUnusedClient},
 }
 
-// Retain removes the rows whose time is over, in bounded batches, and gives their number. Tokens are
-// not among them: TidyTokens removes them as their session goes on, and its end removes all.
+// Retain removes the rows whose time is over, in bounded batches, and gives their number. Of tokens it removes
+// those of sessions that nobody uses: TidyTokens removes them as their session goes on, and its end removes all.
+// It must not run twice at once.
 func (s *Store) Retain(ctx context.Context) (removed int64, err error) {
 	for _, step := range retention {
 		for {
@@ -65,5 +64,6 @@ func (s *Store) Retain(ctx context.Context) (removed int64, err error) {
 			}
 		}
 	}
-	return removed, nil
+	tidied, err := s.tidyIdle(ctx)
+	return removed + tidied, err
 }

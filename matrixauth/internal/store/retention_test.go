@@ -108,7 +108,7 @@ func TestTidyTokens(t *testing.T) {
 			access, refresh := row, row
 			access.Kind, access.Hash, access.ExpiresAt = model.CompatAccess, model.HashToken(fmt.Sprint("a", generation)), tx.Now.Add(5*time.Minute)
 			refresh.Kind, refresh.Hash = model.CompatRefresh, model.HashToken(fmt.Sprint("r", generation))
-			if err := tx.TidyTokens(model.Session{ID: "session", Kind: model.CompatSession}, row.Pair, generation); err != nil {
+			if err := tx.TidyTokens(model.Session{ID: "session", Kind: model.CompatSession}, row.Pair, generation-1); err != nil {
 				return err
 			}
 			return tx.InsertTokenPair(access, refresh)
@@ -128,9 +128,85 @@ func TestTidyTokens(t *testing.T) {
 	if n := count(model.CompatRefresh, fmt.Sprintf("generation >= %d", pairs-hour)); n != hour {
 		t.Errorf("of the last hour's refresh tokens %d are left", n)
 	}
-	const month = 30 * 24 * 12
-	if n := count(model.CompatAccess, "TRUE"); n < month || n > month+2*tidyEvery {
+	// An access token lives for five minutes, and is kept for an hour.
+	if n := count(model.CompatAccess, "TRUE"); n < keepPairs || n > keepPairs+tidyEvery+hour {
 		t.Errorf("%d access tokens are left", n)
+	}
+	if n := count(model.CompatAccess, fmt.Sprintf("generation >= %d", pairs-keepPairs)); n != keepPairs {
+		t.Errorf("of the newest access tokens %d are left", n)
+	}
+}
+
+// TestTidyBurst: of a session that minted as fast as it could little is left an hour and some refreshes
+// later; of one that then fell silent too, and its newest tokens stay.
+func TestTidyBurst(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		t.Run(fmt.Sprintf("silent_%v", silent), func(t *testing.T) {
+			now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+			s := openAt(t, &now)
+			session := model.Session{ID: "session", Kind: model.CompatSession}
+			update(t, s, func(tx *Tx) error {
+				if err := addUser(tx, "alice"); err != nil {
+					return err
+				}
+				return addSession(tx, session.ID)
+			})
+			generation := int64(0)
+			mint := func() {
+				update(t, s, func(tx *Tx) error {
+					pair, err := tx.NextPair(session.ID, generation, generation-1)
+					if err != nil {
+						return err
+					}
+					row := model.Token{SessionID: session.ID, Generation: generation, Pair: pair, CreatedAt: tx.Now}
+					access, refresh := row, row
+					access.Kind, access.Hash, access.ExpiresAt = model.CompatAccess, model.HashToken(fmt.Sprint("a", generation)), tx.Now.Add(5*time.Minute)
+					refresh.Kind, refresh.Hash = model.CompatRefresh, model.HashToken(fmt.Sprint("r", generation))
+					if err := tx.TidyTokens(session, pair, generation-1); err != nil {
+						return err
+					}
+					return tx.InsertTokenPair(access, refresh)
+				})
+				generation++
+			}
+			const burst = 3000
+			for range burst {
+				mint()
+			}
+			if silent {
+				now = now.Add(idle + time.Second)
+			} else {
+				now = now.Add(2 * time.Hour)
+				for range tidyEvery * (burst/(tidyBatch-tidyEvery) + 2) {
+					now = now.Add(5 * time.Minute)
+					mint()
+				}
+			}
+			if _, err := s.Retain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, kind := range []model.TokenKind{model.CompatAccess, model.CompatRefresh} {
+				var left, newest int64
+				if err := s.reader.QueryRow("SELECT COUNT(*), MAX(generation) FROM tokens WHERE kind = ?1", kind).Scan(&left, &newest); err != nil {
+					t.Fatal(err)
+				}
+				if left > 2*(keepPairs+tidyEvery) || newest != generation-1 {
+					t.Errorf("%d tokens of kind %s are left, the newest of generation %d", left, kind, newest)
+				}
+			}
+		})
+	}
+}
+
+// TestTidyIdleIsBounded: what was tidied once is not looked at again.
+func TestTidyIdleIsBounded(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := openAt(t, &now)
+	if _, err := s.Retain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := now.Add(-idle); !s.idleUntil.Equal(want) {
+		t.Errorf("sessions were tidied until %v, want %v", s.idleUntil, want)
 	}
 }
 

@@ -58,6 +58,8 @@ type Store struct {
 	queue  queue
 
 	statements atomic.Uint64
+	// idleUntil is the last activity of the sessions that Retain has tidied.
+	idleUntil time.Time
 }
 
 // readers is the size of the reader pool: more connections than this gain nothing on the small

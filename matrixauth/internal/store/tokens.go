@@ -142,31 +142,6 @@ func (tx *Tx) TrimSiblings(s model.Session, generation int64, keep int) error {
 	return err
 }
 
-const (
-	// tidyEvery is how many pairs a session mints between two tidyings, tidyBatch how many tokens of a
-	// kind one looks at, the oldest first: more than came since the last.
-	tidyEvery = 32
-	tidyBatch = 40
-)
-
-// TidyTokens removes the tokens of a session that have had their day, once in a while as it mints
-// pairs: access tokens that expired long ago, and refresh tokens that are older than an hour and
-// whose generation was passed twice. Until then a refresh token may still be retried, or tell of a
-// theft. Doing it here costs a refresh nothing as a rule; an index by time would cost each one.
-func (tx *Tx) TidyTokens(s model.Session, pair, minted int64) error {
-	if pair%tidyEvery != 0 {
-		return nil
-	}
-	access, refresh := s.Kind.Tokens()
-	const oldest = `DELETE FROM tokens WHERE hash IN (
-		SELECT hash FROM tokens WHERE session_id = ?1 AND kind = ?2 ORDER BY generation LIMIT ?3) AND `
-	if _, err := tx.exec(oldest+"expires_at < ?4", s.ID, access, tidyBatch, tx.before(keepExpiredToken)); err != nil {
-		return err
-	}
-	_, err := tx.exec(oldest+"created_at < ?4 AND generation < ?5 - 2", s.ID, refresh, tidyBatch, tx.before(keepConsumedToken), minted)
-	return err
-}
-
 // LiveAccessTokens lists the access tokens of a session that have not expired.
 func (tx *Tx) LiveAccessTokens(sessionID string) ([]model.TokenHash, error) {
 	return many(tx, func(s scanner) (hash model.TokenHash, err error) { return hash, s.Scan(hashInto{&hash}) },
