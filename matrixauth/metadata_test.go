@@ -142,13 +142,13 @@ func unready(c Config, path string) (status int, ours bool) {
 // TestUnready: before the database is open our paths wait, and nobody else's do.
 func TestUnready(t *testing.T) {
 	config := Config{ServerName: serverName, Issuer: "https://" + issuerHost + "/auth"}.WithDefaults()
-	for _, path := range []string{"/auth/oauth2/token", "/auth/oauth2/revoke", "/auth/oauth2/introspect", "/auth/authorize", "/auth/account/consent",
+	for _, path := range []string{"/auth/oauth2/token", "/auth/oauth2/revoke", "/auth/oauth2/introspect", "/auth/authorize", "/auth/account/consent", "/auth/account/nope", "/auth/oauth2/nope",
 		"/auth/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/auth", "/_matrix/client/v1/auth_metadata"} {
 		if status, ours := unready(config, path); !ours || status != http.StatusServiceUnavailable {
 			t.Errorf("%s: %d, %v", path, status, ours)
 		}
 	}
-	for _, path := range []string{"/oauth2/token", "/authorize", "/auth", "/auth/oauth2", "/.well-known/oauth-authorization-server", "/"} {
+	for _, path := range []string{"/oauth2/token", "/authorize", "/auth", "/auth/oauth2", "/account/nope", "/.well-known/oauth-authorization-server", "/"} {
 		if _, ours := unready(config, path); ours {
 			t.Errorf("%s was kept", path)
 		}

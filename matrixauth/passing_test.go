@@ -38,7 +38,7 @@ func TestForeignRequestsCostNothing(t *testing.T) {
 	h := newHouse(t)
 	for _, path := range []string{
 		"/", "/_matrix/client/v3/sync", "/_matrix/client/v3/rooms/!a:b/messages", "/_matrix/media/v3/download/a/b", "/_matrix/federation/v1/send/1",
-		"/_synapse/admin/v1/rooms", "/.well-known/matrix/client", "/_matrix/client/v3/sync?timeout=30000&since=s1", "/_matrix/client/v3/sync?access_token=abc",
+		"/_synapse/admin/v1/rooms", "/account.html", "/authorized", "/oauth2", "/.well-known/matrix/client", "/_matrix/client/v3/sync?timeout=30000&since=s1", "/_matrix/client/v3/sync?access_token=abc",
 	} {
 		r := httptest.NewRequest(http.MethodGet, "https://"+issuerHost+path, nil)
 		r.Header.Set("Authorization", "Bearer some-token")

@@ -15,7 +15,7 @@ func TestUnknownPaths(t *testing.T) {
 		"/_matrix/client/v3/login/sso/redirect", "/_matrix/client/v3/logout/everything", "/_matrix/client/api/v1/refresh", "/_matrix/client/v3/register",
 		"/_matrix/client/v3/account/whoami", "/_matrix/client/v3/devices/X", "/_matrix/client/versions", "/_matrix/federation/v1/version",
 		"/_matrix/client/v1/media/download/a/b?access_token=x", "/_synapse/admin/v1/server_version", "/_synapse/massive", "/health",
-		"/oauth2/introspect/", "/oauth2", "/.well-known/openid-configuration/", "/.well-known/matrix/client", "/%00", "/_matrix/client/v3/login%00",
+		"/oauth2", "/oauth2x/token", "/accounts/", "/account.html", "/authorized", "//account/", "/Account/", "/x/account/nope", "/.well-known/openid-configuration/", "/.well-known/matrix/client", "/%00", "/_matrix/client/v3/login%00",
 	} {
 		t.Run(path, func(t *testing.T) {
 			a := h.do(call{method: "PUT", path: path, body: "hello"})
@@ -28,6 +28,46 @@ func TestUnknownPaths(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBelowOurs: what lies below our paths and does not exist is told by us, in the shape of its family,
+// at the issuer's host alone; it never reaches the homeserver, whose answer would be about something else
+// (HTTP-13, HTTP-16).
+func TestBelowOurs(t *testing.T) {
+	for _, base := range []string{"/", "/auth/"} {
+		h := newHouse(t, func(c *Config) { c.Issuer = strings.TrimSuffix("https://"+issuerHost+base, "/") })
+		for _, path := range []string{"account/nope", "account//", "account/login/", "account/sessions", "account/login%00", "account/%2e%2e/x", "authorize/", "authorize/x/y"} {
+			for _, method := range []string{"GET", "POST", "PUT", "OPTIONS"} {
+				a := h.do(call{method: method, path: base + path})
+				a.wantPage(t, http.StatusNotFound, "Page not found")
+			}
+		}
+		for _, path := range []string{"oauth2/", "oauth2/nope", "oauth2/introspect/", "oauth2/token/x", "oauth2//token"} {
+			for _, method := range []string{"GET", "POST", "DELETE"} {
+				a := h.do(call{method: method, path: base + path})
+				if d := a.document(t); a.status != http.StatusNotFound || d["error"] != "invalid_request" || a.header.Get("Access-Control-Allow-Origin") != "*" {
+					t.Errorf("%s %s: got %d %s", method, path, a.status, a.body)
+				}
+			}
+		}
+		if h.passed.Load() != 0 {
+			t.Errorf("%d requests were passed on", h.passed.Load())
+		}
+		for _, path := range []string{"account/nope", "oauth2/nope", "authorize/nope"} {
+			if a := h.do(call{path: base + path, host: "example.test"}); a.status != passedOn {
+				t.Errorf("another host's %s is answered with %d", path, a.status)
+			}
+			if a := h.do(call{path: "/elsewhere/" + path}); a.status != passedOn {
+				t.Errorf("/elsewhere/%s is answered with %d", path, a.status)
+			}
+			if base == "/" {
+				continue
+			}
+			if a := h.do(call{path: "/" + path}); a.status != passedOn {
+				t.Errorf("%s outside of the issuer's path is answered with %d", path, a.status)
+			}
+		}
 	}
 }
 

@@ -128,6 +128,11 @@ func wireAtIssuer(base, path string) (wire web.Wire, ours bool) {
 	case below && slices.Contains(pagePaths, rest):
 		return web.PageWire, true
 	}
+	for _, f := range families {
+		if below && strings.HasPrefix(rest, f.prefix) {
+			return f.route.wire, true
+		}
+	}
 	return web.PlainWire, false
 }
 
@@ -182,10 +187,38 @@ func (s *Server) find(r *http.Request) *route {
 		return &refusedAtEdge
 	}
 	found := s.public[r.URL.Path]
+	if found == nil {
+		found = s.belowOurs(r.URL.Path)
+	}
 	if found == nil || found.issuer && !s.isIssuer(r.Host) {
 		return nil
 	}
 	return found
+}
+
+// families are the paths below the issuer under which all is ours: what is not in the table there does not
+// exist, and the homeserver behind us would only say so in its own words.
+var families = []struct {
+	prefix string
+	route  route
+}{
+	{account.HomePath, route{name: "unknown", wire: web.PageWire, issuer: true, methods: methods{"": notRecognized}}},
+	{oauth.AuthorizePath + "/", route{name: "unknown", wire: web.PageWire, issuer: true, methods: methods{"": notRecognized}}},
+	{oauth.APIPath, route{name: "unknown", wire: web.OpenOAuthWire, issuer: true, methods: methods{"": notRecognized}}},
+}
+
+// belowOurs gives the answer to a path of our families that is not in the table; nil for any other.
+func (s *Server) belowOurs(path string) *route {
+	rest, below := strings.CutPrefix(path, s.base)
+	if !below {
+		return nil
+	}
+	for i := range families {
+		if strings.HasPrefix(rest, families[i].prefix) {
+			return &families[i].route
+		}
+	}
+	return nil
 }
 
 var refusedAtEdge = route{name: "refused", wire: web.MatrixWire, methods: methods{"": notRecognized}}

@@ -9,11 +9,13 @@ import (
 
 // The paths of the OAuth API, below the issuer.
 const (
-	AuthorizePath    = "authorize"
-	TokenPath        = "oauth2/token"
-	RegistrationPath = "oauth2/registration"
-	RevokePath       = "oauth2/revoke"
-	IntrospectPath   = "oauth2/introspect"
+	AuthorizePath = "authorize"
+	// APIPath is what the paths of the endpoints that programs call begin with.
+	APIPath          = "oauth2/"
+	TokenPath        = APIPath + "token"
+	RegistrationPath = APIPath + "registration"
+	RevokePath       = APIPath + "revoke"
+	IntrospectPath   = APIPath + "introspect"
 	AccountPath      = "account/"
 )
 
