@@ -337,12 +337,7 @@ func (s *Server) killSessions(ctx context.Context, p Kill) (killed Killed, err e
 		if err != nil {
 			return err
 		}
-		apps, err := s.sessions.EndAll(tx, found.ID, model.EndKilled)
-		if err != nil {
-			return err
-		}
-		browsers, err := s.browsers.EndAll(tx, found.ID, model.EndKilled)
-		killed.Sessions = apps + browsers
+		killed.Sessions, err = s.users.EndEverything(tx, found.ID, model.EndKilled)
 		return err
 	})
 	return killed, err

@@ -49,6 +49,12 @@ func (h *house) register(id, secret string, change ...func(*model.ClientMetadata
 	return id
 }
 
+// prove has it that somebody consented to a client before.
+func (h *house) prove(id string) {
+	h.t.Helper()
+	h.must(h.core.store.Update(context.Background(), func(tx *store.Tx) error { return tx.ProveClient(id) }))
+}
+
 func native(redirectURI string) func(*model.ClientMetadata) {
 	return func(m *model.ClientMetadata) {
 		m.ApplicationType, m.RedirectURIs = model.NativeApplication, []string{redirectURI}
@@ -132,16 +138,44 @@ func (b *visitor) request(values url.Values) string {
 func (b *visitor) response(a answer) url.Values {
 	b.h.t.Helper()
 	location := a.header.Get("Location")
-	values, err := url.ParseQuery(location[strings.IndexAny(location+"?", "?#")+1:])
-	if a.status != http.StatusSeeOther || err != nil {
+	if a.status != http.StatusSeeOther || location == "" {
 		b.h.t.Fatalf("got %d to %q: %s", a.status, location, a.body)
 	}
-	if _, fragment, found := strings.Cut(location, "#"); found {
-		values, err = url.ParseQuery(fragment)
-		b.h.must(err)
+	return b.responseIn(location)
+}
+
+// responseIn is the authorization response in an address.
+func (b *visitor) responseIn(address string) url.Values {
+	b.h.t.Helper()
+	_, text, found := strings.Cut(address, "#")
+	if !found {
+		text = address[strings.IndexAny(address+"?", "?")+1:]
+	}
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		b.h.t.Fatalf("%q: %v", address, err)
 	}
 	return values
 }
+
+// silently asks with prompt=none. atOnce tells that the visitor was sent to the client, and not shown a
+// page with a link there.
+func (b *visitor) silently(values url.Values) (response url.Values, atOnce bool) {
+	b.h.t.Helper()
+	values.Set("prompt", "none")
+	a := b.authorize(values)
+	if a.status == http.StatusSeeOther {
+		return b.response(a), true
+	}
+	link := linkOf.FindStringSubmatch(a.body)
+	if link == nil {
+		b.h.t.Fatalf("got %d: %s", a.status, a.body)
+	}
+	return b.responseIn(html.UnescapeString(link[1])), false
+}
+
+// linkOf is the link of a page that shows where it leads.
+var linkOf = regexp.MustCompile(`<a class="button primary" href="([^"]*)"`)
 
 // consent goes the whole way and gives the code.
 func (b *visitor) consent(values url.Values) string {

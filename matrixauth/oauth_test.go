@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -109,7 +110,17 @@ func TestCodeFlow(t *testing.T) {
 		if response.Get("error") != "access_denied" || response.Get("iss") != issuer || response.Get("state") == "" || response.Has("code") {
 			t.Errorf("%v", response)
 		}
-		b.post(consentPath, "request", id, "answer", "continue").shows(t, http.StatusBadRequest, "")
+		for _, second := range []string{"cancel", "continue"} { // twice is no other answer
+			if again := b.response(b.post(consentPath, "request", id, "answer", second)); again.Encode() != response.Encode() {
+				t.Errorf("%s: %v", second, again)
+			}
+		}
+		if again := b.response(b.get(consentPath + "?request=" + id)); again.Encode() != response.Encode() {
+			t.Errorf("back: %v", again)
+		}
+		h.signIn("alice").post(consentPath, "request", id, "answer", "continue").shows(t, http.StatusBadRequest, "")
+		h.clock.move(10 * time.Minute)
+		b.post(consentPath, "request", id, "answer", "cancel").shows(t, http.StatusBadRequest, "")
 	})
 	t.Run("who is not signed in signs in first", func(t *testing.T) {
 		h := newOAuthHouse(t)
@@ -215,14 +226,18 @@ func TestAuthorizeErrors(t *testing.T) {
 		"a request URI":         {"request_uri_not_supported", []string{"request_uri", "https://evil.example/"}},
 		"an unknown mode":       {"invalid_request", []string{"response_mode", "jwt"}},
 		"prompt=none and login": {"invalid_request", []string{"prompt", "none login"}},
+		"prompt=none, proven":   {"invalid_request", []string{"prompt", "none login"}},
 	} {
 		t.Run(name+" is offered to the client", func(t *testing.T) { // AUTHZ-21
 			h := newOAuthHouse(t)
+			if strings.Contains(name, "proven") {
+				h.prove("app")
+			}
 			a := h.signIn("alice").authorize(params("app", append(c.changes, "response_mode", "query")...))
 			if strings.Contains(name, "mode") {
 				a = h.signIn("alice").authorize(params("app", c.changes...))
 			}
-			if strings.Contains(name, "none") {
+			if strings.Contains(name, "proven") {
 				if got := h.signIn("alice").response(a).Get("error"); got != c.code {
 					t.Errorf("told %q", got)
 				}
@@ -276,6 +291,7 @@ func TestPrompt(t *testing.T) {
 	}
 	t.Run("none", func(t *testing.T) { // OIDC-10
 		h := newOAuthHouse(t)
+		h.prove("app")
 		b := h.signIn("alice")
 		wantError(t, silent(&visitor{h, ""}), "login_required")
 		wantError(t, silent(b), "consent_required")
@@ -291,9 +307,34 @@ func TestPrompt(t *testing.T) {
 		act(h, LockUser, Name{"alice"})
 		wantError(t, silent(b), "login_required")
 	})
+	t.Run("none, for a client to which nobody ever consented", func(t *testing.T) { // AUTHZ-21
+		h := newOAuthHouse(t)
+		for _, b := range []*visitor{{h, ""}, h.signIn("alice")} {
+			for _, mode := range []string{"query", "fragment", "form_post"} {
+				a := b.authorize(params("app", "prompt", "none", "response_mode", mode))
+				if a.status == http.StatusSeeOther || strings.Contains(a.body, "<form") || !strings.Contains(shown(a), "app.example.org") {
+					t.Errorf("%s: got %d to %q: %s", mode, a.status, a.header.Get("Location"), a.body)
+				}
+				if got, atOnce := b.silently(params("app", "response_mode", mode)); atOnce || got.Get("error") == "" || got.Get("state") == "" || got.Get("iss") != issuer {
+					t.Errorf("%s: %v", mode, got)
+				}
+			}
+		}
+		// To register again is no consent.
+		h.clock.move(25 * time.Hour)
+		h.must(h.core.store.Update(t.Context(), func(tx *store.Tx) error { return tx.TouchClient("app") }))
+		if _, atOnce := (&visitor{h, ""}).silently(params("app")); atOnce {
+			t.Error("a client that registered twice is trusted")
+		}
+		h.signIn("bob").consent(params("app"))
+		if got, atOnce := (&visitor{h, ""}).silently(params("app")); !atOnce || got.Get("error") != "login_required" {
+			t.Errorf("%v, at once %v", got, atOnce)
+		}
+	})
 	t.Run("none, by a form that an app cannot take", func(t *testing.T) { // AUTHZ-9
 		h := newOAuthHouse(t)
 		h.register("native", "", native("org.example.app:/"))
+		h.prove("native")
 		b := &visitor{h, ""}
 		a := b.authorize(params("native", "redirect_uri", "org.example.app:/", "prompt", "none", "response_mode", "form_post"))
 		if !strings.HasPrefix(a.header.Get("Location"), "org.example.app:/?error=invalid_request") {

@@ -20,14 +20,15 @@ const maxName = 512
 // LoginPage answers GET account/login: the form, or where it would lead for those who are signed in.
 func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	shown, pending, err := d.loginFor(r, readGoal(query.Get))
+	where := readGoal(query.Get)
+	shown, pending, err := d.loginFor(r, where)
 	if err != nil {
-		return err
+		return d.answered(w, r, where, err)
 	}
 	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
 	switch {
 	case err == nil && !(shown.Request != "" && pending.NeedsSignIn(signedIn, d.Now())):
-		return d.goOn(w, readGoal(query.Get))
+		return d.goOn(w, where)
 	case err == nil:
 		// The app wants a fresh proof of who is there, who most likely is the same person.
 		shown.Username = who.Localpart
@@ -38,6 +39,18 @@ func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
 		shown.Problem = model.CrossOrigin
 	}
 	return d.Pages.Render(w, r, http.StatusOK, shown)
+}
+
+// answered leads who is signed in on to a request that loginFor found to be over: they may have come back by
+// their browser's history, and the page of consent knows what came of it.
+func (d *Door) answered(w http.ResponseWriter, r *http.Request, where goal, err error) error {
+	if !errors.Is(err, model.RequestExpired) {
+		return err
+	}
+	if _, _, missing := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r)); missing != nil {
+		return err
+	}
+	return d.goOn(w, where)
 }
 
 // loginFor is the sign-in page for a goal, with the app's request if the goal is one.
@@ -84,7 +97,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 	}
 	shown, _, err := d.loginFor(r, where)
 	if err != nil {
-		return err
+		return d.answered(w, r, where, err)
 	}
 	found, err := d.authenticate(r, form["username"], form["password"])
 	d.Count(model.Result(err))

@@ -41,18 +41,33 @@ func (d *Door) refresh(w http.ResponseWriter, r *http.Request) (session.Tokens, 
 }
 
 // Logout answers POST /logout. The body does not matter (LEG-37).
-func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error { return d.logout(w, r, false) }
-
-// LogoutAll answers POST /logout/all (LEG-38).
-func (d *Door) LogoutAll(w http.ResponseWriter, r *http.Request) error { return d.logout(w, r, true) }
-
-func (d *Door) logout(w http.ResponseWriter, r *http.Request, all bool) error {
+func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 	token, ok := web.Bearer(r)
 	if !ok {
-		return &model.Error{Kind: model.Unauthenticated, Code: model.MissingToken}
+		return missingToken()
 	}
-	if err := d.Sessions.Logout(r.Context(), token, all); err != nil {
+	if err := d.Sessions.Logout(r.Context(), token); err != nil {
 		return err
 	}
 	return web.WriteJSON(w, http.StatusOK, struct{}{})
+}
+
+// LogoutAll answers POST /logout/all (LEG-38).
+func (d *Door) LogoutAll(w http.ResponseWriter, r *http.Request) error {
+	token, ok := web.Bearer(r)
+	if !ok {
+		return missingToken()
+	}
+	found, err := d.Sessions.Peek(token)
+	if err != nil {
+		return err
+	}
+	if err := d.Users.LogoutAll(r.Context(), found.UserID); err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, struct{}{})
+}
+
+func missingToken() error {
+	return &model.Error{Kind: model.Unauthenticated, Code: model.MissingToken}
 }

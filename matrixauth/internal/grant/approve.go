@@ -3,7 +3,6 @@ package grant
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,125 +11,88 @@ import (
 )
 
 // codeLife is how long a client may take to exchange a code: enough for a phone that changes between
-// apps, and for a homeserver that restarts (AUTHZ-14).
+// apps, and for a homeserver that restarts (AUTHZ-14). So long a browser that answers again is sent back
+// with the same answer.
 const codeLife = 5 * time.Minute
 
 // keepAnswered is how much longer than its code a request is kept, to recognise a code that comes again.
 const keepAnswered = 24 * time.Hour
 
-// Review is what a user is to be asked about a request, by the state of things.
-type Review struct {
+// Outcome is what came of a request that a browser answered.
+type Outcome struct {
 	Pending
-	// Remembered tells that the user granted this before and need not be asked again.
-	Remembered bool
-	// Replaces tells that another client's session has the device and would end (SCOPE-11).
-	Replaces bool
-}
-
-// Review looks at a pending request with the eyes of the user who is signed in. Its errors:
-// RequestExpired; LoginRequired if the user has to prove again who they are; UserLocked, UserDeactivated;
-// AccessDenied if the user may not administer Synapse and the client asks for that.
-func (g *Grants) Review(ctx context.Context, id string, b model.BrowserSession) (r Review, err error) {
-	err = g.Store.View(ctx, func(tx *store.Tx) error {
-		r, err = g.review(tx, id, b)
-		return err
-	})
-	return r, err
-}
-
-func (g *Grants) review(tx *store.Tx, id string, b model.BrowserSession) (r Review, err error) {
-	if r.Pending, err = g.pendingIn(tx, id); err != nil {
-		return r, err
-	}
-	if r.NeedsSignIn(b, tx.Now) {
-		return r, &model.Error{Kind: model.Unauthenticated, Code: model.LoginRequired}
-	}
-	if err := g.mayApprove(tx, b.UserID, r.Request.Scope); err != nil {
-		return r, err
-	}
-	if r.Replaces, err = g.replaces(tx, r.Pending, b.UserID); err != nil {
-		return r, err
-	}
-	asks := r.Request.Consent || r.Request.Select || r.Request.Create || r.Replaces
-	if asks || !rememberable(r.Client, r.Request) {
-		return r, nil
-	}
-	granted, err := tx.Consented(b.UserID, r.Client.ID, r.Request.RedirectURI)
-	r.Remembered = granted != "" && within(withoutDevice(r.Request.Scope), granted)
-	return r, err
-}
-
-// mayApprove judges the user: one who is locked or deactivated cannot complete an authorization
-// (AUTHZ-30), and administration is for those whom the operator gave it (SCOPE-13).
-func (g *Grants) mayApprove(tx *store.Tx, userID, scope string) error {
-	user, err := tx.User(userID)
-	switch {
-	case err != nil:
-		return err
-	case user.Deactivated():
-		return &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
-	case user.Locked():
-		return &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
-	case model.HasScope(scope, model.ScopeSynapseAdmin) && !user.Admin:
-		return &model.Error{Kind: model.Denied, Code: model.AccessDenied, Text: "this account may not administer the homeserver"}
-	}
-	return nil
-}
-
-func (g *Grants) replaces(tx *store.Tx, p Pending, userID string) (bool, error) {
-	live, err := tx.LiveSessionOnDevice(userID, p.Request.DeviceID)
-	if errors.Is(err, model.ErrNotFound) {
-		return false, nil
-	}
-	return live.ClientID != p.ClientID, err
-}
-
-// rememberable tells whether a consent may stand for later ones. A web client is known by its https
-// address, which nobody else answers at; any app on a machine can claim a scheme or a loopback port, so
-// native clients ask each time (AUTHZ-18, AMB-19). So does who asks for administration.
-func rememberable(c model.Client, r model.AuthorizationRequest) bool {
-	return c.Metadata.ApplicationType == model.WebApplication && strings.HasPrefix(r.RedirectURI, "https://") &&
-		!model.HasScope(r.Scope, model.ScopeSynapseAdmin)
-}
-
-func within(tokens []string, scope string) bool {
-	return !slices.ContainsFunc(tokens, func(token string) bool { return !model.HasScope(scope, token) })
+	// Code is the code for the client; empty if there is none to send.
+	Code string
+	// Done tells that the client exchanged its code. If that is not so, and there is no code, the user declined.
+	Done bool
 }
 
 // Approve notes the consent of the user who is signed in and gives the code for the client. Errors are
-// those of Review. Of two answers to one request the second finds it expired.
-func (g *Grants) Approve(ctx context.Context, id string, b model.BrowserSession) (r Review, code string, err error) {
+// those of Review. A browser whose answer was lost, or was given twice, gets the same outcome again, even
+// if it declined the first time: the client may know of that already. To any other browser an answered
+// request has expired.
+func (g *Grants) Approve(ctx context.Context, id string, v Visitor) (o Outcome, err error) {
 	err = g.Store.Update(ctx, func(tx *store.Tx) error {
-		if r, err = g.review(tx, id, b); err != nil {
-			return err
-		}
-		code, err = g.approve(tx, r, b)
-		return err
+		r, err := g.review(tx, id, v)
+		r.Remembered = false // the user was asked
+		return g.settle(tx, &o, r, v, err)
 	})
-	return r, code, err
+	return o, err
 }
 
 // ApproveRemembered is Approve for a user who is not asked again. It gives ConsentRequired if they must
 // be: what Review said of that may have changed since.
-func (g *Grants) ApproveRemembered(ctx context.Context, id string, b model.BrowserSession) (r Review, code string, err error) {
+func (g *Grants) ApproveRemembered(ctx context.Context, id string, v Visitor) (o Outcome, err error) {
 	err = g.Store.Update(ctx, func(tx *store.Tx) error {
-		if r, err = g.review(tx, id, b); err != nil {
-			return err
+		r, err := g.review(tx, id, v)
+		if err == nil && !r.Remembered {
+			return consentRequired()
 		}
-		if !r.Remembered {
-			return &model.Error{Kind: model.Denied, Code: model.ConsentRequired}
-		}
-		code, err = g.approve(tx, r, b)
-		return err
+		return g.settle(tx, &o, r, v, err)
 	})
-	return r, code, err
+	return o, err
 }
 
-func (g *Grants) approve(tx *store.Tx, r Review, b model.BrowserSession) (code string, err error) {
-	code = model.NewCode()
+func consentRequired() error { return &model.Error{Kind: model.Denied, Code: model.ConsentRequired} }
+
+// settle approves what was reviewed, or finds the outcome of an earlier answer.
+func (g *Grants) settle(tx *store.Tx, o *Outcome, r Review, v Visitor, err error) error {
+	if errors.Is(err, model.RequestExpired) {
+		*o, err = g.answered(tx, r.Authorization, v.Value)
+		return err
+	}
+	o.Pending = r.Pending
+	if err == nil {
+		o.Code, err = g.approve(tx, r, v)
+	}
+	return err
+}
+
+// Silently approves a request that was not kept yet, for a user who is not asked again (prompt=none,
+// OIDC-10). Its errors are those of ApproveRemembered; with one, nothing is kept.
+func (g *Grants) Silently(ctx context.Context, c model.Client, request model.AuthorizationRequest, v Visitor) (code string, err error) {
+	err = g.Store.Update(ctx, func(tx *store.Tx) error {
+		a, err := begin(tx, c, request)
+		if err != nil {
+			return err
+		}
+		r, err := g.judge(tx, Pending{a, c}, v)
+		if err == nil && !r.Remembered {
+			err = consentRequired()
+		}
+		if err == nil {
+			code, err = g.approve(tx, r, v)
+		}
+		return err
+	})
+	return code, err
+}
+
+func (g *Grants) approve(tx *store.Tx, r Review, v Visitor) (code string, err error) {
+	code = model.AnswerCode(v.Value, r.ID)
 	a := r.Authorization
-	a.UserID, a.BrowserSessionID, a.CodeHash = b.UserID, b.ID, model.HashToken(code)
-	a.CodeExpiresAt = tx.Now.Add(codeLife)
+	a.UserID, a.BrowserSessionID, a.Remembered = v.UserID, v.ID, r.Remembered
+	a.CodeHash, a.CodeExpiresAt = model.HashToken(code), tx.Now.Add(codeLife)
 	a.ExpiresAt = a.CodeExpiresAt.Add(keepAnswered)
 	first, err := tx.ApproveAuthorization(a)
 	if err != nil {
@@ -139,11 +101,11 @@ func (g *Grants) approve(tx *store.Tx, r Review, b model.BrowserSession) (code s
 	if !first {
 		return "", requestExpired()
 	}
-	return code, g.remember(tx, r, b.UserID)
+	return code, g.remember(tx, r, v.UserID)
 }
 
 func (g *Grants) remember(tx *store.Tx, r Review, userID string) error {
-	if err := tx.TouchClient(r.Client.ID); err != nil {
+	if err := tx.ProveClient(r.Client.ID); err != nil {
 		return err
 	}
 	if r.Remembered || !rememberable(r.Client, r.Request) {
@@ -154,17 +116,67 @@ func (g *Grants) remember(tx *store.Tx, r Review, userID string) error {
 	})
 }
 
-// Decline closes a pending request without a code (AUTHZ-20).
-func (g *Grants) Decline(ctx context.Context, id string) (p Pending, err error) {
+// Decline closes a request without a code (AUTHZ-20). value is the browser's. Of a browser that approved
+// before, the later word counts as long as the code was not exchanged, and no consent is remembered. Again
+// and again it gives the same outcome, and for any other browser that of Approve.
+func (g *Grants) Decline(ctx context.Context, id, value string) (o Outcome, err error) {
 	err = g.Store.Update(ctx, func(tx *store.Tx) error {
-		if p, err = g.pendingIn(tx, id); err != nil {
+		if o.Pending, err = g.pendingIn(tx, id); errors.Is(err, model.RequestExpired) {
+			o, err = g.answered(tx, o.Authorization, value)
+		}
+		if err != nil || o.Done || o.Declined() {
 			return err
 		}
-		first, err := tx.ConsumeAuthorization(id, "")
-		if err == nil && !first {
+		if o.Code != "" {
+			o.Code = ""
+			if _, err := tx.DeleteConsents(o.UserID, o.ClientID); err != nil {
+				return err
+			}
+		}
+		a := o.Authorization
+		a.CodeHash, a.CodeExpiresAt = model.HashToken(model.AnswerCode(value, id)), tx.Now.Add(codeLife)
+		closed, err := tx.DeclineAuthorization(a)
+		if err == nil && !closed {
 			err = requestExpired()
 		}
 		return err
 	})
-	return p, err
+	return o, err
+}
+
+// Answered finds what came of a request that the browser of a value answered before. For any other, and
+// for one of which nothing is left to say, it gives an Error with code RequestExpired.
+func (g *Grants) Answered(ctx context.Context, id, value string) (o Outcome, err error) {
+	err = g.Store.View(ctx, func(tx *store.Tx) error {
+		a, err := tx.Authorization(id)
+		if errors.Is(err, model.ErrNotFound) {
+			return requestExpired()
+		}
+		if err == nil {
+			o, err = g.answered(tx, a, value)
+		}
+		return err
+	})
+	return o, err
+}
+
+// answered is Answered for a request that was looked for, and is empty if there is none.
+func (g *Grants) answered(tx *store.Tx, a model.Authorization, value string) (o Outcome, err error) {
+	code := model.AnswerCode(value, a.ID)
+	if value == "" || a.CodeHash != model.HashToken(code) || !tx.Now.Before(a.ExpiresAt) {
+		return o, requestExpired()
+	}
+	o.Authorization = a
+	if o.Client, err = g.clientOf(tx, a); err != nil {
+		return o, err
+	}
+	o.Done = a.SessionID != ""
+	switch {
+	case o.Done:
+	case !tx.Now.Before(a.CodeExpiresAt), !a.ConsumedAt.IsZero() && !a.Declined():
+		return o, requestExpired() // it was given to the client, and nothing came of it
+	case !a.Declined():
+		o.Code = code
+	}
+	return o, nil
 }

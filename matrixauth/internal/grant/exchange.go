@@ -27,8 +27,8 @@ type Exchange struct {
 func invalidGrant() error { return &model.Error{Kind: model.Invalid, Code: model.InvalidGrant} }
 
 // Exchange turns a code into a session. Errors: InvalidGrant for a code that is unknown, over, used, or
-// another client's, and for a wrong redirect URI or verifier, which spoil the code (TOK-9, TOK-13); of
-// kind Unavailable if the homeserver does not answer, after which the same code works (TOK-15).
+// another client's, and for a wrong redirect URI or verifier, which spoil a code that was not used yet
+// (TOK-9, TOK-13); of kind Unavailable if the homeserver does not answer, after which the same code works (TOK-15).
 func (g *Grants) Exchange(ctx context.Context, e Exchange) (model.Session, session.Tokens, error) {
 	x := exchange{grants: g, Exchange: e}
 	if err := g.Store.Update(ctx, x.judge); err != nil {
@@ -67,11 +67,14 @@ func (x *exchange) judge(tx *store.Tx) (err error) {
 		return nil
 	case err != nil:
 		return err
-	case !x.found.ConsumedAt.IsZero():
+	}
+	used, proves := !x.found.ConsumedAt.IsZero(), x.proves()
+	switch {
+	case used && proves:
 		return x.replayed(tx)
-	case !tx.Now.Before(x.found.CodeExpiresAt):
+	case used, !tx.Now.Before(x.found.CodeExpiresAt):
 		return nil
-	case x.found.ClientID != x.Client.ID, x.found.Request.RedirectURI != x.RedirectURI, !verifies(x.Verifier, x.found.Request.Challenge):
+	case !proves:
 		_, err := tx.ConsumeAuthorization(x.found.ID, "")
 		return err
 	}
@@ -84,6 +87,14 @@ func (x *exchange) judge(tx *store.Tx) (err error) {
 	}
 	x.answer = nil
 	return nil
+}
+
+// proves tells whether the code comes from the client that it was given to: with its redirect URI, and with
+// the verifier that nobody else knows. Codes stand in addresses, and so in histories and logs; whoever read
+// one there has shown no more than that.
+func (x *exchange) proves() bool {
+	r := x.found.Request
+	return x.found.ClientID == x.Client.ID && r.RedirectURI == x.RedirectURI && verifies(x.Verifier, r.Challenge)
 }
 
 // mayBegin judges again what may have changed since the approval. A code does not outlive the browser
@@ -117,8 +128,9 @@ func asGrant(err error) error {
 // hear the answer asks twice. It gets nothing, and its session lives on.
 const doubleSubmit = 20 * time.Second
 
-// replayed ends the session that a code began if the code comes again: somebody else may have it
-// (TOK-12, RFC 6749 section 10.5).
+// replayed ends the session that a code began if the code comes again with all that it was used with:
+// somebody else has that too (TOK-12, RFC 6749 section 10.5). Where less comes with it nothing ends: else
+// whoever found a code could sign its owner out, and with them their encryption keys.
 func (x *exchange) replayed(tx *store.Tx) error {
 	if x.found.SessionID == "" || tx.Now.Sub(x.found.ConsumedAt).Abs() < doubleSubmit {
 		return nil
@@ -149,7 +161,7 @@ func (x *exchange) consume(tx *store.Tx, begun model.Session) error {
 	if !first {
 		return invalidGrant()
 	}
-	return tx.TouchClient(x.Client.ID)
+	return tx.ProveClient(x.Client.ID)
 }
 
 // verifier is the syntax of RFC 7636 section 4.1 (TOK-10).

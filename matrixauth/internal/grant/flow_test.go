@@ -51,7 +51,7 @@ type house struct {
 	fake    *fake.Server
 	grants  *Grants
 	alice   model.User
-	browser model.BrowserSession
+	browser Visitor
 }
 
 func newHouse(t *testing.T) *house {
@@ -64,13 +64,17 @@ func newHouse(t *testing.T) *house {
 	h.must(err)
 	h.update(func(tx *store.Tx) error {
 		h.alice = model.User{ID: model.NewID(tx.Now), Localpart: "alice", CreatedAt: tx.Now}
-		h.browser = model.BrowserSession{ID: "browser", UserID: h.alice.ID, CreatedAt: tx.Now, AuthenticatedAt: tx.Now}
+		h.browser = visitorOf("browser", h.alice.ID, tx.Now)
 		if err := tx.InsertUser(h.alice); err != nil {
 			return err
 		}
-		return tx.InsertBrowserSession(h.browser, model.HashToken("cookie"))
+		return tx.InsertBrowserSession(h.browser.BrowserSession, model.HashToken(h.browser.Value))
 	})
 	return h
+}
+
+func visitorOf(id, userID string, now time.Time) Visitor {
+	return Visitor{model.BrowserSession{ID: id, UserID: userID, CreatedAt: now, AuthenticatedAt: now}, model.NewBrowserValue()}
 }
 
 func (h *house) homeserver() *homeserver.Client {
@@ -144,9 +148,12 @@ func (h *house) begin(clientID string, changes ...func(*Ask)) (id string) {
 
 func (h *house) approve(id string) (code string) {
 	h.t.Helper()
-	_, code, err := h.grants.Approve(h.t.Context(), id, h.browser)
+	o, err := h.grants.Approve(h.t.Context(), id, h.browser)
 	h.must(err)
-	return code
+	if o.Code == "" || o.Done {
+		h.t.Fatalf("%+v", o)
+	}
+	return o.Code
 }
 
 func (h *house) exchange(code string, changes ...func(*Exchange)) (model.Session, session.Tokens, error) {
@@ -177,6 +184,15 @@ func (h *house) live() []model.Session {
 func scope(text string) func(*Ask)  { return func(a *Ask) { a.Scope = text } }
 func prompt(text string) func(*Ask) { return func(a *Ask) { a.Prompt = text } }
 
+// spoils are the ways in which an exchange proves too little (TOK-9, TOK-13).
+var spoils = map[string]func(*Exchange){
+	"another redirect URI":     func(e *Exchange) { e.RedirectURI += "/" },
+	"no redirect URI":          func(e *Exchange) { e.RedirectURI = "" },
+	"a wrong verifier":         func(e *Exchange) { e.Verifier = strings.Repeat("a", 43) },
+	"no verifier":              func(e *Exchange) { e.Verifier = "" },
+	"another client, by theft": func(e *Exchange) { e.Client.ID = "other" },
+}
+
 func TestExchange(t *testing.T) {
 	t.Run("a code begins a session on the device that was asked for", func(t *testing.T) {
 		h := newHouse(t)
@@ -206,15 +222,8 @@ func TestExchange(t *testing.T) {
 			t.Errorf("at the homeserver: %+v; sessions %v", u, h.live())
 		}
 	})
-	spoils := map[string]func(*Exchange){ // TOK-9, TOK-13
-		"another redirect URI":     func(e *Exchange) { e.RedirectURI += "/" },
-		"no redirect URI":          func(e *Exchange) { e.RedirectURI = "" },
-		"a wrong verifier":         func(e *Exchange) { e.Verifier = strings.Repeat("a", 43) },
-		"no verifier":              func(e *Exchange) { e.Verifier = "" },
-		"another client, by theft": func(e *Exchange) { e.Client.ID = "other" },
-	}
 	for name, spoil := range spoils {
-		t.Run(name+" spoils the code", func(t *testing.T) {
+		t.Run(name+" spoils a code that was not used", func(t *testing.T) {
 			h := newHouse(t)
 			code := h.approve(h.begin("client"))
 			_, _, err := h.exchange(code, spoil)
@@ -235,7 +244,7 @@ func TestExchange(t *testing.T) {
 	})
 	t.Run("an unknown code", func(t *testing.T) {
 		h := newHouse(t)
-		for _, code := range []string{"", "x", model.NewCode()} {
+		for _, code := range []string{"", "x", model.AnswerCode(model.NewBrowserValue(), "request")} {
 			_, _, err := h.exchange(code)
 			h.wantCode(err, model.InvalidGrant)
 		}
@@ -303,6 +312,23 @@ func TestCodeReplay(t *testing.T) {
 			h.clock.move(time.Second)
 		}
 	})
+	// Who found a code in a history or a log has not shown more than that, and signs nobody out.
+	for name, spoil := range spoils {
+		t.Run("with "+name+" it harms nothing", func(t *testing.T) {
+			h := newHouse(t)
+			code := h.approve(h.begin("client"))
+			_, _, err := h.exchange(code)
+			h.must(err)
+			for _, after := range []time.Duration{0, doubleSubmit, keepAnswered - doubleSubmit} {
+				h.clock.move(after)
+				_, _, err = h.exchange(code, spoil)
+				h.wantCode(err, model.InvalidGrant)
+				if len(h.live()) != 1 {
+					t.Fatalf("%d sessions live", len(h.live()))
+				}
+			}
+		})
+	}
 	for name, c := range map[string]struct {
 		after time.Duration
 		lives int
@@ -377,7 +403,7 @@ func TestReview(t *testing.T) {
 		id := h.begin("client", scope(api+" "+admin))
 		_, err := h.grants.Review(t.Context(), id, h.browser)
 		h.wantCode(err, model.AccessDenied)
-		_, _, err = h.grants.Approve(t.Context(), id, h.browser)
+		_, err = h.grants.Approve(t.Context(), id, h.browser)
 		h.wantCode(err, model.AccessDenied)
 	})
 	t.Run("another client's device is shown to be replaced", func(t *testing.T) { // SCOPE-11
@@ -403,9 +429,9 @@ func TestReview(t *testing.T) {
 		}
 		_, _, err := h.exchange(h.approve(h.begin("client")))
 		h.must(err)
-		_, code, err := h.grants.ApproveRemembered(t.Context(), id, h.browser)
+		o, err := h.grants.ApproveRemembered(t.Context(), id, h.browser)
 		h.wantCode(err, model.ConsentRequired)
-		if code != "" {
+		if o.Code != "" {
 			t.Error("there is a code all the same")
 		}
 		h.approve(id)
@@ -425,7 +451,7 @@ func TestReview(t *testing.T) {
 			h := newHouse(t)
 			h.clock.move(c.age)
 			id := h.begin("client", c.change)
-			_, _, err := h.grants.Approve(t.Context(), id, h.browser)
+			_, err := h.grants.Approve(t.Context(), id, h.browser)
 			if !c.want {
 				h.must(err)
 				return
@@ -438,25 +464,46 @@ func TestReview(t *testing.T) {
 	}
 }
 
+// stranger is another browser, in which the same user is signed in.
+func (h *house) stranger() Visitor {
+	h.t.Helper()
+	v := visitorOf("another", h.alice.ID, h.clock.Now())
+	h.update(func(tx *store.Tx) error { return tx.InsertBrowserSession(v.BrowserSession, model.HashToken(v.Value)) })
+	return v
+}
+
 func TestAnsweredOnce(t *testing.T) {
 	for name, second := range map[string]func(h *house, id string) error{
 		"approve": func(h *house, id string) error {
-			_, _, err := h.grants.Approve(h.t.Context(), id, h.browser)
+			_, err := h.grants.Approve(h.t.Context(), id, h.stranger())
 			return err
 		},
-		"decline": func(h *house, id string) error { _, err := h.grants.Decline(h.t.Context(), id); return err },
+		"decline": func(h *house, id string) error {
+			_, err := h.grants.Decline(h.t.Context(), id, h.stranger().Value)
+			return err
+		},
+		"decline, without a cookie": func(h *house, id string) error {
+			_, err := h.grants.Decline(h.t.Context(), id, "")
+			return err
+		},
+		"ask about": func(h *house, id string) error {
+			_, err := h.grants.Answered(h.t.Context(), id, h.stranger().Value)
+			return err
+		},
 		"look at": func(h *house, id string) error { _, err := h.grants.Pending(h.t.Context(), id); return err },
 	} {
-		t.Run(name+" after an approval", func(t *testing.T) {
+		t.Run(name+" after an approval in another browser", func(t *testing.T) {
 			h := newHouse(t)
 			id := h.begin("client")
-			h.approve(id)
+			code := h.approve(id)
 			h.wantCode(second(h, id), model.RequestExpired)
+			_, _, err := h.exchange(code)
+			h.must(err)
 		})
-		t.Run(name+" after a refusal", func(t *testing.T) {
+		t.Run(name+" after a refusal in another browser", func(t *testing.T) {
 			h := newHouse(t)
 			id := h.begin("client")
-			_, err := h.grants.Decline(t.Context(), id)
+			_, err := h.grants.Decline(t.Context(), id, h.browser.Value)
 			h.must(err)
 			h.wantCode(second(h, id), model.RequestExpired)
 		})
@@ -467,12 +514,13 @@ func TestAnsweredOnce(t *testing.T) {
 			h.wantCode(second(h, id), model.RequestExpired)
 		})
 	}
-	t.Run("approved in two tabs at once", func(t *testing.T) {
+	t.Run("approved in two browsers at once", func(t *testing.T) {
 		h := newHouse(t)
 		id := h.begin("client")
+		visitors := []Visitor{h.browser, h.stranger()}
 		errs := make(chan error, 8)
-		for range cap(errs) {
-			go func() { _, _, err := h.grants.Approve(context.Background(), id, h.browser); errs <- err }()
+		for i := range cap(errs) {
+			go func() { _, err := h.grants.Approve(context.Background(), id, visitors[i%2]); errs <- err }()
 		}
 		codes := 0
 		for range cap(errs) {
@@ -482,7 +530,7 @@ func TestAnsweredOnce(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if codes != 1 {
+		if codes != cap(errs)/2 {
 			t.Errorf("%d codes", codes)
 		}
 	})
@@ -499,5 +547,99 @@ func TestAnsweredOnce(t *testing.T) {
 				t.Errorf("%d: %+v", i, begun)
 			}
 		}
+	})
+}
+
+// TestAnsweredAgain: a browser whose answer was lost, or was given twice, is told the same again.
+func TestAnsweredAgain(t *testing.T) {
+	approve := func(h *house, id string) Outcome {
+		h.t.Helper()
+		o, err := h.grants.Approve(h.t.Context(), id, h.browser)
+		h.must(err)
+		return o
+	}
+	decline := func(h *house, id string) Outcome {
+		h.t.Helper()
+		o, err := h.grants.Decline(h.t.Context(), id, h.browser.Value)
+		h.must(err)
+		return o
+	}
+	asked := func(h *house, id string) Outcome {
+		h.t.Helper()
+		o, err := h.grants.Answered(h.t.Context(), id, h.browser.Value)
+		h.must(err)
+		return o
+	}
+	t.Run("the same code until it is exchanged, and then that it is done", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.begin("client")
+		code := h.approve(id)
+		h.clock.move(codeLife - time.Second)
+		if o := approve(h, id); o.Code != code || o.Request.RedirectURI != callback || o.Client.ID != "client" {
+			t.Errorf("%+v", o)
+		}
+		if o := asked(h, id); o.Code != code {
+			t.Errorf("%+v", o)
+		}
+		_, _, err := h.exchange(code)
+		h.must(err)
+		for _, o := range []Outcome{approve(h, id), decline(h, id), asked(h, id)} {
+			if o.Code != "" || !o.Done || o.Client.ID != "client" {
+				t.Errorf("%+v", o)
+			}
+		}
+		if len(h.live()) != 1 {
+			t.Error("a late no ended the session")
+		}
+	})
+	t.Run("not longer than the code lives", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.begin("client")
+		h.approve(id)
+		h.clock.move(codeLife)
+		_, err := h.grants.Approve(t.Context(), id, h.browser)
+		h.wantCode(err, model.RequestExpired)
+	})
+	t.Run("not a code that was spoiled", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.begin("client")
+		_, _, err := h.exchange(h.approve(id), func(e *Exchange) { e.Verifier = "" })
+		h.wantCode(err, model.InvalidGrant)
+		_, err = h.grants.Approve(t.Context(), id, h.browser)
+		h.wantCode(err, model.RequestExpired)
+	})
+	t.Run("a refusal twice, and nothing else after it", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.begin("client")
+		for _, o := range []Outcome{decline(h, id), decline(h, id), approve(h, id), asked(h, id)} {
+			if o.Code != "" || o.Done || o.Request.RedirectURI != callback {
+				t.Errorf("%+v", o)
+			}
+		}
+		_, _, err := h.exchange(model.AnswerCode(h.browser.Value, id))
+		h.wantCode(err, model.InvalidGrant)
+	})
+	t.Run("a refusal after an approval counts, and the consent is forgotten", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.begin("client")
+		code := h.approve(id)
+		for range 2 {
+			if o := decline(h, id); o.Code != "" || o.Done {
+				t.Errorf("%+v", o)
+			}
+		}
+		_, _, err := h.exchange(code)
+		h.wantCode(err, model.InvalidGrant)
+		if r, err := h.grants.Review(t.Context(), h.begin("client"), h.browser); err != nil || r.Remembered {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+	t.Run("a browser that signed in anew is another one", func(t *testing.T) {
+		h := newHouse(t)
+		id := h.begin("client")
+		h.approve(id)
+		h.browser.Value = model.NewBrowserValue()
+		_, err := h.grants.Approve(t.Context(), id, h.browser)
+		h.wantCode(err, model.RequestExpired)
 	})
 }

@@ -53,11 +53,17 @@ func (g *Grants) pendingIn(tx *store.Tx, id string) (p Pending, err error) {
 	if err != nil {
 		return p, err
 	}
-	p.Client, err = g.Clients.In(tx, p.ClientID)
-	if e := new(model.Error); errors.As(err, &e) && e.Code == model.UnknownClient {
-		return p, requestExpired()
-	}
+	p.Client, err = g.clientOf(tx, p.Authorization)
 	return p, err
+}
+
+// clientOf finds the client of a request, which is over if the client is gone.
+func (g *Grants) clientOf(tx *store.Tx, a model.Authorization) (model.Client, error) {
+	c, err := g.Clients.In(tx, a.ClientID)
+	if errors.Is(err, model.UnknownClient) {
+		return c, requestExpired()
+	}
+	return c, err
 }
 
 func (p Pending) over(now time.Time) bool {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
@@ -19,24 +20,33 @@ type walk struct {
 	*house
 	random   *rand.Rand
 	requests []*known
-	// live are the sessions that must live, by their ids, with their devices.
-	live     map[string]string
+	// live are the sessions that must live, by their ids.
+	live map[string]begun
+	// consents are the clients that need not ask.
+	consents map[string]bool
 	browsers int
 	thrown   map[string]bool // browser sessions that were ended from outside
 	steps    []string
 }
 
+// begun is what the model knows of a session.
+type begun struct{ device, client string }
+
 // known is what the model knows of a request.
 type known struct {
-	id, code, device, browser   string
-	admin                       bool
-	closes, codeEnds, usedAt    time.Time
-	approved, declined, spoiled bool
-	session                     string // of the exchange that worked
+	id, code, device, client string
+	browser, answeredBy      string // the browser session that approved, and the cookie's value
+	admin                    bool
+	// closes is until when it can be answered, forgotten until when it is known.
+	closes, forgotten, codeEnds, usedAt time.Time
+	approved, declined, spoiled         bool
+	silent                              bool   // nobody was asked
+	session                             string // of the exchange that worked
 }
 
 // TestWalks: whatever happens in whatever order, a request starts one session at most, a code works once,
-// and nothing starts for who may not (TOK-9, TOK-12, TOK-13, SCOPE-13, AUTHZ-14, AUTHZ-30).
+// a browser that answers again is told the same, nothing starts for who may not, and nobody is signed in
+// without a question after a sign-out (TOK-9, TOK-12, TOK-13, SCOPE-13, AUTHZ-14, AUTHZ-18, AUTHZ-30).
 func TestWalks(t *testing.T) {
 	walks := 20
 	if testing.Short() {
@@ -44,7 +54,7 @@ func TestWalks(t *testing.T) {
 	}
 	for seed := range uint64(walks) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			w := &walk{house: newHouse(t), random: rand.New(rand.NewPCG(seed, 2)), live: map[string]string{}, thrown: map[string]bool{}}
+			w := &walk{house: newHouse(t), random: rand.New(rand.NewPCG(seed, 2)), live: map[string]begun{}, consents: map[string]bool{}, thrown: map[string]bool{}}
 			defer func() {
 				if t.Failed() {
 					t.Log(strings.Join(w.steps, "\n"))
@@ -77,9 +87,13 @@ func (w *walk) step() {
 	if w.random.IntN(10) == 0 {
 		r = w.requests[w.random.IntN(len(w.requests))]
 	}
-	switch n := w.random.IntN(30); {
+	switch n := w.random.IntN(36); {
 	case n < 3:
 		w.ask()
+	case n >= 34:
+		w.withdraw()
+	case n >= 30:
+		w.askSilently()
 	case n < 8:
 		w.answer(r, true)
 	case n < 9:
@@ -99,17 +113,48 @@ func (w *walk) step() {
 	}
 }
 
+func (w *walk) anyOf(names ...string) string { return names[w.random.IntN(len(names))] }
+
 // ask begins a request.
 func (w *walk) ask() {
 	w.t.Helper()
-	r := &known{device: fmt.Sprintf("DEVICE%d", w.random.IntN(3)), admin: w.random.IntN(3) == 0, closes: w.clock.Now().Add(requestLife)}
+	r := &known{device: w.anyOf("DEVICE0", "DEVICE1", "DEVICE2"), client: w.anyOf("client", "client", "other"), admin: w.random.IntN(3) == 0}
+	r.closes = w.clock.Now().Add(requestLife)
+	r.forgotten = r.closes
 	text := api + " " + device + r.device
 	if r.admin {
 		text += " " + admin
 	}
-	r.id = w.begin("client", scope(text))
+	r.id = w.begin(r.client, scope(text))
 	w.requests = append(w.requests, r)
-	w.note("request %d begins: %s", len(w.requests)-1, text)
+	w.note("request %d of %s begins: %s", len(w.requests)-1, r.client, text)
+}
+
+// askSilently asks with prompt=none.
+func (w *walk) askSilently() {
+	w.t.Helper()
+	r := &known{device: w.anyOf("DEVICE0", "DEVICE1", "DEVICE2"), client: w.anyOf("client", "client", "other"), silent: true}
+	ask := goodAsk()
+	ask.Scope = api + " " + device + r.device
+	request, err := Judge(w.client(r.client), callback, ask)
+	w.must(err)
+	want := w.barred(r)
+	taken := slices.ContainsFunc(slices.Collect(maps.Values(w.live)), func(b begun) bool { return b.device == r.device && b.client != r.client })
+	if want == "" && (!w.consents[r.client] || taken) {
+		want = model.ConsentRequired
+	}
+	r.code, err = w.grants.Silently(w.t.Context(), w.client(r.client), request, w.browser)
+	w.note("%s asks silently: %v", r.client, err)
+	w.expect(err, want)
+	if err == nil {
+		w.approved(r)
+		w.requests = append(w.requests, r)
+	}
+}
+
+func (w *walk) approved(r *known) {
+	r.approved, r.browser, r.answeredBy, r.codeEnds = true, w.browser.ID, w.browser.Value, w.clock.Now().Add(codeLife)
+	r.forgotten = r.codeEnds.Add(keepAnswered)
 }
 
 // barred is why the user may not have what a request asks for; empty if they may.
@@ -125,35 +170,75 @@ func (w *walk) barred(r *known) model.Code {
 	return ""
 }
 
+// again is what a browser that answered before must be told: a code, that it is done, or that it declined.
+func (w *walk) again(r *known) (want Outcome, told bool) {
+	now := w.clock.Now()
+	if !r.approved && !r.declined || r.answeredBy != w.browser.Value || !now.Before(r.forgotten) {
+		return want, false
+	}
+	switch {
+	case r.session != "":
+		want.Done = true
+	case r.spoiled, !now.Before(r.codeEnds):
+		return want, false
+	case !r.declined:
+		want.Code = r.code
+	}
+	return want, true
+}
+
 // answer approves a request after a look at it, or declines it.
 func (w *walk) answer(r *known, yes bool) {
 	w.t.Helper()
+	if r.silent {
+		return // its id never left the house
+	}
 	want := model.Code("")
-	switch {
-	case r.approved, r.declined, !w.clock.Now().Before(r.closes):
-		want = model.RequestExpired
-	case yes:
+	told, again := w.again(r)
+	fresh := !r.approved && !r.declined && w.clock.Now().Before(r.closes)
+	if yes && fresh {
 		want = w.barred(r)
 	}
+	if yes {
+		_, looked := w.grants.Review(w.t.Context(), r.id, w.browser)
+		if fresh {
+			w.expect(looked, want)
+		} else {
+			w.expect(looked, model.RequestExpired)
+		}
+	}
+	if !fresh && !again {
+		want = model.RequestExpired
+	}
+	var o Outcome
 	var err error
 	if yes {
-		var code string
-		_, looked := w.grants.Review(w.t.Context(), r.id, w.browser)
-		w.expect(looked, want)
-		if _, code, err = w.grants.Approve(w.t.Context(), r.id, w.browser); err == nil {
-			r.code = code
-		}
+		o, err = w.grants.Approve(w.t.Context(), r.id, w.browser)
 	} else {
-		_, err = w.grants.Decline(w.t.Context(), r.id)
+		o, err = w.grants.Decline(w.t.Context(), r.id, w.browser.Value)
 	}
 	w.note("request %d is answered %v: %v", slices.Index(w.requests, r), yes, err)
 	w.expect(err, want)
 	switch {
 	case err != nil:
+	case again && (yes || told.Code == ""):
+		if o.Code != told.Code || o.Done != told.Done {
+			w.t.Fatalf("told %q, %v the second time", o.Code, o.Done)
+		}
 	case yes:
-		r.approved, r.browser, r.codeEnds = true, w.browser.ID, w.clock.Now().Add(codeLife)
+		r.code = o.Code
+		w.approved(r)
+		if !r.admin {
+			w.consents[r.client] = true
+		}
 	default:
-		r.declined = true
+		if o.Code != "" || o.Done {
+			w.t.Fatalf("%+v", o)
+		}
+		if r.approved { // the later word counts
+			delete(w.consents, r.client)
+		}
+		r.declined, r.answeredBy, r.codeEnds = true, w.browser.Value, w.clock.Now().Add(codeLife)
 	}
 }
 
@@ -166,10 +251,10 @@ func (w *walk) redeem(r *known, wrong string) {
 	now, want := w.clock.Now(), model.InvalidGrant
 	switch {
 	case r.session != "":
-		if now.Sub(r.usedAt) >= doubleSubmit {
-			delete(w.live, r.session)
+		if wrong == "" && now.Sub(r.usedAt) >= doubleSubmit {
+			w.ended(r.session, model.EndCodeReplay)
 		}
-	case r.spoiled, !now.Before(r.codeEnds):
+	case r.spoiled, r.declined, !now.Before(r.codeEnds):
 	case wrong != "":
 		r.spoiled = true
 	default:
@@ -180,14 +265,15 @@ func (w *walk) redeem(r *known, wrong string) {
 			want = ""
 		}
 	}
-	begun, _, err := w.exchange(r.code, func(e *Exchange) {
+	started, _, err := w.exchange(r.code, func(e *Exchange) {
+		e.Client.ID = r.client
 		switch wrong {
 		case "redirect":
 			e.RedirectURI += "/"
 		case "verifier":
 			e.Verifier = strings.Repeat("v", 43)
 		case "client":
-			e.Client.ID = "other"
+			e.Client.ID = "native"
 		}
 	})
 	w.note("request %d is exchanged, wrong %q: %v", slices.Index(w.requests, r), wrong, err)
@@ -195,12 +281,78 @@ func (w *walk) redeem(r *known, wrong string) {
 	if err != nil {
 		return
 	}
-	if r.session != "" || begun.DeviceID != r.device || begun.UserID != w.alice.ID {
-		w.t.Fatalf("a session of the wrong kind began: %+v", begun)
+	if r.session != "" || started.DeviceID != r.device || started.UserID != w.alice.ID || started.ClientID != r.client {
+		w.t.Fatalf("a session of the wrong kind began: %+v", started)
 	}
-	r.session, r.usedAt = begun.ID, now
-	maps.DeleteFunc(w.live, func(_, device string) bool { return device == r.device }) // SCOPE-9
-	w.live[begun.ID] = r.device
+	r.session, r.usedAt = started.ID, now
+	maps.DeleteFunc(w.live, func(_ string, b begun) bool { return b.device == r.device }) // SCOPE-9
+	w.live[started.ID] = begun{r.device, r.client}
+}
+
+// ended is what must follow from the end of a session.
+func (w *walk) ended(id string, reason model.EndReason) {
+	if one, lives := w.live[id]; lives {
+		delete(w.live, id)
+		w.withdrawn(one.client, reason)
+	}
+}
+
+// withdrawn is what must follow for the consents and codes of a client; an empty one is none.
+func (w *walk) withdrawn(client string, reason model.EndReason) {
+	kept := map[model.EndReason]bool{model.EndReplaced: true, model.EndIdle: true}
+	all := reason == model.EndPassword || reason == model.EndDeactivated
+	maps.DeleteFunc(w.consents, func(c string, _ bool) bool { return all || c == client && !kept[reason] })
+	for _, r := range w.requests {
+		if r.approved && !r.declined && r.session == "" && (all || r.client == client && r.silent && !kept[reason]) {
+			r.spoiled = true
+		}
+	}
+}
+
+// withdraw ends a session or all, sets a password, or takes a consent back.
+func (w *walk) withdraw() {
+	w.t.Helper()
+	sessions := w.grants.Sessions
+	switch w.random.IntN(5) {
+	case 0, 1:
+		live := w.house.live()
+		if len(live) == 0 {
+			return
+		}
+		one, reason := live[w.random.IntN(len(live))], model.EndReasons[w.random.IntN(len(model.EndReasons))]
+		w.note("the session of %s ends: %s", one.ClientID, reason)
+		w.update(func(tx *store.Tx) error { return sessions.End(tx, one, reason) })
+		w.ended(one.ID, reason)
+	case 2:
+		reason := []model.EndReason{model.EndLogoutAll, model.EndKilled, model.EndDeactivated}[w.random.IntN(3)]
+		w.note("all sessions end: %s", reason)
+		w.update(func(tx *store.Tx) error { _, err := sessions.EndAll(tx, w.alice.ID, reason); return err })
+		for id := range maps.Clone(w.live) {
+			w.ended(id, reason)
+		}
+		w.withdrawn("", reason)
+		for _, r := range w.requests {
+			r.spoiled = r.spoiled || r.approved && !r.declined && r.session == ""
+		}
+	case 3:
+		w.note("a password is set")
+		w.update(func(tx *store.Tx) error { return session.Withdraw(tx, w.alice.ID, "", model.EndPassword) })
+		w.withdrawn("", model.EndPassword)
+	default:
+		client := w.anyOf("client", "other")
+		w.note("the consent to %s is withdrawn", client)
+		w.update(func(tx *store.Tx) error {
+			was, err := w.grants.Withdraw(tx, w.alice.ID, client)
+			if was != w.consents[client] {
+				w.t.Fatalf("there was a consent: %v", was)
+			}
+			return err
+		})
+		delete(w.consents, client)
+		for _, r := range w.requests {
+			r.spoiled = r.spoiled || r.client == client && r.approved && !r.declined && r.session == ""
+		}
+	}
 }
 
 // changeUser locks, unlocks, deactivates, reactivates, promotes or demotes.
@@ -236,12 +388,12 @@ func (w *walk) disturb() {
 	reason := reasons[w.random.IntN(len(reasons))]
 	w.thrown[w.browser.ID] = reason != model.EndReplaced
 	w.browsers++
-	next := model.BrowserSession{ID: fmt.Sprintf("browser %d", w.browsers), UserID: w.alice.ID, CreatedAt: w.clock.Now(), AuthenticatedAt: w.clock.Now()}
+	next := visitorOf(fmt.Sprintf("browser %d", w.browsers), w.alice.ID, w.clock.Now())
 	w.update(func(tx *store.Tx) error {
 		if err := tx.EndBrowserSession(w.browser.ID, reason); err != nil {
 			return err
 		}
-		return tx.InsertBrowserSession(next, model.HashToken(next.ID))
+		return tx.InsertBrowserSession(next.BrowserSession, model.HashToken(next.Value))
 	})
 	w.browser = next
 	w.note("the browser session ended, %s; another begins", reason)
@@ -259,11 +411,20 @@ func (w *walk) expect(err error, want model.Code) {
 // check compares the live sessions with those that must live.
 func (w *walk) check() {
 	w.t.Helper()
-	got := map[string]string{}
+	got := map[string]begun{}
 	for _, s := range w.house.live() {
-		got[s.ID] = s.DeviceID
+		got[s.ID] = begun{s.DeviceID, s.ClientID}
 	}
 	if !maps.Equal(got, w.live) {
 		w.t.Fatalf("%v live, want %v", got, w.live)
+	}
+	remembered := map[string]bool{}
+	all, err := w.grants.Consents(w.t.Context(), w.alice.ID)
+	w.must(err)
+	for _, c := range all {
+		remembered[c.ClientID] = true
+	}
+	if !maps.Equal(remembered, w.consents) {
+		w.t.Fatalf("%v remembered, want %v", remembered, w.consents)
 	}
 }

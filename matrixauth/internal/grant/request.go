@@ -163,10 +163,14 @@ const requestLife = time.Hour
 // Begin keeps a judged request until its user approves. The browser is given its id alone.
 func (g *Grants) Begin(ctx context.Context, c model.Client, r model.AuthorizationRequest) (id string, err error) {
 	err = g.Store.Update(ctx, func(tx *store.Tx) error {
-		id = model.NewRequestID()
-		return tx.InsertAuthorization(model.Authorization{
-			ID: id, ClientID: c.ID, Request: r, CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(requestLife),
-		})
+		a, err := begin(tx, c, r)
+		id = a.ID
+		return err
 	})
 	return id, err
+}
+
+func begin(tx *store.Tx, c model.Client, r model.AuthorizationRequest) (model.Authorization, error) {
+	a := model.Authorization{ID: model.NewRequestID(), ClientID: c.ID, Request: r, CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(requestLife)}
+	return a, tx.InsertAuthorization(a)
 }

@@ -15,7 +15,10 @@ type Authorization struct {
 	// UserID and BrowserSessionID say who approved; empty before.
 	UserID           string
 	BrowserSessionID string
-	// CodeHash is the hash of the code; the zero hash before it was approved.
+	// Remembered tells that the approval was a consent of before: nobody was asked.
+	Remembered bool
+	// CodeHash is the hash of the code that follows from the answering browser and the request (AnswerCode);
+	// the zero hash before there was an answer. A code that was declined is never given to anybody.
 	CodeHash      TokenHash
 	CodeExpiresAt time.Time
 	// ConsumedAt is the time at which the code was used up, or the request declined; zero before.
@@ -23,6 +26,9 @@ type Authorization struct {
 	// SessionID is the session that the code was exchanged for; empty if there is none.
 	SessionID string
 }
+
+// Declined tells that the answer to the request was no.
+func (a Authorization) Declined() bool { return !a.ConsumedAt.IsZero() && a.UserID == "" }
 
 // ResponseMode says how an authorization response travels to the client.
 type ResponseMode string
@@ -62,5 +68,8 @@ type Consent struct {
 	UserID      string
 	ClientID    string
 	RedirectURI string
-	Scope       string
+	// Scope is what was granted, without the device.
+	Scope string
+	// GrantedAt is the time of the last approval that somebody was asked for.
+	GrantedAt time.Time
 }

@@ -122,8 +122,15 @@ type Client struct {
 	// Static clients stand in the configuration: their operator vouches for them.
 	Static    bool
 	CreatedAt time.Time
-	UsedAt    time.Time
+	// UsedAt is the time of its last use or registration, ProvenAt that of the first consent of anybody to
+	// it; zero before.
+	UsedAt   time.Time
+	ProvenAt time.Time
 }
+
+// Proven tells whether anybody trusted the client: an operator, or a user who consented. Anybody can
+// register any other.
+func (c Client) Proven() bool { return c.Static || !c.ProvenAt.IsZero() }
 
 // Name is the client's name for a person who reads a language. A client that gave none is known by its
 // host, and else by its id.

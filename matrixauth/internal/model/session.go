@@ -39,6 +39,41 @@ const (
 	EndIdle        EndReason = "idle"
 )
 
+// Withdrawal says whose remembered consents of a user go with a session that ends.
+type Withdrawal int
+
+// The withdrawals.
+const (
+	// WithdrawNone leaves consents alone.
+	WithdrawNone Withdrawal = iota
+	// WithdrawClient takes those to the session's client, and the codes that were given by them.
+	WithdrawClient
+	// WithdrawAll takes those to every client, and every code.
+	WithdrawAll
+)
+
+// Withdraws tells what the end of a session for this reason does to remembered consents. Who signs an app
+// out, or has an operator do so, does not mean it to be in again without a question. Nor may what stole a
+// refresh token or a code, which can be a script in the app itself, go on without one. A device that signs
+// in anew, and one that nobody used, tell nothing of what its owner thinks of the app. A new password and
+// a deactivation mean everything that was granted before.
+func (r EndReason) Withdraws() Withdrawal {
+	switch r {
+	case EndLogout, EndLogoutAll, EndKilled, EndRevoked, EndSignedOut, EndReplay, EndCodeReplay:
+		return WithdrawClient
+	case EndPassword, EndDeactivated:
+		return WithdrawAll
+	case EndReplaced, EndIdle:
+		return WithdrawNone
+	}
+	return WithdrawClient // a reason that nobody decided about
+}
+
+// EndReasons lists every reason, for tests that range over them.
+var EndReasons = []EndReason{
+	EndLogout, EndLogoutAll, EndReplaced, EndKilled, EndDeactivated, EndReplay, EndRevoked, EndCodeReplay, EndSignedOut, EndPassword, EndIdle,
+}
+
 // Session is a sign-in of a user on a device. It lives until it is ended; its tokens are rows of
 // their own.
 type Session struct {

@@ -1,8 +1,10 @@
 package model
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"hash/crc32"
+	"math/big"
 	"strings"
 	"time"
 )
@@ -50,9 +52,21 @@ func NewToken(kind TokenKind) string {
 	return body + "_" + checksum(body)
 }
 
-// NewCode makes an authorization code. It has as many random bits as a token and lives for minutes
-// (AUTHZ-14).
-func NewCode() string { return randomString(base62, randomLength) }
+// AnswerCode is the authorization code for a request that a browser answered. It follows from the value of
+// the browser's cookie, which no page and no other site ever sees, so that a browser which asks again is
+// given the same one although nothing but its hash is kept; to everybody else it has as many random bits as
+// a token (AUTHZ-14). browserValue must be one of NewBrowserValue.
+func AnswerCode(browserValue, requestID string) string {
+	mac := hmac.New(sha256.New, []byte(browserValue))
+	mac.Write([]byte("matrix-auth authorization code\x00" + requestID))
+	n, digit, base := new(big.Int).SetBytes(mac.Sum(nil)), new(big.Int), big.NewInt(int64(len(base62)))
+	code := make([]byte, randomLength)
+	for i := range code { // of 256 bits the lowest 178: no digit is likelier than another by more than 2^-78
+		n.DivMod(n, base, digit)
+		code[i] = base62[digit.Int64()]
+	}
+	return string(code)
+}
 
 // NewRequestID makes the id of an authorization request, which stands in addresses: 131 random bits,
 // so that nobody meets another's request.

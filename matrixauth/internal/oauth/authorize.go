@@ -33,12 +33,12 @@ func (d *Door) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return d.turnDown(w, r, c, ask, params["redirect_uri"], err)
 	}
+	if ask.None() {
+		return d.silently(w, r, c, request)
+	}
 	id, err := d.Grants.Begin(r.Context(), c, request)
 	if err != nil {
 		return err
-	}
-	if ask.None() {
-		return d.silently(w, r, id, request)
 	}
 	return seeOther(w, d.consentURL(id))
 }
@@ -81,20 +81,21 @@ func askOf(params map[string]string) grant.Ask {
 }
 
 // silently answers prompt=none: with a code if the user is signed in and granted all of it before, and
-// otherwise with the error that says what is missing. No page is shown (OIDC-10).
-func (d *Door) silently(w http.ResponseWriter, r *http.Request, id string, request model.AuthorizationRequest) error {
-	session, _, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
+// otherwise with the error that says what is missing. No page is shown (OIDC-10), but for a client that
+// nobody ever consented to.
+func (d *Door) silently(w http.ResponseWriter, r *http.Request, c model.Client, request model.AuthorizationRequest) error {
+	visitor, _, err := d.visitor(r)
 	if err == nil {
 		var code string
-		if _, code, err = d.Grants.ApproveRemembered(r.Context(), id, session); err == nil {
+		if code, err = d.Grants.Silently(r.Context(), c, request, visitor); err == nil {
 			return d.respond(w, r, request, field{"code", code})
 		}
 	}
 	if err = asSilent(err); model.AsError(err).Kind == model.Internal {
 		return err
 	}
-	if _, declineErr := d.Grants.Decline(r.Context(), id); declineErr != nil {
-		return declineErr
+	if !c.Proven() {
+		return d.offerReturn(w, r, c, request, err)
 	}
 	return d.respond(w, r, request, failure(err)...)
 }
@@ -111,14 +112,15 @@ func asSilent(err error) error {
 
 // turnDown tells a client that its request cannot be granted. Whoever registers a client can have us
 // send people to its address by a wrong request, so before anybody did anything they are told first
-// where the way leads (AUTHZ-21). prompt=none shows no page, and static clients are vouched for.
+// where the way leads (AUTHZ-21). Static clients are vouched for. prompt=none shows no page as soon as
+// anybody consented to the client: before that it would be no more than a link that leads anywhere.
 func (d *Door) turnDown(w http.ResponseWriter, r *http.Request, c model.Client, ask grant.Ask, redirectURI string, err error) error {
 	if model.AsError(err).Kind == model.Internal {
 		return err
 	}
 	mode, _ := ask.Mode(redirectURI) // a mode that cannot be is what the error is about, and travels by query
 	answer := model.AuthorizationRequest{RedirectURI: redirectURI, ResponseMode: mode, State: ask.State, HasState: ask.HasState, UILocales: ask.UILocales}
-	if c.Static || ask.None() {
+	if c.Static || ask.None() && c.Proven() {
 		return d.respond(w, r, answer, failure(err)...)
 	}
 	return d.offerReturn(w, r, c, answer, err)

@@ -1,9 +1,9 @@
 package oauth
 
 import (
-	"context"
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -21,7 +21,7 @@ const (
 // it asks for, unless they granted it before.
 func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	id := r.URL.Query().Get("request")
-	session, user, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
+	visitor, user, err := d.visitor(r)
 	if errors.Is(err, model.NotSignedIn) {
 		return seeOther(w, d.loginURL(id))
 	}
@@ -29,8 +29,10 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	web.SetUser(r.Context(), user.ID)
-	review, err := d.Grants.Review(r.Context(), id, session)
+	review, err := d.Grants.Review(r.Context(), id, visitor)
 	switch {
+	case errors.Is(err, model.RequestExpired):
+		return d.conclude(w, r, id, func() (grant.Outcome, error) { return d.Grants.Answered(r.Context(), id, visitor.Value) })
 	case errors.Is(err, model.LoginRequired):
 		return seeOther(w, d.loginURL(id))
 	case errors.Is(err, model.AccessDenied):
@@ -38,7 +40,7 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	case review.Remembered:
-		return d.approve(w, r, id, session, d.Grants.ApproveRemembered)
+		return d.conclude(w, r, id, func() (grant.Outcome, error) { return d.Grants.ApproveRemembered(r.Context(), id, visitor) })
 	}
 	return d.Pages.Render(w, r, http.StatusOK, d.consentPage(review, user, d.Pages.Language(r, review.Request.UILocales)))
 }
@@ -66,38 +68,37 @@ func (d *Door) Answer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	id := form["request"]
 	switch form["answer"] {
 	case "continue":
 	case "cancel":
-		return d.decline(w, r, form["request"])
+		return d.conclude(w, r, id, func() (grant.Outcome, error) { return d.Grants.Decline(r.Context(), id, d.Cookie.Value(r)) })
 	default: // what is not said is no consent
 		return &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: "answer"}
 	}
-	session, user, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
+	visitor, user, err := d.visitor(r)
 	if errors.Is(err, model.NotSignedIn) {
-		return seeOther(w, d.loginURL(form["request"]))
+		return seeOther(w, d.loginURL(id))
 	}
 	if err != nil {
 		return err
 	}
 	web.SetUser(r.Context(), user.ID)
-	return d.approve(w, r, form["request"], session, d.Grants.Approve)
+	return d.conclude(w, r, id, func() (grant.Outcome, error) { return d.Grants.Approve(r.Context(), id, visitor) })
 }
 
-func (d *Door) decline(w http.ResponseWriter, r *http.Request, id string) error {
-	pending, err := d.Grants.Decline(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	denied := &model.Error{Kind: model.Denied, Code: model.AccessDenied, Text: "the user declined"}
-	return d.respond(w, r, pending.Request, failure(denied)...)
+// visitor finds out who is signed in in the browser that asks. Its errors are those of Browsers.Current.
+func (d *Door) visitor(r *http.Request) (grant.Visitor, model.User, error) {
+	value := d.Cookie.Value(r)
+	session, user, err := d.Browsers.Current(r.Context(), value, web.OriginOf(r))
+	return grant.Visitor{BrowserSession: session, Value: value}, user, err
 }
 
-// approval is one of the ways to approve a request.
-type approval func(ctx context.Context, id string, session model.BrowserSession) (grant.Review, string, error)
-
-func (d *Door) approve(w http.ResponseWriter, r *http.Request, id string, session model.BrowserSession, how approval) error {
-	review, code, err := how(r.Context(), id, session)
+// conclude answers a request and sends the user back to the client with what came of it. A browser that
+// sends its answer twice, or comes back, is sent the same way again, until the client has its tokens: then
+// there is nothing to send any more, and the person is told that all is well.
+func (d *Door) conclude(w http.ResponseWriter, r *http.Request, id string, answer func() (grant.Outcome, error)) error {
+	outcome, err := answer()
 	switch {
 	case errors.Is(err, model.LoginRequired):
 		return seeOther(w, d.loginURL(id))
@@ -105,6 +106,23 @@ func (d *Door) approve(w http.ResponseWriter, r *http.Request, id string, sessio
 		return seeOther(w, d.consentURL(id)) // it was remembered a moment ago
 	case err != nil:
 		return err
+	case outcome.Done:
+		return d.Pages.Render(w, r, http.StatusOK, d.donePage(outcome, d.Pages.Language(r, outcome.Request.UILocales)))
+	case outcome.Code == "":
+		denied := &model.Error{Kind: model.Denied, Code: model.AccessDenied, Text: "the user declined"}
+		return d.respond(w, r, outcome.Request, failure(denied)...)
 	}
-	return d.respond(w, r, review.Request, field{"code", code})
+	return d.respond(w, r, outcome.Request, field{"code", outcome.Code})
+}
+
+// donePage says that the sign-in is done. Its link leads to the website of the client, and is there if that
+// is where the answer went: the redirect URI without an answer is not for people, and what an app says of
+// its website proves nothing.
+func (d *Door) donePage(o grant.Outcome, language string) page.Done {
+	shown := page.Done{Client: o.Client.Name(language), UILocales: o.Request.UILocales}
+	to, err := url.Parse(o.Request.RedirectURI)
+	if home, homeErr := url.Parse(o.Client.Metadata.URI); err == nil && homeErr == nil && home.Scheme == "https" && home.Host == to.Host {
+		shown.URL = o.Client.Metadata.URI
+	}
+	return shown
 }

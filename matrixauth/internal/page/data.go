@@ -23,6 +23,7 @@ type localized interface{ uiLocales() string }
 func (p Login) uiLocales() string   { return p.UILocales }
 func (p Consent) uiLocales() string { return p.UILocales }
 func (p Return) uiLocales() string  { return p.UILocales }
+func (p Done) uiLocales() string    { return p.UILocales }
 
 // Login is the sign-in page. Where to go afterwards stands in the form's address, so that it is known
 // even if the form itself cannot be accepted.
@@ -99,6 +100,16 @@ type Return struct {
 }
 
 func (Return) template() string { return "return" }
+
+// Done says that a sign-in is complete and the app has all it needs: to who comes back to a page of it.
+type Done struct {
+	// Client is the app's name, URL its website; empty if there is none that is surely its own.
+	Client, URL string
+	// UILocales are the languages that the app asked for.
+	UILocales string
+}
+
+func (Done) template() string { return "done" }
 
 // SignedOut says that the browser is signed out.
 type SignedOut struct{}

@@ -56,6 +56,8 @@ func Samples(now time.Time) []Page {
 		Return{Client: "FluffyChat", URL: "com.example.app:/callback?code=sample", Destination: "com.example.app:"},
 		Return{Client: "A client", URL: "https://app.example/callback?error=access_denied", Destination: "app.example", Code: "access_denied"},
 		Return{URL: "https://app.example/callback?error=invalid_scope", Destination: "app.example", Code: "invalid_scope", Problem: "a device id is missing"},
+		Done{Client: "Element", URL: "https://app.element.io/"},
+		Done{Client: "FluffyChat"},
 		FormPost{Action: "https://app.example/callback", Fields: []Field{{"code", "sample"}, {"state", "sample"}}},
 	}
 }

@@ -13,9 +13,12 @@ import (
 )
 
 // End ends a live session: its tokens are gone with the commit, its device at the homeserver soon
-// after. It needs no homeserver to succeed.
+// after, and the consents that the reason withdraws with it. It needs no homeserver to succeed.
 func (s *Sessions) End(tx *store.Tx, session model.Session, reason model.EndReason) error {
 	if err := s.endRows(tx, session.ID, reason); err != nil {
+		return err
+	}
+	if err := Withdraw(tx, session.UserID, session.ClientID, reason); err != nil {
 		return err
 	}
 	if session.DeviceID == "" {
@@ -24,7 +27,28 @@ func (s *Sessions) End(tx *store.Tx, session model.Session, reason model.EndReas
 	return s.Outbox.Enqueue(tx, session.UserID, model.JobDeleteDevice, model.JobPayload{DeviceID: session.DeviceID})
 }
 
-// EndAll ends all live sessions of a user and gives their number.
+// Withdraw takes back the consents of a user that do not outlive the end of a session for a reason: those
+// by which its client, which is empty for none, could begin another one without a question. A code that
+// one of them gave a moment ago is worthless with it; one that the user was asked for stands, as it is
+// their later word, unless everything is taken back.
+func Withdraw(tx *store.Tx, userID, clientID string, reason model.EndReason) error {
+	switch extent := reason.Withdraws(); {
+	case extent == model.WithdrawAll:
+		if _, err := tx.DeleteAllConsents(userID); err != nil {
+			return err
+		}
+		return tx.SpendAllCodes(userID)
+	case extent == model.WithdrawClient && clientID != "":
+		if _, err := tx.DeleteConsents(userID, clientID); err != nil {
+			return err
+		}
+		return tx.SpendRememberedCodes(userID, clientID)
+	}
+	return nil
+}
+
+// EndAll ends all live sessions of a user and gives their number. No code of the user is worth anything
+// afterwards, whichever browser it came from.
 func (s *Sessions) EndAll(tx *store.Tx, userID string, reason model.EndReason) (int, error) {
 	live, err := tx.LiveSessions(userID)
 	if err != nil {
@@ -35,7 +59,10 @@ func (s *Sessions) EndAll(tx *store.Tx, userID string, reason model.EndReason) (
 			return 0, err
 		}
 	}
-	return len(live), nil
+	if err := Withdraw(tx, userID, "", reason); err != nil { // of a user without a session too
+		return 0, err
+	}
+	return len(live), tx.SpendAllCodes(userID)
 }
 
 // endRows ends a session in the store. Its access tokens are remembered for a while, because Synapse
@@ -78,7 +105,7 @@ func (s *Sessions) EndOwn(ctx context.Context, userID, id string) error {
 	if err != nil {
 		return err
 	}
-	s.settle(ctx, userID)
+	s.Settle(ctx, userID)
 	return nil
 }
 
@@ -91,22 +118,17 @@ func (s *Sessions) EndAllOwn(ctx context.Context, userID string) (ended int, err
 	if err != nil {
 		return 0, err
 	}
-	s.settle(ctx, userID)
+	s.Settle(ctx, userID)
 	return ended, nil
 }
 
-// Logout ends the session of an access token; with all, every session of its user (LEG-37, LEG-38).
-// It works for locked users too (LEG-39).
-func (s *Sessions) Logout(ctx context.Context, token string, all bool) error {
+// Logout ends the session of an access token (LEG-37). It works for locked users too (LEG-39).
+func (s *Sessions) Logout(ctx context.Context, token string) error {
 	t, err := s.Peek(token)
 	if err != nil {
 		return err
 	}
 	err = s.Store.Update(ctx, func(tx *store.Tx) error {
-		if all {
-			_, err := s.EndAll(tx, t.UserID, model.EndLogoutAll)
-			return err
-		}
 		session, err := tx.Session(t.SessionID)
 		if errors.Is(err, model.ErrNotFound) || err == nil && session.Ended() {
 			return unknownToken()
@@ -119,7 +141,7 @@ func (s *Sessions) Logout(ctx context.Context, token string, all bool) error {
 	if err != nil {
 		return err
 	}
-	s.settle(ctx, t.UserID)
+	s.Settle(ctx, t.UserID)
 	return nil
 }
 
@@ -139,17 +161,17 @@ func (s *Sessions) Revoke(ctx context.Context, t model.Token) error {
 	if err != nil {
 		return err
 	}
-	s.settle(ctx, t.UserID)
+	s.Settle(ctx, t.UserID)
 	return nil
 }
 
 // settleTime bounds how long a logout waits for its device to be gone.
 const settleTime = 2 * time.Second
 
-// settle gives the homeserver a moment to delete what was ended, so that a logout that was answered
+// Settle gives the homeserver a moment to delete what was ended, so that a logout that was answered
 // is as a rule complete: until its device is gone Synapse may honour a token for two minutes from
 // memory. The session has ended already; if the homeserver is slow or down, the outbox goes on.
-func (s *Sessions) settle(ctx context.Context, userID string) {
+func (s *Sessions) Settle(ctx context.Context, userID string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	leave, err := s.Outbox.Enter(ctx, userID)

@@ -7,12 +7,12 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-const selectAuthorization = `SELECT id, client_id, request, created_at, expires_at, COALESCE(user_id, ''), browser_session_id,
+const selectAuthorization = `SELECT id, client_id, request, created_at, expires_at, COALESCE(user_id, ''), browser_session_id, remembered,
 	code_hash, code_expires_at, consumed_at, COALESCE(session_id, '') FROM authorizations`
 
 func scanAuthorization(s scanner) (a model.Authorization, err error) {
 	var request string
-	err = s.Scan(&a.ID, &a.ClientID, &request, timeInto{&a.CreatedAt}, timeInto{&a.ExpiresAt}, &a.UserID, &a.BrowserSessionID,
+	err = s.Scan(&a.ID, &a.ClientID, &request, timeInto{&a.CreatedAt}, timeInto{&a.ExpiresAt}, &a.UserID, &a.BrowserSessionID, &a.Remembered,
 		hashInto{&a.CodeHash}, timeInto{&a.CodeExpiresAt}, timeInto{&a.ConsumedAt}, &a.SessionID)
 	if err != nil {
 		return a, err
@@ -47,14 +47,22 @@ func (tx *Tx) AuthorizationByCode(hash model.TokenHash) (model.Authorization, er
 // ApproveAuthorization notes who approved a request, and the code for it. It reports false if the
 // request was answered already.
 func (tx *Tx) ApproveAuthorization(a model.Authorization) (bool, error) {
-	n, err := tx.exec(`UPDATE authorizations SET user_id = ?2, browser_session_id = ?3, code_hash = ?4, code_expires_at = ?5, expires_at = ?6
-		WHERE id = ?1 AND code_hash IS NULL AND consumed_at IS NULL`,
-		a.ID, a.UserID, a.BrowserSessionID, a.CodeHash[:], micros(a.CodeExpiresAt), micros(a.ExpiresAt))
+	n, err := tx.exec(`UPDATE authorizations SET user_id = ?2, browser_session_id = ?3, remembered = ?4, code_hash = ?5, code_expires_at = ?6,
+		expires_at = ?7 WHERE id = ?1 AND code_hash IS NULL AND consumed_at IS NULL`,
+		a.ID, a.UserID, a.BrowserSessionID, a.Remembered, a.CodeHash[:], micros(a.CodeExpiresAt), micros(a.ExpiresAt))
 	return n == 1, err
 }
 
-// ConsumeAuthorization uses up a code, or closes a request that was declined. Of several callers one is
-// told true (TOK-12).
+// DeclineAuthorization closes a request with no, also one that was approved and whose code is not used
+// up. The code is never given out: its hash tells the browser that answered, and its end how long the
+// same answer is given again. It reports false if the request is closed.
+func (tx *Tx) DeclineAuthorization(a model.Authorization) (bool, error) {
+	n, err := tx.exec(`UPDATE authorizations SET user_id = NULL, code_hash = ?2, code_expires_at = ?3, consumed_at = ?4
+		WHERE id = ?1 AND consumed_at IS NULL`, a.ID, a.CodeHash[:], micros(a.CodeExpiresAt), micros(tx.Now))
+	return n == 1, err
+}
+
+// ConsumeAuthorization uses up a code. Of several callers one is told true (TOK-12).
 func (tx *Tx) ConsumeAuthorization(id, sessionID string) (bool, error) {
 	n, err := tx.exec("UPDATE authorizations SET consumed_at = ?2, session_id = NULLIF(?3, '') WHERE id = ?1 AND consumed_at IS NULL",
 		id, micros(tx.Now), sessionID)

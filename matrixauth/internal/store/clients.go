@@ -2,17 +2,16 @@ package store
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-const selectClient = "SELECT id, metadata, secret_hash, created_at, used_at FROM clients"
+const selectClient = "SELECT id, metadata, secret_hash, created_at, used_at, proven_at FROM clients"
 
 func scanClient(s scanner) (c model.Client, err error) {
 	var metadata string
-	if err := s.Scan(&c.ID, &metadata, hashInto{&c.SecretHash}, timeInto{&c.CreatedAt}, timeInto{&c.UsedAt}); err != nil {
+	if err := s.Scan(&c.ID, &metadata, hashInto{&c.SecretHash}, timeInto{&c.CreatedAt}, timeInto{&c.UsedAt}, timeInto{&c.ProvenAt}); err != nil {
 		return c, err
 	}
 	if err := json.Unmarshal([]byte(metadata), &c.Metadata); err != nil {
@@ -42,25 +41,14 @@ func (tx *Tx) InsertClient(c model.Client, digest model.TokenHash) error {
 	return err
 }
 
-// TouchClient notes that a client was used.
-func (tx *Tx) TouchClient(id string) error {
-	_, err := tx.exec("UPDATE clients SET used_at = ?2 WHERE id = ?1 AND used_at < ?2", id, micros(tx.Now))
+// ProveClient notes that somebody consented to a client, which is a use of it.
+func (tx *Tx) ProveClient(id string) error {
+	_, err := tx.exec("UPDATE clients SET used_at = MAX(used_at, ?2), proven_at = COALESCE(proven_at, ?2) WHERE id = ?1", id, micros(tx.Now))
 	return err
 }
 
-// Consented tells the scope that a user granted to a client at a redirect URI before; empty if none.
-func (tx *Tx) Consented(userID, clientID, redirectURI string) (scope string, err error) {
-	scope, err = one(tx, scanText, "SELECT scope FROM consents WHERE user_id = ?1 AND client_id = ?2 AND redirect_uri = ?3", userID, clientID, redirectURI)
-	if errors.Is(err, model.ErrNotFound) {
-		return "", nil
-	}
-	return scope, err
-}
-
-// SaveConsent remembers a consent in place of an earlier one.
-func (tx *Tx) SaveConsent(c model.Consent) error {
-	_, err := tx.exec(`INSERT INTO consents (user_id, client_id, redirect_uri, scope, granted_at) VALUES (?1, ?2, ?3, ?4, ?5)
-		ON CONFLICT (user_id, client_id, redirect_uri) DO UPDATE SET scope = excluded.scope, granted_at = excluded.granted_at`,
-		c.UserID, c.ClientID, c.RedirectURI, c.Scope, micros(tx.Now))
+// TouchClient notes that a client was used, or registered again.
+func (tx *Tx) TouchClient(id string) error {
+	_, err := tx.exec("UPDATE clients SET used_at = ?2 WHERE id = ?1 AND used_at < ?2", id, micros(tx.Now))
 	return err
 }

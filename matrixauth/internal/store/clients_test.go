@@ -108,7 +108,7 @@ func TestRetainClients(t *testing.T) { // REG-26
 	began := now
 	now = began.Add(time.Minute)
 	update(t, s, func(tx *Tx) error {
-		return errors.Join(tx.TouchClient("ended"), tx.TouchClient("used"), tx.TouchClient("unused"))
+		return errors.Join(tx.ProveClient("ended"), tx.ProveClient("used"), tx.ProveClient("unused"))
 	})
 	now = began.Add(keepUnprovenClient)
 	retain("live", "ended", "used", "unused", "crowd0", fmt.Sprint("crowd", crowd-1))

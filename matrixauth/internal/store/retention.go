@@ -37,7 +37,7 @@ var retention = []struct {
 	// A registration with a live session stays, however old (REG-26).
 	{`DELETE FROM clients WHERE id IN (SELECT id FROM clients WHERE used_at < ?1
 		AND NOT EXISTS (SELECT 1 FROM sessions WHERE client_id = clients.id AND ended_at IS NULL) LIMIT ?2)`, keepUnusedClient},
-	{`DELETE FROM clients WHERE id IN (SELECT id FROM clients WHERE used_at < ?1 AND used_at = created_at
+	{`DELETE FROM clients WHERE id IN (SELECT id FROM clients WHERE used_at < ?1 AND proven_at IS NULL
 		AND NOT EXISTS (SELECT 1 FROM sessions WHERE client_id = clients.id AND ended_at IS NULL) LIMIT ?2)`, keepUnprovenClient},
 	{`DELETE FROM consents WHERE (user_id, client_id, redirect_uri) IN (
 		SELECT user_id, client_id, redirect_uri FROM consents WHERE granted_at < ?1

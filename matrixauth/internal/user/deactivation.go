@@ -88,10 +88,7 @@ func (u *Users) deactivateRows(tx *store.Tx, user *model.User) error {
 	if err := tx.UpdateUser(*user); err != nil {
 		return err
 	}
-	if _, err := u.Sessions.EndAll(tx, user.ID, model.EndDeactivated); err != nil {
-		return err
-	}
-	if _, err := u.Browsers.EndAll(tx, user.ID, model.EndDeactivated); err != nil {
+	if _, err := u.EndEverything(tx, user.ID, model.EndDeactivated); err != nil {
 		return err
 	}
 	return tx.DeleteEmails(user.ID)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
@@ -40,7 +41,8 @@ func busy(err error) error {
 }
 
 // SetPassword replaces the password of an account. Its apps stay signed in; its browsers do not, as
-// whoever knew the old password may sit at one of them (SESS-3).
+// whoever knew the old password may sit at one of them (SESS-3), and what was consented to there counts
+// no more.
 func (u *Users) SetPassword(ctx context.Context, name, clear string) (model.User, error) {
 	hash, err := u.hash(ctx, clear)
 	if err != nil {
@@ -51,6 +53,9 @@ func (u *Users) SetPassword(ctx context.Context, name, clear string) (model.User
 			return &model.Error{Kind: model.Conflict, Code: model.UserDeactivated, Text: "the account is deactivated; reactivate it first"}
 		}
 		if _, err := u.Browsers.EndAll(tx, user.ID, model.EndPassword); err != nil {
+			return err
+		}
+		if err := session.Withdraw(tx, user.ID, "", model.EndPassword); err != nil {
 			return err
 		}
 		return tx.SetPassword(user.ID, hash)

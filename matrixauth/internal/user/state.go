@@ -56,6 +56,30 @@ func (u *Users) Deactivate(ctx context.Context, name string, erase bool) (model.
 	})
 }
 
+// EndEverything ends all sessions of a user, in apps and browsers, and gives their number.
+func (u *Users) EndEverything(tx *store.Tx, userID string, reason model.EndReason) (int, error) {
+	apps, err := u.Sessions.EndAll(tx, userID, reason)
+	if err != nil {
+		return 0, err
+	}
+	browsers, err := u.Browsers.EndAll(tx, userID, reason)
+	return apps + browsers, err
+}
+
+// LogoutAll ends all sessions of a user at their own wish, in apps and browsers (LEG-38): a browser that
+// stayed signed in could have an app in again. It works for locked users too (LEG-39).
+func (u *Users) LogoutAll(ctx context.Context, userID string) error {
+	err := u.Store.Update(ctx, func(tx *store.Tx) error {
+		_, err := u.EndEverything(tx, userID, model.EndLogoutAll)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	u.Sessions.Settle(ctx, userID)
+	return nil
+}
+
 // Reactivate makes a deactivated account usable again. Its sessions do not come back.
 func (u *Users) Reactivate(ctx context.Context, name string) (model.User, error) {
 	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {

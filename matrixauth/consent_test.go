@@ -1,0 +1,166 @@
+package matrixauth
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// signedInApp is alice with an app that she is signed in to, and need not be asked about.
+type signedInApp struct {
+	*house
+	browser *visitor
+	tokens  tokens
+	session string
+}
+
+func newSignedInApp(t *testing.T) *signedInApp {
+	t.Helper()
+	a := &signedInApp{house: newOAuthHouse(t)}
+	a.browser = a.signIn("alice")
+	a.house.tokens(a.exchange("app", a.browser.consent(params("app", "scope", deviceScope("TABLET")))))
+	a.tokens = a.house.tokens(a.exchange("app", a.browser.consent(params("app"))))
+	a.must(a.core.store.View(context.Background(), func(tx *store.Tx) error {
+		s, err := tx.LiveSessionOnDevice(a.userID("alice"), "PHONE")
+		a.session = s.ID
+		return err
+	}))
+	return a
+}
+
+func deviceScope(device string) string {
+	return model.ScopeAPI + " " + model.ScopeDevicePrefix + device
+}
+
+// outcome is what prompt=none gives in a browser: "code", or an error.
+func (a *signedInApp) outcome(b *visitor, client string) string {
+	a.t.Helper()
+	got, _ := b.silently(params(client, "scope", deviceScope("NEXT")))
+	if got.Has("code") {
+		return "code"
+	}
+	return got.Get("error")
+}
+
+// TestSignOutWithdrawsConsent: an app that was signed out is not in again without a question (AUTHZ-18,
+// LEG-38).
+func TestSignOutWithdrawsConsent(t *testing.T) {
+	const asks, keeps, out = "consent_required", "code", "login_required"
+	for name, c := range map[string]struct {
+		end func(a *signedInApp)
+		// here is what prompt=none gives in the browser, anew in one that signs in afterwards, other there for another
+		// client; code is whether a code that was given before is exchanged.
+		here, anew, other string
+		code              bool
+	}{
+		"the account page": {func(a *signedInApp) {
+			if got := a.browser.post("/account/sessions/end", "session", a.session); got.status != http.StatusSeeOther {
+				a.t.Fatal(got.status)
+			}
+		}, asks, asks, keeps, false},
+		"logout": {func(a *signedInApp) { a.logout(a.tokens.AccessToken).want(a.t, http.StatusOK, "") }, asks, asks, keeps, false},
+		"logout of everything": {func(a *signedInApp) {
+			a.logoutAll(a.tokens.AccessToken).want(a.t, http.StatusOK, "")
+		}, out, asks, keeps, false},
+		"revocation of an access token": {func(a *signedInApp) {
+			a.do(call{method: http.MethodPost, path: revokePath, header: formType, body: form("token", a.tokens.AccessToken)}).shows(a.t, http.StatusOK, "")
+		}, asks, asks, keeps, false},
+		"revocation of a refresh token": {func(a *signedInApp) {
+			a.do(call{method: http.MethodPost, path: revokePath, header: formType, body: form("token", a.tokens.RefreshToken)}).shows(a.t, http.StatusOK, "")
+		}, asks, asks, keeps, false},
+		"an operator": {func(a *signedInApp) { act(a.house, KillSessions, Kill{Session: a.session}) }, asks, asks, keeps, false},
+		"an operator, everywhere": {func(a *signedInApp) {
+			act(a.house, KillSessions, Kill{User: "alice"})
+		}, out, asks, keeps, false},
+		"a new password": {func(a *signedInApp) {
+			act(a.house, SetPassword, NameAndPassword{Name{"alice"}, "a new password"})
+		}, out, asks, asks, false},
+		"deactivation": {func(a *signedInApp) {
+			act(a.house, DeactivateUser, Deactivation{Name: Name{"alice"}})
+			act(a.house, ReactivateUser, Name{"alice"})
+			a.settle()
+		}, out, asks, asks, false},
+		"a stolen refresh token": {func(a *signedInApp) {
+			next := a.house.tokens(a.renew("app", a.tokens.RefreshToken))
+			a.introspect(next.AccessToken)
+			a.clock.move(2 * time.Minute)
+			a.renew("app", a.tokens.RefreshToken).shows(a.t, http.StatusBadRequest, "invalid_grant")
+		}, asks, asks, keeps, false},
+		"another sign-in on the device": {func(a *signedInApp) {
+			a.house.tokens(a.exchange("app", a.browser.consent(params("app"))))
+		}, keeps, keeps, keeps, true},
+		"a sign-out of another app": {func(a *signedInApp) {
+			other := a.oauthSession("alice", "other", "DESK")
+			a.logout(other.AccessToken).want(a.t, http.StatusOK, "")
+		}, keeps, keeps, asks, true},
+		"a sign-out of somebody else": {func(a *signedInApp) {
+			bob := a.oauthSession("bob", "app", "BOBPHONE")
+			a.logout(bob.AccessToken).want(a.t, http.StatusOK, "")
+		}, keeps, keeps, keeps, true},
+		"a lock that is lifted": {func(a *signedInApp) {
+			act(a.house, LockUser, Name{"alice"})
+			act(a.house, UnlockUser, Name{"alice"})
+		}, keeps, keeps, keeps, true},
+		"a sign-out of the browser": {func(a *signedInApp) {
+			a.browser.post("/account/logout").shows(a.t, http.StatusSeeOther, "")
+		}, out, keeps, keeps, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newSignedInApp(t)
+			a.register("other", "")
+			a.browser.consent(params("other", "scope", deviceScope("DESK")))
+			waiting := a.browser.request(params("app", "scope", deviceScope("WAITS")))
+			silent, _ := a.browser.silently(params("app", "scope", deviceScope("SILENT")))
+			c.end(a)
+			a.clock.move(time.Second)
+			if got := a.outcome(a.browser, "app"); got != c.here {
+				t.Errorf("in the same browser: %s", got)
+			}
+			next := a.signIn("alice")
+			if got := a.outcome(next, "app"); got != c.anew {
+				t.Errorf("after a new sign-in: %s", got)
+			}
+			if got := a.outcome(next, "other"); got != c.other {
+				t.Errorf("for another app: %s", got)
+			}
+			// What was asked for before must ask again, and a code of before is worth nothing.
+			if asked := next.get(consentPath+"?request="+waiting).status == http.StatusOK; asked != (c.anew == asks) {
+				t.Errorf("the request that waited is asked about: %v", asked)
+			}
+			if got := a.exchange("app", silent.Get("code")); got.status == http.StatusOK != c.code {
+				t.Errorf("the code of before: %d %s", got.status, got.body)
+			}
+		})
+	}
+}
+
+// TestSignOutLeavesNoCode: a code dies with everything, even if its browser signed in anew since.
+func TestSignOutLeavesNoCode(t *testing.T) {
+	for name, end := range map[string]func(a *signedInApp){
+		"logout of everything":    func(a *signedInApp) { a.logoutAll(a.tokens.AccessToken).want(a.t, http.StatusOK, "") },
+		"an operator, everywhere": func(a *signedInApp) { act(a.house, KillSessions, Kill{User: "alice"}) },
+		"a new password": func(a *signedInApp) {
+			act(a.house, SetPassword, NameAndPassword{Name{"alice"}, "a new password"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newSignedInApp(t)
+			code := a.browser.consent(params("app", "scope", deviceScope("SLEEVE"), "prompt", "consent"))
+			_, err := a.current().browsers.Start(t.Context(), model.User{ID: a.userID("alice")}, model.NewBrowserValue(), a.browser.value, model.Origin{})
+			a.must(err)
+			end(a)
+			a.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant")
+		})
+	}
+	// Who was asked a moment ago said yes to that app, whatever ends beside it.
+	t.Run("a sign-out of one session leaves a code that was asked for", func(t *testing.T) {
+		a := newSignedInApp(t)
+		code := a.browser.consent(params("app", "scope", deviceScope("ASKED"), "prompt", "consent"))
+		a.logout(a.tokens.AccessToken).want(t, http.StatusOK, "")
+		a.house.tokens(a.exchange("app", code))
+	})
+}

@@ -1,0 +1,103 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// Visitor is a browser with the user who is signed in there.
+type Visitor struct {
+	model.BrowserSession
+	// Value is the value of the browser's cookie, from which its codes follow.
+	Value string
+}
+
+// Review is what a user is to be asked about a request, by the state of things.
+type Review struct {
+	Pending
+	// Remembered tells that the user granted this before and need not be asked again.
+	Remembered bool
+	// Replaces tells that another client's session has the device and would end (SCOPE-11).
+	Replaces bool
+}
+
+// Review looks at a pending request with the eyes of the user who is signed in. Its errors:
+// RequestExpired; LoginRequired if the user has to prove again who they are; UserLocked, UserDeactivated;
+// AccessDenied if the user may not administer Synapse and the client asks for that.
+func (g *Grants) Review(ctx context.Context, id string, v Visitor) (r Review, err error) {
+	err = g.Store.View(ctx, func(tx *store.Tx) error {
+		r, err = g.review(tx, id, v)
+		return err
+	})
+	return r, err
+}
+
+func (g *Grants) review(tx *store.Tx, id string, v Visitor) (Review, error) {
+	p, err := g.pendingIn(tx, id)
+	if err != nil {
+		return Review{Pending: p}, err
+	}
+	return g.judge(tx, p, v)
+}
+
+func (g *Grants) judge(tx *store.Tx, p Pending, v Visitor) (r Review, err error) {
+	r.Pending = p
+	if r.NeedsSignIn(v.BrowserSession, tx.Now) {
+		return r, &model.Error{Kind: model.Unauthenticated, Code: model.LoginRequired}
+	}
+	if err := g.mayApprove(tx, v.UserID, r.Request.Scope); err != nil {
+		return r, err
+	}
+	if r.Replaces, err = g.replaces(tx, r.Pending, v.UserID); err != nil {
+		return r, err
+	}
+	asks := r.Request.Consent || r.Request.Select || r.Request.Create || r.Replaces
+	if asks || !rememberable(r.Client, r.Request) {
+		return r, nil
+	}
+	granted, err := tx.Consented(v.UserID, r.Client.ID, r.Request.RedirectURI)
+	r.Remembered = granted != "" && within(withoutDevice(r.Request.Scope), granted)
+	return r, err
+}
+
+// mayApprove judges the user: one who is locked or deactivated cannot complete an authorization
+// (AUTHZ-30), and administration is for those whom the operator gave it (SCOPE-13).
+func (g *Grants) mayApprove(tx *store.Tx, userID, scope string) error {
+	user, err := tx.User(userID)
+	switch {
+	case err != nil:
+		return err
+	case user.Deactivated():
+		return &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
+	case user.Locked():
+		return &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
+	case model.HasScope(scope, model.ScopeSynapseAdmin) && !user.Admin:
+		return &model.Error{Kind: model.Denied, Code: model.AccessDenied, Text: "this account may not administer the homeserver"}
+	}
+	return nil
+}
+
+func (g *Grants) replaces(tx *store.Tx, p Pending, userID string) (bool, error) {
+	live, err := tx.LiveSessionOnDevice(userID, p.Request.DeviceID)
+	if errors.Is(err, model.ErrNotFound) {
+		return false, nil
+	}
+	return live.ClientID != p.ClientID, err
+}
+
+// rememberable tells whether a consent may stand for later ones. A web client is known by its https
+// address, which nobody else answers at; any app on a machine can claim a scheme or a loopback port, so
+// native clients ask each time (AUTHZ-18, AMB-19). So does who asks for administration.
+func rememberable(c model.Client, r model.AuthorizationRequest) bool {
+	return c.Metadata.ApplicationType == model.WebApplication && strings.HasPrefix(r.RedirectURI, "https://") &&
+		!model.HasScope(r.Scope, model.ScopeSynapseAdmin)
+}
+
+func within(tokens []string, scope string) bool {
+	return !slices.ContainsFunc(tokens, func(token string) bool { return !model.HasScope(scope, token) })
+}
