@@ -18,6 +18,9 @@ var apiPaths = []string{
 	"/_matrix/client/unstable/org.matrix.simplified_msc3575/sync", "/_matrix/client/v1/media/download/example.test/abc",
 	"/_matrix/client/v1/media/config", "/_matrix/client/v3/devices/PHONE", "/_matrix/client/versions", "/_matrix/client/v3/unknown",
 	"/_matrix/media/v3/upload", "/_matrix/media/v3/config", "/_matrix/media/v1/create",
+	"/_synapse/admin/v1/rooms", "/_synapse/admin/v2/users/@a:b", "/_synapse/client/unsubscribe", "/_synapse/admin/v1/%2e%2e/rooms",
+	// Where a handler behind ours takes a prefix off.
+	"/proxy/_matrix/client/v3/sync", "/x_matrix/client/v3/sync", "//_synapse/admin/v1/rooms", "/x/%255fsynapse/admin/v1/rooms",
 }
 
 // TestLocked: a locked user can do nothing but log out, keeps everything, and goes on after the unlock
@@ -73,6 +76,45 @@ func TestLocked(t *testing.T) {
 			a, passed := through(t, call{path: "/_matrix/client/v3/sync?" + query + s.AccessToken})
 			if passed || a.body != lockedBody {
 				t.Errorf("?%s: passed on %v, got %d %s", query, passed, a.status, a.body)
+			}
+		}
+	})
+	t.Run("MOD-4 in a body that the homeserver reads as a form", func(t *testing.T) {
+		for _, path := range apiPaths {
+			stopped(t, call{method: "POST", path: path, header: formType, body: form("a", "b", "access_token", s.AccessToken)})
+			stopped(t, call{method: "POST", path: path + "?access_token=" + bob.AccessToken, header: formType, body: form("access_token", s.AccessToken)})
+		}
+		upper := http.Header{"Content-Type": {"APPLICATION/X-WWW-FORM-URLENCODED; charset=utf-8"}}
+		stopped(t, call{method: "POST", path: "/_matrix/client/v3/sync", header: upper, body: "access%5Ftoken=" + s.AccessToken})
+	})
+	t.Run("MOD-4 behind more parameters than Go reads", func(t *testing.T) {
+		many := strings.Repeat("a=&", 20_000) + "access_token=" + s.AccessToken
+		stopped(t, call{path: "/_matrix/client/v3/sync?" + many})
+		stopped(t, call{method: "POST", path: "/_synapse/admin/v1/rooms", header: formType, body: many})
+	})
+	t.Run("SOFT-7 what cannot be read is refused, and ends no session", func(t *testing.T) {
+		multipart := http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}
+		for name, c := range map[string]struct {
+			call
+			status int
+		}{
+			"multipart":         {call{method: "POST", header: multipart, body: "--b--"}, http.StatusBadRequest},
+			"too large":         {call{method: "POST", header: formType, body: strings.Repeat("a", 2<<20)}, http.StatusRequestEntityTooLarge},
+			"two headers":       {call{header: http.Header{"Authorization": {"Bearer " + bob.AccessToken, "Bearer " + s.AccessToken}}}, http.StatusBadRequest},
+			"a lower-case word": {call{header: http.Header{"Authorization": {"bearer " + s.AccessToken}}}, http.StatusBadRequest},
+			"header and query":  {call{bearer: bob.AccessToken, path: "?access_token=" + s.AccessToken}, http.StatusBadRequest},
+		} {
+			c.path = "/_matrix/client/v3/sync" + c.path
+			if a, passed := through(t, c.call); passed || a.status != c.status {
+				t.Errorf("%s: passed on %v, got %d %s", name, passed, a.status, a.body)
+			}
+		}
+	})
+	t.Run("forms of others pass as they were", func(t *testing.T) {
+		for _, body := range []string{"", "a=b", form("access_token", bob.AccessToken), `{"json":"called a form"}`, strings.Repeat("x", 1<<20)} {
+			a, _ := through(t, call{method: "POST", path: "/_matrix/client/v3/x", header: formType, body: body})
+			if a.status != passedOn || a.body != "POST /_matrix/client/v3/x "+body {
+				t.Errorf("a body of %d bytes: got %d and %d bytes", len(body), a.status, len(a.body))
 			}
 		}
 	})
@@ -166,6 +208,9 @@ func TestRetired(t *testing.T) {
 		{path: "/_matrix/client/v3/sync?access_token=" + old.AccessToken},
 		{path: "/_matrix/client/v3/sync?access%5Ftoken=" + old.AccessToken},
 		{path: "/_matrix/media/v3/config", bearer: old.AccessToken},
+		{path: "/_synapse/admin/v1/rooms", bearer: old.AccessToken},
+		{path: "/_synapse/client/x?access_token=" + old.AccessToken},
+		{method: "POST", path: "/_matrix/client/v3/keys/upload", header: formType, body: form("access_token", old.AccessToken)},
 	} {
 		a := h.do(c)
 		if a.status != http.StatusUnauthorized || a.body != badToken {

@@ -16,6 +16,7 @@ func TestUnknownPaths(t *testing.T) {
 		"/_matrix/client/v3/account/whoami", "/_matrix/client/v3/devices/X", "/_matrix/client/versions", "/_matrix/federation/v1/version",
 		"/_matrix/client/v1/media/download/a/b?access_token=x", "/_synapse/admin/v1/server_version", "/_synapse/massive", "/health",
 		"/oauth2", "/oauth2x/token", "/accounts/", "/account.html", "/authorized", "//account/", "/Account/", "/x/account/nope", "/.well-known/openid-configuration/", "/.well-known/matrix/client", "/%00", "/_matrix/client/v3/login%00",
+		"/_synapse/client/mas", "/synapse/mas", "/_synapses/mas", "/mas/_synapse", "/100%25/mas",
 	} {
 		t.Run(path, func(t *testing.T) {
 			a := h.do(call{method: "PUT", path: path, body: "hello"})
@@ -77,6 +78,8 @@ func TestGuardedPaths(t *testing.T) {
 	for _, path := range []string{
 		"/_synapse/mas", "/_synapse/mas/", "/_synapse/mas/query_user", "/_synapse//mas/query_user", "//_synapse/mas/x", "/_synapse/./mas/x",
 		"/_synapse/client/../mas/x", "/_synapse/%6das/x", "/_synapse/MAS/x", "/_synapse%2fmas%2fx",
+		"/x/_synapse/mas/query_user", "/x/y//_synapse/./mas", "/x_synapse/mas/x", "/x%2F_synapse%2Fmas", "/X_SYNAPSE/Mas", "/x/_synapse/y/../mas/x",
+		"/_synapse/mas/query_user/../..", "/_synapse/mas/..", "/x/..%2f_synapse/mas/x", "/%255Fsynapse/mas/x", "/_synapse/%25256das/x", "/100%25/%255Fsynapse/mas/x", "/_synapse/_synapse/mas",
 	} {
 		t.Run(path, func(t *testing.T) {
 			a := h.do(call{method: "POST", path: path, bearer: sharedKey})

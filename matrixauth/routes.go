@@ -171,14 +171,6 @@ func notRecognized(http.ResponseWriter, *http.Request) error {
 const (
 	discoveryPath      = ".well-known/openid-configuration"
 	serverMetadataPath = ".well-known/oauth-authorization-server"
-	// guarded is the homeserver's API for us. Its secret must not be tried from outside (SYN-14).
-	guarded = "/_synapse/mas"
-	clients = "/_matrix/client/"
-	// media is the older half of the client API's content repository: uploads are there still.
-	media = "/_matrix/media/"
-	// administration and synapseClients are Synapse's own.
-	administration = "/_synapse/admin/"
-	synapseClients = "/_synapse/client/"
 )
 
 // find gives the route of a public request, or nil for one that is not ours.
@@ -223,32 +215,6 @@ func (s *Server) belowOurs(path string) *route {
 
 var refusedAtEdge = route{name: "refused", wire: web.MatrixWire, methods: methods{"": notRecognized}}
 
-// isGuarded recognises the guarded prefix however a path spells it: doubled slashes and dots are
-// looked through, as the homeserver's own reading of them is not ours to guess.
-func isGuarded(path string) bool {
-	if !mentionsSynapse(path) {
-		return false
-	}
-	clean := cleanPath(path)
-	return clean == guarded || strings.HasPrefix(clean, guarded+"/")
-}
-
-// mentionsSynapse tells whether a path may lead to the guarded prefix, at hardly any cost for those
-// that do not.
-func mentionsSynapse(path string) bool {
-	const word = "_synapse"
-	for {
-		i := strings.IndexByte(path, word[0])
-		if i < 0 || len(path)-i < len(word) {
-			return false
-		}
-		if path = path[i:]; strings.EqualFold(path[:len(word)], word) {
-			return true
-		}
-		path = path[1:]
-	}
-}
-
 // isIssuer tells whether a Host header names the issuer's host, whatever the port: a proxy in front
 // may have another.
 func (s *Server) isIssuer(host string) bool {
@@ -257,11 +223,4 @@ func (s *Server) isIssuer(host string) bool {
 	}
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	return strings.EqualFold(host, s.host)
-}
-
-// isClientAPI tells whether the gateway has a say: all of the client API, and what Synapse adds to it,
-// which takes the same tokens.
-func isClientAPI(path string) bool {
-	return strings.HasPrefix(path, clients) || strings.HasPrefix(path, media) ||
-		strings.HasPrefix(path, administration) || strings.HasPrefix(path, synapseClients)
 }

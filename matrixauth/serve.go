@@ -6,9 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"path"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
@@ -19,33 +17,41 @@ import (
 // Next answers the requests that are not ours.
 type Next = gateway.Next
 
-// ServeHTTP answers a request of the public site if it is ours, and hands it to next untouched if
-// not. The error is next's.
+// ServeHTTP answers a request of the public site if it is ours, and hands it to next if not, without our
+// cookies and otherwise untouched. The error is next's.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, next Next) error {
 	if found := s.find(r); found != nil {
 		s.answer(w, r, found, s.deps.ClientIP(r))
 		return nil
 	}
-	if !isClientAPI(r.URL.Path) {
+	withhold(r)
+	if !isJudged(r.URL.Path) {
 		return next.ServeHTTP(w, r)
 	}
-	if err := s.judge(r); err != nil {
+	if s.gateway.Idle() {
+		return s.gateway.Pass(w, r, next)
+	}
+	found, err := s.gateway.Read(r)
+	defer found.Release()
+	if err == nil {
+		err = s.judge(r, found)
+	}
+	if err != nil {
 		s.answer(w, r, stopped(err), s.deps.ClientIP(r))
 		return nil
 	}
 	return s.gateway.Pass(w, r, next)
 }
 
-func (s *Server) judge(r *http.Request) error {
-	if s.gateway.Idle() {
-		return nil
-	}
+// judge asks the gateway. What takes as long as the client likes, reading the request, is done before:
+// nobody waits for it to close the database.
+func (s *Server) judge(r *http.Request, found gateway.Reading) error {
 	leave, err := s.enter()
 	if err != nil {
 		return err
 	}
 	defer leave()
-	return s.gateway.Judge(r)
+	return s.gateway.Judge(r, found)
 }
 
 // enter keeps the database open until leave is called.
@@ -71,10 +77,11 @@ func (c Config) Unready(w http.ResponseWriter, r *http.Request) bool {
 	}
 	path := r.URL.Path
 	wire, ours := wireAtIssuer(base, path)
-	if isClientAPI(path) || isGuarded(path) {
+	if isJudged(path) || isGuarded(path) {
 		wire, ours = web.MatrixWire, true
 	}
 	if !ours {
+		withhold(r)
 		return false
 	}
 	web.SetHeaders(w.Header(), wire)
@@ -213,11 +220,3 @@ func (r *recorder) Write(b []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach what is below.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
-// cleanPath gives a path without doubled slashes, dots and capitals.
-func cleanPath(p string) string {
-	if !strings.HasPrefix(p, "/") {
-		p = "/" + p
-	}
-	return strings.ToLower(path.Clean(p))
-}

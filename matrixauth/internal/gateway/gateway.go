@@ -26,10 +26,13 @@ type Config struct {
 }
 
 // Gateway judges requests that are not ours, and the answers to them.
-type Gateway struct{ Config }
+type Gateway struct {
+	Config
+	forms forms
+}
 
 // New makes the gateway.
-func New(c Config) *Gateway { return &Gateway{c} }
+func New(c Config) *Gateway { return &Gateway{Config: c} }
 
 // Next answers the requests that go on.
 type Next interface {
@@ -57,22 +60,18 @@ func (g *Gateway) Idle() bool { return !g.Sessions.Registry.Watchful() }
 // UnknownToken, at once and not when the homeserver has forgotten it (REV-9). Anything else passes,
 // whatever its token; the homeserver judges that. A store that cannot be read is an error too, as
 // SOFT-7 has it: never a 401.
-func (g *Gateway) Judge(r *http.Request) error {
-	if r.Method == http.MethodOptions {
+func (g *Gateway) Judge(r *http.Request, found Reading) error {
+	if found.token == "" {
 		return nil
 	}
-	value, ok := web.Bearer(r)
-	if !ok {
-		return nil
-	}
-	if g.Sessions.Registry.Retired(model.HashToken(value)) {
+	if g.Sessions.Registry.Retired(model.HashToken(found.token)) {
 		return &model.Error{Kind: model.Unauthenticated, Code: model.UnknownToken}
 	}
 	if !g.Sessions.Registry.AnyLocked() {
 		return nil
 	}
 	// An expired token counts too: its client would go on to refresh, and should learn the reason.
-	token, err := g.Sessions.Owner(value)
+	token, err := g.Sessions.Owner(found.token)
 	if err != nil {
 		if errors.Is(err, model.UnknownToken) {
 			return nil

@@ -17,6 +17,13 @@ import (
 // if nobody uses it.
 const cookieLife = 90 * 24 * time.Hour
 
+// browserCookieName is what the cookie of the browser is called, but for a prefix.
+const browserCookieName = "matrix_auth"
+
+// ourCookies are the names of all cookies of our pages, but for a prefix. Each begins with that of the
+// first.
+var ourCookies = []string{browserCookieName}
+
 // BrowserCookie is the one cookie of our pages. Its value names the browser: before a sign-in it is
 // only the key of form tokens, and from then on the browser session too. A sign-in sets a fresh one, so
 // that a value which somebody planted is worth nothing afterwards (SESS-2).
@@ -31,7 +38,7 @@ type BrowserCookie struct {
 // from planting it: __Host- if the issuer has the host to itself, __Secure- if it lives under a path.
 // Over plain http, which only loopback may speak, it has neither that nor Secure (SESS-1).
 func NewBrowserCookie(issuer *url.URL) *BrowserCookie {
-	c := &BrowserCookie{name: "matrix_auth", path: "/" + strings.TrimPrefix(issuer.Path, "/"), secure: issuer.Scheme == "https", origin: originOf(issuer)}
+	c := &BrowserCookie{name: browserCookieName, path: "/" + strings.TrimPrefix(issuer.Path, "/"), secure: issuer.Scheme == "https", origin: originOf(issuer)}
 	switch {
 	case !c.secure:
 	case c.path == "/":

@@ -6,8 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
@@ -74,39 +72,4 @@ func WriteJSON(w http.ResponseWriter, status int, value any) error {
 	// The client has gone if this fails, and there is nobody left to tell.
 	_, _ = w.Write(body)
 	return nil
-}
-
-// Bearer gives the access token of a request: the Authorization header, or else the access_token
-// query parameter that the Client-Server API allowed until v1.19.
-func Bearer(r *http.Request) (token string, ok bool) {
-	return BearerOf(r.Header.Get("Authorization"), r.URL.RawQuery)
-}
-
-// BearerOf is Bearer for an Authorization header and a query that were taken from a request.
-func BearerOf(authorization, query string) (token string, ok bool) {
-	if token, ok = bearerIn(authorization); ok {
-		return token, true
-	}
-	if query == "" {
-		return "", false
-	}
-	// Read as Synapse reads it, for which a semicolon parts as an ampersand does: a token that it would
-	// find must not pass the gateway unseen. What cannot be read is no token, and the rest counts.
-	values, _ := url.ParseQuery(strings.ReplaceAll(query, ";", "&"))
-	token = values.Get("access_token")
-	return token, token != ""
-}
-
-// BearerHeader gives the token of the Authorization header alone (RFC 6750 section 2.1).
-func BearerHeader(r *http.Request) (token string, ok bool) {
-	return bearerIn(r.Header.Get("Authorization"))
-}
-
-func bearerIn(authorization string) (token string, ok bool) {
-	scheme, token, found := strings.Cut(authorization, " ")
-	if !found || !strings.EqualFold(scheme, "Bearer") {
-		return "", false
-	}
-	token = strings.TrimSpace(token)
-	return token, token != ""
 }
