@@ -45,7 +45,7 @@ func (s shared) Destruct() error {
 	}
 	go func() {
 		if err := s.Close(); err != nil {
-			caddy.Log().Named("matrix_auth").Error("the database was not closed cleanly: " + err.Error())
+			caddy.Log().Named("matrix_auth").Error("the database was not closed cleanly: " + visible(err.Error()))
 		}
 	}()
 	return nil
@@ -58,7 +58,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision opens nothing: "caddy validate" comes this far and must leave no trace.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx, a.logger = ctx, ctx.Slogger()
+	a.ctx, a.logger = ctx, slog.New(logHandler{ctx.Slogger().Handler()})
 	return nil
 }
 

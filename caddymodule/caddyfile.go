@@ -230,7 +230,8 @@ func (p *parser) limitOption() {
 }
 
 func (p *parser) unknown(where, known string) {
-	p.at(p.d.Token(), "%s does not know the option %q; it knows %s", where, p.d.Val(), known)
+	name, _, _ := strings.Cut(p.d.Val(), "=") // behind it may stand a secret
+	p.at(p.d.Token(), "%s does not know the option %q; it knows %s", where, name, known)
 	p.d.RemainingArgs()
 	p.skipBlock()
 }

@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 )
 
 // TestScript runs the commands as an operator does, by scripts that read as a session at a terminal.
@@ -37,7 +39,7 @@ func TestScript(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "expand": expand, "fetch": fetch},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "discreet": discreet, "expand": expand, "fetch": fetch},
 	})
 }
 
@@ -57,6 +59,52 @@ func unusedAddress() (string, error) {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
+}
+
+// secretsOfScripts are what no command may show: shared secrets, secrets of clients, passwords, and what
+// tokens begin with.
+var secretsOfScripts = []string{
+	"secret-of-the-environment", "secret-of-the-portal", "secret-in-synapse", "another-secret", "old-admin-token", "old-client-secret",
+	"correct horse battery", "another long password", "password-in-an-address", "mct_", "mcr_",
+}
+
+// discreet PROGRAM ARGS... runs a program, which may fail, and looks for secrets in all that it writes.
+func discreet(ts *testscript.TestScript, neg bool, args []string) {
+	if err := ts.Exec(args[0], args[1:]...); (err == nil) == neg {
+		ts.Fatalf("%v: %v\n%s%s", args, err, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+	for _, stream := range []string{"stdout", "stderr"} {
+		for _, secret := range secretsOfScripts {
+			if strings.Contains(ts.ReadFile(stream), secret) {
+				ts.Fatalf("%v shows %q on %s:\n%s", args, secret, stream, ts.ReadFile(stream))
+			}
+		}
+	}
+}
+
+// mayShow are the commands that exist to print a secret.
+var mayShow = []string{"synapse-config", "token issue"}
+
+// TestEveryCommandIsDiscreet holds that no command is missing in the script that looks for secrets (KEY-6).
+func TestEveryCommandIsDiscreet(t *testing.T) {
+	script, err := os.ReadFile("testdata/script/discreet.txtar")
+	must(t, err)
+	root := &cobra.Command{Use: "matrix-auth"}
+	command.CobraFunc(root)
+	var walk func(cmd *cobra.Command, path string)
+	walk = func(cmd *cobra.Command, path string) {
+		for _, child := range cmd.Commands() {
+			name := strings.TrimSpace(path + " " + child.Name())
+			if child.HasSubCommands() {
+				walk(child, name)
+				continue
+			}
+			if !slices.Contains(mayShow, name) && !strings.Contains(string(script), "discreet caddy matrix-auth "+name) {
+				t.Errorf("testdata/script/discreet.txtar lacks %q", name)
+			}
+		}
+	}
+	walk(root, "")
 }
 
 // await URL waits until a server answers with 200: Caddy's sites may answer before ours is ready.

@@ -3,8 +3,10 @@ package matrixauth
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -247,6 +249,21 @@ func loginDevices(t *testing.T) {
 		for _, id := range []string{"x", strings.Repeat("D", 255), "a device/with? signs&", "日本", `"quoted"`, "case", "CASE"} {
 			s := h.loginOn("bob", id)
 			h.wantActive(s.AccessToken, id)
+		}
+	})
+	t.Run("HTTP-9 ids that cannot be seen are for devices that exist", func(t *testing.T) {
+		for _, id := range []string{"PHONE\u202e", "PHONE\u009b31m", "PHONE\u200b", "PHONE\u2028"} {
+			h.tryLogin("bob", object{"device_id": id}).want(t, http.StatusBadRequest, "M_INVALID_PARAM")
+			h.settle()
+			if u, _ := h.fake.User("bob"); slices.Contains(slices.Collect(maps.Keys(u.Devices)), id) {
+				t.Errorf("the device %q was left at the homeserver", id)
+			}
+			// One that the homeserver has from before us goes on, and so does one of a live session.
+			_, err := h.current().homeserver.UpsertDevice(t.Context(), "bob", id, "")
+			h.must(err)
+			for range 2 {
+				h.wantActive(h.loginOn("bob", id).AccessToken, id)
+			}
 		}
 	})
 	t.Run("LEG-24 the form of a cross-signing key", func(t *testing.T) {

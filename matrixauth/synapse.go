@@ -3,7 +3,7 @@ package matrixauth
 import (
 	"errors"
 	"fmt"
-
+	"net/url"
 	"strings"
 	"time"
 
@@ -20,9 +20,20 @@ type Delegation struct {
 	Secret, SecretPath string
 }
 
-// Block is the block for homeserver.yaml.
+// Block is the block for homeserver.yaml. Without SecretPath it holds the secret, so it is for the one
+// place where somebody asked for it.
 func (d Delegation) Block() string {
 	return synapseconfig.Block(d.Endpoint, d.Secret, d.SecretPath)
+}
+
+// shownBlock is Block for findings, which people paste into chats and bug reports: it never holds the
+// secret, but says how to have it printed.
+func (d Delegation) shownBlock() string {
+	block := strings.TrimSpace(synapseconfig.MaskedBlock(d.Endpoint, d.SecretPath))
+	if d.SecretPath != "" {
+		return block
+	}
+	return block + "\nwith the secret, which \"caddy matrix-auth synapse-config\" prints"
 }
 
 // Removal is a setting that must go from homeserver.yaml, with the reason.
@@ -59,7 +70,7 @@ func ExamineSynapse(path string, want Delegation, serverName, version string) []
 	}
 	block := file.MAS()
 	if block == nil {
-		all = append(all, Finding{Check: check, What: "it does not delegate logins to us", Where: path, Change: strings.TrimSpace(want.Block())})
+		all = append(all, Finding{Check: check, What: "it does not delegate logins to us", Where: path, Change: want.shownBlock()})
 	} else {
 		compareDelegation(block, want, add)
 	}
@@ -71,7 +82,7 @@ func ExamineSynapse(path string, want Delegation, serverName, version string) []
 
 func compareDelegation(block *synapseconfig.MAS, want Delegation, add func(line int, what, change string)) {
 	if block.Endpoint != "" && strings.TrimSuffix(block.Endpoint, "/") != strings.TrimSuffix(want.Endpoint, "/") {
-		add(block.EndpointLine, "its endpoint is "+block.Endpoint, fmt.Sprintf("endpoint: %q", want.Endpoint))
+		add(block.EndpointLine, "its endpoint is "+withoutUser(block.Endpoint), fmt.Sprintf("endpoint: %q", want.Endpoint))
 	}
 	secret, err := block.Secret()
 	if err != nil {
@@ -85,6 +96,16 @@ func compareDelegation(block *synapseconfig.MAS, want Delegation, add func(line 
 		}
 		add(block.SecretLine, "its secret is not ours", change)
 	}
+}
+
+// withoutUser is an address for a finding, without the password that may stand in it.
+func withoutUser(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return address
+	}
+	u.User = nil
+	return u.String()
 }
 
 // harmless tells whether a setting does no harm from a version of Synapse on that is the running one.

@@ -2,7 +2,9 @@ package model
 
 import (
 	"crypto/rand"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/oklog/ulid/v2"
 )
@@ -19,6 +21,19 @@ const deviceIDLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 // NewDeviceID makes a device id of ten capital letters (LEG-22).
 func NewDeviceID() string { return randomString(deviceIDLetters, 10) }
+
+// CheckNewDeviceID judges the id of a device that does not exist yet: beyond CheckDeviceID it must not hold
+// C1 controls, format characters or separators of lines, by which one id looks like another and terminals
+// are made to obey (HTTP-9). Devices that have such an id go on.
+func CheckNewDeviceID(id string) error {
+	if err := CheckDeviceID(id); err != nil {
+		return err
+	}
+	if strings.ContainsFunc(id, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }) {
+		return &Error{Kind: Invalid, Code: InvalidParam, Param: "device_id", Text: "the device_id of a new device must not hold characters that cannot be seen"}
+	}
+	return nil
+}
 
 // CheckDeviceID judges a device id given by a client: 1 to 255 bytes, and neither control
 // characters nor invalid UTF-8, because Synapse stores at most 255 and introspection answers must

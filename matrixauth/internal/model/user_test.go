@@ -47,6 +47,18 @@ func TestCheckDeviceID(t *testing.T) { // SCOPE-6, SYN-6
 	}
 }
 
+func TestCheckNewDeviceID(t *testing.T) { // HTTP-9
+	for id, valid := range map[string]bool{
+		NewDeviceID(): true, "my phone": true, "手机": true, "a\u00a0b": true,
+		"": false, "a\x00": false, "a\u0085": false, "a\u009b31m": false, "a\u202eb": false, "a\u200b": false, "a\u200d": false,
+		"\ufeffa": false, "a\u2028b": false, "a\u2029b": false, "a\u00adb": false, "a\U000e0041": false,
+	} {
+		if err := CheckNewDeviceID(id); (err == nil) != valid {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
 func TestIntrospectedScope(t *testing.T) { // SYN-6
 	for scope, want := range map[string]string{
 		CompatScope(false):                    ScopeAPI + " " + ScopeAPIUnstable,

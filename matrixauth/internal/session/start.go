@@ -139,6 +139,12 @@ func (s *Sessions) ensureDevice(ctx context.Context, p Start) error {
 		return nil // a live session has the device, so it is there
 	}
 	created, err := s.Homeserver.UpsertDevice(ctx, p.User.Localpart, p.DeviceID, "")
+	if err == nil && created {
+		// Only the homeserver knows the devices from before us. The note deletes what it has just made.
+		if err := model.CheckNewDeviceID(p.DeviceID); err != nil {
+			return err
+		}
+	}
 	if err == nil && created && p.DeviceName != "" {
 		err = s.Homeserver.UpdateDeviceDisplayName(ctx, p.User.Localpart, p.DeviceID, p.DeviceName)
 	}

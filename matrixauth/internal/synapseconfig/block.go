@@ -21,6 +21,9 @@ func Block(endpoint, secret, secretPath string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
+// MaskedBlock is Block with the secret masked, if it stands in the block.
+func MaskedBlock(endpoint, secretPath string) string { return Block(endpoint, mask, secretPath) }
+
 // quote writes text as a double-quoted YAML scalar in printable ASCII, which every YAML reader takes alike.
 func quote(text string) string {
 	var b strings.Builder
