@@ -120,7 +120,15 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, found *route, cl
 	ctx := web.WithOutcome(web.WithFacts(r.Context(), web.Facts{ClientIP: clientIP}), &outcome)
 	seen := &recorder{ResponseWriter: w}
 	web.SetHeaders(w.Header(), found.wire)
-	err := s.run(seen, r.WithContext(ctx), found)
+	var err error
+	switch {
+	case r.Method == http.MethodHead:
+		err = s.look(seen, r.WithContext(ctx), found)
+	case found.wire == web.PageWire && isPrefetch(r):
+		seen.WriteHeader(http.StatusTooEarly)
+	default:
+		err = s.run(seen, r.WithContext(ctx), found)
+	}
 	if err != nil && seen.status == 0 {
 		s.refuse(seen, r, found.wire, err)
 	}
@@ -200,6 +208,8 @@ func (s *Server) log(ctx context.Context, r *http.Request, found *route, status 
 type recorder struct {
 	http.ResponseWriter
 	status int
+	// keepCookies leaves the browser's cookies as they are.
+	keepCookies bool
 }
 
 // WriteHeader remembers the status.
@@ -207,13 +217,16 @@ func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
 	}
+	if r.keepCookies {
+		r.Header().Del("Set-Cookie")
+	}
 	r.ResponseWriter.WriteHeader(status)
 }
 
 // Write answers 200 if no status was written.
 func (r *recorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
-		r.status = http.StatusOK
+		r.WriteHeader(http.StatusOK)
 	}
 	return r.ResponseWriter.Write(b)
 }

@@ -42,10 +42,23 @@ func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
 // an account exists or not, shows in it (ENUM-1).
 func (s *Store) Statements() uint64 { return s.statements.Load() }
 
+// ErrReadOnly is what Update gives, without running anything, in a context of ReadOnly.
+var ErrReadOnly = errors.New("this context may only read")
+
+type readOnlyKey struct{}
+
+// ReadOnly makes a context in which nothing can be written.
+func ReadOnly(ctx context.Context) context.Context {
+	return context.WithValue(ctx, readOnlyKey{}, true)
+}
+
 // Update runs f in a write transaction and returns once it is durable. f does no I/O but SQL, as
-// others wait for it. If f fails nothing of it remains. ctx may end the wait for a turn; once f has
+// others wait for it. If f fails nothing of it remains; in a context of ReadOnly it is not run. ctx may end the wait for a turn; once f has
 // begun it is carried through, so that the caller always learns the outcome.
 func (s *Store) Update(ctx context.Context, f func(*Tx) error) error {
+	if ctx.Value(readOnlyKey{}) != nil {
+		return ErrReadOnly
+	}
 	w := &write{ctx: ctx, f: f, turn: make(chan bool, 1)}
 	leads, err := s.queue.join(w)
 	if err != nil {

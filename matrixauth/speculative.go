@@ -1,0 +1,42 @@
+package matrixauth
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// Some of our pages act when they are opened: a request of an app is kept, a consent that is remembered
+// gives a code. So that nothing comes of a look which nobody meant, be it a HEAD of a link checker or a
+// browser that guesses where somebody will go, both are answered here, whatever the route.
+
+// look answers HEAD as GET, without a body (HTTP-13), but for what GET would change: where it would write,
+// the answer is the bare headers.
+func (s *Server) look(w *recorder, r *http.Request, found *route) error {
+	w.keepCookies = true
+	err := s.run(w, r.WithContext(store.ReadOnly(r.Context())), found)
+	if errors.Is(err, store.ErrReadOnly) && w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	return err
+}
+
+// isPrefetch tells a GET by which a browser fetches a page before anybody asked for it. No page of ours is
+// worth that: each belongs to the moment. What is refused is asked for again when somebody does come.
+func isPrefetch(r *http.Request) bool {
+	if r.Method != http.MethodGet {
+		return false
+	}
+	// Sec-Purpose is of the Fetch standard and may have parameters; the others are of browsers before it.
+	return hasToken(r.Header.Get("Sec-Purpose"), "prefetch") || hasToken(r.Header.Get("Purpose"), "prefetch") || hasToken(r.Header.Get("X-Moz"), "prefetch") ||
+		hasToken(r.Header.Get("X-Purpose"), "preview") || hasToken(r.Header.Get("Purpose"), "preview")
+}
+
+// hasToken tells whether a header's value begins with a token.
+func hasToken(value, token string) bool {
+	first, _, _ := strings.Cut(value, ";")
+	return strings.EqualFold(strings.TrimSpace(first), token)
+}
