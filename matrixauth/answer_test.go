@@ -59,6 +59,7 @@ func TestSoftLogout(t *testing.T) {
 				{path: path, bearer: live.AccessToken}, {method: "PUT", path: path, bearer: live.AccessToken, body: "{}"},
 				{path: path + "?access_token=" + live.AccessToken},
 			} {
+				h.clock.move(time.Minute) // nobody is in a hurry
 				a := h.do(c)
 				if a.status != http.StatusUnauthorized || a.body != softRefusal || a.header.Get("Content-Length") != fmt.Sprint(len(softRefusal)) {
 					t.Errorf("%s: got %d %s %v", c.path, a.status, a.body, a.header)
@@ -68,6 +69,7 @@ func TestSoftLogout(t *testing.T) {
 	})
 	t.Run("SOFT-3 the token of a session that has ended", func(t *testing.T) {
 		for _, path := range paths {
+			h.clock.move(time.Minute)
 			if a := h.do(call{path: path, bearer: ended.AccessToken}); a.status != http.StatusUnauthorized || a.body != hardRefusal {
 				t.Errorf("%s: got %d %s", path, a.status, a.body)
 			}
@@ -84,6 +86,7 @@ func TestSoftLogout(t *testing.T) {
 		h.wantActive(h.signedIn(h.refresh(live.RefreshToken)).AccessToken, "PHONE")
 		h.wantActive(h.loginOn("alice", "PHONE").AccessToken, "PHONE")
 		h.wantDevices("alice", "PHONE")
+		h.clock.move(time.Minute)
 		if a := h.do(call{path: apiPaths[0], bearer: live.AccessToken}); a.body != hardRefusal {
 			t.Errorf("the token of the session that was replaced: got %s", a.body)
 		}

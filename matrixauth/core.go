@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
@@ -25,6 +26,7 @@ type Core struct {
 	registry  *session.Registry
 	doubts    *reconcile.Queue
 	limiter   *limit.Limiter
+	refusals  *gateway.Refusals
 	passwords *password.Hasher
 	metrics   *Metrics
 	probes    probes
@@ -59,7 +61,7 @@ func Open(ctx context.Context, o OpenOptions) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Core{store: s, outbox: outbox.New(s), doubts: reconcile.NewQueue(s.Now), limiter: limit.New(s.Now)}
+	c := &Core{store: s, outbox: outbox.New(s), doubts: reconcile.NewQueue(s.Now), limiter: limit.New(s.Now), refusals: gateway.NewRefusals(s.Now)}
 	c.metrics = newMetrics(c)
 	c.passwords = password.New(password.Config{Observe: func(d time.Duration) { c.metrics.hashSeconds.Observe(d.Seconds()) }})
 	if c.registry, err = session.NewRegistry(ctx, s); err != nil {
@@ -90,6 +92,7 @@ func (c *Core) Run() error {
 	c.work.Go(func() { c.doubts.Run(ctx) })
 	c.work.Go(func() { c.retain(ctx) })
 	c.work.Go(func() { c.giveBack(ctx) })
+	c.work.Go(func() { c.tellRefusals(ctx) })
 	c.work.Go(c.socket.serve)
 	return nil
 }
@@ -117,6 +120,23 @@ func (c *Core) retain(ctx context.Context) {
 			c.logger().Info("old rows were removed", "rows", removed)
 		}
 		timer.Reset(retentionEvery)
+	}
+}
+
+// refusalsEvery is how often the counts of refused tokens are looked at.
+const refusalsEvery = 10 * time.Second
+
+func (c *Core) tellRefusals(ctx context.Context) {
+	ticker := time.NewTicker(refusalsEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			c.refusals.Tell(c.logger(), true)
+			return
+		case <-ticker.C:
+			c.refusals.Tell(c.logger(), false)
+		}
 	}
 }
 

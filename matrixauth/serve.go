@@ -1,6 +1,7 @@
 package matrixauth
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -28,16 +29,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, next Next) er
 	if !isJudged(r.URL.Path) {
 		return next.ServeHTTP(w, r)
 	}
+	known, err := s.gateway.Slow(r)
+	if err != nil {
+		s.answer(w, r, stopped(known, err), s.deps.ClientIP(r))
+		return nil
+	}
 	if s.gateway.Idle() {
 		return s.gateway.Pass(w, r, next)
 	}
 	found, err := s.gateway.Read(r)
 	defer found.Release()
 	if err == nil {
-		err = s.judge(r, found)
+		known, err = s.judge(r, found)
 	}
 	if err != nil {
-		s.answer(w, r, stopped(err), s.deps.ClientIP(r))
+		s.answer(w, r, stopped(known, err), s.deps.ClientIP(r))
 		return nil
 	}
 	return s.gateway.Pass(w, r, next)
@@ -45,10 +51,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, next Next) er
 
 // judge asks the gateway. What takes as long as the client likes, reading the request, is done before:
 // nobody waits for it to close the database.
-func (s *Server) judge(r *http.Request, found gateway.Reading) error {
+func (s *Server) judge(r *http.Request, found gateway.Reading) (web.Outcome, error) {
 	leave, err := s.enter()
 	if err != nil {
-		return err
+		return web.Outcome{}, err
 	}
 	defer leave()
 	return s.gateway.Judge(r, found)
@@ -89,9 +95,12 @@ func (c Config) Unready(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// stopped is the route of a request that the gateway stopped.
-func stopped(err error) *route {
-	stop := func(http.ResponseWriter, *http.Request) error { return err }
+// stopped is the route of a request that the gateway stopped, with what it knows of it.
+func stopped(known web.Outcome, err error) *route {
+	stop := func(_ http.ResponseWriter, r *http.Request) error {
+		web.SetOutcome(r.Context(), known)
+		return err
+	}
 	return &route{name: "gateway", wire: web.MatrixWire, methods: methods{"": stop}}
 }
 
@@ -132,7 +141,25 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, found *route, cl
 	if err != nil && seen.status == 0 {
 		s.refuse(seen, r, found.wire, err)
 	}
-	s.log(ctx, r, found, seen.status, err, outcome, clientIP, time.Since(start))
+	if outcome.Refused == (model.TokenHash{}) || s.countRefusal(seen.status, &outcome, clientIP) {
+		s.log(ctx, r, found, seen.status, err, outcome, clientIP, time.Since(start))
+	}
+}
+
+// countRefusal counts an answer that refuses a token, and reports whether it is to be logged. It adds to
+// the outcome whose the token was.
+func (s *Server) countRefusal(status int, o *web.Outcome, clientIP string) (log bool) {
+	who, retired := s.core.registry.Retired(o.Refused)
+	refusal := gateway.Refusal{
+		Token: o.Refused, Dead: retired, UserID: cmp.Or(who.UserID, o.UserID), DeviceID: cmp.Or(who.DeviceID, o.DeviceID), IP: clientIP,
+	}
+	if status == http.StatusTooManyRequests {
+		refusal, log = s.core.refusals.Delayed(o.Refused)
+	} else {
+		log = s.core.refusals.Note(refusal)
+	}
+	o.UserID, o.DeviceID = refusal.UserID, refusal.DeviceID
+	return log
 }
 
 // refuse answers with an error, in the shape of a wire.
@@ -194,6 +221,9 @@ func (s *Server) log(ctx context.Context, r *http.Request, found *route, status 
 	}
 	if o.UserID != "" {
 		attrs = append(attrs, slog.String("user_id", o.UserID))
+	}
+	if o.DeviceID != "" {
+		attrs = append(attrs, slog.String("device_id", o.DeviceID))
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("code", string(model.AsError(err).Code)))

@@ -150,7 +150,9 @@ func (s *Server) wireDoors() {
 		CountGrant: s.core.metrics.countGrant,
 		Seen:       s.core.probes.note, Logger: s.deps.Logger,
 	})
-	s.gateway = gateway.New(gateway.Config{Sessions: s.sessions, Enter: s.enter, Logger: s.deps.Logger})
+	s.gateway = gateway.New(gateway.Config{
+		Sessions: s.sessions, Enter: s.enter, Refusals: s.core.refusals, ClientIP: s.deps.ClientIP, Logger: s.deps.Logger,
+	})
 	s.public, s.internal = s.routes()
 }
 

@@ -37,7 +37,8 @@ func (d *Door) refresh(w http.ResponseWriter, r *http.Request) (session.Tokens, 
 	if err != nil {
 		return session.Tokens{}, err
 	}
-	return d.Sessions.Refresh(r.Context(), session.Refresh{Kind: model.CompatSession, Token: token, Origin: web.OriginOf(r)})
+	tokens, err := d.Sessions.Refresh(r.Context(), session.Refresh{Kind: model.CompatSession, Token: token, Origin: web.OriginOf(r)})
+	return tokens, web.NoteRefused(r.Context(), token, err)
 }
 
 // Logout answers POST /logout. The body does not matter (LEG-37).
@@ -47,7 +48,7 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 		return missingToken()
 	}
 	if err := d.Sessions.Logout(r.Context(), token); err != nil {
-		return err
+		return web.NoteRefused(r.Context(), token, err)
 	}
 	return web.WriteJSON(w, http.StatusOK, struct{}{})
 }
@@ -60,7 +61,7 @@ func (d *Door) LogoutAll(w http.ResponseWriter, r *http.Request) error {
 	}
 	found, err := d.Sessions.Peek(token)
 	if err != nil {
-		return err
+		return web.NoteRefused(r.Context(), token, err)
 	}
 	if err := d.Users.LogoutAll(r.Context(), found.UserID); err != nil {
 		return err

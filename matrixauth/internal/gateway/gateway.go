@@ -22,7 +22,11 @@ type Config struct {
 	// Refused is told of each access token that is live and not expired and that the homeserver refused
 	// all the same. It must be cheap and never wait. Nil tells nobody.
 	Refused func(model.Token)
-	Logger  *slog.Logger
+	// Refusals counts the refusals of each token.
+	Refusals *Refusals
+	// ClientIP gives the address of a request's client, found through trusted proxies only.
+	ClientIP func(*http.Request) string
+	Logger   *slog.Logger
 }
 
 // Gateway judges requests that are not ours, and the answers to them.
@@ -59,28 +63,28 @@ func (g *Gateway) Idle() bool { return !g.Sessions.Registry.Watchful() }
 // (MOD-1): with it the client keeps its keys and waits. The token of a session that has ended gives
 // UnknownToken, at once and not when the homeserver has forgotten it (REV-9). Anything else passes,
 // whatever its token; the homeserver judges that. A store that cannot be read is an error too, as
-// SOFT-7 has it: never a 401.
-func (g *Gateway) Judge(r *http.Request, found Reading) error {
+// SOFT-7 has it: never a 401. Beside the error it gives what is to be logged.
+func (g *Gateway) Judge(r *http.Request, found Reading) (known web.Outcome, err error) {
 	if found.token == "" {
-		return nil
+		return known, nil
 	}
-	if g.Sessions.Registry.Retired(model.HashToken(found.token)) {
-		return &model.Error{Kind: model.Unauthenticated, Code: model.UnknownToken}
+	hash := model.HashToken(found.token)
+	if _, retired := g.Sessions.Registry.Retired(hash); retired {
+		return web.Outcome{Refused: hash}, &model.Error{Kind: model.Unauthenticated, Code: model.UnknownToken}
 	}
 	if !g.Sessions.Registry.AnyLocked() {
-		return nil
+		return known, nil
 	}
 	// An expired token counts too: its client would go on to refresh, and should learn the reason.
 	token, err := g.Sessions.Owner(found.token)
 	if err != nil {
 		if errors.Is(err, model.UnknownToken) {
-			return nil
+			return known, nil
 		}
-		return err
+		return known, err
 	}
 	if !g.Sessions.Registry.Locked(token.UserID) {
-		return nil
+		return known, nil
 	}
-	web.SetUser(r.Context(), token.UserID)
-	return &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
+	return web.Outcome{Refused: hash, UserID: token.UserID, DeviceID: token.DeviceID}, &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
 }

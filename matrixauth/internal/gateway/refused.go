@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -58,16 +59,65 @@ func (g *Gateway) revise(p passage, body []byte) ([]byte, error) {
 	}
 	token, err := g.owner(value)
 	if errors.Is(err, model.UnknownToken) {
+		g.noteUnknown(p, value)
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if g.Refused != nil && !token.Expired(g.Sessions.Store.Now()) {
+	expired := token.Expired(g.Sessions.Store.Now())
+	refusal := Refusal{
+		Token: token.Hash, Dead: expired, Expected: expired, UserID: token.UserID, DeviceID: token.DeviceID, IP: g.ClientIP(p.request),
+	}
+	if g.Refusals.Note(refusal) && !expired {
+		g.Logger.LogAttrs(p.request.Context(), slog.LevelWarn, "the homeserver refused a token that is live", refusal.attrs()...)
+	}
+	if g.Refused != nil && !expired {
 		g.Refused(token)
 	}
 	document["soft_logout"] = json.RawMessage("true")
 	return json.Marshal(document)
+}
+
+// noteUnknown counts the refusal of a token that is not in the store.
+func (g *Gateway) noteUnknown(p passage, value string) {
+	_, ours := model.ParseToken(value)
+	n := Refusal{Token: model.HashToken(value), Dead: ours}
+	if who, found := g.Sessions.Registry.Retired(n.Token); found {
+		n.UserID, n.DeviceID = who.UserID, who.DeviceID
+	}
+	n.IP = g.ClientIP(p.request)
+	if g.Refusals.Note(n) {
+		g.Logger.LogAttrs(p.request.Context(), slog.LevelInfo, "the homeserver refused a token", n.attrs()...)
+	}
+}
+
+// Slow gives an Error with code RateLimited for the request of a client that goes on with a dead token
+// although it was told so often enough. Whether the token is dead is asked again each time: nobody is kept
+// waiting by what was true once. Beside the error it gives what is to be logged. It costs one atomic load while there is no such client.
+func (g *Gateway) Slow(r *http.Request) (known web.Outcome, err error) {
+	if !g.Refusals.hurried.Load() || r.Method == http.MethodOptions {
+		return known, nil
+	}
+	p := passageOf(r)
+	value, ok := web.BearerOf(p.authorization, p.query)
+	if !ok {
+		return known, nil
+	}
+	hash := model.HashToken(value)
+	wait, must := g.Refusals.Wait(hash)
+	if !must {
+		return known, nil
+	}
+	token, err := g.owner(value)
+	switch {
+	case err == nil && !token.Expired(g.Sessions.Store.Now()):
+		g.Refusals.Forget(hash)
+		return known, nil
+	case err != nil && !errors.Is(err, model.UnknownToken):
+		return known, err
+	}
+	return web.Outcome{Refused: hash}, &model.Error{Kind: model.Limited, Code: model.RateLimited, Retry: wait}
 }
 
 // owner finds the row of a token while the store is open.

@@ -83,9 +83,10 @@ func (d *Door) refresh(r *http.Request, c model.Client, form map[string]string) 
 	if form["refresh_token"] == "" {
 		return session.Tokens{}, missing("refresh_token")
 	}
-	return d.Sessions.Refresh(r.Context(), session.Refresh{
+	tokens, err := d.Sessions.Refresh(r.Context(), session.Refresh{
 		Kind: model.OAuthSession, Token: form["refresh_token"], ClientID: c.ID, Scope: form["scope"], Origin: web.OriginOf(r),
 	})
+	return tokens, web.NoteRefused(r.Context(), form["refresh_token"], err)
 }
 
 func missing(name string) error {

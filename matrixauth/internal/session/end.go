@@ -15,7 +15,7 @@ import (
 // End ends a live session: its tokens are gone with the commit, its device at the homeserver soon
 // after, and the consents that the reason withdraws with it. It needs no homeserver to succeed.
 func (s *Sessions) End(tx *store.Tx, session model.Session, reason model.EndReason) error {
-	if err := s.endRows(tx, session.ID, reason); err != nil {
+	if err := s.endRows(tx, session, reason); err != nil {
 		return err
 	}
 	if err := Withdraw(tx, session.UserID, session.ClientID, reason); err != nil {
@@ -67,17 +67,17 @@ func (s *Sessions) EndAll(tx *store.Tx, userID string, reason model.EndReason) (
 
 // endRows ends a session in the store. Its access tokens are remembered for a while, because Synapse
 // honours them from memory as long as their device is there.
-func (s *Sessions) endRows(tx *store.Tx, sessionID string, reason model.EndReason) error {
-	hashes, err := tx.LiveAccessTokens(sessionID)
+func (s *Sessions) endRows(tx *store.Tx, session model.Session, reason model.EndReason) error {
+	hashes, err := tx.LiveAccessTokens(session.ID)
 	if err != nil {
 		return err
 	}
-	if err := tx.DeleteTokens(sessionID); err != nil {
+	if err := tx.DeleteTokens(session.ID); err != nil {
 		return err
 	}
-	now := tx.Now
-	tx.AfterCommit(func() { s.Registry.retire(hashes, now) })
-	return tx.EndSession(sessionID, reason)
+	who := Retired{UserID: session.UserID, DeviceID: session.DeviceID, at: tx.Now}
+	tx.AfterCommit(func() { s.Registry.retire(hashes, who) })
+	return tx.EndSession(session.ID, reason)
 }
 
 // Live lists the live sessions of a user, oldest first.

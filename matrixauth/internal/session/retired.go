@@ -16,7 +16,13 @@ type retirement struct {
 	some atomic.Bool
 
 	mu     sync.Mutex
-	tokens map[model.TokenHash]time.Time
+	tokens map[model.TokenHash]Retired
+}
+
+// Retired says of a token whose session ended a moment ago whose it was.
+type Retired struct {
+	UserID, DeviceID string
+	at               time.Time
 }
 
 const (
@@ -26,29 +32,32 @@ const (
 	maxRetired = 10_000
 )
 
-func (r *Registry) retire(hashes []model.TokenHash, now time.Time) {
+// over tells that the homeserver cannot remember the token any more.
+func (w Retired) over(now time.Time) bool { return now.Sub(w.at) > homeserverMemory }
+
+func (r *Registry) retire(hashes []model.TokenHash, who Retired) {
 	r.retired.mu.Lock()
 	defer r.retired.mu.Unlock()
 	if r.retired.tokens == nil {
-		r.retired.tokens = map[model.TokenHash]time.Time{}
+		r.retired.tokens = map[model.TokenHash]Retired{}
 	}
 	for _, hash := range hashes {
 		if len(r.retired.tokens) < maxRetired {
-			r.retired.tokens[hash] = now
+			r.retired.tokens[hash] = who
 		}
 	}
 	r.retired.some.Store(len(r.retired.tokens) > 0)
 }
 
-// Retired tells whether a token's session ended so recently that the homeserver may not know yet.
-func (r *Registry) Retired(hash model.TokenHash) bool {
+// Retired finds a token whose session ended so recently that the homeserver may not know yet.
+func (r *Registry) Retired(hash model.TokenHash) (who Retired, found bool) {
 	if !r.retired.some.Load() {
-		return false
+		return Retired{}, false
 	}
 	r.retired.mu.Lock()
 	defer r.retired.mu.Unlock()
-	_, found := r.retired.tokens[hash]
-	return found
+	who, found = r.retired.tokens[hash]
+	return who, found && !who.over(r.store.Now())
 }
 
 // forget drops what the homeserver cannot remember any more.
@@ -58,8 +67,8 @@ func (t *retirement) forget(now time.Time) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for hash, at := range t.tokens {
-		if now.Sub(at) > homeserverMemory {
+	for hash, who := range t.tokens {
+		if who.over(now) {
 			delete(t.tokens, hash)
 		}
 	}

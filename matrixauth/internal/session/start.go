@@ -206,7 +206,7 @@ func (s *Sessions) replace(tx *store.Tx, userID, deviceID string) error {
 	if err != nil {
 		return err
 	}
-	return s.endRows(tx, old.ID, model.EndReplaced)
+	return s.endRows(tx, old, model.EndReplaced)
 }
 
 // mayStart refuses who may not sign in at present (MOD-5, MOD-11).

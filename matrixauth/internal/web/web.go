@@ -22,7 +22,11 @@ type Facts struct {
 
 // Outcome is what a handler tells the request's log line beyond the answer itself. It holds no secret.
 type Outcome struct {
-	UserID string
+	UserID   string
+	DeviceID string
+	// Refused is the token that a 401 is about, so that a client that goes on with it does not fill the log.
+	// The zero hash means that there is none.
+	Refused model.TokenHash
 }
 
 type factsKey struct{}
@@ -55,6 +59,21 @@ func SetUser(ctx context.Context, userID string) {
 	if o, ok := ctx.Value(outcomeKey{}).(*Outcome); ok {
 		o.UserID = userID
 	}
+}
+
+// SetOutcome notes all at once what is known before a route runs.
+func SetOutcome(ctx context.Context, known Outcome) {
+	if o, ok := ctx.Value(outcomeKey{}).(*Outcome); ok {
+		*o = known
+	}
+}
+
+// NoteRefused notes which token an error refuses, if it is one that refuses a token, and gives the error back.
+func NoteRefused(ctx context.Context, token string, err error) error {
+	if o, ok := ctx.Value(outcomeKey{}).(*Outcome); ok && err != nil && model.AsError(err).Kind == model.Unauthenticated {
+		o.Refused = model.HashToken(token)
+	}
+	return err
 }
 
 // WriteJSON answers with a JSON document that no cache may keep.
