@@ -25,6 +25,9 @@ func (h *house) measure(c call) (answer, cost) {
 func TestEqualCost(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice", "gone", "locked")
+	h.login("alice", nil) // alice is known at the office, from which all of this comes
+	known := h.guest()
+	known.signIn("alice", "")
 	act(h, AddUser, NewUser{Localpart: "nopass", Email: "nopass@example.org"})
 	act(h, AddEmail, NameAndEmail{Name{"alice"}, "alice@example.org"})
 	act(h, DeactivateUser, Deactivation{Name: Name{"gone"}})
@@ -40,7 +43,7 @@ func TestEqualCost(t *testing.T) {
 		want   cost
 		bodies map[string]string
 	}{
-		{"a password", cost{1, 2}, map[string]string{
+		{"a password", cost{1, 3}, map[string]string{
 			"known name":           name("alice", "wrong"),
 			"unknown name":         name("nobody", "wrong"),
 			"known full id":        name("@alice:"+serverName, "wrong"),
@@ -57,29 +60,36 @@ func TestEqualCost(t *testing.T) {
 			"known name, no password":                   name("alice", ""),
 			"unknown name, no password":                 name("nobody", ""),
 		}},
-		{"a password that is too long", cost{0, 2}, map[string]string{
+		{"a password that is too long", cost{0, 3}, map[string]string{
 			"known name": name("alice", long), "unknown name": name("nobody", long), "without a password": name("nopass", long),
 			"deactivated": name("gone", long), "known email": email("alice@example.org", long), "unknown email": email("nobody@example.org", long),
 		}},
 	} {
 		var first *answer
 		for c, body := range group.bodies {
-			t.Run(group.name+"/"+c, func(t *testing.T) {
-				a, spent := h.measure(call{method: "POST", path: loginPath, body: body})
-				if spent != group.want {
-					t.Errorf("it cost %+v, want %+v", spent, group.want)
-				}
-				if a.status != http.StatusForbidden || a.body != wrongPass {
-					t.Errorf("got %d %s", a.status, a.body)
-				}
-				a.header.Del("Date")
-				if first == nil {
-					first = &a
-				}
-				if !maps.EqualFunc(a.header, first.header, func(x, y []string) bool { return strings.Join(x, "\n") == strings.Join(y, "\n") }) {
-					t.Errorf("headers differ: %v and %v", a.header, first.header)
-				}
-			})
+			// From where alice is known and from where nobody is, by the network and by the browser.
+			for where, come := range map[string]call{
+				"": {}, "/known browser": {header: known.cookieHeader()}, "/elsewhere": {ip: "203.0.113.77"},
+				"/known browser elsewhere": {header: known.cookieHeader(), ip: "203.0.113.77"}, "/nowhere": {ip: "@"},
+			} {
+				t.Run(group.name+"/"+c+where, func(t *testing.T) {
+					come.method, come.path, come.body = "POST", loginPath, body
+					a, spent := h.measure(come)
+					if spent != group.want {
+						t.Errorf("it cost %+v, want %+v", spent, group.want)
+					}
+					if a.status != http.StatusForbidden || a.body != wrongPass {
+						t.Errorf("got %d %s", a.status, a.body)
+					}
+					a.header.Del("Date")
+					if first == nil {
+						first = &a
+					}
+					if !maps.EqualFunc(a.header, first.header, func(x, y []string) bool { return strings.Join(x, "\n") == strings.Join(y, "\n") }) {
+						t.Errorf("headers differ: %v and %v", a.header, first.header)
+					}
+				})
+			}
 		}
 	}
 }

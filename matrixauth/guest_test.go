@@ -70,6 +70,15 @@ func (v *guest) post(target string, fields ...string) answer {
 	return v.ask(http.MethodPost, target, form(append([]string{"csrf", v.token()}, fields...)...), sameOriginForm())
 }
 
+// cookieHeader is the guest's cookies, for a request of another kind.
+func (v *guest) cookieHeader() http.Header {
+	r := http.Request{Header: http.Header{}}
+	for name, value := range v.cookies {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	return r.Header
+}
+
 func sameOriginForm() http.Header {
 	return http.Header{"Content-Type": formType["Content-Type"], "Sec-Fetch-Site": {"same-origin"}, "Origin": {"null"}}
 }

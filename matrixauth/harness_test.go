@@ -590,7 +590,7 @@ func (h *house) wantSessions(localpart string, want ...string) {
 func (h *house) hashes() uint64 { return h.core.passwords.Stats().Hashes }
 
 // tables are all that hold rows of ours.
-var tables = []string{"users", "user_emails", "passwords", "sessions", "tokens", "outbox", "browser_sessions", "clients", "authorizations", "consents"}
+var tables = []string{"users", "user_emails", "passwords", "sessions", "tokens", "outbox", "browser_sessions", "clients", "authorizations", "consents", "known_networks", "known_browsers"}
 
 // rows is the content of every table, so that a test can tell that nothing was changed.
 func (h *house) rows() string {
@@ -603,6 +603,26 @@ func (h *house) rows() string {
 		h.must(dump(&out, db, table))
 	}
 	return out.String()
+}
+
+// count is how many rows a table has, or those of a condition behind its name.
+func (h *house) count(where string, args ...any) (n int) {
+	h.t.Helper()
+	db, err := sql.Open("sqlite3", "file:"+url.PathEscape(h.file)+"?mode=ro&_query_only=true")
+	h.must(err)
+	defer func() { h.must(db.Close()) }()
+	h.must(db.QueryRow("SELECT COUNT(*) FROM "+where, args...).Scan(&n))
+	return n
+}
+
+// sql changes rows behind our back.
+func (h *house) sql(statement string, args ...any) {
+	h.t.Helper()
+	db, err := sql.Open("sqlite3", "file:"+url.PathEscape(h.file)+"?_busy_timeout=5000")
+	h.must(err)
+	defer func() { h.must(db.Close()) }()
+	_, err = db.Exec(statement, args...)
+	h.must(err)
 }
 
 func dump(out *strings.Builder, db *sql.DB, table string) (err error) {

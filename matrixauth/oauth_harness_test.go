@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
@@ -79,7 +80,7 @@ func (h *house) signIn(localpart string) *visitor {
 	h.t.Helper()
 	value := model.NewBrowserValue()
 	h.secret(value)
-	_, err := h.current().browsers.Start(context.Background(), model.User{ID: h.userID(localpart)}, value, "", model.Origin{IP: officeIP})
+	_, err := h.current().browsers.Start(context.Background(), browser.Start{User: model.User{ID: h.userID(localpart)}, Value: value, Origin: model.Origin{IP: officeIP}})
 	h.must(err)
 	return &visitor{h, value}
 }

@@ -59,6 +59,7 @@ type Server struct {
 	account    *account.Door
 	gateway    *gateway.Gateway
 	cookie     *web.BrowserCookie
+	devices    *web.DeviceCookie
 	pages      *page.Pages
 
 	public, internal table
@@ -98,7 +99,7 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 }
 
 func (s *Server) wirePages(issuer *url.URL) (err error) {
-	s.cookie = web.NewBrowserCookie(issuer)
+	s.cookie, s.devices = web.NewBrowserCookie(issuer), web.NewDeviceCookie(issuer)
 	s.pages, err = page.New(page.Config{
 		Issuer: issuer, Cookie: s.cookie, Name: s.config.Branding.Name, Logo: s.config.Branding.Logo, Accent: s.config.Branding.Accent,
 		Folder: s.config.Templates, Now: s.core.store.Now,
@@ -116,6 +117,9 @@ func (s *Server) wireDomain() {
 	s.users = user.New(user.Config{
 		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Browsers: s.browsers, Passwords: s.core.passwords,
 		Homeserver: s.homeserver, ServerName: s.config.ServerName, Logger: s.deps.Logger,
+		Logins: user.LoginLimits{
+			Limiter: s.core.limiter, PerNetwork: limit.Rate(s.config.LoginsPerNetwork), PerAccount: limit.Rate(s.config.LoginsPerAccount),
+		},
 	})
 	s.sessions.Confirm, s.sessions.Refreshed = s.users.ConfirmInLane, s.core.doubts.Refreshed
 	s.reconciler = reconcile.New(reconcile.Config{
@@ -130,16 +134,13 @@ func (s *Server) wireDomain() {
 var wrongSecrets = limit.Rate{Burst: 10, PerMinute: 10}
 
 func (s *Server) wireDoors() {
-	logins := web.LoginLimits{
-		Limiter: s.core.limiter, PerNetwork: limit.Rate(s.config.LoginsPerNetwork), PerAccount: limit.Rate(s.config.LoginsPerAccount),
-	}
 	s.compat = compat.New(compat.Config{
-		Users: s.users, Sessions: s.sessions, ServerName: s.config.ServerName, Logins: logins,
+		Users: s.users, Sessions: s.sessions, ServerName: s.config.ServerName, Devices: s.devices,
 		Count: s.core.metrics.countCompat, Logger: s.deps.Logger,
 	})
 	s.account = account.New(account.Config{
 		Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants,
-		Cookie: s.cookie, Pages: s.pages, Base: s.base, ServerName: s.config.ServerName, Logins: logins,
+		Cookie: s.cookie, Devices: s.devices, Pages: s.pages, Base: s.base, ServerName: s.config.ServerName,
 		Now: s.core.store.Now, Count: func(outcome string) { s.core.metrics.countCompat("login", outcome) },
 	})
 	s.oauth = oauth.New(oauth.Config{

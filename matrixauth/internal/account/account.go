@@ -25,14 +25,13 @@ type Config struct {
 	Clients  *client.Clients
 	Grants   *grant.Grants
 	Cookie   *web.BrowserCookie
+	Devices  *web.DeviceCookie
 	Pages    *page.Pages
 	// Base is the path below which our pages are, with a slash at its end.
 	Base string
 	// ServerName is the homeserver's name in Matrix ids.
 	ServerName string
-	// Logins bound the tries to prove a password.
-	Logins web.LoginLimits
-	Now    func() time.Time
+	Now        func() time.Time
 	// Count is told the outcome of each sign-in, for metrics.
 	Count func(outcome string)
 }

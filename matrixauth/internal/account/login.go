@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
@@ -99,7 +100,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return d.answered(w, r, where, err)
 	}
-	found, err := d.authenticate(r, form["username"], form["password"])
+	proof, err := d.authenticate(r, user.Typed(form["username"]), form["password"])
 	d.Count(model.Result(err))
 	if errors.Is(err, model.InvalidCredentials) || errors.Is(err, model.RateLimited) {
 		e := model.AsError(err)
@@ -110,12 +111,16 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	web.SetUser(r.Context(), found.ID)
-	value := model.NewBrowserValue()
-	if _, err := d.Browsers.Start(r.Context(), found, value, d.Cookie.Value(r), web.OriginOf(r)); err != nil {
+	web.SetUser(r.Context(), proof.User.ID)
+	start := browser.Start{User: proof.User, Value: model.NewBrowserValue(), Replaced: d.Cookie.Value(r), Device: proof.Device, Origin: web.OriginOf(r)}
+	if start.Device == "" {
+		start.Device = model.NewBrowserValue()
+	}
+	if _, err := d.Browsers.Start(r.Context(), start); err != nil {
 		return err
 	}
-	d.Cookie.Set(w, value)
+	d.Cookie.Set(w, start.Value)
+	d.Devices.Put(w, r, start.Device)
 	return d.goOn(w, where)
 }
 
@@ -127,19 +132,19 @@ func (d *Door) goOn(w http.ResponseWriter, g goal) error {
 	return d.seeOther(w, HomePath, g.query())
 }
 
-func (d *Door) authenticate(r *http.Request, name, password string) (model.User, error) {
-	id := user.Typed(name)
-	if len(name) > maxName {
+// authenticate has a person prove their password, within the limits of where they are.
+func (d *Door) authenticate(r *http.Request, id user.Identifier, password string) (user.Proof, error) {
+	if len(id.Name)+len(id.Email) > maxName {
 		// Nobody has such a name. It is not looked up, and keeps no room in the limits.
-		return model.User{}, &model.Error{Kind: model.Denied, Code: model.InvalidCredentials}
+		return user.Proof{}, &model.Error{Kind: model.Denied, Code: model.InvalidCredentials}
 	}
-	found, err := d.Logins.Guard(r.Context(), d.Users.Key(id), func() (model.User, error) {
-		return d.Users.Authenticate(r.Context(), id, password)
+	proof, err := d.Users.Authenticate(r.Context(), user.Attempt{
+		Identifier: id, Password: password, IP: web.FactsOf(r.Context()).ClientIP, Devices: d.Devices.Values(r),
 	})
 	if err == nil {
-		err = d.Users.Confirm(r.Context(), found)
+		err = d.Users.Confirm(r.Context(), proof.User)
 	}
-	return found, err
+	return proof, err
 }
 
 // Logout answers POST account/logout: the browser is signed out, and nothing else is (SESS-8). With a goal

@@ -83,15 +83,12 @@ func (d *Door) prove(r *http.Request, signedIn model.BrowserSession, who model.U
 		// The page had no field for it when it was shown.
 		return &model.Error{Kind: model.Unauthenticated, Code: model.LoginRequired}
 	}
-	id := user.Identifier{Name: who.Localpart}
-	found, err := d.Logins.Guard(r.Context(), d.Users.Key(id), func() (model.User, error) {
-		return d.Users.Authenticate(r.Context(), id, password)
-	})
+	proof, err := d.authenticate(r, user.Identifier{Name: who.Localpart}, password)
 	d.Count(model.Result(err))
 	if err != nil {
 		return err
 	}
-	if found.ID != who.ID {
+	if proof.User.ID != who.ID {
 		return &model.Error{Kind: model.Denied, Code: model.InvalidCredentials}
 	}
 	return d.Browsers.Prove(r.Context(), signedIn.ID)

@@ -28,11 +28,21 @@ const (
 // notSignedIn is the answer to a cookie that stands for nobody, whatever the reason.
 func notSignedIn() error { return &model.Error{Kind: model.Unauthenticated, Code: model.NotSignedIn} }
 
-// Start signs a user in who has just proved who they are. value belongs into the browser's cookie, in
-// place of whatever it held (SESS-2); replaced is what it held, whose session ends.
-func (b *Browsers) Start(ctx context.Context, user model.User, value, replaced string, origin model.Origin) (s model.BrowserSession, err error) {
+// Start is a sign-in of a user who has just proved who they are.
+type Start struct {
+	User model.User
+	// Value belongs into the browser's cookie, in place of whatever it held (SESS-2). Replaced is what it held,
+	// whose session ends.
+	Value, Replaced string
+	// Device belongs into the device cookie, by which the limits of sign-ins know the browser again; empty for none.
+	Device string
+	Origin model.Origin
+}
+
+// Start begins the browser session of a sign-in.
+func (b *Browsers) Start(ctx context.Context, p Start) (s model.BrowserSession, err error) {
 	err = b.store.Update(ctx, func(tx *store.Tx) error {
-		old, err := tx.BrowserSessionByHash(model.HashToken(replaced))
+		old, err := tx.BrowserSessionByHash(model.HashToken(p.Replaced))
 		if err == nil {
 			err = tx.EndBrowserSession(old.ID, model.EndReplaced)
 		}
@@ -40,10 +50,18 @@ func (b *Browsers) Start(ctx context.Context, user model.User, value, replaced s
 			return err
 		}
 		s = model.BrowserSession{
-			ID: model.NewID(tx.Now), UserID: user.ID, CreatedAt: tx.Now, AuthenticatedAt: tx.Now, LastActiveAt: tx.Now,
-			LastIP: origin.IP, UserAgent: origin.UserAgent,
+			ID: model.NewID(tx.Now), UserID: p.User.ID, CreatedAt: tx.Now, AuthenticatedAt: tx.Now, LastActiveAt: tx.Now,
+			LastIP: p.Origin.IP, UserAgent: p.Origin.UserAgent,
 		}
-		return tx.InsertBrowserSession(s, model.HashToken(value))
+		if err := tx.NoteNetwork(s.UserID, s.LastIP); err != nil {
+			return err
+		}
+		if p.Device != "" {
+			if err := tx.NoteBrowser(s.UserID, model.HashToken(p.Device)); err != nil {
+				return err
+			}
+		}
+		return tx.InsertBrowserSession(s, model.HashToken(p.Value))
 	})
 	return s, err
 }
@@ -85,7 +103,12 @@ func (b *Browsers) touch(ctx context.Context, s model.BrowserSession, origin mod
 	if b.store.Now().Sub(s.LastActiveAt).Abs() < activityGrain {
 		return nil
 	}
-	return b.store.Update(ctx, func(tx *store.Tx) error { return tx.TouchBrowserSession(s.ID, tx.Now, origin.IP) })
+	return b.store.Update(ctx, func(tx *store.Tx) error {
+		if _, err := tx.NoteMove(s.UserID, origin.IP, s.LastIP, s.LastActiveAt); err != nil {
+			return err
+		}
+		return tx.TouchBrowserSession(s.ID, tx.Now, origin.IP)
+	})
 }
 
 // Prove notes that the person of a session has just proved who they are, as at a sign-in. The cookie keeps

@@ -44,7 +44,7 @@ func (b *bench) move(d time.Duration) { b.mu.Lock(); defer b.mu.Unlock(); b.now 
 
 func (b *bench) start(value, replaced string) model.BrowserSession {
 	b.t.Helper()
-	s, err := b.browsers.Start(b.t.Context(), b.alice, value, replaced, model.Origin{IP: "192.0.2.1"})
+	s, err := b.browsers.Start(b.t.Context(), Start{User: b.alice, Value: value, Replaced: replaced, Origin: model.Origin{IP: "192.0.2.1"}})
 	b.must(err)
 	return s
 }

@@ -16,8 +16,8 @@ type Config struct {
 	Sessions *session.Sessions
 	// ServerName is the homeserver's name in Matrix ids.
 	ServerName string
-	// Logins bound the tries to prove a password.
-	Logins web.LoginLimits
+	// Devices is the cookie of browsers in which somebody signed in before.
+	Devices *web.DeviceCookie
 	// Count is told the outcome of each login and refresh, for metrics.
 	Count  func(operation, outcome string)
 	Logger *slog.Logger

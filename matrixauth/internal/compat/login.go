@@ -53,12 +53,14 @@ func (d *Door) login(w http.ResponseWriter, r *http.Request) (loginAnswer, error
 	if err != nil {
 		return loginAnswer{}, err
 	}
-	found, err := d.Logins.Guard(r.Context(), d.Users.Key(request.identifier), func() (model.User, error) {
-		return d.Users.Authenticate(r.Context(), request.identifier, request.password)
+	// A client that runs in a browser at our own host brings the cookie along.
+	proof, err := d.Users.Authenticate(r.Context(), user.Attempt{
+		Identifier: request.identifier, Password: request.password, IP: web.FactsOf(r.Context()).ClientIP, Devices: d.Devices.Values(r),
 	})
 	if err != nil {
 		return loginAnswer{}, err
 	}
+	found := proof.User
 	web.SetUser(r.Context(), found.ID)
 	started, tokens, err := d.Sessions.Start(r.Context(), session.Start{
 		Kind: model.CompatSession, User: found, DeviceID: request.deviceID, DeviceName: request.deviceName,

@@ -93,12 +93,12 @@ const wider = 10
 // whoever has a /48 has 65,536 networks in it (ENUM-4).
 func (l *Limiter) TakeNetwork(class Class, ip string, r Rate) error {
 	now := l.now()
-	giveBack, err := l.fine[class].take(now, Network(ip), r)
+	giveBack, err := l.fine[class].take(now, model.Network(ip), r)
 	if err != nil {
 		return err
 	}
-	site := Site(ip)
-	if site == Network(ip) {
+	site := model.Site(ip)
+	if site == model.Network(ip) {
 		return nil
 	}
 	if _, err = l.wide[class].take(now, site, Rate{r.Burst * wider, r.PerMinute * wider}); err != nil {

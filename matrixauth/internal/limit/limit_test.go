@@ -169,22 +169,3 @@ func TestTakeNetwork(t *testing.T) {
 		}
 	}
 }
-
-func TestNetwork(t *testing.T) { // ENUM-4
-	for ip, want := range map[string][2]string{
-		"192.0.2.1":                 {"192.0.2.1", "192.0.2.1"},
-		"::ffff:192.0.2.1":          {"192.0.2.1", "192.0.2.1"},
-		"2001:db8:1:2:3:4:5:6":      {"2001:db8:1:2::/64", "2001:db8:1::/48"},
-		"2001:db8:1:2:ffff:ffff::1": {"2001:db8:1:2::/64", "2001:db8:1::/48"},
-		"fe80::1%eth0":              {"fe80::/64", "fe80::/48"},
-		"":                          {"", ""},
-		"@":                         {"@", "@"},
-	} {
-		if got := Network(ip); got != want[0] {
-			t.Errorf("%s is limited as %s, want %s", ip, got, want[0])
-		}
-		if got := Site(ip); got != want[1] {
-			t.Errorf("the site of %s is %s, want %s", ip, got, want[1])
-		}
-	}
-}

@@ -177,8 +177,9 @@ func (r *rotation) mint(tx *store.Tx, p store.Presented) (err error) {
 			return err
 		}
 	}
-	if tx.Now.Sub(p.Session.LastActiveAt).Abs() < activityGrain {
-		return nil
+	moved, err := tx.NoteMove(p.Token.UserID, r.asked.Origin.IP, p.Session.LastIP, p.Token.CreatedAt)
+	if err != nil || !moved && tx.Now.Sub(p.Session.LastActiveAt).Abs() < activityGrain {
+		return err
 	}
 	return tx.TouchSession(p.Session.ID, tx.Now, r.asked.Origin.IP)
 }

@@ -177,6 +177,9 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		if err := tx.InsertSession(session); err != nil {
 			return err
 		}
+		if err := tx.NoteNetwork(user.ID, p.Origin.IP); err != nil {
+			return err
+		}
 		life := s.AccessLife
 		if !p.Refreshable {
 			life = 0

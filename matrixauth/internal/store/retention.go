@@ -39,6 +39,7 @@ var retention = []struct {
 		AND NOT EXISTS (SELECT 1 FROM sessions WHERE client_id = clients.id AND ended_at IS NULL) LIMIT ?2)`, keepUnusedClient},
 	{`DELETE FROM clients WHERE id IN (SELECT id FROM clients WHERE used_at < ?1 AND proven_at IS NULL
 		AND NOT EXISTS (SELECT 1 FROM sessions WHERE client_id = clients.id AND ended_at IS NULL) LIMIT ?2)`, keepUnprovenClient},
+	{`DELETE FROM known_browsers WHERE hash IN (SELECT hash FROM known_browsers WHERE seen_at < ?1 LIMIT ?2)`, keepBrowser},
 	{`DELETE FROM consents WHERE (user_id, client_id, redirect_uri) IN (
 		SELECT user_id, client_id, redirect_uri FROM consents WHERE granted_at < ?1
 		AND NOT EXISTS (SELECT 1 FROM clients WHERE id = consents.client_id) LIMIT ?2)`, keepUnusedClient},
@@ -64,6 +65,12 @@ func (s *Store) Retain(ctx context.Context) (removed int64, err error) {
 			}
 		}
 	}
-	tidied, err := s.tidyIdle(ctx)
-	return removed + tidied, err
+	for _, step := range []func(context.Context) (int64, error){s.retainNetworks, s.tidyIdle} {
+		n, err := step(ctx)
+		removed += n
+		if err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
 }

@@ -69,13 +69,13 @@ type Presented struct {
 func (tx *Tx) Presented(hash model.TokenHash) (Presented, error) {
 	return one(tx, func(s scanner) (p Presented, err error) {
 		t, v := &p.Token, &p.Session
-		err = s.Scan(&t.Kind, &t.Generation, &t.UserID, &t.Localpart, &t.DeviceID, &t.ClientID,
-			&v.ID, &v.Kind, &v.Scope, &v.Generation, &v.UsedGeneration, timeInto{&v.LastActiveAt})
+		err = s.Scan(&t.Kind, &t.Generation, timeInto{&t.CreatedAt}, &t.UserID, &t.Localpart, &t.DeviceID, &t.ClientID,
+			&v.ID, &v.Kind, &v.Scope, &v.Generation, &v.UsedGeneration, timeInto{&v.LastActiveAt}, &v.LastIP)
 		t.Hash, t.SessionID, t.Scope = hash, v.ID, v.Scope
 		v.UserID, v.DeviceID, v.ClientID = t.UserID, t.DeviceID, t.ClientID
 		return p, err
-	}, `SELECT t.kind, t.generation, t.user_id, t.localpart, t.device_id, t.client_id,
-			s.id, s.kind, s.scope, s.generation, s.used_generation, s.last_active_at
+	}, `SELECT t.kind, t.generation, t.created_at, t.user_id, t.localpart, t.device_id, t.client_id,
+			s.id, s.kind, s.scope, s.generation, s.used_generation, s.last_active_at, s.last_ip
 		FROM tokens t JOIN sessions s ON s.id = t.session_id WHERE t.hash = ?1`, hash[:])
 }
 

@@ -80,7 +80,7 @@ func (u *Users) FollowDeactivation(ctx context.Context, id string) (followed boo
 	return followed, err
 }
 
-// deactivateRows is what a deactivation means here: no session, no browser and no address remains.
+// deactivateRows is what a deactivation means here: no session, no browser, no address and no place remains.
 func (u *Users) deactivateRows(tx *store.Tx, user *model.User) error {
 	if !user.Deactivated() {
 		user.DeactivatedAt = tx.Now
@@ -89,6 +89,9 @@ func (u *Users) deactivateRows(tx *store.Tx, user *model.User) error {
 		return err
 	}
 	if _, err := u.EndEverything(tx, user.ID, model.EndDeactivated); err != nil {
+		return err
+	}
+	if err := tx.ForgetPlaces(user.ID); err != nil {
 		return err
 	}
 	return tx.DeleteEmails(user.ID)

@@ -74,58 +74,96 @@ func (u *Users) Key(id Identifier) string {
 	return strings.ToLower(id.Name)
 }
 
-// Authenticate proves a password. Every failure, an unknown name among them, costs one hash and two
-// look-ups and gives the same error (LEG-20, PW-3). Only who knows the password learns that the
-// account is locked (UserLocked) or deactivated (UserDeactivated) (LEG-21, MOD-5).
-func (u *Users) Authenticate(ctx context.Context, id Identifier, clear string) (model.User, error) {
-	found, hash, err := u.candidate(ctx, id)
+// Authenticate proves a password, within the limits of where the attempt comes from (RateLimited). Every
+// failure, an unknown name among them, costs one hash and three look-ups and gives the same error (LEG-20,
+// PW-3). Only who knows the password learns that the account is locked (UserLocked) or deactivated
+// (UserDeactivated) (LEG-21, MOD-5).
+func (u *Users) Authenticate(ctx context.Context, a Attempt) (Proof, error) {
+	found, forgive, err := u.admit(ctx, a)
 	if err != nil {
-		return model.User{}, err
+		return Proof{}, err
 	}
-	if hash == "" {
-		if err := u.Passwords.VerifyNobody(ctx, clear); err != nil && !errors.Is(err, password.ErrTooLong) {
-			return model.User{}, busy(err)
-		}
-		return model.User{}, badCredentials()
+	if err := u.prove(ctx, found, a.Password); err != nil {
+		return Proof{}, err
 	}
-	result, err := u.Passwords.Verify(ctx, hash, clear)
-	if errors.Is(err, password.ErrTooLong) {
-		return model.User{}, badCredentials()
-	}
-	if err != nil {
-		return model.User{}, busy(err)
-	}
-	if !result.OK {
-		return model.User{}, badCredentials()
-	}
-	if result.Upgrade {
-		u.upgrade(ctx, found, hash, clear)
-	}
-	if found.Deactivated() {
-		return model.User{}, &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
-	}
-	if found.Locked() {
-		return model.User{}, &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
-	}
-	return found, nil
+	forgive()
+	return Proof{User: found.user, Device: a.device(found.place.Browser)}, nil
 }
 
-// candidate finds account and hash for an identifier; the hash is empty if there is nothing to
-// prove. Name look-ups try the exact spelling, then the lower-cased one (LEG-16).
-func (u *Users) candidate(ctx context.Context, id Identifier) (found model.User, hash string, err error) {
+// admit finds whom an attempt is about and counts it.
+func (u *Users) admit(ctx context.Context, a Attempt) (found candidate, forgive func(), err error) {
+	if len(a.Devices) == 0 { // and so from no known browser: a flood costs no look-up
+		if err := u.Logins.takeNetwork(a, store.Place{}); err != nil {
+			return found, nil, err
+		}
+	}
+	if found, err = u.candidate(ctx, a); err != nil {
+		return found, nil, err
+	}
+	if len(a.Devices) > 0 {
+		if err := u.Logins.takeNetwork(a, found.place); err != nil {
+			return found, nil, err
+		}
+	}
+	forgive, err = u.Logins.takeAccount(a, u.Key(a.Identifier), found.place)
+	return found, forgive, err
+}
+
+func (u *Users) prove(ctx context.Context, c candidate, clear string) error {
+	if c.hash == "" {
+		if err := u.Passwords.VerifyNobody(ctx, clear); err != nil && !errors.Is(err, password.ErrTooLong) {
+			return busy(err)
+		}
+		return badCredentials()
+	}
+	result, err := u.Passwords.Verify(ctx, c.hash, clear)
+	if errors.Is(err, password.ErrTooLong) {
+		return badCredentials()
+	}
+	if err != nil {
+		return busy(err)
+	}
+	if !result.OK {
+		return badCredentials()
+	}
+	if result.Upgrade {
+		u.upgrade(ctx, c.user, c.hash, clear)
+	}
+	if c.user.Deactivated() {
+		return &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
+	}
+	if c.user.Locked() {
+		return &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
+	}
+	return nil
+}
+
+// candidate is whom an attempt is about, with what there is to prove and how they are known where it comes from.
+type candidate struct {
+	user model.User
+	// hash is empty if there is nothing to prove.
+	hash  string
+	place store.Place
+}
+
+// candidate finds whom an attempt is about. Name look-ups try the exact spelling, then the lower-cased one
+// (LEG-16).
+func (u *Users) candidate(ctx context.Context, a Attempt) (c candidate, err error) {
 	err = u.Store.View(ctx, func(tx *store.Tx) error {
-		found, err = u.lookUp(tx, id)
-		if err != nil && !errors.Is(err, model.ErrNotFound) {
+		if c.user, err = u.lookUp(tx, a.Identifier); err != nil && !errors.Is(err, model.ErrNotFound) {
 			return err
 		}
 		// Asked for whether an account was found or not, so that both cost the same.
-		hash, err = tx.Password(found.ID)
+		if c.place, err = tx.KnownPlace(c.user.ID, model.Place(a.IP), a.hashes()); err != nil {
+			return err
+		}
+		c.hash, err = tx.Password(c.user.ID)
 		if errors.Is(err, model.ErrNotFound) {
 			return nil
 		}
 		return err
 	})
-	return found, hash, err
+	return c, err
 }
 
 func (u *Users) lookUp(tx *store.Tx, id Identifier) (model.User, error) {

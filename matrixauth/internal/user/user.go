@@ -24,6 +24,7 @@ type Config struct {
 	Sessions   *session.Sessions
 	Browsers   *browser.Browsers
 	Passwords  *password.Hasher
+	Logins     LoginLimits
 	Homeserver *homeserver.Client
 	// ServerName is the homeserver's name in Matrix ids.
 	ServerName string

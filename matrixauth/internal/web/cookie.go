@@ -22,31 +22,41 @@ const browserCookieName = "matrix_auth"
 
 // ourCookies are the names of all cookies of our pages, but for a prefix. Each begins with that of the
 // first.
-var ourCookies = []string{browserCookieName}
+var ourCookies = []string{browserCookieName, deviceCookieName}
 
-// BrowserCookie is the one cookie of our pages. Its value names the browser: before a sign-in it is
+// attributes are what browsers are told about a cookie of ours, beside its value.
+type attributes struct {
+	name, path string
+	secure     bool
+}
+
+// attributesOf are those of a cookie of an issuer. Its name has a prefix by which browsers keep others
+// from planting it: __Host- if the issuer has the host to itself, __Secure- if it lives under a path.
+// Over plain http, which only loopback may speak, it has neither that nor Secure (SESS-1).
+func attributesOf(issuer *url.URL, name string) attributes {
+	a := attributes{name: name, path: "/" + strings.TrimPrefix(issuer.Path, "/"), secure: issuer.Scheme == "https"}
+	switch {
+	case !a.secure:
+	case a.path == "/":
+		a.name = "__Host-" + name
+	default:
+		a.name = "__Secure-" + name
+	}
+	return a
+}
+
+// BrowserCookie is the cookie of our pages. Its value names the browser: before a sign-in it is
 // only the key of form tokens, and from then on the browser session too. A sign-in sets a fresh one, so
 // that a value which somebody planted is worth nothing afterwards (SESS-2).
 type BrowserCookie struct {
-	name, path string
-	secure     bool
+	attributes
 	// origin is the one from which our forms come.
 	origin string
 }
 
-// NewBrowserCookie makes the cookie of an issuer. Its name has a prefix by which browsers keep others
-// from planting it: __Host- if the issuer has the host to itself, __Secure- if it lives under a path.
-// Over plain http, which only loopback may speak, it has neither that nor Secure (SESS-1).
+// NewBrowserCookie makes the cookie of an issuer.
 func NewBrowserCookie(issuer *url.URL) *BrowserCookie {
-	c := &BrowserCookie{name: browserCookieName, path: "/" + strings.TrimPrefix(issuer.Path, "/"), secure: issuer.Scheme == "https", origin: originOf(issuer)}
-	switch {
-	case !c.secure:
-	case c.path == "/":
-		c.name = "__Host-" + c.name
-	default:
-		c.name = "__Secure-" + c.name
-	}
-	return c
+	return &BrowserCookie{attributesOf(issuer, browserCookieName), originOf(issuer)}
 }
 
 // originOf is an address's origin as browsers write it (RFC 6454 section 6.1).
@@ -90,7 +100,8 @@ func (c *BrowserCookie) Set(w http.ResponseWriter, value string) { c.write(w, va
 // Clear takes the value away.
 func (c *BrowserCookie) Clear(w http.ResponseWriter) { c.write(w, "", -time.Second) }
 
-func (c *BrowserCookie) write(w http.ResponseWriter, value string, life time.Duration) {
+// write sets the cookie in place of what the answer set of it before.
+func (c attributes) write(w http.ResponseWriter, value string, life time.Duration) {
 	h := w.Header()
 	h["Set-Cookie"] = slices.DeleteFunc(h["Set-Cookie"], c.writes)
 	http.SetCookie(w, &http.Cookie{
@@ -101,7 +112,7 @@ func (c *BrowserCookie) write(w http.ResponseWriter, value string, life time.Dur
 }
 
 // writes tells a Set-Cookie header of this cookie.
-func (c *BrowserCookie) writes(line string) bool { return strings.HasPrefix(line, c.name+"=") }
+func (c attributes) writes(line string) bool { return strings.HasPrefix(line, c.name+"=") }
 
 // FormField is the name of the form token in forms.
 const FormField = "csrf"

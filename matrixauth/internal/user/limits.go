@@ -1,0 +1,80 @@
+package user
+
+import (
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// LoginLimits bound the tries to prove a password. All doors share them, so that whoever is refused at
+// one has not two (PW-13).
+type LoginLimits struct {
+	Limiter *limit.Limiter
+	// PerNetwork is the rate of tries from one network, PerAccount that of tries for one account, whether that
+	// exists or not (LEG-31, PW-12).
+	//
+	// A known place has a rate of PerAccount to itself, so that whoever guesses elsewhere keeps nobody
+	// out: a network from which the account was used lately, and each browser in which it signed in before.
+	// Everybody else shares one. Who sits in a known place has that one, and no share in the others.
+	PerNetwork, PerAccount limit.Rate
+}
+
+// Attempt is one try to prove a password, with where it comes from.
+type Attempt struct {
+	Identifier Identifier
+	Password   string
+	// IP is the client's address; empty if it is not known.
+	IP string
+	// Devices are the values of the browser's device cookie, at most store.MaxBrowserHashes of them. They are
+	// a place in the limits and nothing else: no right follows from one.
+	Devices []string
+}
+
+func (a Attempt) hashes() []model.TokenHash {
+	hashes := make([]model.TokenHash, 0, len(a.Devices))
+	for _, value := range a.Devices {
+		hashes = append(hashes, model.HashToken(value))
+	}
+	return hashes
+}
+
+// Proof is an attempt that succeeded.
+type Proof struct {
+	User model.User
+	// Device is the value of the device cookie by which the browser was known for this account; empty if it
+	// was not.
+	Device string
+}
+
+// device finds the value that has a hash.
+func (a Attempt) device(hash model.TokenHash) string {
+	for _, value := range a.Devices {
+		if model.HashToken(value) == hash {
+			return value
+		}
+	}
+	return ""
+}
+
+// takeNetwork counts an attempt for its network. A known browser is not counted there: who shares a
+// network with strangers, or a proxy whose clients all seem to have one address, is not kept out by them
+// where they signed in before.
+func (l LoginLimits) takeNetwork(a Attempt, place store.Place) error {
+	if place.Browser != (model.TokenHash{}) {
+		return nil
+	}
+	return l.Limiter.TakeNetwork(limit.LoginsByNetwork, a.IP, l.PerNetwork)
+}
+
+// takeAccount counts an attempt for the account that it names, in the one bucket that is its place's. A
+// success is to be told to forgive, which clears that one alone: others' guesses are still counted.
+func (l LoginLimits) takeAccount(a Attempt, account string, place store.Place) (forgive func(), err error) {
+	class, key := limit.LoginsByAccount, account
+	switch {
+	case place.Browser != (model.TokenHash{}):
+		class, key = limit.LoginsByBrowser, string(place.Browser[:])
+	case place.Network:
+		class, key = limit.LoginsByPlace, model.Network(a.IP)+" "+account
+	}
+	return func() { l.Limiter.Forgive(class, key) }, l.Limiter.Take(class, key, l.PerAccount)
+}
