@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"internal/compat":  {"internal/model", "internal/session", "internal/user", "internal/web"},
 	"internal/oauth":   {"internal/browser", "internal/client", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/session", "internal/web"},
 	"internal/account": {"internal/browser", "internal/client", "internal/grant", "internal/model", "internal/page", "internal/session", "internal/user", "internal/web"},
-	"internal/gateway": {"internal/limit", "internal/model", "internal/session", "internal/web"},
+	"internal/gateway": {"internal/model", "internal/session", "internal/web"},
 	// The domain.
 	"internal/reconcile": {"internal/homeserver", "internal/model", "internal/outbox", "internal/session", "internal/store", "internal/user"},
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -150,7 +151,9 @@ func TestSignOutLeavesNoCode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := newSignedInApp(t)
 			code := a.browser.consent(params("app", "scope", deviceScope("SLEEVE"), "prompt", "consent"))
-			_, err := a.current().browsers.Start(t.Context(), model.User{ID: a.userID("alice")}, model.NewBrowserValue(), a.browser.value, model.Origin{})
+			_, err := a.current().browsers.Start(t.Context(), browser.Start{
+				User: model.User{ID: a.userID("alice")}, Value: model.NewBrowserValue(), Replaced: a.browser.value,
+			})
 			a.must(err)
 			end(a)
 			a.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant")

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -184,7 +183,7 @@ func (r *Refusals) Forget(token model.TokenHash) {
 
 // add makes room for a token that is refused for the first time, and remembers it.
 func (r *Refusals) add(n Refusal, now time.Time) *refusals {
-	name := limit.Network(n.IP)
+	name := model.Network(n.IP)
 	if network := r.networks[name]; network != nil && network.tokens >= maxRefusedOfNetwork {
 		r.thin(maxRefusedOfNetwork*3/4, func(one *refusals) bool { return one.network == name })
 	}
