@@ -105,6 +105,7 @@ func newHouse(t testing.TB, changes ...change) *house {
 	h.open()
 	h.site = httptest.NewServer(http.HandlerFunc(h.serve))
 	h.inside = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.current().Internal().ServeHTTP(w, r) }))
+	h.fake.AskAt(h.inside.URL)
 	h.http = &http.Client{
 		Transport: &http.Transport{},
 		// Where an answer leads is what tests look at.

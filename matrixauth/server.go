@@ -123,7 +123,7 @@ func (s *Server) wireDomain() {
 	})
 	s.sessions.Confirm, s.sessions.Refreshed = s.users.ConfirmInLane, s.core.doubts.Refreshed
 	s.reconciler = reconcile.New(reconcile.Config{
-		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Users: s.users, Homeserver: s.homeserver,
+		Store: s.core.store, Sessions: s.sessions, Users: s.users, Homeserver: s.homeserver,
 		ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
 	s.clients = client.New(client.Config{Store: s.core.store, Static: s.config.staticClients(), AllowHTTP: s.config.AllowHTTPClients})
@@ -152,9 +152,16 @@ func (s *Server) wireDoors() {
 		Seen:       s.core.probes.note, Logger: s.deps.Logger,
 	})
 	s.gateway = gateway.New(gateway.Config{
-		Sessions: s.sessions, Enter: s.enter, Refusals: s.core.refusals, ClientIP: s.deps.ClientIP, Logger: s.deps.Logger,
+		Sessions: s.sessions, Enter: s.enter, Refusals: s.core.refusals, Refused: s.doubt, ClientIP: s.deps.ClientIP, Logger: s.deps.Logger,
 	})
 	s.public, s.internal = s.routes()
+}
+
+// doubt has the devices of a user looked at whose live token the homeserver refused.
+func (s *Server) doubt(refused model.Token) {
+	if refused.DeviceID != "" {
+		s.core.doubts.Refused(refused.UserID)
+	}
 }
 
 // jobs are the outbox handlers by this configuration.

@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/tests/rig"
 )
 
-// contractYAML delegates to where nothing listens, as nobody introspects in this test.
-const contractYAML = `matrix_authentication_service: {enabled: true, endpoint: "http://127.0.0.1:9/", secret: %q}`
+// contractYAML delegates to where the test listens.
+const contractYAML = `matrix_authentication_service: {enabled: true, endpoint: "http://127.0.0.1:%d/", secret: %q}`
 
 // reactivates tells whether reactivate_user works. Synapse 1.157.1 and later answer 500 as long as an index is
 // missing that it builds in the background in a new database.
@@ -46,8 +46,8 @@ func reactivates(base, secret string) error {
 func TestHomeserverContract(t *testing.T) {
 	for _, version := range rig.Versions {
 		t.Run(version, func(t *testing.T) {
-			secret := rand.Text()
-			s := rig.StartSynapse(t, rig.SynapseConfig{Version: version, ServerName: rig.ServerName, Delegation: fmt.Sprintf(contractYAML, secret)})
+			secret, port := rand.Text(), rig.FreePort(t)
+			s := rig.StartSynapse(t, rig.SynapseConfig{Version: version, ServerName: rig.ServerName, Delegation: fmt.Sprintf(contractYAML, port, secret)})
 			rig.Await(t, "the indexes of a new database", func() error { return reactivates(s.URL, secret) })
 			// The client is internal to the module above, so its own test is run against this Synapse.
 			const test = "TestContractSynapse"
@@ -55,7 +55,8 @@ func TestHomeserverContract(t *testing.T) {
 			cmd.Dir = filepath.Dir(rig.Tests())
 			cmd.Env = append(os.Environ(),
 				"MATRIX_AUTH_CONTRACT_ENDPOINT="+s.URL, "MATRIX_AUTH_CONTRACT_SECRET="+secret, "MATRIX_AUTH_CONTRACT_VERSION="+version,
-				"MATRIX_AUTH_CONTRACT_SERVER_NAME="+rig.ServerName, "MATRIX_AUTH_CONTRACT_EXCLUSIVE=bridge_x")
+				"MATRIX_AUTH_CONTRACT_SERVER_NAME="+rig.ServerName, "MATRIX_AUTH_CONTRACT_EXCLUSIVE=bridge_x",
+				fmt.Sprintf("MATRIX_AUTH_CONTRACT_INTROSPECTOR=127.0.0.1:%d", port))
 			out, err := cmd.CombinedOutput()
 			// Without the line, nothing was run, or it was skipped.
 			if err != nil || !bytes.Contains(out, []byte("\n--- PASS: "+test+" (")) {

@@ -6,6 +6,7 @@ package homeserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,6 +91,10 @@ type request struct {
 	body   any
 	// open calls need no secret and are given none: Synapse would take it for a user's token.
 	open bool
+	// token is an access token that takes the place of the secret, for the APIs of users and administrators.
+	token string
+	// limit bounds the answer in bytes; zero means maxAnswer.
+	limit int
 }
 
 // answer is what came back, read in full.
@@ -123,7 +128,7 @@ func (c *Client) call(ctx context.Context, r request, success ...int) (answer, e
 		}
 		return a, nil
 	}
-	return a, c.refusal(r.op, a)
+	return a, c.refusal(r, a)
 }
 
 // send makes the HTTP exchange. Its error means that no answer came.
@@ -139,9 +144,10 @@ func (c *Client) send(ctx context.Context, r request) (answer, error) {
 		return answer{}, &Error{Reason: Down, Op: r.op, Err: withoutURL(err)}
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err == nil && len(body) > maxAnswer {
-		err = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
+	limit := cmp.Or(r.limit, maxAnswer)
+	body, err := io.ReadAll(io.LimitReader(res.Body, int64(limit)+1))
+	if err == nil && len(body) > limit {
+		err = fmt.Errorf("the answer has more than %d bytes", limit)
 	}
 	if err != nil {
 		return answer{}, &Error{Reason: Down, Op: r.op, Status: res.StatusCode, Err: err}
@@ -170,7 +176,7 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if !r.open {
-		req.Header.Set("Authorization", "Bearer "+c.secret)
+		req.Header.Set("Authorization", "Bearer "+cmp.Or(r.token, c.secret))
 	}
 	// All calls are idempotent. The empty key tells the transport so and is not sent: a connection that
 	// Synapse closed while it was idle is replaced without an error.

@@ -26,6 +26,9 @@ const (
 	UnknownUser
 	// OtherServerName means that the homeserver has another server_name than the configuration.
 	OtherServerName
+	// RefusedToken means that the homeserver does not honour an access token of ours: it asks somebody else
+	// about tokens, or something in front of it keeps the path closed.
+	RefusedToken
 	// Rejected means that the homeserver refused the call itself; it would refuse it again.
 	Rejected
 )
@@ -44,6 +47,8 @@ func (r Reason) String() string {
 		return "the homeserver does not know the user or device"
 	case OtherServerName:
 		return "the homeserver has another server_name"
+	case RefusedToken:
+		return "the homeserver does not honour a token of ours"
 	case Rejected:
 		return "the homeserver refuses the call"
 	}
@@ -87,16 +92,23 @@ func (e *Error) Unwrap() error { return e.Err }
 // owner has corrected secret, version or server name. The other reasons are final.
 func (e *Error) Retryable() bool {
 	switch e.Reason {
-	case Down, RefusedSecret, TooOld, OtherServerName:
+	case Down, RefusedSecret, RefusedToken, TooOld, OtherServerName:
 		return true
 	}
 	return false
 }
 
 // refusal is the error for an answer that is not a success.
-func (c *Client) refusal(op string, a answer) *Error {
+func (c *Client) refusal(r request, a answer) *Error {
 	code, text := matrixError(a)
-	e := &Error{Op: op, Status: a.status, Errcode: code, Reason: reason(a.status, code)}
+	e := &Error{Op: r.op, Status: a.status, Errcode: code, Reason: reason(a.status, code)}
+	if r.token != "" {
+		text = strings.ReplaceAll(text, r.token, "[token]")
+		closed := a.status == http.StatusNotFound && code != "M_NOT_FOUND"
+		if closed || a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
+			e.Reason = RefusedToken
+		}
+	}
 	switch {
 	case text != "":
 		e.Err = errors.New(c.hide(text))

@@ -37,6 +37,8 @@ const (
 	EndSignedOut   EndReason = "signed_out"
 	EndPassword    EndReason = "password_changed"
 	EndIdle        EndReason = "idle"
+	// EndDeviceDeleted is a session whose device the homeserver deleted of its own accord.
+	EndDeviceDeleted EndReason = "device_deleted"
 )
 
 // Withdrawal says whose remembered consents of a user go with a session that ends.
@@ -53,13 +55,13 @@ const (
 )
 
 // Withdraws tells what the end of a session for this reason does to remembered consents. Who signs an app
-// out, or has an operator do so, does not mean it to be in again without a question. Nor may what stole a
+// out, or has an operator do so, here or at the homeserver, does not mean it to be in again without a question. Nor may what stole a
 // refresh token or a code, which can be a script in the app itself, go on without one. A device that signs
 // in anew, and one that nobody used, tell nothing of what its owner thinks of the app. A new password and
 // a deactivation mean everything that was granted before.
 func (r EndReason) Withdraws() Withdrawal {
 	switch r {
-	case EndLogout, EndLogoutAll, EndKilled, EndRevoked, EndSignedOut, EndReplay, EndCodeReplay:
+	case EndLogout, EndLogoutAll, EndKilled, EndRevoked, EndSignedOut, EndReplay, EndCodeReplay, EndDeviceDeleted:
 		return WithdrawClient
 	case EndPassword, EndDeactivated:
 		return WithdrawAll
@@ -72,6 +74,7 @@ func (r EndReason) Withdraws() Withdrawal {
 // EndReasons lists every reason, for tests that range over them.
 var EndReasons = []EndReason{
 	EndLogout, EndLogoutAll, EndReplaced, EndKilled, EndDeactivated, EndReplay, EndRevoked, EndCodeReplay, EndSignedOut, EndPassword, EndIdle,
+	EndDeviceDeleted,
 }
 
 // Session is a sign-in of a user on a device. It lives until it is ended; its tokens are rows of

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -63,8 +64,8 @@ func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Synapse turns "inactive" into a logout after which clients throw their keys away. A failure it
-	// reports as 503 and does not remember (MOD-3, MOD-4).
-	if d.Sessions.Registry.Locked(token.UserID) {
+	// reports as 503 and does not remember (MOD-3, MOD-4). What we ask ourselves is about locked users too.
+	if !session.IsInternal(form["token"]) && d.Sessions.Registry.Locked(token.UserID) {
 		d.Count("locked")
 		return &model.Error{Kind: model.Unavailable, Code: model.UserLocked}
 	}
@@ -81,6 +82,9 @@ type inspector struct {
 // inspected finds an active token that the caller may see. The homeserver sees access tokens alone, as a
 // refresh token must not open the Client-Server API (INTRO-6); a client sees its own of both kinds.
 func (d *Door) inspected(caller inspector, value string) (model.Token, error) {
+	if caller.homeserver && session.IsInternal(value) {
+		return d.Sessions.Registry.Internal(value)
+	}
 	if caller.homeserver {
 		return d.Sessions.Access(value)
 	}

@@ -1,7 +1,175 @@
 package reconcile
 
-import "context"
+import (
+	"context"
+	"errors"
+	"time"
 
-// Devices asks about the account of a user whose live token the homeserver refused: it deletes all devices
-// of an account that it deactivates.
-func (r *Reconciler) Devices(ctx context.Context, userID string) error { return r.Account(ctx, userID) }
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+const (
+	// young sessions are not judged: where Synapse runs in several processes, the one that lists devices
+	// learns a little late of those that another has made.
+	young = 5 * time.Second
+	// witnesses bounds the sessions of others that are looked at on either side of a missing one, and
+	// witnessActive is how long ago they may have been active: of devices that nobody uses, many may be gone.
+	witnesses     = 4
+	witnessActive = 7 * 24 * time.Hour
+)
+
+// Devices ends those live sessions of a user whose devices the homeserver has deleted. It is for a user
+// whose live token the homeserver refused: such a session would go on refreshing into tokens that are dead.
+// Nothing is ended, and restored is true, if devices of other users are missing too, as they are once the
+// homeserver was restored from an older state, which may be put right yet. Its error means that there was
+// no answer.
+func (r *Reconciler) Devices(ctx context.Context, userID string) (restored bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	active, err := r.account(ctx, userID)
+	if err != nil || !active {
+		return false, err
+	}
+	// Nobody's login waits for this: a session that takes the device over meanwhile has another id, and its
+	// device is not deleted while it lives.
+	u, err := r.user(ctx, userID)
+	if err != nil || u.Deactivated() {
+		return false, err
+	}
+	missing, err := r.missing(ctx, u)
+	if err != nil || len(missing) == 0 {
+		return false, err
+	}
+	if restored, err = r.restored(ctx, missing); err != nil {
+		return false, err
+	}
+	if restored {
+		r.Logger.Warn("devices of several users are missing at the homeserver, as after a restore of an older database; no session is ended. \"caddy matrix-auth doctor\" lists them",
+			"user_id", userID)
+		return true, nil
+	}
+	return false, r.end(context.WithoutCancel(ctx), missing)
+}
+
+// missing lists the live sessions of a user whose devices the homeserver lacks. The sessions are read
+// first, so that each device was there before the list was made.
+func (r *Reconciler) missing(ctx context.Context, u model.User) ([]model.Session, error) {
+	var live []model.Session
+	err := r.Store.View(ctx, func(tx *store.Tx) (err error) {
+		live, err = tx.LiveSessions(u.ID)
+		return err
+	})
+	if err != nil || len(live) == 0 {
+		return nil, err
+	}
+	has, err := r.devices(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	var missing []model.Session
+	for _, s := range live {
+		if s.DeviceID != "" && !has[s.DeviceID] && !recent(r.Store.Now(), s.CreatedAt, young) {
+			missing = append(missing, s)
+		}
+	}
+	return missing, nil
+}
+
+// devices are the ids of a user's devices at the homeserver.
+func (r *Reconciler) devices(ctx context.Context, u model.User) (map[string]bool, error) {
+	token, drop, err := r.Sessions.Registry.MintInternal(u, model.ScopeAPI)
+	if err != nil {
+		return nil, err
+	}
+	defer drop()
+	list, err := r.Homeserver.Devices(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	has := make(map[string]bool, len(list))
+	for _, d := range list {
+		has[d.ID] = true
+	}
+	return has, nil
+}
+
+// restored reports whether a device is missing of another user whose session started close to a missing
+// one. A database that was restored from a backup lacks all that was made since, of whoever; who deletes
+// a device leaves those that were made shortly before and after it.
+func (r *Reconciler) restored(ctx context.Context, missing []model.Session) (bool, error) {
+	// All of them belong to one user and most often are one; the last one stands for them.
+	last := missing[len(missing)-1]
+	var near []model.Session
+	err := r.Store.View(ctx, func(tx *store.Tx) (err error) {
+		near, err = tx.SessionsNear(last, witnesses, tx.Now.Add(-witnessActive))
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	for _, s := range near {
+		if lacks, err := r.lacks(ctx, s); err != nil || lacks {
+			return lacks, err
+		}
+	}
+	return false, nil
+}
+
+// lacks reports whether the homeserver lacks the device of a live session, or its whole user. The devices
+// of an account that it deactivated tell nothing: they went with it.
+func (r *Reconciler) lacks(ctx context.Context, s model.Session) (bool, error) {
+	u, err := r.user(ctx, s.UserID)
+	if err != nil {
+		return false, err
+	}
+	found, err := r.Homeserver.QueryUser(ctx, u.Localpart)
+	if e := new(homeserver.Error); errors.As(err, &e) && e.Reason == homeserver.UnknownUser {
+		return true, nil
+	}
+	if err != nil || found.Deactivated {
+		return false, err
+	}
+	has, err := r.devices(ctx, u)
+	if err != nil || has[s.DeviceID] {
+		return false, err
+	}
+	return r.isLive(ctx, s.ID)
+}
+
+// isLive reports whether a session lives still: one of another user may have ended meanwhile, and its
+// device with it.
+func (r *Reconciler) isLive(ctx context.Context, id string) (live bool, err error) {
+	err = r.Store.View(ctx, func(tx *store.Tx) error {
+		s, err := tx.Session(id)
+		live = err == nil && !s.Ended()
+		if errors.Is(err, model.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return live, err
+}
+
+// end ends sessions whose devices are gone already.
+func (r *Reconciler) end(ctx context.Context, missing []model.Session) error {
+	return r.Store.Update(ctx, func(tx *store.Tx) error {
+		for _, s := range missing {
+			now, err := tx.Session(s.ID)
+			if errors.Is(err, model.ErrNotFound) || err == nil && now.Ended() {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if err := r.Sessions.End(tx, now, model.EndDeviceDeleted); err != nil {
+				return err
+			}
+			tx.AfterCommit(func() {
+				r.Logger.Warn("the homeserver has deleted the device of a session; the session is ended", "session_id", now.ID, "user_id", now.UserID)
+			})
+		}
+		return nil
+	})
+}

@@ -11,7 +11,9 @@ const (
 	accountEvery = 5 * time.Minute
 	// deviceEvery is the least time between two looks at the devices of one user. A client whose device is
 	// gone may send a thousand requests a second.
-	deviceEvery = 30 * time.Second
+	deviceEvery = 10 * time.Second
+	// afterRestore is how long nobody's devices are looked at once many were found missing at a time.
+	afterRestore = 5 * time.Minute
 	// maxUsers bounds who is remembered. Whoever finds no room is noted again at their next refresh.
 	maxUsers = 1 << 16
 	// between is the pause after one user, so that the homeserver has its time for clients.
@@ -34,6 +36,8 @@ type Queue struct {
 	users      map[string]*mark
 	waiting    []string
 	swept      time.Time
+	// restored is when devices of several users were found missing at a time.
+	restored time.Time
 }
 
 // mark is what is remembered of a user.
@@ -83,7 +87,7 @@ func (q *Queue) note(userID string, devices bool) {
 		q.users[userID] = m
 	}
 	now := q.now()
-	if devices && !recent(now, m.devicesAsked, deviceEvery) {
+	if devices && !recent(now, m.devicesAsked, deviceEvery) && !recent(now, q.restored, afterRestore) {
 		m.devices = true
 	}
 	if m.waiting || !m.devices && recent(now, m.accountAsked, accountEvery) {
@@ -142,10 +146,16 @@ func (q *Queue) step(ctx context.Context) (asked bool, err error) {
 	if !ok {
 		return false, nil
 	}
-	if devices {
-		return true, r.Devices(ctx, userID)
+	if !devices {
+		return true, r.Account(ctx, userID)
 	}
-	return true, r.Account(ctx, userID)
+	restored, err := r.Devices(ctx, userID)
+	if restored {
+		q.mu.Lock()
+		q.restored = q.now()
+		q.mu.Unlock()
+	}
+	return true, err
 }
 
 // Run asks until ctx ends. Only one Run may be under way.

@@ -18,7 +18,8 @@ type Registry struct {
 	store  *store.Store
 	locked atomic.Pointer[map[string]struct{}]
 
-	retired retirement
+	retired  retirement
+	internal internalTokens
 
 	mu     sync.Mutex
 	uses   map[string]map[model.TokenHash]use

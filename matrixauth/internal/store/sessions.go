@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -44,6 +45,34 @@ const liveOfUser = " WHERE user_id = ?1 AND ended_at IS NULL ORDER BY created_at
 // LiveSessions lists all live sessions of a user, oldest first.
 func (tx *Tx) LiveSessions(userID string) ([]model.Session, error) {
 	return many(tx, scanSession, selectSession+liveOfUser, userID)
+}
+
+// SessionsNear lists live sessions of other users with devices that were active after since: at most limit
+// that started before s, each of another user, and as many that started after it, the nearest first. Ids
+// are in the order of starts.
+func (tx *Tx) SessionsNear(s model.Session, limit int, since time.Time) ([]model.Session, error) {
+	var near []model.Session
+	for _, side := range []string{" id < ?1 %s ORDER BY id DESC", " id > ?1 %s ORDER BY id"} {
+		found, err := many(tx, scanSession, selectSession+" WHERE"+fmt.Sprintf(side,
+			"AND user_id <> ?2 AND device_id <> '' AND ended_at IS NULL AND last_active_at > ?3")+" LIMIT ?4", s.ID, s.UserID, micros(since), 8*limit)
+		if err != nil {
+			return nil, err
+		}
+		near = append(near, firstOfEach(found, limit)...)
+	}
+	return near, nil
+}
+
+// firstOfEach keeps the first session of each user, at most limit.
+func firstOfEach(all []model.Session, limit int) (kept []model.Session) {
+	seen := map[string]bool{}
+	for _, s := range all {
+		if len(kept) < limit && !seen[s.UserID] {
+			seen[s.UserID] = true
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 // EndSession marks a live session as over.

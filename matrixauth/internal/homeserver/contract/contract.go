@@ -26,6 +26,8 @@ type Target struct {
 	// Exclusive is a localpart that an application service of the homeserver has for itself; empty if
 	// there is none, and then its cases are left out.
 	Exclusive string
+	// Introspector is whom the homeserver asks about access tokens.
+	Introspector *Introspector
 }
 
 // Run runs all cases. Each makes users of its own under random names, so that a homeserver can be judged
@@ -41,6 +43,7 @@ func Run(t *testing.T, target Target) {
 	}
 	t.Run("wire", r.wire)
 	t.Run("client", r.calls)
+	t.Run("token", r.tokens)
 }
 
 type run struct {

@@ -36,12 +36,13 @@ type Config struct {
 type Synapse struct {
 	config Config
 
-	mu     sync.Mutex
-	users  map[string]*User
-	calls  []Call
-	outage func(http.ResponseWriter, *http.Request)
-	lost   int
-	gate   *Gate
+	mu       sync.Mutex
+	endpoint string
+	users    map[string]*User
+	calls    []Call
+	outage   func(http.ResponseWriter, *http.Request)
+	lost     int
+	gate     *Gate
 }
 
 // User is a user of the homeserver.
@@ -206,6 +207,9 @@ func (s *Synapse) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Synapse) other(r *http.Request) result {
 	if r.URL.Path == "/_synapse/admin/v1/server_version" && r.Method == http.MethodGet {
 		return result{status: http.StatusOK, body: map[string]string{"server_version": s.config.Version.String()}}
+	}
+	if serve := s.tokenAPI(r); serve != nil {
+		return serve()
 	}
 	return unrecognized
 }

@@ -1,0 +1,76 @@
+package session
+
+import (
+	"crypto/rand"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// InternalPrefix begins the access tokens by which we ask the homeserver something ourselves. No token of
+// a session can begin so.
+const InternalPrefix = "matrix-auth-internal-"
+
+const (
+	// InternalLife is how long an internal token lives at most. The homeserver honours it no longer, though
+	// it remembers our answer: the answer says when the token expires.
+	InternalLife = 10 * time.Second
+	// maxInternal bounds the internal tokens that live at a time.
+	maxInternal = 64
+)
+
+// internalTokens are access tokens of ours that belong to no session: for seconds, to read from the
+// homeserver what its API for us does not tell. They are in memory alone. Only the homeserver is told of
+// them, when it asks with the shared secret; the public gateway refuses them as it does those of ended
+// sessions.
+type internalTokens struct {
+	mu     sync.Mutex
+	tokens map[model.TokenHash]model.Token
+}
+
+// IsInternal reports whether a token has the form of an internal one.
+func IsInternal(token string) bool { return strings.HasPrefix(token, InternalPrefix) }
+
+// MintInternal makes an internal token for a user that grants scope, on no device. The caller drops it
+// once it has its answer. The error, of kind Unavailable, means that too many live.
+func (r *Registry) MintInternal(user model.User, scope string) (token string, drop func(), err error) {
+	token = InternalPrefix + rand.Text()
+	hash, now := model.HashToken(token), r.store.Now()
+	r.internal.mu.Lock()
+	defer r.internal.mu.Unlock()
+	for old, t := range r.internal.tokens {
+		if t.Expired(now) {
+			delete(r.internal.tokens, old)
+		}
+	}
+	if len(r.internal.tokens) == maxInternal {
+		return "", nil, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: errors.New("too many internal tokens live")}
+	}
+	if r.internal.tokens == nil {
+		r.internal.tokens = map[model.TokenHash]model.Token{}
+	}
+	r.internal.tokens[hash] = model.Token{
+		Hash: hash, Kind: model.OAuthAccess, SessionID: "internal", CreatedAt: now, ExpiresAt: now.Add(InternalLife),
+		UserID: user.ID, Localpart: user.Localpart, Scope: scope, ClientID: "internal",
+	}
+	r.retire([]model.TokenHash{hash}, Retired{UserID: user.ID, at: now})
+	return token, func() {
+		r.internal.mu.Lock()
+		defer r.internal.mu.Unlock()
+		delete(r.internal.tokens, hash)
+	}, nil
+}
+
+// Internal finds a live internal token. It gives an Error with code UnknownToken for any other.
+func (r *Registry) Internal(token string) (model.Token, error) {
+	r.internal.mu.Lock()
+	defer r.internal.mu.Unlock()
+	t, ok := r.internal.tokens[model.HashToken(token)]
+	if !ok || t.Expired(r.store.Now()) {
+		return model.Token{}, unknownToken()
+	}
+	return t, nil
+}
