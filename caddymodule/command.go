@@ -33,7 +33,7 @@ interrupted while a password was asked for.`,
 		root.PersistentFlags().StringP("config", "c", "", "Configuration file (default: ./Caddyfile, then /etc/caddy/Caddyfile)")
 		root.PersistentFlags().StringP("adapter", "a", "", "Name of the config adapter, if the file is no Caddyfile or JSON")
 		root.PersistentFlags().String("database", "", "Database file, in place of the configured one")
-		root.AddCommand(userCommand(), sessionCommand(), tokenCommand(), synapseConfigCommand(), doctorCommand(), migrateCommand(),
+		root.AddCommand(userCommand(), sessionCommand(), consentCommand(), tokenCommand(), synapseConfigCommand(), doctorCommand(), migrateCommand(),
 			backupCommand(), versionCommand())
 	},
 }

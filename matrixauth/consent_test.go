@@ -2,13 +2,18 @@ package matrixauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // signedInApp is alice with an app that she is signed in to, and need not be asked about.
@@ -165,5 +170,109 @@ func TestSignOutLeavesNoCode(t *testing.T) {
 		code := a.browser.consent(params("app", "scope", deviceScope("ASKED"), "prompt", "consent"))
 		a.logout(a.tokens.AccessToken).want(t, http.StatusOK, "")
 		a.house.tokens(a.exchange("app", code))
+	})
+}
+
+// TestWithdrawConsent: consents that are remembered stand on the account page and can be taken back there, and
+// by an operator; the app asks again, a code that it has not exchanged is worthless, and sessions go on.
+func TestWithdrawConsent(t *testing.T) {
+	const withdraw = "/account/consents/withdraw"
+	for name, take := range map[string]func(a *signedInApp){
+		"at the account page": func(a *signedInApp) {
+			got := a.browser.post(withdraw, "client", "app")
+			if got.status != http.StatusSeeOther || got.header.Get("Location") != "/account/?withdrawn=1" {
+				a.t.Fatalf("got %d to %q", got.status, got.header.Get("Location"))
+			}
+			a.browser.get("/account/?withdrawn=1").shows(a.t, http.StatusOK, "The app has to ask you again.")
+			// A second click changes nothing.
+			a.browser.post(withdraw, "client", "app").shows(a.t, http.StatusSeeOther, "")
+		},
+		"by an operator": func(a *signedInApp) {
+			if done := act(a.house, WithdrawConsents, Withdrawal{Name: Name{"alice"}, ClientID: "app"}); done.Consents != 1 {
+				a.t.Errorf("%+v", done)
+			}
+			_, err := WithdrawConsents.Do(a.t.Context(), a.ops, Withdrawal{Name: Name{"alice"}, ClientID: "app"})
+			if !errors.Is(err, model.ConsentNotFound) {
+				a.t.Errorf("a second time: %v", err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newSignedInApp(t)
+			a.register("other", "")
+			a.oauthSession("alice", "other", "DESK")
+			asked := a.browser.consent(params("app", "scope", deviceScope("ASKED"), "prompt", "consent"))
+			silent, _ := a.browser.silently(params("app", "scope", deviceScope("SILENT")))
+			take(a)
+			for _, code := range []string{asked, silent.Get("code")} {
+				a.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant")
+			}
+			if got := a.outcome(a.browser, "app"); got != "consent_required" {
+				t.Errorf("the app: %s", got)
+			}
+			if got := a.outcome(a.browser, "other"); got != "code" {
+				t.Errorf("another app: %s", got)
+			}
+			a.wantActive(a.tokens.AccessToken, "PHONE")
+		})
+	}
+	t.Run("all, by an operator", func(t *testing.T) {
+		a := newSignedInApp(t)
+		a.register("other", "")
+		a.oauthSession("alice", "other", "DESK")
+		a.oauthSession("bob", "app", "BOBPHONE")
+		if done := act(a.house, WithdrawConsents, Withdrawal{Name: Name{"alice"}, All: true}); done.Consents != 2 {
+			t.Errorf("%+v", done)
+		}
+		for _, client := range []string{"app", "other"} {
+			if got := a.outcome(a.browser, client); got != "consent_required" {
+				t.Errorf("%s: %s", client, got)
+			}
+		}
+		if left := act(a.house, ListConsents, Name{"bob"}); len(left) != 1 {
+			t.Errorf("of bob %v is left", left)
+		}
+	})
+	t.Run("the list", func(t *testing.T) {
+		a := newSignedInApp(t)
+		a.oauthSession("bob", "app", "BOBPHONE")
+		want := []Consent{{
+			User: "alice", ClientID: "app", ClientName: "An App", RedirectURI: webCallback, Scope: model.ScopeAPI, GrantedAt: a.clock.Now(),
+		}}
+		if diff := cmp.Diff(want, act(a.house, ListConsents, Name{"alice"})); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		page := a.browser.get("/account/")
+		if text := shown(page); !strings.Contains(text, "Apps that need not ask") || !strings.Contains(text, "An App app.example.org · agreed to within the last day") {
+			t.Errorf("the page says %s", text)
+		}
+		a.clock.move(49 * time.Hour)
+		if text := shown(a.browser.get("/account/")); !strings.Contains(text, "agreed to 2 days ago") {
+			t.Errorf("the page says %s", text)
+		}
+		if text := shown(a.signIn("bob").get("/account/")); strings.Count(text, "· agreed to") != 1 {
+			t.Errorf("bob's page says %s", text)
+		}
+		// A client that is gone is known by where it was.
+		a.must(a.core.store.Update(t.Context(), func(tx *store.Tx) error {
+			return tx.SaveConsent(model.Consent{UserID: a.userID("alice"), ClientID: "gone", RedirectURI: "https://gone.example/cb", Scope: model.ScopeAPI})
+		}))
+		if text := shown(a.browser.get("/account/")); !strings.Contains(text, "Unnamed app gone.example") {
+			t.Errorf("the page says %s", text)
+		}
+	})
+	t.Run("not somebody else's, and not by another site", func(t *testing.T) {
+		a := newSignedInApp(t)
+		a.signIn("bob").post(withdraw, "client", "app").shows(t, http.StatusSeeOther, "")
+		(&visitor{a.house, model.NewBrowserValue()}).post(withdraw, "client", "app").shows(t, http.StatusSeeOther, "")
+		a.browser.post(withdraw).shows(t, http.StatusBadRequest, "")
+		header := a.browser.header()
+		header["Content-Type"], header["Sec-Fetch-Site"] = formType["Content-Type"], []string{"cross-site"}
+		a.do(call{method: http.MethodPost, path: withdraw, header: header, body: form("client", "app", web.FormField, web.FormToken(a.browser.value))}).shows(t, http.StatusForbidden, "")
+		header["Sec-Fetch-Site"] = []string{"same-origin"}
+		a.do(call{method: http.MethodPost, path: withdraw, header: header, body: form("client", "app")}).shows(t, http.StatusForbidden, "")
+		if got := a.outcome(a.browser, "app"); got != "code" {
+			t.Errorf("%s", got)
+		}
 	})
 }

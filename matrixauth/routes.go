@@ -100,6 +100,7 @@ func (s *Server) accountRoutes(public table) {
 	page("account", account.HomePath, methods{get: s.account.Home})
 	page("end_session", account.EndPath, methods{post: s.account.EndSession})
 	page("end_others", account.EndOthersPath, methods{get: s.account.AskEndOthers, post: s.account.EndOthers})
+	page("withdraw_consent", account.WithdrawPath, methods{post: s.account.WithdrawConsent})
 	page("cross_signing_reset", account.ResetPath, methods{post: s.account.Reset})
 	for _, asset := range s.pages.Assets() {
 		public.add(route{name: "asset", wire: web.PageWire, issuer: true, hot: true, methods: methods{get: asset.Serve}}, asset.Path)

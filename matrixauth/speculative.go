@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // Some of our pages act when they are opened: a request of an app is kept, a consent that is remembered
@@ -18,6 +19,9 @@ func (s *Server) look(w *recorder, r *http.Request, found *route) error {
 	w.keepCookies = true
 	err := s.run(w, r.WithContext(store.ReadOnly(r.Context())), found)
 	if errors.Is(err, store.ErrReadOnly) && w.status == 0 {
+		if found.wire == web.PageWire {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		}
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}

@@ -51,6 +51,8 @@ const (
 	EndPath       = "account/sessions/end"
 	EndOthersPath = "account/sessions/end-others"
 	ResetPath     = "account/cross-signing-reset"
+	// WithdrawPath is where a consent is taken back.
+	WithdrawPath = "account/consents/withdraw"
 	// ConsentPath is where a sign-in for an app goes on.
 	ConsentPath = "account/consent"
 )

@@ -39,12 +39,13 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 	if aims[where.action] == aimReset {
 		return d.askReset(w, r, signedIn, who)
 	}
-	sessions, err := d.sessions(r.Context(), who, d.Pages.Language(r, ""))
+	named := d.named(r.Context(), d.Pages.Language(r, ""))
+	sessions, err := d.sessions(r.Context(), who, named)
 	if err != nil {
 		return err
 	}
 	aim, chosen := aims[where.action], -1
-	if named := where.deviceID != "" || query.Has("session") || query.Has("device_id"); named && aim != aimHome {
+	if one := where.deviceID != "" || query.Has("session") || query.Has("device_id"); one && aim != aimHome {
 		chosen = slices.IndexFunc(sessions, func(s page.Session) bool {
 			return where.deviceID != "" && s.DeviceID == where.deviceID || where.deviceID == "" && s.ID == query.Get("session")
 		})
@@ -62,33 +63,48 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	granted, err := d.granted(r.Context(), who, named)
+	if err != nil {
+		return err
+	}
 	return d.Pages.Render(w, r, http.StatusOK, page.Account{
-		MatrixID: model.MatrixID(who.Localpart, d.ServerName), Sessions: sessions, Browsers: browsers,
+		MatrixID: model.MatrixID(who.Localpart, d.ServerName), Sessions: sessions, Browsers: browsers, Granted: granted, Withdrawn: query.Has(withdrawnParam),
 		Ended: query.Has(endedParam) && query.Get(endedParam) != endedAll, EndedAll: query.Get(endedParam) == endedAll,
 	})
 }
 
-// sessions are the sessions of a user's apps, the one used last first, named in a language.
-func (d *Door) sessions(ctx context.Context, who model.User, language string) ([]page.Session, error) {
+// naming gives a client's name for a person and its host. Both are empty for a client that is gone.
+type naming func(clientID string) (name, host string, err error)
+
+// named gives names in a language, and looks each client up once.
+func (d *Door) named(ctx context.Context, language string) naming {
+	clients := map[string]model.Client{}
+	return func(id string) (name, host string, err error) {
+		c, known := clients[id]
+		if !known {
+			if c, err = d.Clients.Find(ctx, id); err != nil && !errors.Is(err, model.UnknownClient) {
+				return "", "", err
+			}
+			clients[id] = c
+		}
+		return c.Name(language), c.Host(), nil
+	}
+}
+
+// sessions are the sessions of a user's apps, the one used last first.
+func (d *Door) sessions(ctx context.Context, who model.User, named naming) ([]page.Session, error) {
 	live, err := d.Sessions.Live(ctx, who.ID)
 	if err != nil {
 		return nil, err
 	}
-	clients := map[string]model.Client{}
 	shown := make([]page.Session, 0, len(live))
 	for _, s := range live {
 		one := page.Session{ID: s.ID, DeviceID: s.DeviceID, DeviceName: model.PlainText(s.DeviceName),
 			Agent: describeAgent(s.UserAgent), SignedIn: s.CreatedAt, LastActive: s.LastActiveAt, IP: s.LastIP}
 		if s.ClientID != "" {
-			c, known := clients[s.ClientID]
-			if !known {
-				// A client that is gone leaves its sessions without a name.
-				if c, err = d.Clients.Find(ctx, s.ClientID); err != nil && !errors.Is(err, model.UnknownClient) {
-					return nil, err
-				}
-				clients[s.ClientID] = c
+			if one.ClientName, one.ClientHost, err = named(s.ClientID); err != nil {
+				return nil, err
 			}
-			one.ClientName, one.ClientHost = c.Name(language), c.Host()
 		}
 		shown = append(shown, one)
 	}

@@ -16,12 +16,29 @@ func (g *Grants) Consents(ctx context.Context, userID string) (all []model.Conse
 	return all, err
 }
 
-// Withdraw takes back what a user consented to of a client, so that it has to ask again, and reports whether
-// there was anything. A code that was not exchanged yet is worthless afterwards; sessions go on.
-func (g *Grants) Withdraw(tx *store.Tx, userID, clientID string) (bool, error) {
+// Withdraw takes back what a user consented to of a client, so that it has to ask again, and gives the
+// number of what there was. A code that was not exchanged yet is worthless afterwards; sessions go on.
+func (g *Grants) Withdraw(tx *store.Tx, userID, clientID string) (int, error) {
 	n, err := tx.DeleteConsents(userID, clientID)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	return n > 0, tx.SpendCodes(userID, clientID)
+	return int(n), tx.SpendCodes(userID, clientID)
+}
+
+// WithdrawAll is Withdraw for all clients.
+func (g *Grants) WithdrawAll(tx *store.Tx, userID string) (int, error) {
+	n, err := tx.DeleteAllConsents(userID)
+	if err != nil {
+		return 0, err
+	}
+	return int(n), tx.SpendAllCodes(userID)
+}
+
+// WithdrawOwn is Withdraw at the user's own wish. To do it again changes nothing.
+func (g *Grants) WithdrawOwn(ctx context.Context, userID, clientID string) error {
+	return g.Store.Update(ctx, func(tx *store.Tx) error {
+		_, err := g.Withdraw(tx, userID, clientID)
+		return err
+	})
 }

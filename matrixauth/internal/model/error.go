@@ -68,6 +68,7 @@ const (
 	InvalidPassword Code = "invalid_password"
 	UserNotFound    Code = "user_not_found"
 	SessionNotFound Code = "session_not_found"
+	ConsentNotFound Code = "consent_not_found"
 	UserExists      Code = "user_exists"
 	EmailInUse      Code = "email_in_use"
 	UserUnavailable Code = "user_unavailable"
@@ -103,7 +104,7 @@ var Codes = []Code{
 	ServerError, NotJSON, BadJSON, MissingParam, InvalidParam, TooLarge, UnknownLoginType, UnknownIdentifier,
 	AppserviceLogin, InvalidCredentials, UserDeactivated, UserLocked, MissingToken, UnknownToken, RefreshRefused, RefreshPassed,
 	RateLimited, TemporarilyDown, NotRecognized, MethodNotAllowed, DeviceIDForbidden, InvalidClient, UnsupportedContent,
-	InvalidUsername, InvalidEmail, InvalidPassword, UserNotFound, SessionNotFound, UserExists, EmailInUse, UserUnavailable,
+	InvalidUsername, InvalidEmail, InvalidPassword, UserNotFound, SessionNotFound, ConsentNotFound, UserExists, EmailInUse, UserUnavailable,
 	UnknownClient, RedirectMismatch, RequestExpired, CrossOrigin, NotSignedIn, AccessDenied, LoginRequired, ConsentRequired,
 	InvalidGrant, UnsupportedGrant, UnauthorizedClient, UnsupportedResponseType, InvalidScope, InvalidRedirectURI, InvalidClientMetadata,
 	UnapprovedSoftware, RequestNotSupported, RequestURINotSupported, RegistrationUnsupported,

@@ -121,11 +121,23 @@ type Account struct {
 	MatrixID string
 	// Sessions are those of apps, Browsers those of our pages.
 	Sessions, Browsers []Session
-	// Ended tells that a session was signed out just now, EndedAll that several were.
-	Ended, EndedAll bool
+	// Granted are the apps that need not ask again.
+	Granted []Granted
+	// Ended tells that a session was signed out just now, EndedAll that several were, Withdrawn that a
+	// consent was taken back.
+	Ended, EndedAll, Withdrawn bool
 }
 
 func (Account) template() string { return "account" }
+
+// Granted is an app to which the person consented, and which need not ask again.
+type Granted struct {
+	// ClientID is the client's id, ClientName its name, empty for one that is gone, and Host the host of its
+	// address.
+	ClientID, ClientName, Host string
+	// At is the time of the last consent.
+	At time.Time
+}
 
 // Session is one line of the account page.
 type Session struct {

@@ -141,6 +141,15 @@ func (v *view) Since(s Session) string {
 	return v.T("account.since.today")
 }
 
+// GrantedAt says how long ago somebody consented to an app.
+func (v *view) GrantedAt(g Granted) string {
+	const day = 24 * time.Hour
+	if ago := v.pages.Now().Sub(g.At); ago >= day {
+		return v.speech.count("account.granted.days", int(ago/day))
+	}
+	return v.T("account.granted.today")
+}
+
 // Lost says how many sessions a page is about to sign out.
 func (v *view) Lost(o EndOthers) string {
 	if o.Apps {

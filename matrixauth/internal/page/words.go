@@ -33,6 +33,7 @@ var topics = map[model.Code]string{
 	model.InvalidPassword:    "request",
 	model.UserNotFound:       "request",
 	model.SessionNotFound:    "session",
+	model.ConsentNotFound:    "request",
 	model.UserExists:         "request",
 	model.EmailInUse:         "request",
 	model.UserUnavailable:    "request",
