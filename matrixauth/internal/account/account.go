@@ -72,3 +72,18 @@ func (d *Door) seeOther(w http.ResponseWriter, path string, query url.Values) er
 	w.WriteHeader(http.StatusSeeOther)
 	return nil
 }
+
+// blocked shows whose account may do nothing at present, and the ways out, if that is what an error says.
+// Any other it gives back.
+func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, shown page.Blocked, err error) error {
+	shown.Code = model.AsError(err).Code
+	if who.ID == "" || shown.Code != model.UserLocked && shown.Code != model.UserDeactivated {
+		return err
+	}
+	web.SetUser(r.Context(), who.ID)
+	shown.Account = model.MatrixID(who.Localpart, d.ServerName)
+	if failed := d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown); failed != nil {
+		return failed
+	}
+	return err // the answer is written; the log says what it was
+}

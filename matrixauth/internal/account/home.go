@@ -33,7 +33,7 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 		return d.seeOther(w, LoginPath, goal{action: where.action, deviceID: where.deviceID}.query())
 	}
 	if err != nil {
-		return err
+		return d.blocked(w, r, who, page.Blocked{Action: where.action, DeviceID: where.deviceID}, err)
 	}
 	web.SetUser(r.Context(), who.ID)
 	if aims[where.action] == aimReset {
@@ -150,7 +150,7 @@ func (d *Door) EndSession(w http.ResponseWriter, r *http.Request) error {
 		return d.seeOther(w, LoginPath, nil)
 	}
 	if err != nil {
-		return err
+		return d.blocked(w, r, who, page.Blocked{}, err)
 	}
 	web.SetUser(r.Context(), who.ID)
 	if id := form["browser"]; id != "" {

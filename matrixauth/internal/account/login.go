@@ -96,7 +96,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	shown, _, err := d.loginFor(r, where)
+	shown, pending, err := d.loginFor(r, where)
 	if err != nil {
 		return d.answered(w, r, where, err)
 	}
@@ -109,7 +109,9 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 		return d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown)
 	}
 	if err != nil {
-		return err
+		return d.blocked(w, r, proof.User, page.Blocked{
+			Request: where.request, Client: shown.Client, Action: where.action, DeviceID: where.deviceID, UILocales: pending.Request.UILocales,
+		}, err)
 	}
 	web.SetUser(r.Context(), proof.User.ID)
 	start := browser.Start{User: proof.User, Value: model.NewBrowserValue(), Replaced: d.Cookie.Value(r), Device: proof.Device, Origin: web.OriginOf(r)}
@@ -147,8 +149,8 @@ func (d *Door) authenticate(r *http.Request, id user.Identifier, password string
 	return proof, err
 }
 
-// Logout answers POST account/logout: the browser is signed out, and nothing else is (SESS-8). With a goal
-// it goes on to sign in as somebody else.
+// Logout answers POST account/logout: the browser is signed out, and nothing else is (SESS-8). With a goal,
+// or "again", it goes on to sign in as somebody else.
 //
 // There is no Clear-Site-Data: cookies and storage of the host are not ours alone. A client may be
 // served there, and would lose its keys.
@@ -169,7 +171,7 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	d.Cookie.Clear(w)
-	if query := readGoal(func(name string) string { return form[name] }).query(); len(query) > 0 {
+	if query := readGoal(func(name string) string { return form[name] }).query(); len(query) > 0 || form["again"] != "" {
 		return d.seeOther(w, LoginPath, query)
 	}
 	return d.seeOther(w, SignedOutPath, nil)

@@ -36,7 +36,7 @@ func (d *Door) AskEndOthers(w http.ResponseWriter, r *http.Request) error {
 		return d.seeOther(w, LoginPath, nil)
 	}
 	if err != nil {
-		return err
+		return d.blocked(w, r, who, page.Blocked{}, err)
 	}
 	web.SetUser(r.Context(), who.ID)
 	shown := page.EndOthers{Apps: what == whatApps}
@@ -73,7 +73,7 @@ func (d *Door) EndOthers(w http.ResponseWriter, r *http.Request) error {
 		return d.seeOther(w, LoginPath, nil)
 	}
 	if err != nil {
-		return err
+		return d.blocked(w, r, who, page.Blocked{}, err)
 	}
 	web.SetUser(r.Context(), who.ID)
 	if form[whatParam] == whatApps {

@@ -57,7 +57,7 @@ func (d *Door) Reset(w http.ResponseWriter, r *http.Request) error {
 		return d.seeOther(w, LoginPath, resetGoal.query())
 	}
 	if err != nil {
-		return err
+		return d.blocked(w, r, who, page.Blocked{Action: resetAction}, err)
 	}
 	web.SetUser(r.Context(), who.ID)
 	if !signedIn.Proved(d.Now()) {

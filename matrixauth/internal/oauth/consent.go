@@ -26,7 +26,7 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 		return seeOther(w, d.loginURL(id))
 	}
 	if err != nil {
-		return err
+		return d.blocked(w, r, user, id, err)
 	}
 	web.SetUser(r.Context(), user.ID)
 	review, err := d.Grants.Review(r.Context(), id, visitor)
@@ -81,7 +81,7 @@ func (d *Door) Answer(w http.ResponseWriter, r *http.Request) error {
 		return seeOther(w, d.loginURL(id))
 	}
 	if err != nil {
-		return err
+		return d.blocked(w, r, user, id, err)
 	}
 	web.SetUser(r.Context(), user.ID)
 	return d.conclude(w, r, id, func() (grant.Outcome, error) { return d.Grants.Approve(r.Context(), id, visitor) })
@@ -92,6 +92,29 @@ func (d *Door) visitor(r *http.Request) (grant.Visitor, model.User, error) {
 	value := d.Cookie.Value(r)
 	session, user, err := d.Browsers.Current(r.Context(), value, web.OriginOf(r))
 	return grant.Visitor{BrowserSession: session, Value: value}, user, err
+}
+
+// blocked shows whose account may do nothing at present, and the ways out: as somebody else, or back to the
+// client without an answer. An error that says anything else it gives back.
+func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, id string, err error) error {
+	code := model.AsError(err).Code
+	if who.ID == "" || code != model.UserLocked && code != model.UserDeactivated {
+		return err
+	}
+	web.SetUser(r.Context(), who.ID)
+	shown := page.Blocked{Code: code, Account: model.MatrixID(who.Localpart, d.ServerName)}
+	pending, missing := d.Grants.Pending(r.Context(), id)
+	switch {
+	case missing == nil:
+		shown.Request, shown.UILocales = id, pending.Request.UILocales
+		shown.Client = pending.Client.Name(d.Pages.Language(r, pending.Request.UILocales))
+	case model.AsError(missing).Kind == model.Internal:
+		return missing
+	}
+	if failed := d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown); failed != nil {
+		return failed
+	}
+	return err // the answer is written; the log says what it was
 }
 
 // conclude answers a request and sends the user back to the client with what came of it. A browser that

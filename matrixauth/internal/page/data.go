@@ -22,6 +22,7 @@ type localized interface{ uiLocales() string }
 
 func (p Login) uiLocales() string   { return p.UILocales }
 func (p Consent) uiLocales() string { return p.UILocales }
+func (p Blocked) uiLocales() string { return p.UILocales }
 func (p Return) uiLocales() string  { return p.UILocales }
 func (p Done) uiLocales() string    { return p.UILocales }
 
@@ -110,6 +111,22 @@ type Done struct {
 }
 
 func (Done) template() string { return "done" }
+
+// Blocked says that the account of who is signed in may do nothing at present, and shows the ways out.
+type Blocked struct {
+	// Code is UserLocked or UserDeactivated, Account the Matrix id of whom it is about.
+	Code    model.Code
+	Account string
+	// Request is the authorization request that waits, Client the name of the app that made it; empty if
+	// there is none.
+	Request, Client string
+	// Action and DeviceID are what the account page was asked for.
+	Action, DeviceID string
+	// UILocales are the languages that the app asked for.
+	UILocales string
+}
+
+func (Blocked) template() string { return "blocked" }
 
 // SignedOut says that the browser is signed out.
 type SignedOut struct{}

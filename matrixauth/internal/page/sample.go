@@ -53,6 +53,8 @@ func Samples(now time.Time) []Page {
 		Reset{Account: "@alice:example.com", Username: "alice", Action: "org.matrix.cross_signing_reset", AskPassword: true, Problem: model.InvalidCredentials},
 		Reset{Account: "@alice:example.com", Action: "org.matrix.cross_signing_reset", Problem: model.TemporarilyDown, Retry: 5 * time.Second},
 		ResetAllowed{Left: 9*time.Minute + 59*time.Second},
+		Blocked{Code: model.UserLocked, Account: "@alice:example.com", Request: "01JSAMPLE0000000000000009", Client: "Element"},
+		Blocked{Code: model.UserDeactivated, Account: "@alice:example.com", Action: "org.matrix.device_view", DeviceID: "WXYZABCDEF"},
 		SignedOut{},
 		Error{Code: model.SessionNotFound, Account: true},
 		Error{Code: model.RateLimited, Retry: 42 * time.Second},

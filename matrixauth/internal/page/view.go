@@ -87,6 +87,8 @@ func (v *view) outcome() string {
 	switch page := v.Page.(type) {
 	case Error:
 		return "error." + topic(page.Code)
+	case Blocked:
+		return "error." + topic(page.Code)
 	case Return:
 		switch page.Code {
 		case "":

@@ -77,13 +77,17 @@ func (u *Users) Key(id Identifier) string {
 // Authenticate proves a password, within the limits of where the attempt comes from (RateLimited). Every
 // failure, an unknown name among them, costs one hash and three look-ups and gives the same error (LEG-20,
 // PW-3). Only who knows the password learns that the account is locked (UserLocked) or deactivated
-// (UserDeactivated) (LEG-21, MOD-5).
+// (UserDeactivated); with these errors comes the account (LEG-21, MOD-5).
 func (u *Users) Authenticate(ctx context.Context, a Attempt) (Proof, error) {
 	found, forgive, err := u.admit(ctx, a)
 	if err != nil {
 		return Proof{}, err
 	}
-	if err := u.prove(ctx, found, a.Password); err != nil {
+	err = u.prove(ctx, found, a.Password)
+	if errors.Is(err, model.UserLocked) || errors.Is(err, model.UserDeactivated) {
+		return Proof{User: found.user}, err
+	}
+	if err != nil {
 		return Proof{}, err
 	}
 	forgive()
