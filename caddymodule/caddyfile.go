@@ -50,6 +50,10 @@ import (
 //			name              <text>
 //			logo              <file>
 //			accent            <rrggbb>
+//			terms             <address>
+//			privacy           <address>
+//			imprint           <address>
+//			help              <address>
 //		}
 //		templates             <folder>
 //	}
@@ -203,8 +207,16 @@ func (p *parser) brandingOption() {
 		p.value("branding logo", &b.Logo)
 	case "accent":
 		p.accent("branding accent", &b.Accent)
+	case "terms":
+		p.value("branding terms", &b.Terms)
+	case "privacy":
+		p.value("branding privacy", &b.Privacy)
+	case "imprint":
+		p.value("branding imprint", &b.Imprint)
+	case "help":
+		p.value("branding help", &b.Help)
 	default:
-		p.unknown("branding", "name, logo and accent")
+		p.unknown("branding", "name, logo, accent, terms, privacy, imprint and help")
 	}
 }
 
@@ -320,7 +332,9 @@ func (p *parser) judge() {
 	}.WithDefaults()
 	values := map[string]string{
 		"homeserver": s.Matrix.Homeserver, "issuer": s.Issuer, "kind": s.Matrix.Kind, "endpoint": s.Matrix.Endpoint,
-		"branding name": s.Branding.Name, "branding logo": s.Branding.Logo, "branding accent": s.Branding.Accent, "templates": s.Templates,
+		"branding name": s.Branding.Name, "branding logo": s.Branding.Logo, "branding accent": s.Branding.Accent,
+		"branding terms": s.Branding.Terms, "branding privacy": s.Branding.Privacy, "branding imprint": s.Branding.Imprint, "branding help": s.Branding.Help,
+		"templates": s.Templates,
 	}
 	for _, problem := range config.Validate() {
 		if !strings.Contains(values[problem.Option], "{") {

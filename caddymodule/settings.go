@@ -63,6 +63,18 @@ type Branding struct {
 
 	// The accent colour as `rrggbb`. Default: a green.
 	Accent string `json:"accent,omitempty"`
+
+	// The address of the terms of service, linked at the foot of every page and told to clients. Default: none.
+	Terms string `json:"terms,omitempty"`
+
+	// The address of the privacy policy, linked at the foot of every page and told to clients. Default: none.
+	Privacy string `json:"privacy,omitempty"`
+
+	// The address of the imprint, linked at the foot of every page. Default: none.
+	Imprint string `json:"imprint,omitempty"`
+
+	// Where people get help, linked at the foot of every page; a mailto address will do. Default: none.
+	Help string `json:"help,omitempty"`
 }
 
 // Client is an OAuth client that need not register.
@@ -165,6 +177,8 @@ func (s Settings) resolve() (resolved, error) {
 			RegistrationsPerNetwork: matrixauth.Rate(s.RegistrationLimit), RefreshesPerSession: matrixauth.Rate(s.RefreshLimit), AllowHTTPClients: s.AllowHTTPClients,
 			Branding: matrixauth.Branding{
 				Name: text("branding name", s.Branding.Name), Logo: text("branding logo", s.Branding.Logo), Accent: text("branding accent", s.Branding.Accent),
+				Terms: text("branding terms", s.Branding.Terms), Privacy: text("branding privacy", s.Branding.Privacy),
+				Imprint: text("branding imprint", s.Branding.Imprint), Help: text("branding help", s.Branding.Help),
 			},
 			Templates: text("templates", s.Templates),
 		}.WithDefaults(),

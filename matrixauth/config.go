@@ -63,6 +63,14 @@ type Branding struct {
 	Logo string
 	// Accent is a colour as rrggbb.
 	Accent string
+	// Terms, Privacy, Imprint and Help are addresses of the operator's own pages, to which ours link. Help may
+	// be a mailto address.
+	Terms, Privacy, Imprint, Help string
+}
+
+// links are the operator's own pages.
+func (b Branding) links() page.Links {
+	return page.Links{Terms: b.Terms, Privacy: b.Privacy, Imprint: b.Imprint, Help: b.Help}
 }
 
 // Rate allows Burst tries at once, and then PerMinute tries a minute.
@@ -183,6 +191,16 @@ func (b Branding) problems() (all []Problem) {
 	if b.Accent != "" {
 		if text := textOf(page.CheckAccent(b.Accent)); text != "" {
 			all = append(all, Problem{"branding accent", text})
+		}
+	}
+	for _, link := range []struct{ option, address string }{
+		{"branding terms", b.Terms}, {"branding privacy", b.Privacy}, {"branding imprint", b.Imprint}, {"branding help", b.Help},
+	} {
+		if link.address == "" {
+			continue
+		}
+		if text := textOf(page.CheckLink(link.address, link.option == "branding help")); text != "" {
+			all = append(all, Problem{link.option, text})
 		}
 	}
 	return all

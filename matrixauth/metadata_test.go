@@ -2,6 +2,7 @@ package matrixauth
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -151,6 +152,23 @@ func TestUnready(t *testing.T) {
 	for _, path := range []string{"/oauth2/token", "/authorize", "/auth", "/auth/oauth2", "/account/nope", "/.well-known/oauth-authorization-server", "/"} {
 		if _, ours := unready(config, path); ours {
 			t.Errorf("%s was kept", path)
+		}
+	}
+}
+
+// TestOperatorsPages: the metadata names the operator's terms and policy where they were given, and nothing
+// where they were not (DISC-20).
+func TestOperatorsPages(t *testing.T) {
+	for want, change := range map[string]change{
+		"https://example.org/terms https://example.org/privacy": func(c *Config) {
+			c.Branding.Terms, c.Branding.Privacy = "https://example.org/terms", "https://example.org/privacy"
+		},
+		"<nil> <nil>": func(*Config) {},
+	} {
+		h := newHouse(t, change)
+		d := h.do(call{path: "/.well-known/openid-configuration"}).document(t)
+		if got := fmt.Sprint(d["op_tos_uri"], " ", d["op_policy_uri"]); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 }

@@ -102,6 +102,7 @@ func (s *Server) wirePages(issuer *url.URL) (err error) {
 	s.cookie, s.devices = web.NewBrowserCookie(issuer), web.NewDeviceCookie(issuer)
 	s.pages, err = page.New(page.Config{
 		Issuer: issuer, Cookie: s.cookie, Name: s.config.Branding.Name, Logo: s.config.Branding.Logo, Accent: s.config.Branding.Accent,
+		Links:  s.config.Branding.links(),
 		Folder: s.config.Templates, Now: s.core.store.Now,
 	})
 	return err

@@ -47,6 +47,10 @@ type metadata struct {
 	RequestParameter    bool `json:"request_parameter_supported"`
 	RequestURIParameter bool `json:"request_uri_parameter_supported"`
 
+	// Where the operator's terms and policy are, if they were given (DISC-20).
+	PolicyURI string `json:"op_policy_uri,omitempty"`
+	TOSURI    string `json:"op_tos_uri,omitempty"`
+
 	AccountManagementURI     string   `json:"account_management_uri"`
 	AccountManagementActions []string `json:"account_management_actions_supported"`
 }
@@ -74,6 +78,9 @@ func (d *Door) describeServer() metadata {
 		UILocales:                d.Pages.Languages(),
 
 		IssInResponse: true,
+
+		PolicyURI: d.Pages.Links.Privacy,
+		TOSURI:    d.Pages.Links.Terms,
 
 		// Synapse appends a query to it (DISC-15, AMB-15).
 		AccountManagementURI:     d.Issuer + AccountPath,

@@ -63,11 +63,13 @@ func TestTextsAreUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile("view.go")
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"view.go", "links.go"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		note(used, quoted, string(text))
 	}
-	note(used, quoted, string(text))
 	for _, texts := range []map[model.Code]string{problems, resetProblems} {
 		for _, key := range texts {
 			used[key] = true

@@ -37,6 +37,8 @@ type Config struct {
 	Logo string
 	// Accent is the accent colour as rrggbb; empty for DefaultAccent.
 	Accent string
+	// Links are the operator's own pages.
+	Links Links
 	// Folder holds files of the operator that replace ours; empty for none.
 	Folder string
 	// Now is the clock by which pages say how long ago something was.
