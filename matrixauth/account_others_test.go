@@ -15,7 +15,7 @@ func TestEndOthers(t *testing.T) {
 		s := newScene(t)
 		before := s.rows()
 		s.get(endOthers+query("what", "apps")).wantPage(t, http.StatusOK, "Sign out all apps?")
-		if text := shown(s.at); !strings.Contains(text, "2 apps are signed out") || !strings.Contains(text, "All devices are removed") {
+		if text := shown(s.at); !strings.Contains(text, "2 apps will be signed out") || !strings.Contains(text, "All devices are removed") {
 			t.Errorf("the page says %s", text)
 		}
 		if s.rows() != before {
@@ -45,7 +45,7 @@ func TestEndOthers(t *testing.T) {
 		bob := s.house.guest()
 		bob.signIn("bob", "")
 		s.get(endOthers+query("what", "browsers")).wantPage(t, http.StatusOK, "Sign out all other browsers?")
-		if text := shown(s.at); !strings.Contains(text, "2 other browsers are signed out") {
+		if text := shown(s.at); !strings.Contains(text, "2 other browsers will be signed out") {
 			t.Errorf("the page says %s", text)
 		}
 		s.post(endOthers, "what", "browsers").wantTo(t, "/account/?ended=all")
