@@ -149,8 +149,7 @@ func userResetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: may reset the cross-signing keys until %s\n", allowed.MatrixID, stamp(allowed.Until))
-			return err
+			return say(cmd.OutOrStdout(), "%s: may reset the cross-signing keys until %s", allowed.MatrixID, stamp(allowed.Until))
 		})
 }
 
