@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -39,10 +40,14 @@ func TestForeignRequestsCostNothing(t *testing.T) {
 	h := newHouse(t)
 	for _, path := range []string{
 		"/", "/_matrix/client/v3/sync", "/_matrix/client/v3/rooms/!a:b/messages", "/_matrix/media/v3/download/a/b", "/_matrix/federation/v1/send/1",
-		"/_synapse/admin/v1/rooms", "/account.html", "/authorized", "/oauth2", "/.well-known/matrix/client", "/_matrix/client/v3/sync?timeout=30000&since=s1", "/_matrix/client/v3/sync?access_token=abc",
+		"/_matrix/client/v3/rooms/%21a%3Ab/send/m.room.message/1", "/_synapse/admin/v1/rooms", "/account.html", "/authorized", "/oauth2", "/.well-known/matrix/client", "/_matrix/client/v3/sync?timeout=30000&since=s1", "/_matrix/client/v3/sync?access_token=abc",
 		"/_matrix/client/v3/rooms/!a:b/state/x_y/z", "/app/100%25",
 	} {
-		r := httptest.NewRequest(http.MethodGet, "https://"+issuerHost+path, nil)
+		method := http.MethodGet
+		if strings.Contains(path, "/send/") {
+			method = http.MethodPut
+		}
+		r := httptest.NewRequest(method, "https://"+issuerHost+path, strings.NewReader("{}"))
 		r.Header.Set("Authorization", "Bearer some-token")
 		r.Header.Set("Cookie", "theme=dark; session=0123456789abcdef; matrix=auth")
 		r.Header.Set("X-Matrix-User-Identity", "nobody's header")

@@ -52,14 +52,16 @@ func newAnswer(w http.ResponseWriter, g *Gateway, p passage) *answer {
 	return a
 }
 
-// finish sends what is held, and gives the answer back to the pool. It must not be called after a panic
+// finish sends what is held, gives the answer back to the pool, and gives the status of the answer, zero if
+// none was written. It must not be called after a panic
 // of the next handler: what is held then is not complete.
-func (a *answer) finish() {
+func (a *answer) finish() (status int) {
 	if a.state == held {
 		a.send()
 	}
+	status = a.status
 	if !a.keep {
-		return
+		return status
 	}
 	body := a.body[:0]
 	if cap(body) > keptBody {
@@ -67,6 +69,7 @@ func (a *answer) finish() {
 	}
 	*a = answer{body: body}
 	answers.Put(a)
+	return status
 }
 
 // WriteHeader decides what becomes of the answer. Statuses before the final one pass.

@@ -43,16 +43,19 @@ type Next interface {
 	ServeHTTP(http.ResponseWriter, *http.Request) error
 }
 
-// Pass has next answer a request, and has a word with the answer if it refuses a token. Any other passes
-// as it comes, at no cost. The error is next's.
+// Pass has next answer a request, has a word with the answer if it refuses a token, and follows what it
+// says of a device's name. Any other passes as it comes, at no cost. The error is next's.
 func (g *Gateway) Pass(w http.ResponseWriter, r *http.Request, next Next) error {
 	p := passageOf(r)
 	if !p.mayBear() {
 		return next.ServeHTTP(w, r)
 	}
+	name := watchNaming(r)
 	a := newAnswer(w, g, p)
 	err := next.ServeHTTP(a, r)
-	a.finish()
+	if status := a.finish(); name != nil && status == http.StatusOK {
+		g.named(p, name)
+	}
 	return err
 }
 

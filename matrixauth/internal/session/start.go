@@ -32,6 +32,9 @@ type Start struct {
 	// Consume runs in the transaction that starts the session and uses up what entitles to it. Its error
 	// leaves no session behind.
 	Consume func(*store.Tx, model.Session) error
+
+	// created tells that the homeserver did not know the device.
+	created bool
 }
 
 // startTimeout bounds a login's dealings with the homeserver, the wait for its lane included.
@@ -67,7 +70,7 @@ func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, e
 	if err != nil {
 		return model.Session{}, Tokens{}, err
 	}
-	if err := s.ensureDevice(work, p); err != nil {
+	if p.created, err = s.ensureDevice(work, p); err != nil {
 		return model.Session{}, Tokens{}, err
 	}
 	// From here on the homeserver has done its part: a client that hangs up does not undo it.
@@ -134,15 +137,15 @@ func (s *Sessions) noteDevice(ctx context.Context, userID, deviceID string) (job
 
 // ensureDevice makes the device at the homeserver. An existing device keeps the name that its owner
 // may have given it (LEG-23).
-func (s *Sessions) ensureDevice(ctx context.Context, p Start) error {
+func (s *Sessions) ensureDevice(ctx context.Context, p Start) (created bool, err error) {
 	if s.ReadOnly {
-		return nil // a live session has the device, so it is there
+		return false, nil // a live session has the device, so it is there
 	}
-	created, err := s.Homeserver.UpsertDevice(ctx, p.User.Localpart, p.DeviceID, "")
+	created, err = s.Homeserver.UpsertDevice(ctx, p.User.Localpart, p.DeviceID, "")
 	if err == nil && created {
 		// Only the homeserver knows the devices from before us. The note deletes what it has just made.
 		if err := model.CheckNewDeviceID(p.DeviceID); err != nil {
-			return err
+			return created, err
 		}
 	}
 	if err == nil && created && p.DeviceName != "" {
@@ -150,9 +153,9 @@ func (s *Sessions) ensureDevice(ctx context.Context, p Start) error {
 	}
 	if err != nil {
 		s.Logger.Warn("a device could not be made at the homeserver", "user_id", p.User.ID, "error", err)
-		return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: err}
+		return created, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: err}
 	}
-	return nil
+	return created, nil
 }
 
 // commit writes session and tokens and drops the note; none has position zero.
@@ -166,8 +169,12 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		if err := mayStart(user); err != nil {
 			return err
 		}
-		if err := s.replace(tx, user.ID, p.DeviceID); err != nil {
+		old, err := s.replace(tx, user.ID, p.DeviceID)
+		if err != nil {
 			return err
+		}
+		if old.DeviceName != "" && !p.created { // it keeps its name at the homeserver too
+			p.DeviceName = old.DeviceName
 		}
 		session = model.Session{
 			ID: model.NewID(tx.Now), Kind: p.Kind, UserID: user.ID, DeviceID: p.DeviceID, DeviceName: p.DeviceName, Scope: p.Scope,
@@ -198,18 +205,19 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 }
 
 // replace ends the session that a device has, whatever its kind; the device stays (SCOPE-9).
-func (s *Sessions) replace(tx *store.Tx, userID, deviceID string) error {
+// It gives the session that ended, if there was one.
+func (s *Sessions) replace(tx *store.Tx, userID, deviceID string) (old model.Session, err error) {
 	if deviceID == "" {
-		return nil
+		return old, nil
 	}
-	old, err := tx.LiveSessionOnDevice(userID, deviceID)
+	old, err = tx.LiveSessionOnDevice(userID, deviceID)
 	if errors.Is(err, model.ErrNotFound) {
-		return nil
+		return old, nil
 	}
 	if err != nil {
-		return err
+		return old, err
 	}
-	return s.endRows(tx, old, model.EndReplaced)
+	return old, s.endRows(tx, old, model.EndReplaced)
 }
 
 // mayStart refuses who may not sign in at present (MOD-5, MOD-11).

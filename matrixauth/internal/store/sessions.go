@@ -95,6 +95,12 @@ func (tx *Tx) RaiseUsedGeneration(sessionID string, generation int64) error {
 	return err
 }
 
+// NameDevice keeps a new name of a session's device.
+func (tx *Tx) NameDevice(sessionID, name string) error {
+	_, err := tx.exec("UPDATE sessions SET device_name = ?2 WHERE id = ?1", sessionID, clip(name))
+	return err
+}
+
 // TouchSession notes activity. An empty ip leaves the last known one.
 func (tx *Tx) TouchSession(id string, at time.Time, ip string) error {
 	_, err := tx.exec(`UPDATE sessions SET last_active_at = MAX(last_active_at, ?2),
