@@ -323,7 +323,7 @@ func (s *Server) describeSession(tx *store.Tx, owner model.User, one model.Sessi
 	if errors.Is(err, model.UnknownClient) {
 		return described, nil // a static client that the configuration has no more
 	}
-	described.ClientName = c.Metadata.Name
+	described.ClientName = c.Name("")
 	return described, err
 }
 

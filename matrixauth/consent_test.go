@@ -276,3 +276,26 @@ func TestWithdrawConsent(t *testing.T) {
 		}
 	})
 }
+
+// TestConsentHeadline: the heading says who asks. A name that is somebody else's address is not who asks.
+func TestConsentHeadline(t *testing.T) { // AUTHZ-19, HTTP-9
+	h := newOAuthHouse(t)
+	b := h.signIn("alice")
+	for name, want := range map[string]string{
+		"Element": "Element", "app.element.io": "app.example.org", "Element (https://app.element.io)": "app.example.org", "@admin:example.test": "app.example.org", "app.example.org": "app.example.org",
+	} {
+		id := h.register(model.NewID(h.clock.Now()), "", func(m *model.ClientMetadata) { m.Name = name })
+		request := b.request(params(id))
+		asked, login := b.get(consentPath+"?request="+request), (&visitor{h, ""}).get("/account/login?request="+request)
+		if !strings.Contains(shown(asked), "Continue to "+want+" ?") || !strings.Contains(asked.body, "<title>Continue to "+want+"?") || !strings.Contains(shown(login), "to continue to "+want) {
+			t.Errorf("%s: %s\n%s", name, shown(asked), shown(login))
+		}
+		if want != name && strings.Contains(asked.body+login.body, name) {
+			t.Errorf("%s is shown", name)
+		}
+		b.consent(params(id, "scope", deviceScope("NEXT")))
+		if text := shown(b.get("/account/")); want != name && strings.Contains(text, name) {
+			t.Errorf("the account page shows %s", text)
+		}
+	}
+}

@@ -57,7 +57,7 @@ func (s *Server) listConsents(ctx context.Context, p Name) ([]Consent, error) {
 				return err
 			}
 			all = append(all, Consent{
-				User: found.Localpart, ClientID: one.ClientID, ClientName: c.Metadata.Name, RedirectURI: one.RedirectURI, Scope: one.Scope, GrantedAt: one.GrantedAt,
+				User: found.Localpart, ClientID: one.ClientID, ClientName: c.Name(""), RedirectURI: one.RedirectURI, Scope: one.Scope, GrantedAt: one.GrantedAt,
 			})
 		}
 		return nil

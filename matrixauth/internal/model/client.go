@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // ApplicationType says where a client runs; it decides which redirect URIs it may have (REG-8..15).
@@ -133,12 +132,17 @@ type Client struct {
 func (c Client) Proven() bool { return c.Static || !c.ProvenAt.IsZero() }
 
 // Name is the client's name for a person who reads a language. A client that gave none is known by its
-// host, and else by its id.
+// host, and else by its id. So is one that nobody vouches for and whose name is an address that is not its
+// own: people take that for who it is.
 func (c Client) Name(language string) string {
-	if name := c.Metadata.localized("client_name", language, c.Metadata.Name); name != "" {
-		return name
+	return c.nameOrHost(c.Metadata.localized("client_name", language, c.Metadata.Name))
+}
+
+func (c Client) nameOrHost(name string) string {
+	if name == "" || !c.Static && namesAnother(name, c.Host()) {
+		return c.Host()
 	}
-	return c.Host()
+	return name
 }
 
 // TOSURI is the address of the client's terms of service in a language; empty if it gave none.
@@ -160,12 +164,7 @@ func (c Client) Grants(grantType string) bool {
 }
 
 // DeviceName is the name that a new device of the client gets: clients cannot send one themselves (TOK-20).
-func (c Client) DeviceName() string {
-	if c.Metadata.Name != "" {
-		return c.Metadata.Name
-	}
-	return c.Host()
-}
+func (c Client) DeviceName() string { return c.nameOrHost(c.Metadata.Name) }
 
 // Host is the host of the client's address, which people know it by; the id if there is no address.
 func (c Client) Host() string {
@@ -177,35 +176,3 @@ func (c Client) Host() string {
 
 // NewClientSecret makes a secret of 260 random bits, in letters that no encoding changes (CAUTH-5).
 func NewClientSecret() string { return rand.Text() + rand.Text() }
-
-// PlainText makes a text of somebody else fit to be shown among ours: without control characters,
-// without those that turn the direction of the text around them, and without those that nobody sees
-// (HTTP-9). White space becomes one space. A text with nothing to see is empty, so that nobody has a
-// name that looks like none.
-func PlainText(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case r == zeroWidthNonJoiner, r == zeroWidthJoiner:
-			return r // Persian and Hindi words, and emoji, are written with them
-		case unicode.IsControl(r), unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point), r == brailleBlank, r == unicode.ReplacementChar:
-			return -1
-		}
-		return r
-	}, text)
-	if !strings.ContainsFunc(text, visible) {
-		return ""
-	}
-	return strings.Join(strings.Fields(text), " ")
-}
-
-const (
-	zeroWidthNonJoiner = '\u200C'
-	zeroWidthJoiner    = '\u200D'
-	brailleBlank       = '\u2800'
-)
-
-func visible(r rune) bool {
-	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsPunct(r) || unicode.IsSymbol(r)
-}
