@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
@@ -29,6 +30,8 @@ type App struct {
 	core      *shared
 	server    atomic.Pointer[matrixauth.Server]
 	listeners []*listener
+	// leftmost is set once a client could choose its own address.
+	leftmost atomic.Bool
 }
 
 // cores are the open databases by their paths: a reload hands one on to the next configuration.
@@ -113,7 +116,7 @@ func (a *App) Start() error {
 	if err := a.ctx.GetMetricsRegistry().Register(core.Metrics()); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
-	server, err := matrixauth.New(core.Core, config, matrixauth.Deps{Logger: a.logger, ClientIP: clientIP})
+	server, err := matrixauth.New(core.Core, config, matrixauth.Deps{Logger: a.logger, ClientIP: a.clientIP, Surroundings: a.surroundings})
 	if err != nil {
 		return err
 	}
@@ -123,9 +126,31 @@ func (a *App) Start() error {
 	server.Start()
 	a.server.Store(server)
 	a.announce()
+	for _, f := range a.surroundings() {
+		if !f.OK {
+			a.logger.Warn(f.What, "where", f.Where, "change", f.Change)
+		}
+	}
 	a.logger.Info("matrix_auth is ready", "server_name", config.ServerName, "issuer", config.Issuer,
 		"database", a.settings.database, "internal_listen", a.settings.listen, "taken_over", loaded)
 	return nil
+}
+
+// surroundings is what the doctor finds in Caddy around us.
+func (a *App) surroundings() []matrixauth.Finding {
+	var findings []matrixauth.Finding
+	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
+		if sites, ok := app.(*caddyhttp.App); ok {
+			findings = lookAround(sites, a.settings.config.Endpoint)
+		}
+	}
+	if len(findings) == 0 {
+		findings = append(findings, matrixauth.Finding{Check: "ways to synapse", OK: true, What: "every proxy to Synapse in this configuration is behind matrix_auth"})
+	}
+	if a.leftmost.Load() {
+		findings = append(findings, leftmostFinding("the running server"))
+	}
+	return findings
 }
 
 func (a *App) open() (caddy.Destructor, error) {

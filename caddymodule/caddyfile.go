@@ -11,14 +11,13 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
 // parseDirective reads the directive:
 //
-//	matrix_auth [<matcher>] [<server_name> <issuer>] {
+//	matrix_auth [<server_name> <issuer>] {
 //		issuer                <address>
 //		matrix {
 //			kind              synapse|synapse_read_only
@@ -59,11 +58,21 @@ import (
 //	}
 //
 // Without anything it joins the instance of another site.
-func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	handler, err := parseHandler(h)
+	if err != nil {
+		return nil, err
+	}
+	return h.NewRoute(nil, handler), nil
+}
+
+func parseHandler(h httpcaddyfile.Helper) (*Handler, error) {
 	p := parser{d: h.Dispenser, places: map[string]caddyfile.Token{}}
+	p.matcher()
+	matcher := len(p.errs)
 	p.directive()
-	if p.settings.empty() && len(p.errs) == 0 && len(p.places) == 0 {
-		return &Handler{}, nil
+	if p.settings.empty() && len(p.errs) == matcher && len(p.places) == 0 {
+		return &Handler{}, errors.Join(p.errs...)
 	}
 	p.judge()
 	p.compare(h.State)
@@ -114,6 +123,23 @@ func (p *parser) value(option string, into *string) {
 		p.at(t, "%s is empty", option)
 	}
 	*into = args[0]
+}
+
+// matcher refuses a matcher, but for the one that matches all. What it leaves out would pass us by, and
+// with it the guard of the homeserver's API for us, whose paths a later handler can make of any other.
+func (p *parser) matcher() {
+	p.d.Next()
+	if p.d.NextArg() {
+		t := p.d.Token()
+		switch {
+		case t.Text == "*":
+			p.d.Delete()
+		case strings.HasPrefix(t.Text, "/"), strings.HasPrefix(t.Text, "@"):
+			p.at(t, "matrix_auth takes no matcher, as what it leaves out would reach the homeserver unguarded; requests that are not its own pass it anyway")
+			p.d.Delete()
+		}
+	}
+	p.d.Reset()
 }
 
 func (p *parser) directive() {

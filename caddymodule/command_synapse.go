@@ -117,6 +117,11 @@ func diagnose(cmd *cobra.Command, synapse, authorities string) ([]matrixauth.Fin
 		return []matrixauth.Finding{{Check: "configuration", What: err.Error(), Where: "the Caddyfile", Change: "mend the lines that are named"}}, nil
 	}
 	findings := []matrixauth.Finding{{Check: "configuration", OK: true, What: s.file + " is well-formed"}}
+	trusted, err := judgeTrusted(s.raw, s.file)
+	if err != nil {
+		return nil, err
+	}
+	findings = append(findings, trusted...)
 	want, err := s.delegation()
 	if err != nil {
 		findings = append(findings, matrixauth.Finding{Check: "secret", What: err.Error(), Where: cmp.Or(want.SecretPath, s.file), Change: "caddy start, or secret_file with a file that exists"})

@@ -13,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
 // pages are all pages for people.
@@ -123,6 +125,12 @@ func TestSnippetsAdapt(t *testing.T) {
 		out, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 		if err != nil || !json.Valid(out) {
 			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		// What we show must not void the limits.
+		findings, err := judgeTrusted(out, name)
+		if err != nil || slices.ContainsFunc(findings, func(f matrixauth.Finding) bool { return !f.OK }) {
+			t.Errorf("%+v, %v", findings, err)
 		}
 	}
 }

@@ -99,8 +99,9 @@ func TestBeforeStart(t *testing.T) {
 		{"/_matrix/client/v3/refresh", "errcode", "M_UNKNOWN"},
 		{"/_matrix/client/v3/sync", "errcode", "M_UNKNOWN"}, // its user may be locked
 		{"/_matrix/media/v3/config", "errcode", "M_UNKNOWN"},
+		{"/_synapse/admin/v1/rooms", "errcode", "M_UNKNOWN"},
 		{"/_synapse/mas/query_user", "errcode", "M_UNKNOWN"},
-		{"/_synapse/client/x", "errcode", "M_UNKNOWN"},
+		{"/x/_synapse/mas/query_user", "errcode", "M_UNKNOWN"},
 		{"/auth/oauth2/introspect", "error", "temporarily_unavailable"},
 		{"/auth/.well-known/openid-configuration", "error", "temporarily_unavailable"},
 	} {
@@ -114,7 +115,7 @@ func TestBeforeStart(t *testing.T) {
 			}
 		})
 	}
-	for _, path := range []string{"/", "/_matrix/key/v2/server", "/_matrix/federation/v1/version", "/.well-known/matrix/client", "/oauth2/introspect"} {
+	for _, path := range []string{"/", "/_matrix/key/v2/server", "/_matrix/federation/v1/version", "/.well-known/matrix/client", "/oauth2/introspect", "/_synapses/client/x"} {
 		t.Run(path+" passes", func(t *testing.T) {
 			w := httptest.NewRecorder()
 			must(t, h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil), passing))

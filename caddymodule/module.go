@@ -13,7 +13,7 @@ func init() {
 	caddy.RegisterModule(&App{})
 	caddy.RegisterModule(&Handler{})
 	caddy.RegisterModule(&admin{})
-	httpcaddyfile.RegisterHandlerDirective("matrix_auth", parseDirective)
+	httpcaddyfile.RegisterDirective("matrix_auth", parseDirective)
 	// Foreign requests are passed on, so the directive may and must stand before everything that
 	// answers: a catch-all "handle" or "reverse_proxy" would swallow our routes.
 	httpcaddyfile.RegisterDirectiveOrder("matrix_auth", httpcaddyfile.After, "encode")

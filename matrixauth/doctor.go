@@ -76,7 +76,12 @@ func (s *Server) examine(ctx context.Context, e Examination) (Diagnosis, error) 
 		d.lookAtTheirCall(ctx)
 	}
 	d.lookAtRoutes(ctx)
+	d.lookAtGuard(ctx)
 	d.lookAtWellKnown(ctx)
+	// Last, as what the requests before show counts too.
+	if s.deps.Surroundings != nil {
+		d.findings = append(d.findings, s.deps.Surroundings()...)
+	}
 	return Diagnosis{SynapseVersion: version, Findings: d.findings}, nil
 }
 
@@ -276,6 +281,41 @@ func (d *doctor) lookAtRoutes(ctx context.Context) {
 		return
 	}
 	d.good(check, "login, logout, auth_metadata and discovery at %s reach us", origin)
+}
+
+// lookAtGuard tries the homeserver's API for us from outside, with a secret that is none, also below a
+// path that somebody on the way may take off. Our refusal is the only answer that is well: any other
+// came from whom the guard is to keep strangers from, or says that it was not asked. Whoever is not let
+// in at all by a proxy in front of us is well too.
+func (d *doctor) lookAtGuard(ctx context.Context) {
+	const check = "guard"
+	issuer, err := url.Parse(d.config.base())
+	if err != nil {
+		return // lookAtRoutes says so
+	}
+	origin := issuer.Scheme + "://" + issuer.Host
+	for _, prefix := range []string{"", "/matrix-auth-doctor", "/matrix-auth-doctor%2F..%2F"} {
+		path := prefix + "/_synapse/mas/query_user?localpart=nobody"
+		answer, err := d.get(ctx, origin, path, oauth.ProbePrefix+"secret")
+		if err != nil {
+			return // lookAtRoutes says so
+		}
+		if errcode := answer.text("errcode"); answer.status == http.StatusNotFound && errcode == refusal || errcode == "" && isRefusal(answer.status) {
+			continue
+		}
+		d.bad(check, fmt.Sprintf("Synapse's API for us is open: %s is answered with status %d %s", path, answer.status, answer.text("errcode")), origin,
+			"let all of the site's requests pass matrix_auth before any reverse_proxy, and take no path prefix off before it")
+		return
+	}
+	d.good(check, "Synapse's API for us is closed at %s", origin)
+}
+
+// refusal is the errcode of our refusal at the edge. Synapse refuses a wrong secret with another.
+const refusal = "M_UNRECOGNIZED"
+
+// isRefusal tells the statuses with which a proxy keeps somebody from a path.
+func isRefusal(status int) bool {
+	return status == http.StatusForbidden || status == http.StatusNotFound || status == http.StatusMethodNotAllowed
 }
 
 // isOurLogin tells our answer to GET /login: exactly the flows that we serve.

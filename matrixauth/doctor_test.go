@@ -1,7 +1,9 @@
 package matrixauth
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -75,10 +77,52 @@ func TestDoctor(t *testing.T) {
 		h = newHouse(t)
 		h.wantFinding(t, func(d *doctor) { d.lookAtVersion(t.Context()) }, true, "Synapse 1.163.2 answers", "")
 	})
+	t.Run("the guard, from outside", func(t *testing.T) { // SYN-14
+		for name, test := range map[string]struct {
+			answer http.HandlerFunc
+			ok     bool
+		}{
+			"a secret is judged":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403); say(w, `{"errcode":"M_FORBIDDEN"}`) }, false},
+			"something else answers": {func(w http.ResponseWriter, _ *http.Request) { say(w, "<html>") }, false},
+			"synapse knows nobody":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); say(w, `{"errcode":"M_NOT_FOUND"}`) }, false},
+			"a proxy keeps us out":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403); say(w, "no") }, true},
+			"open below a prefix": {func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(404)
+				if strings.HasPrefix(r.URL.Path, "/_synapse") {
+					say(w, `{"errcode":"M_UNRECOGNIZED"}`)
+				} else {
+					say(w, `{"errcode":"M_NOT_FOUND"}`)
+				}
+			}, false},
+		} {
+			t.Run(name, func(t *testing.T) {
+				site := httptest.NewServer(test.answer)
+				defer site.Close()
+				h := newHouse(t, func(c *Config) { c.Issuer = site.URL })
+				what := "is open"
+				if test.ok {
+					what = "is closed"
+				}
+				h.wantFinding(t, func(d *doctor) { d.lookAtGuard(t.Context()) }, test.ok, what, "")
+			})
+		}
+		t.Run("ours", func(t *testing.T) {
+			var h *house
+			site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r) }))
+			defer site.Close()
+			h = newHouse(t, func(c *Config) { c.Issuer = site.URL })
+			h.wantFinding(t, func(d *doctor) { d.lookAtGuard(t.Context()) }, true, "is closed", "")
+		})
+	})
 	t.Run("synapse is too old", func(t *testing.T) {
 		old := fake.Start(t, fake.Config{ServerName: serverName, Secret: sharedKey, Version: homeserver.Version{Major: 1, Minor: 135}})
 		h := newHouse(t, func(c *Config) { c.Endpoint = old.URL.String() })
 		h.wantFinding(t, func(d *doctor) { d.lookAtVersion(t.Context()) }, false, "Synapse 1.135.0 is too old; 1.136.0", "upgrade")
 		h.wantFinding(t, func(d *doctor) { d.lookAtOurCall(t.Context()) }, false, "not delegated", "synapse-config")
 	})
+}
+
+// say writes the body of an answer.
+func say(w io.Writer, text string) {
+	_, _ = io.WriteString(w, text) // the test looks at what arrived
 }

@@ -37,6 +37,8 @@ type Deps struct {
 	HTTP *http.Client
 	// ClientIP gives the address of a request's client, found through trusted proxies only.
 	ClientIP func(*http.Request) string
+	// Surroundings tells what the doctor is to say of the embedding server itself. It may be nil.
+	Surroundings func() []Finding
 }
 
 // Server answers requests by one configuration. Making one is cheap and opens nothing.

@@ -148,7 +148,29 @@ func TestDoctor(t *testing.T) {
 		if err := c.Reload(); err != nil {
 			t.Fatal(err)
 		}
-		want(t, with(t, nil)["public routes"], "answered by somebody else", "before any reverse_proxy")
+		found := with(t, nil)
+		want(t, found["public routes"], "answered by somebody else", "before any reverse_proxy")
+		want(t, found["guard"], "is open", "before any reverse_proxy")
+		want(t, found["ways to synapse"], "anybody can guess at the shared secret", "matrix_auth")
+		c.Write(text)
+		if err := c.Reload(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("clients_can_invent_their_addresses", func(t *testing.T) {
+		text := c.Text("")
+		for _, test := range []struct {
+			strict string
+			ok     bool
+		}{{"", false}, {"trusted_proxies_strict", true}} {
+			c.Write("{\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1/32\n\t\t" + test.strict + "\n\t}\n" + strings.TrimPrefix(text, "{\n"))
+			if err := c.Reload(); err != nil {
+				t.Fatal(err)
+			}
+			if found, healthy := examine(t, c, "--ca-file", authority); healthy != test.ok || found["trusted proxies"].OK != test.ok {
+				t.Errorf("strict %v: got %+v", test.ok, found["trusted proxies"])
+			}
+		}
 		c.Write(text)
 		if err := c.Reload(); err != nil {
 			t.Fatal(err)

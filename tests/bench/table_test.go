@@ -88,7 +88,7 @@ func start(t *testing.T, sessions int) server {
 		Options: "login_limit {\n\t\t\tnetwork 1000000 1000000\n\t\t\taccount 1000000 1000000\n\t\t}\n\t\trefresh_limit 1000000 1000000",
 	})
 	text := c.Text(fmt.Sprintf(yardstick, strings.Repeat("x", answerLength)))
-	c.Write(strings.Replace(text, "auto_https off", "auto_https off\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1/32\n\t}", 1))
+	c.Write(strings.Replace(text, "auto_https off", "auto_https off\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1/32\n\t\ttrusted_proxies_strict\n\t}", 1))
 	c.Start()
 	password := "bench-password"
 	for i := range connections {

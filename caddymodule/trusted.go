@@ -1,0 +1,82 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+)
+
+// forwardedFor is the header to which each proxy adds the address that it saw, so that all but what our
+// own proxies added is the client's to invent.
+const forwardedFor = "X-Forwarded-For"
+
+// clientIP is the address that Caddy found, through trusted proxies only. It notices when Caddy takes the
+// leftmost address of X-Forwarded-For: whoever is behind a proxy that appends, as nearly all do, chooses
+// their address then, and no limit holds.
+func (a *App) clientIP(r *http.Request) string {
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
+		server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+		if server != nil && believesLeftmost(server.TrustedProxiesStrict, server.ClientIPHeaders) && a.leftmost.CompareAndSwap(false, true) {
+			a.logger.Warn("clients choose their own address, so that no limit holds: write trusted_proxies_strict beside trusted_proxies")
+		}
+	}
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}
+
+// believesLeftmost judges how a server that has trusted proxies finds addresses. A header that a proxy
+// overwrites holds one address, and is as good either way.
+func believesLeftmost(strict int, headers []string) bool {
+	return strict <= 0 && (len(headers) == 0 || slices.ContainsFunc(headers, func(name string) bool { return strings.EqualFold(name, forwardedFor) }))
+}
+
+// leftmostFinding is what the doctor says of it.
+func leftmostFinding(where string) matrixauth.Finding {
+	return matrixauth.Finding{
+		Check: "trusted proxies", What: "Caddy believes the leftmost address of " + forwardedFor + ", which clients can invent: no limit on passwords holds",
+		Where: where, Change: "servers {\n\ttrusted_proxies …\n\ttrusted_proxies_strict\n}",
+	}
+}
+
+// judgeTrusted looks for trusted proxies without trusted_proxies_strict in a configuration. The server
+// looks too, at requests: what runs may have come from elsewhere than this file.
+func judgeTrusted(raw []byte, file string) ([]matrixauth.Finding, error) {
+	var document struct {
+		Apps struct {
+			HTTP struct {
+				Servers map[string]struct {
+					Trusted json.RawMessage `json:"trusted_proxies"`
+					Unix    bool            `json:"trusted_proxies_unix"`
+					Strict  int             `json:"trusted_proxies_strict"`
+					Headers []string        `json:"client_ip_headers"`
+				} `json:"servers"`
+			} `json:"http"`
+		} `json:"apps"`
+	}
+	if err := json.Unmarshal(raw, &document); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	var findings []matrixauth.Finding
+	trusting := false
+	for _, name := range slices.Sorted(maps.Keys(document.Apps.HTTP.Servers)) {
+		server := document.Apps.HTTP.Servers[name]
+		if len(server.Trusted) == 0 && !server.Unix {
+			continue
+		}
+		trusting = true
+		if believesLeftmost(server.Strict, server.Headers) {
+			findings = append(findings, leftmostFinding("the servers block of the global options in "+file+" (server "+name+")"))
+		}
+	}
+	if trusting && len(findings) == 0 {
+		findings = append(findings, matrixauth.Finding{Check: "trusted proxies", OK: true, What: "addresses of clients are found in a way that clients cannot change"})
+	}
+	return findings, nil
+}
