@@ -10,10 +10,17 @@ import (
 // TestPages has a browser go through our pages by keyboard, without script, and with axe-core looking on.
 // The directory that SCREENSHOTS names is filled with pictures of them.
 func TestPages(t *testing.T) {
-	h := rig.StartHomeserver(t, rig.Newest, rig.CaddyConfig{Options: oauthOptions})
-	alice, bob := h.AddUser("alice"), h.AddUser("bob")
+	h := rig.StartHomeserver(t, rig.Newest, rig.CaddyConfig{Options: oauthOptions + `
+		branding {
+			terms https://chat.example.com/terms
+			privacy https://chat.example.com/privacy
+			imprint https://chat.example.com/imprint
+			help mailto:help@example.com
+		}`})
+	alice, bob, carol, locked := h.AddUser("alice"), h.AddUser("bob"), h.AddUser("carol"), h.AddUser("locked")
+	h.MustCommand("", "user", "lock", "locked")
 	for _, device := range []string{"Laptop", "Phone"} {
 		h.Login("alice", alice, map[string]any{"initial_device_display_name": device})
 	}
-	runChecks(t, "pages.mjs", h.URL, alice, bob, os.Getenv("SCREENSHOTS"))
+	runChecks(t, "pages.mjs", h.URL, alice, bob, carol, locked, os.Getenv("SCREENSHOTS"))
 }

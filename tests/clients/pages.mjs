@@ -6,9 +6,11 @@ import { arrival, arrivals, consent, consentHeading, handOver, launch, signIn, v
 import { aside, check, done, equal, ok, settled } from "./checks.mjs";
 
 // Alice's account is looked at and photographed, Bob does everything else.
-const [base, alicePassword, bobPassword, album] = process.argv.slice(2);
+const [base, alicePassword, bobPassword, carolPassword, lockedPassword, album] = process.argv.slice(2);
 const alice = { name: "alice", password: alicePassword };
 const bob = { name: "bob", password: bobPassword };
+const carol = { name: "carol", password: carolPassword };
+const locked = { name: "locked", password: lockedPassword };
 const origin = "https://chat.example.com";
 const redirectUri = `${origin}/callback`;
 // The example of RFC 7636.
@@ -205,6 +207,45 @@ aside("a consent to a web client is remembered, and one to go back to a loopback
     await page.context().close();
 });
 
+aside("who is locked is told so, and goes back to the app or on as somebody else", async () => {
+    const page = await visitor(browser, views.light);
+    const visits = arrivals(page, origin);
+    await page.goto(request());
+    await signIn(page, { ...locked, name: ` ${locked.name} ` });
+    await page.getByRole("heading", { name: "This account is locked" }).waitFor();
+    ok((await page.locator("body").innerText()).includes("@locked:"), "the page does not say whose account it is");
+    await page.getByRole("button", { name: "Not you?" }).click();
+    await signIn(page, bob);
+    await consent(page);
+    await arrival(page, visits);
+    const other = await visitor(browser, views.light);
+    const returns = arrivals(other, origin);
+    await other.goto(request());
+    await signIn(other, locked);
+    await other.getByRole("button", { name: "Back to the app" }).click();
+    equal((await arrival(other, returns)).params.get("error"), "access_denied", "the error");
+    await page.context().close();
+    await other.context().close();
+});
+
+aside("all other browsers are signed out at once", async () => {
+    const [page, other] = [await visitor(browser, views.light), await visitor(browser, views.light)];
+    for (const one of [page, other]) {
+        await one.goto(`${base}/account/`);
+        await signIn(one, carol);
+        await one.getByRole("heading", { name: "Your account" }).waitFor();
+    }
+    await page.reload();
+    await page.getByRole("button", { name: "Sign out all other browsers" }).click();
+    await page.getByRole("heading", { name: "Sign out all other browsers?" }).waitFor();
+    await page.getByRole("button", { name: "Sign out", exact: true }).click();
+    await page.getByRole("status").waitFor();
+    await other.reload();
+    await other.getByRole("textbox", { name: "Username" }).waitFor();
+    await page.context().close();
+    await other.context().close();
+});
+
 aside("two requests in two tabs of one browser both come to their end", async () => {
     const first = await visitor(browser, views.light);
     const visits = arrivals(first, origin);
@@ -251,6 +292,20 @@ for (const [view, options] of Object.entries(views)) {
         await page.goto(`${base}/account/`);
         await page.getByRole("heading", { name: "Your account" }).waitFor();
         await judge(page, "account", view);
+        await page.getByRole("button", { name: "Sign out all apps" }).click();
+        await page.getByRole("heading", { name: "Sign out all apps?" }).waitFor();
+        await judge(page, "end-all-apps", view);
+        await page.getByRole("link", { name: "Cancel" }).click();
+        await page.goto(`${base}/account/?action=org.matrix.cross_signing_reset`);
+        await judge(page, "reset", view);
+        await page.getByRole("button", { name: "Allow the reset" }).click();
+        await page.getByRole("heading", { name: "Go back to your app" }).waitFor();
+        await judge(page, "reset-allowed", view);
+        await page.goto(`${base}/account/nope`);
+        await page.getByRole("heading", { name: "Page not found" }).waitFor();
+        page.complaints.length = 0;
+        await judge(page, "not-found", view);
+        await page.getByRole("link", { name: "Go to your account" }).click();
         await page.getByRole("button", { name: "Sign out" }).first().click();
         await page.getByRole("heading", { name: "Sign out this session?" }).waitFor();
         await judge(page, "end-session", view);
@@ -260,6 +315,11 @@ for (const [view, options] of Object.entries(views)) {
         await page.getByRole("listitem").filter({ hasText: "this browser" }).getByRole("button", { name: "Sign out" }).click();
         await page.getByRole("heading", { name: "You are signed out" }).waitFor();
         await judge(page, "signed-out", view);
+        await page.goto(request());
+        await signIn(page, locked);
+        await page.getByRole("heading", { name: "This account is locked" }).waitFor();
+        page.complaints.length = 0;
+        await judge(page, "locked", view);
         await page.context().close();
     });
 }
