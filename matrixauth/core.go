@@ -40,6 +40,8 @@ type Core struct {
 	mu sync.Mutex
 	// servers are those started and not stopped, in the order of their start; the first one is current.
 	servers []*Server
+	// last is the logger of the Server that stopped last: what is done while closing is logged too.
+	last *slog.Logger
 }
 
 // OpenOptions says how to open a database.
@@ -192,9 +194,15 @@ func (c *Core) current() *Server {
 	return c.servers[0]
 }
 
+// logger is that of the configuration in force, and after the last one has stopped still that one's.
 func (c *Core) logger() *slog.Logger {
 	if s := c.current(); s != nil {
 		return s.deps.Logger
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last != nil {
+		return c.last
 	}
 	return slog.Default()
 }
@@ -222,6 +230,7 @@ func (c *Core) detach(s *Server) {
 	}
 	c.servers = kept
 	if len(kept) == 0 {
+		c.last = s.deps.Logger
 		c.outbox.Configure(outbox.Config{Paused: true, Logger: s.deps.Logger})
 		c.doubts.Configure(nil)
 		return

@@ -29,6 +29,8 @@ type SynapseConfig struct {
 	Delegation string
 	// PublicURL is the address that clients use.
 	PublicURL string
+	// Compress has it compress its answers by itself.
+	Compress bool
 }
 
 // Synapse is a running Synapse.
@@ -53,7 +55,7 @@ func NewSynapse(t testing.TB, c SynapseConfig) *Synapse {
 	if s.PublicURL == "" {
 		s.PublicURL = s.URL
 	}
-	s.write("homeserver.yaml", fmt.Sprintf(synapseYAML, s.ServerName, s.PublicURL, s.Dir, port, s.Delegation))
+	s.write("homeserver.yaml", fmt.Sprintf(synapseYAML, s.ServerName, s.PublicURL, s.Dir, port, s.Delegation, s.Compress))
 	s.write("log.yaml", fmt.Sprintf(synapseLog, s.logFile()))
 	s.write("bridge.yaml", bridgeYAML)
 	showLog(t, s.logFile())
@@ -89,7 +91,7 @@ public_baseurl: "%[2]s/"
 report_stats: false
 pid_file: "%[3]s/synapse.pid"
 listeners:
-  - {port: %[4]d, bind_addresses: ["127.0.0.1"], type: http, tls: false, x_forwarded: true, resources: [{names: [client], compress: false}]}
+  - {port: %[4]d, bind_addresses: ["127.0.0.1"], type: http, tls: false, x_forwarded: true, resources: [{names: [client], compress: %[6]t}]}
 database: {name: sqlite3, args: {database: "%[3]s/homeserver.db"}}
 media_store_path: "%[3]s/media"
 signing_key_path: "%[3]s/signing.key"
