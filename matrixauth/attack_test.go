@@ -233,6 +233,42 @@ func TestAttackScope(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 	})
+	t.Run("an old sign-in is not enough to administer", func(t *testing.T) { // SCOPE-13
+		h := newOAuthHouse(t)
+		grant(h, true)
+		b := h.signIn("alice")
+		h.clock.move(5*time.Minute + time.Second)
+		id := b.request(params("app", "scope", admin))
+		const login = "account/login?request="
+		prove := func() {
+			t.Helper()
+			a := b.post("/"+login+id, "username", "alice", "password", alicesPassword)
+			a.shows(t, http.StatusSeeOther, "")
+			for _, line := range a.header.Values("Set-Cookie") {
+				if value, ours := strings.CutPrefix(line, cookieName+"="); ours {
+					b.value, _, _ = strings.Cut(value, ";")
+				}
+			}
+		}
+		for _, a := range []answer{b.get(consentPath + "?request=" + id), b.post(consentPath, "request", id, "answer", "continue")} {
+			if a.status != http.StatusSeeOther || !strings.Contains(a.header.Get("Location"), login) {
+				t.Fatalf("got %d to %q", a.status, a.header.Get("Location"))
+			}
+		}
+		b.get("/"+login+id).shows(t, http.StatusOK, "a password counts for five minutes only")
+		b.post("/"+login+id, "username", "alice", "password", "wrong").shows(t, http.StatusForbidden, "a password counts for five minutes only")
+		prove()
+		b.get(consentPath+"?request="+id).shows(t, http.StatusOK, "administer")
+		// The page may stand open for a while, but no longer than the password counts.
+		h.clock.move(5*time.Minute + time.Second)
+		if a := b.post(consentPath, "request", id, "answer", "continue"); !strings.Contains(a.header.Get("Location"), login) {
+			t.Fatalf("got %d to %q", a.status, a.header.Get("Location"))
+		}
+		prove()
+		if b.response(b.post(consentPath, "request", id, "answer", "continue")).Get("code") == "" {
+			t.Error("there is no code")
+		}
+	})
 	t.Run("demoted before the consent", func(t *testing.T) {
 		h := newOAuthHouse(t)
 		grant(h, true)

@@ -32,7 +32,7 @@ func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
 		return d.goOn(w, where)
 	case err == nil:
 		// The app wants a fresh proof of who is there, who most likely is the same person.
-		shown.Username = who.Localpart
+		shown.Username, shown.Again = who.Localpart, true
 	case model.AsError(err).Kind == model.Internal:
 		return err
 	}
@@ -64,7 +64,7 @@ func (d *Door) loginFor(r *http.Request, g goal) (shown page.Login, pending gran
 		return shown, pending, err
 	}
 	shown.Client = pending.Client.Name(d.Pages.Language(r, pending.Request.UILocales))
-	shown.Create = pending.Request.Create
+	shown.Create, shown.Admin = pending.Request.Create, pending.Administers()
 	shown.UILocales = pending.Request.UILocales
 	shown.Username = d.prefill(pending.Request.LoginHint)
 	return shown, pending, nil

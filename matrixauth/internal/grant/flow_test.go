@@ -446,9 +446,15 @@ func TestReview(t *testing.T) {
 		"max_age=0":                  {func(a *Ask) { a.MaxAge = "0" }, time.Second, true},
 		"max_age=60 within a minute": {func(a *Ask) { a.MaxAge = "60" }, time.Minute, false},
 		"max_age=60 after a minute":  {func(a *Ask) { a.MaxAge = "60" }, time.Minute + time.Second, true}, // OIDC-13
+		// SCOPE-13
+		"administration within minutes": {scope(api + " " + admin), adminProof, false},
+		"administration later":          {scope(api + " " + admin), adminProof + time.Second, true},
+		"administration and a max_age":  {func(a *Ask) { a.Scope, a.MaxAge = api+" "+admin, "86400" }, adminProof + time.Second, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
+			h.alice.Admin = true
+			h.update(func(tx *store.Tx) error { return tx.UpdateUser(h.alice) })
 			h.clock.move(c.age)
 			id := h.begin("client", c.change)
 			_, err := h.grants.Approve(t.Context(), id, h.browser)

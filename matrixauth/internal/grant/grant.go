@@ -70,9 +70,17 @@ func (p Pending) over(now time.Time) bool {
 	return !now.Before(p.ExpiresAt) || p.CodeHash != (model.TokenHash{}) || !p.ConsumedAt.IsZero()
 }
 
+// adminProof is how old the password may be by which somebody lets an app administer the homeserver: the
+// cookie of the browser alone must not do for that, as it lives for months.
+const adminProof = 5 * time.Minute
+
 // NeedsSignIn tells whether the user must prove again who they are before they can approve: prompt=login
-// asks for a proof newer than the request, max_age for one that is not older than that (OIDC-11, OIDC-13).
+// asks for a proof newer than the request, max_age for one that is not older than that (OIDC-11, OIDC-13),
+// and administration for one of the last minutes (SCOPE-13).
 func (p Pending) NeedsSignIn(b model.BrowserSession, now time.Time) bool {
+	if p.Administers() && now.Sub(b.AuthenticatedAt) > adminProof {
+		return true
+	}
 	if b.AuthenticatedAt.After(p.CreatedAt) {
 		return false
 	}
@@ -80,4 +88,9 @@ func (p Pending) NeedsSignIn(b model.BrowserSession, now time.Time) bool {
 		return true
 	}
 	return p.Request.MaxAge != nil && now.Sub(b.AuthenticatedAt) > time.Duration(*p.Request.MaxAge)*time.Second
+}
+
+// Administers tells whether the client asks to administer the homeserver.
+func (p Pending) Administers() bool {
+	return model.HasScope(p.Request.Scope, model.ScopeSynapseAdmin)
 }

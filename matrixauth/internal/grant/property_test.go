@@ -46,7 +46,7 @@ type known struct {
 
 // TestWalks: whatever happens in whatever order, a request starts one session at most, a code works once,
 // a browser that answers again is told the same, nothing starts for who may not, and nobody is signed in
-// without a question after a sign-out (TOK-9, TOK-12, TOK-13, SCOPE-13, AUTHZ-14, AUTHZ-18, AUTHZ-30).
+// without a question after a sign-out; administration needs a fresh password (TOK-9, TOK-12, TOK-13, SCOPE-13, AUTHZ-14, AUTHZ-18, AUTHZ-30).
 func TestWalks(t *testing.T) {
 	walks := 20
 	if testing.Short() {
@@ -198,6 +198,11 @@ func (w *walk) answer(r *known, yes bool) {
 	fresh := !r.approved && !r.declined && w.clock.Now().Before(r.closes)
 	if yes && fresh {
 		want = w.barred(r)
+		if r.admin && w.clock.Now().Sub(w.browser.AuthenticatedAt) > adminProof {
+			want = model.LoginRequired
+			// They give their password again, so that the next answer may count.
+			defer func() { w.browser.AuthenticatedAt = w.clock.Now() }()
+		}
 	}
 	if yes {
 		_, looked := w.grants.Review(w.t.Context(), r.id, w.browser)

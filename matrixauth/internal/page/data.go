@@ -37,6 +37,10 @@ type Login struct {
 	Username string
 	// Create tells that the app asked for a new account, which the operator alone can make (CREATE-1).
 	Create bool
+	// Again tells that the person is signed in already, and that the app wants them to prove it again.
+	Again bool
+	// Admin tells that the app asks to administer the homeserver, for which the password must be a fresh one.
+	Admin bool
 	// Problem says why an earlier try failed: InvalidCredentials, RateLimited or CrossOrigin.
 	Problem model.Code
 	// Retry is the time after which another try makes sense; zero if none is known.

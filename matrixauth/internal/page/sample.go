@@ -18,6 +18,8 @@ func Samples(now time.Time) []Page {
 		Login{Request: "01JSAMPLE0000000000000009", Client: "Element", Username: "alice", Create: true},
 		Login{Action: "org.matrix.device_view", DeviceID: "WXYZABCDEF", Username: "alice", Problem: model.InvalidCredentials},
 		Login{Problem: model.RateLimited, Retry: 3 * time.Minute},
+		Login{Request: "01JSAMPLE0000000000000009", Client: "Element", Username: "alice", Again: true},
+		Login{Request: "01JSAMPLE0000000000000009", Client: "Synapse Admin", Username: "alice", Again: true, Admin: true},
 		Consent{
 			Request: "01JSAMPLE0000000000000009", Client: "Element", ClientURI: "https://app.element.io/", ClientHost: "app.element.io", Destination: "app.element.io",
 			TOSURI: "https://element.io/terms", PolicyURI: "https://element.io/privacy", Account: "@alice:example.com", Device: "WXYZABCDEF",
