@@ -98,7 +98,7 @@ func (a *App) Start() error {
 	// A copy: requests may read the settings already, as Caddy starts its apps in any order.
 	config := a.settings.config
 	if config.Secret == "" {
-		secret, err := ensureSecret(a.settings.secretFile)
+		secret, err := matrixauth.EnsureSecret(a.settings.secretFile)
 		if err != nil {
 			return err
 		}
@@ -160,6 +160,9 @@ func (a *App) open() (caddy.Destructor, error) {
 	}
 	if err := core.Run(); err != nil {
 		return nil, errors.Join(err, core.Close())
+	}
+	for _, what := range core.Mended() {
+		a.logger.Warn("a file beside the database was open to others: " + what)
 	}
 	return shared{core}, nil
 }

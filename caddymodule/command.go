@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
 	"os"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -33,6 +30,7 @@ interrupted while a password was asked for.`,
 		root.PersistentFlags().StringP("config", "c", "", "Configuration file (default: ./Caddyfile, then /etc/caddy/Caddyfile)")
 		root.PersistentFlags().StringP("adapter", "a", "", "Name of the config adapter, if the file is no Caddyfile or JSON")
 		root.PersistentFlags().String("database", "", "Database file, in place of the configured one")
+		root.PersistentFlags().String("service-user", "", "User (name or id) that the server runs as, if it is neither root, caddy nor the owner of configuration or database")
 		root.AddCommand(userCommand(), sessionCommand(), consentCommand(), tokenCommand(), synapseConfigCommand(), doctorCommand(), migrateCommand(),
 			backupCommand(), versionCommand())
 	},
@@ -49,6 +47,8 @@ type site struct {
 	// raw is the whole configuration as JSON.
 	raw     []byte
 	adapter string
+	// databaseNamed tells that a flag named the database.
+	databaseNamed bool
 }
 
 // loadSite reads the configuration that the flags name.
@@ -72,10 +72,11 @@ func loadSite(cmd *cobra.Command) (site, error) {
 	if err != nil {
 		return site{}, fmt.Errorf("%s: %w", file, err)
 	}
+	named := false
 	if database, err := cmd.Flags().GetString("database"); err == nil && database != "" {
-		ready.database = database
+		ready.database, named = database, true
 	}
-	return site{file: file, resolved: ready, given: given, raw: raw, adapter: adapter}, nil
+	return site{file: file, resolved: ready, given: given, raw: raw, adapter: adapter, databaseNamed: named}, nil
 }
 
 func configFlags(cmd *cobra.Command) (file, adapter string, err error) {
@@ -135,59 +136,6 @@ func findSettings(raw []byte) (s Settings, found bool, err error) {
 		return nil
 	}
 	return s, found, walk(document)
-}
-
-// reach finds the running server of a site, or opens its database, and says on standard error which
-// database it means.
-func (s site) reach(ctx context.Context, cmd *cobra.Command) (*matrixauth.Operator, error) {
-	database := s.database
-	if running, ok := s.running(); ok {
-		database = running
-	}
-	config := s.config
-	if config.Secret == "" {
-		if secret, err := readSecret(s.secretFile); err == nil {
-			config.Secret = secret
-		}
-	}
-	operator, err := matrixauth.Reach(ctx, database, config, matrixauth.Deps{
-		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
-	if err != nil {
-		return nil, err
-	}
-	how := "no server is running"
-	if operator.Live() {
-		how = "by the running server"
-	}
-	return operator, say(cmd.ErrOrStderr(), "database %s (%s)", operator.Database(), how)
-}
-
-// running asks Caddy's admin endpoint for the database of the running server of this issuer: a command
-// run as root resolves the default path to another directory than the server's user does.
-func (s site) running() (database string, ok bool) {
-	if flagged := s.given.Database; flagged != "" {
-		return "", false
-	}
-	address, err := caddycmd.DetermineAdminAPIAddress("", s.raw, s.file, s.adapter)
-	if err != nil {
-		return "", false
-	}
-	response, err := caddycmd.AdminAPIRequest(address, http.MethodGet, instancesPath, nil, nil)
-	if err != nil {
-		return "", false
-	}
-	defer response.Body.Close()
-	var instances []instance
-	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&instances); err != nil {
-		return "", false
-	}
-	for _, one := range instances {
-		if one.ServerName == s.config.ServerName && one.Issuer == s.config.Issuer {
-			return one.Database, true
-		}
-	}
-	return "", false
 }
 
 // operatorCommand makes a command that reaches the database.

@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 
@@ -10,18 +12,33 @@ import (
 )
 
 func backupCommand() *cobra.Command {
-	return operatorCommand("backup FILE", "Writes a consistent copy of the database to a new file", cobra.ExactArgs(1),
-		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
-			// The server may have another working directory.
-			file, err := filepath.Abs(args[0])
-			if err != nil {
-				return err
-			}
-			if _, err := matrixauth.Backup.Do(cmd.Context(), o, matrixauth.File{Path: file}); err != nil {
-				return err
-			}
-			return say(cmd.OutOrStdout(), "%s", file)
-		})
+	cmd := &cobra.Command{Use: "backup FILE", Short: "Writes a consistent copy of the database to a new file", Args: cobra.ExactArgs(1)}
+	cmd.RunE = siteRun(func(cmd *cobra.Command, args []string, s site) error {
+		path, err := filepath.Abs(args[0])
+		if err != nil {
+			return err
+		}
+		// Before the database is reached: a command of root's may go on as somebody else then.
+		file, err := matrixauth.CreateBackup(path)
+		if err != nil {
+			return err
+		}
+		err = s.copyTo(cmd, file)
+		if err = errors.Join(err, file.Close()); err != nil {
+			return errors.Join(err, os.Remove(path))
+		}
+		return say(cmd.OutOrStdout(), "%s", path)
+	})
+	return cmd
+}
+
+// copyTo writes a copy of a site's database, durably.
+func (s site) copyTo(cmd *cobra.Command, file *os.File) error {
+	operator, err := s.reach(cmd.Context(), cmd)
+	if err != nil {
+		return err
+	}
+	return errors.Join(operator.Backup(cmd.Context(), file), file.Sync(), operator.Close())
 }
 
 func versionCommand() *cobra.Command {

@@ -1,11 +1,7 @@
 package caddymodule
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -72,7 +68,7 @@ func (s site) ownsSecret() bool {
 // migrate writes our secret first: a Synapse that was changed could not do without it.
 func (s site) migrate(cmd *cobra.Command, planned *matrixauth.Migration) error {
 	if s.ownsSecret() {
-		if err := replaceSecret(s.secretFile, planned.Secret); err != nil {
+		if err := matrixauth.ReplaceSecret(s.secretFile, planned.Secret); err != nil {
 			return err
 		}
 		if err := say(cmd.ErrOrStderr(), "our secret is now Synapse's, in %s; reload Caddy", s.secretFile); err != nil {
@@ -84,24 +80,4 @@ func (s site) migrate(cmd *cobra.Command, planned *matrixauth.Migration) error {
 		return err
 	}
 	return say(cmd.OutOrStdout(), "written; the file as it was is %s", backup)
-}
-
-// replaceSecret puts a secret in the place of the generated one, at once and readable by its owner
-// alone. The file keeps its owner, who may not be the one who runs the command.
-func replaceSecret(path, secret string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("the secret cannot be kept: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%s cannot be written by this user; run the command as Caddy's user or as root", path)
-	}
-	if err != nil {
-		return fmt.Errorf("the secret cannot be kept: %w", err)
-	}
-	_, err = f.WriteString(secret + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("the secret cannot be kept in %s: %w", path, err)
-	}
-	return nil
 }

@@ -30,7 +30,7 @@ func (s site) delegation() (matrixauth.Delegation, error) {
 		}
 	case s.given.Matrix.Secret == "":
 		d.SecretPath = s.secretFile
-		secret, err := readSecret(s.secretFile)
+		secret, err := matrixauth.ReadSecret(s.secretFile)
 		if errors.Is(err, os.ErrNotExist) {
 			return d, fmt.Errorf("the secret is not generated yet (%s); start the server once", s.secretFile)
 		}

@@ -317,7 +317,7 @@ func (h *house) login(user, password string) answer {
 // operator reaches the running server through its socket.
 func (h *house) operator() *matrixauth.Operator {
 	h.t.Helper()
-	o, err := matrixauth.Reach(context.Background(), h.setup.Database, matrixauth.Config{}, matrixauth.Deps{})
+	o, err := matrixauth.Reach(context.Background(), matrixauth.Target{Database: h.setup.Database}, matrixauth.Config{}, matrixauth.Deps{})
 	must(h.t, err)
 	if !o.Live() {
 		h.t.Fatal("the server was not reached")

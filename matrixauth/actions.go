@@ -124,11 +124,6 @@ type IssuedToken struct {
 	MatrixID string `json:"matrix_id"`
 }
 
-// File names a file on the machine of the server.
-type File struct {
-	Path string `json:"path"`
-}
-
 // The actions of an operator.
 var (
 	AddUser        = newAction("user.add", (*Server).addUser)
@@ -145,7 +140,6 @@ var (
 	ListSessions   = newAction("session.list", (*Server).listSessions)
 	KillSessions   = newAction("session.kill", (*Server).killSessions)
 	IssueToken     = newAction("token.issue", (*Server).issueToken)
-	Backup         = newAction("backup", (*Server).backup)
 )
 
 func (s *Server) addUser(ctx context.Context, p NewUser) (User, error) {
@@ -384,10 +378,13 @@ func (s *Server) issueToken(ctx context.Context, p NewToken) (IssuedToken, error
 	return IssuedToken{Token: tokens.Access, DeviceID: started.DeviceID, MatrixID: model.MatrixID(owner.Localpart, s.config.ServerName)}, nil
 }
 
-func (s *Server) backup(ctx context.Context, p File) (Nothing, error) {
-	if err := s.core.store.Backup(ctx, p.Path); err != nil {
-		// It names the file and what is wrong with it, which is the operator's to mend.
-		return Nothing{}, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: "path", Text: err.Error(), Err: err}
-	}
-	return Nothing{}, nil
+// Instance tells which server answers.
+type Instance struct {
+	ServerName string `json:"server_name"`
+	Issuer     string `json:"issuer"`
 }
+
+// TellInstance has a server say what it serves, for a command that found it by hearsay.
+var TellInstance = newAction("instance", func(s *Server, _ context.Context, _ Nothing) (Instance, error) {
+	return Instance{ServerName: s.config.ServerName, Issuer: s.config.Issuer}, nil
+})

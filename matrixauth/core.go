@@ -78,6 +78,9 @@ func (c *Core) Metrics() *Metrics { return c.metrics }
 // Database is the absolute path of the database.
 func (c *Core) Database() string { return c.store.Path() }
 
+// Mended says in sentences which files beside the database were open to others, and were closed.
+func (c *Core) Mended() []string { return c.store.Mended() }
+
 // Run begins the work in the background and opens the socket for commands. It returns at once; Close
 // ends the work.
 func (c *Core) Run() error {

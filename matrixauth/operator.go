@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -65,7 +66,9 @@ func (a Action[P, R]) Do(ctx context.Context, o *Operator, p P) (r R, err error)
 type Operator struct {
 	database string
 	live     bool
+	acting   string
 	do       func(ctx context.Context, action string, params []byte) ([]byte, error)
+	backup   func(ctx context.Context, w io.Writer) error
 	close    func() error
 }
 
@@ -78,31 +81,12 @@ func (o *Operator) Live() bool { return o.live }
 // Close ends the reach. It is to be called once.
 func (o *Operator) Close() error { return o.close() }
 
-// Reach finds the server that has the database, or opens the database itself by config if no server
-// runs. It never makes a database.
-func Reach(ctx context.Context, database string, config Config, deps Deps) (*Operator, error) {
-	if o, err := reachServer(ctx, database); err == nil {
-		return o, nil
-	} else if !errors.Is(err, errNoServer) {
-		return nil, err
-	}
-	core, err := Open(ctx, OpenOptions{Database: database})
-	if err != nil {
-		return nil, err
-	}
-	server, err := New(core, config, deps)
-	if err != nil {
-		return nil, errors.Join(err, core.Close())
-	}
-	core.attach(server)
-	return &Operator{
-		database: core.Database(),
-		do: func(ctx context.Context, action string, params []byte) ([]byte, error) {
-			return server.perform(ctx, action, params)
-		},
-		close: func() error { core.detach(server); return core.Close() },
-	}, nil
-}
+// Backup writes a consistent copy of the database to w while everything goes on.
+func (o *Operator) Backup(ctx context.Context, w io.Writer) error { return o.backup(ctx, w) }
+
+// ActingAs is the user as whom the process goes on since it has opened the database; empty if that is who
+// began it.
+func (o *Operator) ActingAs() string { return o.acting }
 
 func (s *Server) perform(ctx context.Context, name string, params []byte) ([]byte, error) {
 	action, ok := actions[name]

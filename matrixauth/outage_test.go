@@ -507,7 +507,7 @@ func TestRun(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	// Commands reach it through its socket.
-	operator, err := Reach(t.Context(), h.file, h.config, Deps{})
+	operator, err := Reach(t.Context(), Target{Database: h.file}, h.config, Deps{})
 	h.must(err)
 	defer func() { h.must(operator.Close()) }()
 	if !operator.Live() {

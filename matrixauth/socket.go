@@ -1,11 +1,9 @@
 package matrixauth
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,10 +12,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
 )
 
 // socket is the Unix socket beside the database on which a running server takes the orders of
@@ -47,12 +47,9 @@ func listenSocket(c *Core) (*socket, error) {
 	if err := prepareSocket(c.Database(), path); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("unix", path)
+	listener, err := place.Listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("socket for commands: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("socket for commands: %w", err), listener.Close())
 	}
 	s := &socket{core: c, listener: listener}
 	s.server = &http.Server{Handler: http.HandlerFunc(s.handle), ReadHeaderTimeout: 10 * time.Second}
@@ -83,7 +80,7 @@ func private(dir, database string) error {
 	if err != nil {
 		return fmt.Errorf("socket for commands: %w", err)
 	}
-	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 || !sameOwner(dir, database) {
+	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 || !place.SameOwner(dir, database) {
 		return fmt.Errorf("socket for commands: %s is not a private directory of the database's owner; remove it", dir)
 	}
 	return nil
@@ -121,7 +118,12 @@ func (s *socket) handle(w http.ResponseWriter, r *http.Request) {
 		writeOperatorError(w, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Text: "the server is starting or stopping; try again"})
 		return
 	}
-	result, err := server.perform(r.Context(), strings.TrimPrefix(r.URL.Path, "/"), params)
+	name := strings.TrimPrefix(r.URL.Path, "/")
+	if name == copyOrder {
+		s.sendCopy(w, r, server)
+		return
+	}
+	result, err := server.perform(r.Context(), name, params)
 	if err != nil {
 		writeOperatorError(w, err)
 		return
@@ -129,69 +131,25 @@ func (s *socket) handle(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(result) // the command has gone if this fails
 }
 
-// errNoServer says that no server has a database at present.
-var errNoServer = errors.New("no server is running")
+// copyOrder is the order whose result is no JSON: a copy of the database. The command that asked for it
+// writes it down, so that a backup belongs to who made it and the server writes nowhere but beside its
+// database.
+const copyOrder = "copy"
 
-// reachServer finds the server that has a database by its socket.
-func reachServer(ctx context.Context, database string) (*Operator, error) {
-	database, err := filepath.Abs(database)
+func (s *socket) sendCopy(w http.ResponseWriter, r *http.Request, server *Server) {
+	made, err := s.core.store.Copy(r.Context())
 	if err != nil {
-		return nil, err
+		server.deps.Logger.Error("an operator's action failed", "action", copyOrder, "error", err)
+		writeOperatorError(w, &model.Error{Kind: model.Internal, Code: model.ServerError, Text: "the server could not copy the database; its log says why"})
+		return
 	}
-	path := socketPath(database)
-	if dir := filepath.Dir(path); dir != filepath.Dir(database) {
-		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-			return nil, errNoServer
-		}
-		if err := private(dir, database); err != nil {
-			return nil, err
-		}
+	info, err := made.Stat()
+	if err == nil {
+		w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
+		_, err = io.Copy(w, made)
 	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
+	if err = errors.Join(err, made.Close()); err != nil {
+		server.deps.Logger.Error("an operator's action failed", "action", copyOrder, "error", err)
+		panic(http.ErrAbortHandler) // so that the command sees that the copy is not whole
 	}
-	conn, err := dial(ctx, "", "")
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("a server has the database %s, and this user may not talk to it; run the command as the server's user or as root", database)
-	}
-	if err != nil {
-		return nil, errNoServer
-	}
-	if err := conn.Close(); err != nil {
-		return nil, err
-	}
-	transport := &http.Transport{DialContext: dial}
-	client := &http.Client{Transport: transport}
-	return &Operator{
-		database: database, live: true,
-		do: func(ctx context.Context, action string, params []byte) ([]byte, error) {
-			return order(ctx, client, action, params)
-		},
-		close: func() error { transport.CloseIdleConnections(); return nil },
-	}, nil
-}
-
-func order(ctx context.Context, client *http.Client, action string, params []byte) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://server/"+action, bytes.NewReader(params))
-	if err != nil {
-		return nil, err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("the running server did not answer: %w", err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxOrder))
-	if err != nil {
-		return nil, fmt.Errorf("the running server did not answer: %w", err)
-	}
-	if response.StatusCode == http.StatusOK {
-		return body, nil
-	}
-	var refusal operatorError
-	if err := json.Unmarshal(body, &refusal); err != nil {
-		return nil, fmt.Errorf("the running server answered with status %d", response.StatusCode)
-	}
-	return nil, &model.Error{Kind: refusal.Kind, Code: refusal.Code, Text: refusal.Text}
 }

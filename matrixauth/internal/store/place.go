@@ -12,55 +12,88 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
 )
 
-// checkPlace judges the directory and the file before anything is opened: each refusal is a
-// sentence that names the path, where SQLite would say only "unable to open database file".
-func checkPlace(path string, create bool) error {
-	dir := filepath.Dir(path)
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist) && !create:
-		return fmt.Errorf("there is no database at %s; start the server once, or name the right database", path)
-	case errors.Is(err, os.ErrNotExist):
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("database %s: its directory cannot be made: %w", path, err)
-		}
-	case err != nil:
-		return fmt.Errorf("database %s: %w", path, err)
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("database %s is no regular file", path)
-	default:
-		if err := checkHeader(path); err != nil {
-			return err
-		}
+// sidecars are the files that SQLite keeps beside a database.
+var sidecars = []string{"-wal", "-shm", "-journal"}
+
+// Files are the paths of the database and of all that lies beside it but the socket.
+func Files(path string) []string {
+	files := []string{path, LockPath(path)}
+	for _, suffix := range sidecars {
+		files = append(files, path+suffix)
 	}
-	if err := checkWritable(dir); err != nil {
-		return fmt.Errorf("database %s: the directory %s cannot be written by this user: %w", path, dir, err)
-	}
-	if name := networkFileSystem(dir); name != "" {
-		return fmt.Errorf("database %s lies on a network file system (%s), where SQLite's locks cannot be relied upon; move it to a local disk", path, name)
-	}
-	return nil
+	return files
 }
 
-// checkHeader tells a database from any other file. An empty file is a database to be.
-func checkHeader(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("database %s cannot be opened for writing: %w", path, err)
+// preparePlace judges the directory and the files before SQLite opens them, and makes the database if it
+// may: each refusal is a sentence that names the path, where SQLite would say only "unable to open database
+// file". SQLite follows no link in a -wal or -shm file, and gives these the mode and owner of the database.
+func preparePlace(path string, create bool) (mended []string, err error) {
+	dir := filepath.Dir(path)
+	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+		if !create {
+			return nil, fmt.Errorf("there is no database at %s; start the server once, or name the right database", path)
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("database %s: its directory cannot be made: %w", path, err)
+		}
 	}
-	defer f.Close()
+	note := func(what string) {
+		if what != "" {
+			mended = append(mended, what)
+		}
+	}
+	if _, err := os.Lstat(path); err == nil {
+		what, err := openFile(path)
+		if err != nil {
+			return nil, err
+		}
+		note(what)
+	}
+	what, err := place.CheckDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("database %s: the directory: %w", path, err)
+	}
+	note(what)
+	if err := checkWritable(dir); err != nil {
+		return nil, fmt.Errorf("database %s: the directory %s cannot be written by this user: %w", path, dir, err)
+	}
+	if name := networkFileSystem(dir); name != "" {
+		return nil, fmt.Errorf("database %s lies on a network file system (%s), where SQLite's locks cannot be relied upon; move it to a local disk", path, name)
+	}
+	for _, suffix := range sidecars {
+		f, what, err := place.Open(path+suffix, os.O_RDWR, place.Closed)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("beside the database: %w", err)
+		}
+		note(what)
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return mended, nil
+}
+
+// openFile makes the database with mode 0600 before SQLite opens it, as SQLite itself follows the umask, or
+// looks at the one that is there: an empty file is a database to be.
+func openFile(path string) (mended string, err error) {
+	f, mended, err := place.Open(path, os.O_CREATE|os.O_RDWR, place.Closed)
+	if err != nil {
+		return "", fmt.Errorf("the database: %w", err)
+	}
 	magic := []byte("SQLite format 3\x00")
 	got := make([]byte, len(magic))
 	n, err := io.ReadFull(f, got)
-	if err == io.EOF && n == 0 {
-		return nil
+	if !(err == io.EOF && n == 0) && !bytes.Equal(got[:n], magic) {
+		return "", errors.Join(fmt.Errorf("%s is no SQLite database; name another file or move this one away", path), f.Close())
 	}
-	if !bytes.Equal(got[:n], magic) {
-		return fmt.Errorf("%s is no SQLite database; name another file or move this one away", path)
-	}
-	return nil
+	return mended, f.Close()
 }
 
 func checkWritable(dir string) error {
@@ -69,16 +102,6 @@ func checkWritable(dir string) error {
 		return err
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
-}
-
-// createFile makes the file with mode 0600 before SQLite opens it, as SQLite itself follows the
-// umask. The -wal and -shm files take the mode of the database.
-func createFile(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("database %s: %w", path, err)
-	}
-	return f.Close()
 }
 
 // LockPath is the file whose lock says that a process writes to the database at path.
@@ -100,24 +123,52 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("database %s is held by %s; one server writes to a database, so stop that one or name another file", e.Path, holder)
 }
 
-func takeLock(ctx context.Context, path string, wait time.Duration) (*flock.Flock, error) {
-	lock := flock.New(LockPath(path), flock.SetPermissions(0o600))
+func takeLock(ctx context.Context, path string, wait time.Duration) (_ *flock.Flock, mended string, err error) {
+	// The library opens the file by its path, without following a link; note makes sure that it is the one
+	// that we judge.
+	lock := flock.New(LockPath(path), flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDWR|place.NoFollow))
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	f, mended, err := place.Open(LockPath(path), os.O_CREATE|os.O_RDWR, place.Closed)
+	if err != nil {
+		return nil, "", fmt.Errorf("lock of the database: %w", err)
+	}
+	defer f.Close()
 	locked, err := lock.TryLock()
 	if err == nil && !locked && wait > 0 {
 		locked, err = lock.TryLockContext(ctx, 20*time.Millisecond)
 	}
 	if locked {
-		if err := os.WriteFile(LockPath(path), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600); err != nil {
-			return nil, errors.Join(fmt.Errorf("lock of database %s: %w", path, err), lock.Close())
+		if err := noteHolder(lock, f); err != nil {
+			return nil, "", errors.Join(fmt.Errorf("lock of database %s: %w", path, err), lock.Close())
 		}
-		return lock, nil
+		return lock, mended, nil
 	}
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return nil, errors.Join(fmt.Errorf("lock of database %s: %w", path, err), lock.Close())
+		return nil, "", errors.Join(fmt.Errorf("lock of database %s: %w", path, err), lock.Close())
 	}
 	// The id is a courtesy to the reader; a lock file that cannot be read takes nothing from the refusal.
-	holder, _ := os.ReadFile(LockPath(path))
-	return nil, errors.Join(&HeldError{Path: path, Holder: strings.TrimSpace(string(holder))}, lock.Close())
+	holder := make([]byte, 32)
+	n, _ := f.ReadAt(holder, 0)
+	return nil, "", errors.Join(&HeldError{Path: path, Holder: strings.TrimSpace(string(holder[:n]))}, lock.Close())
+}
+
+// noteHolder writes our process id into the lock.
+func noteHolder(lock *flock.Flock, f *os.File) error {
+	locked, err := lock.Stat()
+	if err != nil {
+		return err
+	}
+	judged, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(locked, judged) {
+		return errors.New("the file was exchanged meanwhile; try again")
+	}
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -125,8 +126,63 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestBackup copies a database while it is written to.
-func TestBackup(t *testing.T) {
+// TestPlantedLinks opens no file beside the database by a link that somebody planted, and leaves alone where
+// it leads (KEY-6).
+func TestPlantedLinks(t *testing.T) {
+	for _, suffix := range []string{"", ".lock", "-wal", "-shm", "-journal"} {
+		t.Run("as_the_file_"+suffix, func(t *testing.T) {
+			dir := t.TempDir()
+			target := filepath.Join(dir, "target")
+			if err := errors.Join(os.WriteFile(target, []byte("the target"), 0o644), os.Symlink(target, filepath.Join(dir, "test.db"+suffix))); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(t.Context(), Options{Path: filepath.Join(dir, "test.db"), Create: true})
+			if err == nil {
+				t.Fatal(errors.Join(errors.New("it was opened"), s.Close()))
+			}
+			if !strings.Contains(err.Error(), "symbolic link") || !strings.Contains(err.Error(), "test.db"+suffix) {
+				t.Errorf("got %v", err)
+			}
+			text, err := os.ReadFile(target)
+			info, statErr := os.Stat(target)
+			if err != nil || statErr != nil || string(text) != "the target" || info.Mode().Perm() != 0o644 {
+				t.Errorf("the target holds %q, %v %v", text, info.Mode(), err)
+			}
+		})
+	}
+}
+
+// TestOpenModes closes what was open to others, and says so: a database that was copied by hand is often
+// readable by all.
+func TestOpenModes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	s, err := Open(t.Context(), Options{Path: path, Create: true})
+	if err != nil || len(s.Mended()) != 0 {
+		t.Fatalf("%q %v", s.Mended(), err)
+	}
+	if err := errors.Join(s.Close(), os.Chmod(path, 0o644), os.Chmod(path+".lock", 0o666), os.Chmod(filepath.Dir(path), 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(t.Context(), Options{Path: path}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for file, closed := range map[string]os.FileMode{path: 0o077, path + ".lock": 0o077, filepath.Dir(path): 0o002} {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm()&closed != 0 {
+			t.Errorf("%s has mode %v", file, info.Mode())
+		}
+	}
+	if all := strings.Join(s.Mended(), "\n"); !strings.Contains(all, path+" had mode 0644") || !strings.Contains(all, ".lock had mode 0666") || !strings.Contains(all, "had mode 0777") {
+		t.Errorf("it says %q", all)
+	}
+}
+
+// TestCopy copies a database while it is written to.
+func TestCopy(t *testing.T) {
 	s := open(t)
 	for i := range 50 {
 		if err := s.Update(context.Background(), func(tx *Tx) error { return addUser(tx, fmt.Sprint("user", i)) }); err != nil {
@@ -134,18 +190,24 @@ func TestBackup(t *testing.T) {
 		}
 	}
 	release := held(t, s) // a write is under way
-	file := filepath.Join(t.TempDir(), "backup.db")
-	err := s.Backup(context.Background(), file)
+	made, err := s.Copy(t.Context())
 	release()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the copy: %v %v", info, err)
+	if info, err := made.Stat(); err != nil || info.Mode().Perm() != 0o600 || filepath.Dir(made.Name()) != filepath.Dir(s.Path()) {
+		t.Errorf("the copy: %v %v %s", info, err, made.Name())
 	}
-	again := s.Backup(context.Background(), file)
-	if again == nil || !strings.Contains(again.Error(), file) {
-		t.Errorf("a backup over a file gave %v", again)
+	content, err := io.ReadAll(made)
+	if err := errors.Join(err, made.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(made.Name()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the copy stayed: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "backup.db")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	copied, err := Open(context.Background(), Options{Path: file})
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -56,6 +55,8 @@ type Store struct {
 	reader *sql.DB
 	token  *sql.Stmt
 	queue  queue
+	// mended says what was set right in the place of the database.
+	mended []string
 
 	statements atomic.Uint64
 	// idleUntil is the last activity of the sessions that Retain has tidied.
@@ -79,14 +80,18 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", o.Path, err)
 	}
-	if err := checkPlace(path, o.Create); err != nil {
-		return nil, err
-	}
-	lock, err := takeLock(ctx, path, o.LockWait)
+	mended, err := preparePlace(path, o.Create)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, now: o.Now, lock: lock}
+	lock, closed, err := takeLock(ctx, path, o.LockWait)
+	if err != nil {
+		return nil, err
+	}
+	if closed != "" {
+		mended = append(mended, closed)
+	}
+	s := &Store{path: path, now: o.Now, lock: lock, mended: mended}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
@@ -94,7 +99,14 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) (err error) {
-	if err := createFile(s.path); err != nil {
+	mended, err := openFile(s.path)
+	if err != nil {
+		return err
+	}
+	if mended != "" {
+		s.mended = append(s.mended, mended)
+	}
+	if err := s.removeCopies(); err != nil {
 		return err
 	}
 	if s.writer, err = sql.Open(driver, dsn(s.path, "_txlock=immediate&_cache_size=-4000")); err != nil {
@@ -121,6 +133,9 @@ func dsn(path, extra string) string {
 	const common = "_journal_mode=WAL&_synchronous=FULL&_busy_timeout=5000&_foreign_keys=on&_stmt_cache_size=64&"
 	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: common + extra}).String()
 }
+
+// Mended says in sentences which files were open to others and were closed when the database was opened.
+func (s *Store) Mended() []string { return s.mended }
 
 // Path is the absolute path of the database file.
 func (s *Store) Path() string { return s.path }
@@ -152,38 +167,6 @@ func (s *Store) closeFiles() error {
 func (s *Store) Check(ctx context.Context) error {
 	var one int
 	return s.reader.QueryRowContext(ctx, "SELECT 1 FROM sqlite_master LIMIT 1").Scan(&one)
-}
-
-// Backup writes a consistent copy of the database to file while everything goes on. It refuses a
-// file that exists; the copy is readable by its owner alone.
-func (s *Store) Backup(ctx context.Context, file string) error {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s exists already; name a new file for the backup", file)
-	}
-	if err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	// VACUUM INTO accepts an existing file if it is empty, and keeps its mode.
-	if err := s.copyInto(ctx, file); err != nil {
-		return errors.Join(fmt.Errorf("backup to %s: %w", file, err), os.Remove(file))
-	}
-	return nil
-}
-
-// copyInto reads by a connection of its own: those of the reader pool may not write even to another
-// file, and the writer's would hold up everybody for as long as the copy takes.
-func (s *Store) copyInto(ctx context.Context, file string) (err error) {
-	db, err := sql.Open(driver, dsn(s.path, ""))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	_, err = db.ExecContext(ctx, "VACUUM INTO ?1", file)
-	return err
 }
 
 // SQLiteVersion asks the linked SQLite for its version. It fails where the program was built without

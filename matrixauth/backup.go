@@ -1,0 +1,25 @@
+package matrixauth
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
+)
+
+// CreateBackup makes the file of a backup, for its owner alone. It refuses a file that exists, be it a link.
+func CreateBackup(path string) (*os.File, error) {
+	f, _, err := place.Open(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, place.Closed)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s exists already; name a new file for the backup", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("backup: %w", err)
+	}
+	return f, nil
+}
+
+// FileOwner is the user id of a file's owner, where the system has such.
+func FileOwner(info fs.FileInfo) (uid int, known bool) { return place.Owner(info) }

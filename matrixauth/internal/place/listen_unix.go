@@ -1,0 +1,43 @@
+//go:build unix
+
+package place
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+)
+
+// Listen opens a Unix socket for its owner alone, from its first moment on where the system lets the mode
+// be set before the socket has a name (Linux).
+func Listen(path string) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) }) // looked at below
+	}}
+	listener, err := config.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode().Perm() != 0o600 {
+		err = os.Chmod(path, 0o600)
+	}
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return listener, nil
+}
+
+// SameOwner tells whether one user owns both files.
+func SameOwner(a, b string) bool {
+	x, errX := os.Lstat(a)
+	y, errY := os.Lstat(b)
+	if errX != nil || errY != nil {
+		return false
+	}
+	ofX, okX := Owner(x)
+	ofY, okY := Owner(y)
+	return okX && okY && ofX == ofY
+}

@@ -1,0 +1,200 @@
+// Package place opens what lies beside the database: without following links, and only if it belongs to
+// who may have put it there. A server's directory is writable by the server's user, and commands are often
+// run as root: whoever has taken over the one must not lead the other by links (KEY-6).
+package place
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Error says what is wrong with a file or a directory, and what to do about it.
+type Error struct {
+	Path string
+	// What is wrong, in words that go on after the path; Change says what to do.
+	What, Change string
+	cause        error
+}
+
+// Error is one sentence with the path.
+func (e *Error) Error() string { return e.Path + " " + e.What + "; " + e.Change }
+
+// Unwrap gives what the system said, if it did.
+func (e *Error) Unwrap() error { return e.cause }
+
+func wrong(path, what, change string) *Error { return &Error{Path: path, What: what, Change: change} }
+
+// Openness is who may read a file beside its owner.
+type Openness fs.FileMode
+
+const (
+	// Closed files are for their owner alone.
+	Closed Openness = 0o600
+	// Lent files are the same, but their owner may have lent them to others by an access list, which
+	// takes the place of the group's bits.
+	Lent Openness = 0o660
+)
+
+// Open opens a regular file without following a link at its end; as root not on the way there either,
+// unless the link is root's. A new file has mode 0600. A file whose mode is more open than it should be is
+// closed, and mended says so. It is an *Error if the file is not one of our own: root may also open those
+// of the directory's owner.
+func Open(path string, flag int, openness Openness) (f *os.File, mended string, err error) {
+	f, err = open(path, flag)
+	if err != nil {
+		return nil, "", err
+	}
+	if mended, err = settle(f, path, openness); err != nil {
+		return nil, "", errors.Join(err, f.Close())
+	}
+	return f, mended, nil
+}
+
+// settle judges an open file and closes its mode to others.
+func settle(f *os.File, path string, openness Openness) (mended string, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if err := judge(path, info); err != nil {
+		return "", err
+	}
+	have, want := info.Mode().Perm(), info.Mode().Perm()&fs.FileMode(openness)
+	if have == want || !hasModes {
+		return "", nil
+	}
+	if err := f.Chmod(want); err != nil {
+		return "", wrong(path, fmt.Sprintf("has mode %04o", have), fmt.Sprintf("chmod %04o %s", want, path))
+	}
+	return fmt.Sprintf("%s had mode %04o, and has %04o now", path, have, want), nil
+}
+
+// judge refuses what is no file of ours.
+func judge(path string, info fs.FileInfo) error {
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return wrong(path, "is a symbolic link, and is not followed", "name the file itself, or remove the link")
+	case !info.Mode().IsRegular():
+		return wrong(path, "is no regular file", "remove it, or name another file")
+	case names(info) > 1:
+		return wrong(path, "has a second name (a hard link), which somebody else may write by", "copy it, and put the copy in its place")
+	}
+	owner, known := Owner(info)
+	if !known || owner == os.Geteuid() {
+		return nil
+	}
+	if dir, err := os.Stat(filepath.Dir(path)); err == nil && os.Geteuid() == 0 {
+		if of, _ := Owner(dir); of == owner {
+			return nil
+		}
+	}
+	return wrong(path, "belongs to "+UserName(owner)+" and not to "+UserName(os.Geteuid()), "chown "+UserName(os.Geteuid())+" "+path)
+}
+
+// Inspect judges a file as Open does, without opening or changing it. A file that is not there is well.
+func Inspect(path string, owner int, openness Openness) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	of, known := Owner(info)
+	if problem := (*Error)(nil); errors.As(judge(path, info), &problem) && !(known && info.Mode().IsRegular() && names(info) == 1) {
+		return problem
+	}
+	if known && of != owner {
+		return wrong(path, "belongs to "+UserName(of)+" and not to "+UserName(owner), "chown "+UserName(owner)+" "+path)
+	}
+	if extra := info.Mode().Perm() &^ fs.FileMode(openness); extra != 0 && hasModes {
+		return wrong(path, fmt.Sprintf("has mode %04o, so that others can read or write it", info.Mode().Perm()),
+			fmt.Sprintf("chmod %04o %s", info.Mode().Perm()&fs.FileMode(openness), path))
+	}
+	return nil
+}
+
+// CheckDir judges the directory of the database: whoever may write it can put another file in the place of
+// each of ours. One of our own that everybody may write is closed, and mended says so. The group is taken
+// to be trusted if it may write.
+func CheckDir(dir string) (mended string, err error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return "", err
+	}
+	problem := judgeDir(dir, info, os.Geteuid())
+	if problem == nil {
+		return "", nil
+	}
+	if owner, known := Owner(info); !known || owner != os.Geteuid() {
+		return "", problem
+	}
+	want := info.Mode().Perm() &^ 0o002
+	if err := os.Chmod(dir, want); err != nil {
+		return "", problem
+	}
+	return fmt.Sprintf("%s had mode %04o, and has %04o now", dir, info.Mode().Perm(), want), nil
+}
+
+// InspectDir judges a directory as CheckDir does, for files of owner, without changing it.
+func InspectDir(dir string, owner int) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if problem := judgeDir(dir, info, owner); problem != nil {
+		return problem
+	}
+	return nil
+}
+
+func judgeDir(dir string, info fs.FileInfo, user int) *Error {
+	if !info.IsDir() {
+		return wrong(dir, "is no directory", "name another one")
+	}
+	owner, known := Owner(info)
+	if !known || !hasModes {
+		return nil
+	}
+	if info.Mode().Perm()&0o002 != 0 {
+		change := fmt.Sprintf("chmod o-w %s", dir)
+		if owner != user {
+			change = "keep the database in a directory of its own"
+		}
+		return wrong(dir, fmt.Sprintf("has mode %04o, so that everybody may put files there", info.Mode().Perm()), change)
+	}
+	// Root may work in a directory of somebody else, as containers do on the disks of their hosts.
+	if owner != user && owner != 0 && user != 0 {
+		return wrong(dir, "belongs to "+UserName(owner)+" and not to "+UserName(user), "chown "+UserName(user)+" "+dir)
+	}
+	return nil
+}
+
+// maxSmall bounds what ReadSmall reads, in bytes.
+const maxSmall = 64 << 10
+
+// ReadSmall reads a small file as Open opens it.
+func ReadSmall(path string, openness Openness) ([]byte, error) {
+	f, _, err := Open(path, os.O_RDONLY, openness)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxSmall))
+	return data, errors.Join(err, f.Close())
+}
+
+// Replace puts a file with the given content in the place of path, at once and durably: what was there is
+// neither opened for writing nor followed. Root gives the new file to the owner of the directory. An
+// access list of the file that was there goes over to the new one.
+func Replace(path string, data []byte) error {
+	dir, err := openDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.replace(filepath.Base(path), "."+filepath.Base(path)+"."+rand.Text(), data), dir.close())
+}

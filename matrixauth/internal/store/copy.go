@@ -1,0 +1,62 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Copy is a consistent copy of the database, open for reading. Close removes its file.
+type Copy struct{ *os.File }
+
+// Close closes the copy and removes it.
+func (c Copy) Close() error { return errors.Join(c.File.Close(), os.Remove(c.Name())) }
+
+const copyMark = ".copy-"
+
+// Copy makes a consistent copy while everything goes on. It lies beside the database, where nobody else can
+// write: whoever wants a backup elsewhere reads it, and writes their file themselves.
+func (s *Store) Copy(ctx context.Context) (Copy, error) {
+	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+copyMark+"*")
+	if err != nil {
+		return Copy{}, fmt.Errorf("copy of the database: %w", err)
+	}
+	made := Copy{f}
+	// VACUUM INTO accepts an existing file if it is empty, and keeps its mode, which is 0600.
+	if err := s.copyInto(ctx, f.Name()); err != nil {
+		return Copy{}, errors.Join(fmt.Errorf("copy of the database: %w", err), made.Close())
+	}
+	return made, nil
+}
+
+// copyInto reads by a connection of its own: those of the reader pool may not write even to another
+// file, and the writer's would hold up everybody for as long as the copy takes.
+func (s *Store) copyInto(ctx context.Context, file string) (err error) {
+	db, err := sql.Open(driver, dsn(s.path, ""))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx, "VACUUM INTO ?1", file)
+	return err
+}
+
+// removeCopies removes what was left by a process that died while it copied. We hold the lock.
+func (s *Store) removeCopies() error {
+	entries, err := os.ReadDir(filepath.Dir(s.path))
+	if err != nil {
+		return fmt.Errorf("database %s: %w", s.path, err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), filepath.Base(s.path)+copyMark) {
+			if err := os.Remove(filepath.Join(filepath.Dir(s.path), e.Name())); err != nil {
+				return fmt.Errorf("database %s: %w", s.path, err)
+			}
+		}
+	}
+	return nil
+}
