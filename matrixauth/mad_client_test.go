@@ -111,7 +111,7 @@ func TestMadClient(t *testing.T) {
 		h.tellRefusals()
 		requests, names, counted := 0, 0, 0.0
 		for _, line := range h.logged(mark, `"PHONE"`) {
-			if line["user_id"] == "@alice:"+serverName || line["user_id"] == h.userID("alice") {
+			if line["user"] == "alice" && line["user_id"] == h.userID("alice") {
 				names++
 			}
 			if line["msg"] == "request" {
@@ -214,7 +214,7 @@ func TestDeadTokensElsewhere(t *testing.T) {
 				}
 			}
 			lines := h.logged(mark, fmt.Sprintf(`"route":%q`, name))
-			if len(lines) != 1 || name == "gateway" && lines[0]["user_id"] != h.userID("mallory") {
+			if len(lines) != 1 || name == "gateway" && lines[0]["user"] != "mallory" {
 				t.Errorf("lines: %v", lines)
 			}
 			h.clock.move(2 * time.Minute)

@@ -151,14 +151,14 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, found *route, cl
 func (s *Server) countRefusal(status int, o *web.Outcome, clientIP string) (log bool) {
 	who, retired := s.core.registry.Retired(o.Refused)
 	refusal := gateway.Refusal{
-		Token: o.Refused, Dead: retired, UserID: cmp.Or(who.UserID, o.UserID), DeviceID: cmp.Or(who.DeviceID, o.DeviceID), IP: clientIP,
+		Token: o.Refused, Dead: retired, Owner: cmp.Or(who, o.Owner), IP: clientIP,
 	}
 	if status == http.StatusTooManyRequests {
 		refusal, log = s.core.refusals.Delayed(o.Refused)
 	} else {
 		log = s.core.refusals.Note(refusal)
 	}
-	o.UserID, o.DeviceID = refusal.UserID, refusal.DeviceID
+	o.Owner, o.UserID = refusal.Owner, cmp.Or(refusal.Owner.UserID, o.UserID)
 	return log
 }
 
@@ -222,8 +222,8 @@ func (s *Server) log(ctx context.Context, r *http.Request, found *route, status 
 	if o.UserID != "" {
 		attrs = append(attrs, slog.String("user_id", o.UserID))
 	}
-	if o.DeviceID != "" {
-		attrs = append(attrs, slog.String("device_id", o.DeviceID))
+	if o.Owner != (model.Owner{}) {
+		attrs = append(attrs, slog.String("user", o.Owner.Localpart), slog.String("device_id", o.Owner.DeviceID))
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("code", string(model.AsError(err).Code)))

@@ -89,5 +89,5 @@ func (g *Gateway) Judge(r *http.Request, found Reading) (known web.Outcome, err 
 	if !g.Sessions.Registry.Locked(token.UserID) {
 		return known, nil
 	}
-	return web.Outcome{Refused: hash, UserID: token.UserID, DeviceID: token.DeviceID}, &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
+	return web.Outcome{Refused: hash, UserID: token.UserID, Owner: token.Owner()}, &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
 }

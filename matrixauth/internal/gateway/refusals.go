@@ -40,8 +40,8 @@ type Refusal struct {
 	// Expected tells that the token has expired and its session lives: clients come with such a one every few
 	// minutes and refresh. It is worth no line unless they must be told to wait.
 	Expected bool
-	// UserID and DeviceID are whose the token was, as far as we know.
-	UserID, DeviceID string
+	// Owner is whose the token was, as far as we know.
+	Owner model.Owner
 	// IP is the client's address.
 	IP string
 }
@@ -109,8 +109,8 @@ func (r *Refusals) Note(n Refusal) (log bool) {
 		one = r.add(n, now)
 	}
 	one.Dead, one.Expected, one.IP, one.seen = n.Dead, n.Expected, n.IP, now
-	if n.UserID != "" { // who asks later may know less
-		one.UserID, one.DeviceID = n.UserID, n.DeviceID
+	if n.Owner != (model.Owner{}) { // who asks later may know less
+		one.Owner = n.Owner
 	}
 	if one.left.AllowN(now, 1); one.left.TokensAt(now) < 1 && one.Dead {
 		r.hurried.Store(true)
@@ -270,10 +270,10 @@ type summary struct {
 // beginning of the hash that we store of tokens gives nothing away.
 func (n Refusal) attrs() []slog.Attr {
 	attrs := []slog.Attr{slog.String("client_ip", n.IP)}
-	if n.UserID == "" {
+	if n.Owner == (model.Owner{}) {
 		return append(attrs, slog.String("token_hash", hex.EncodeToString(n.Token[:4])))
 	}
-	return append(attrs, slog.String("user_id", n.UserID), slog.String("device_id", n.DeviceID))
+	return append(attrs, slog.String("user", n.Owner.Localpart), slog.String("user_id", n.Owner.UserID), slog.String("device_id", n.Owner.DeviceID))
 }
 
 func (r *Refusals) summaries(all bool) (out []summary) {

@@ -28,7 +28,7 @@ func newDesk() *desk {
 // line is what matters of a line in the log.
 type line struct {
 	Level, Msg, Network string
-	User                string `json:"user_id"`
+	User                string `json:"user"`
 	Device              string `json:"device_id"`
 	Hash                string `json:"token_hash"`
 	Refused             int
@@ -50,12 +50,14 @@ func (d *desk) tell(t testing.TB, all bool) (lines []line) {
 	return lines
 }
 
+var phone = model.Owner{UserID: "01USER", Localpart: "alice", DeviceID: "PHONE"}
+
 func invented(n int) model.TokenHash { return model.HashToken(fmt.Sprint(n)) }
 
 // TestRefusalsInTime: what is told when.
 func TestRefusalsInTime(t *testing.T) {
 	d := newDesk()
-	refusal := Refusal{Token: invented(1), Dead: true, UserID: "@a:b", DeviceID: "PHONE", IP: "192.0.2.1"}
+	refusal := Refusal{Token: invented(1), Dead: true, Owner: phone, IP: "192.0.2.1"}
 	if !d.Note(refusal) {
 		t.Error("the first refusal was not logged")
 	}
@@ -71,7 +73,7 @@ func TestRefusalsInTime(t *testing.T) {
 	if !must || wait != refusalEvery {
 		t.Errorf("it must wait: %v, %v", must, wait)
 	}
-	if who, log := d.Delayed(refusal.Token); !log || who.DeviceID != "PHONE" {
+	if who, log := d.Delayed(refusal.Token); !log || who.Owner.DeviceID != "PHONE" {
 		t.Errorf("the first delay: %v, %+v", log, who)
 	}
 	if _, log := d.Delayed(refusal.Token); log {
@@ -82,7 +84,7 @@ func TestRefusalsInTime(t *testing.T) {
 	}
 	d.now = d.now.Add(tellQuiet)
 	lines := d.tell(t, false)
-	if len(lines) != 1 || lines[0] != (line{Level: "INFO", Msg: "a client went on with a refused token", User: "@a:b", Device: "PHONE", Refused: refusalBurst - 1, Delayed: 1}) {
+	if len(lines) != 1 || lines[0] != (line{Level: "INFO", Msg: "a client went on with a refused token", User: "alice", Device: "PHONE", Refused: refusalBurst - 1, Delayed: 1}) {
 		t.Errorf("told %+v", lines)
 	}
 	if lines := d.tell(t, true); lines != nil {
@@ -119,7 +121,7 @@ func TestRefusalsInTime(t *testing.T) {
 // client does not stop.
 func TestExpectedRefusals(t *testing.T) {
 	d := newDesk()
-	refusal := Refusal{Token: invented(1), Dead: true, Expected: true, UserID: "@a:b", DeviceID: "PHONE"}
+	refusal := Refusal{Token: invented(1), Dead: true, Expected: true, Owner: phone}
 	for range refusalBurst {
 		if d.Note(refusal) {
 			t.Error("it was logged")
@@ -143,7 +145,7 @@ func TestExpectedRefusals(t *testing.T) {
 // TestInventedTokens: a flood of invented tokens is bounded in memory and in the log, and does not push
 // out what other networks did.
 func TestInventedTokens(t *testing.T) {
-	victim := Refusal{Token: model.HashToken("victim"), Dead: true, UserID: "@a:b", IP: "192.0.2.1"}
+	victim := Refusal{Token: model.HashToken("victim"), Dead: true, Owner: phone, IP: "192.0.2.1"}
 	for name, flood := range map[string]func(n int) string{
 		"one address":    func(int) string { return "198.51.100.1" },
 		"one network":    func(n int) string { return fmt.Sprintf("2001:db8::%x", n%0xffff) },

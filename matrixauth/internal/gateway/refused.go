@@ -67,7 +67,7 @@ func (g *Gateway) revise(p passage, body []byte) ([]byte, error) {
 	}
 	expired := token.Expired(g.Sessions.Store.Now())
 	refusal := Refusal{
-		Token: token.Hash, Dead: expired, Expected: expired, UserID: token.UserID, DeviceID: token.DeviceID, IP: g.ClientIP(p.request),
+		Token: token.Hash, Dead: expired, Expected: expired, Owner: token.Owner(), IP: g.ClientIP(p.request),
 	}
 	if g.Refusals.Note(refusal) && !expired {
 		g.Logger.LogAttrs(p.request.Context(), slog.LevelWarn, "the homeserver refused a token that is live", refusal.attrs()...)
@@ -83,9 +83,7 @@ func (g *Gateway) revise(p passage, body []byte) ([]byte, error) {
 func (g *Gateway) noteUnknown(p passage, value string) {
 	_, ours := model.ParseToken(value)
 	n := Refusal{Token: model.HashToken(value), Dead: ours}
-	if who, found := g.Sessions.Registry.Retired(n.Token); found {
-		n.UserID, n.DeviceID = who.UserID, who.DeviceID
-	}
+	n.Owner, _ = g.Sessions.Registry.Retired(n.Token)
 	n.IP = g.ClientIP(p.request)
 	if g.Refusals.Note(n) {
 		g.Logger.LogAttrs(p.request.Context(), slog.LevelInfo, "the homeserver refused a token", n.attrs()...)

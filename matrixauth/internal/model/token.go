@@ -137,5 +137,11 @@ type Token struct {
 	ClientID string
 }
 
+// Owner says whose a token is or was, as far as that is known. It is for the log.
+type Owner struct{ UserID, Localpart, DeviceID string }
+
+// Owner says whose the token is.
+func (t Token) Owner() Owner { return Owner{t.UserID, t.Localpart, t.DeviceID} }
+
 // Expired tells whether the token's life is over at now.
 func (t Token) Expired(now time.Time) bool { return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) }

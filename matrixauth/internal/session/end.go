@@ -68,15 +68,18 @@ func (s *Sessions) EndAll(tx *store.Tx, userID string, reason model.EndReason) (
 // endRows ends a session in the store. Its access tokens are remembered for a while, because Synapse
 // honours them from memory as long as their device is there.
 func (s *Sessions) endRows(tx *store.Tx, session model.Session, reason model.EndReason) error {
-	hashes, err := tx.LiveAccessTokens(session.ID)
+	tokens, err := tx.LiveAccessTokens(session.ID)
 	if err != nil {
 		return err
 	}
 	if err := tx.DeleteTokens(session.ID); err != nil {
 		return err
 	}
-	who := Retired{UserID: session.UserID, DeviceID: session.DeviceID, at: tx.Now}
-	tx.AfterCommit(func() { s.Registry.retire(hashes, who) })
+	for i := range tokens {
+		tokens[i].UserID, tokens[i].DeviceID = session.UserID, session.DeviceID
+	}
+	now := tx.Now
+	tx.AfterCommit(func() { s.Registry.retire(tokens, now) })
 	return tx.EndSession(session.ID, reason)
 }
 

@@ -52,11 +52,12 @@ func (r *Registry) MintInternal(user model.User, scope string) (token string, dr
 	if r.internal.tokens == nil {
 		r.internal.tokens = map[model.TokenHash]model.Token{}
 	}
-	r.internal.tokens[hash] = model.Token{
+	row := model.Token{
 		Hash: hash, Kind: model.OAuthAccess, SessionID: "internal", CreatedAt: now, ExpiresAt: now.Add(InternalLife),
 		UserID: user.ID, Localpart: user.Localpart, Scope: scope, ClientID: "internal",
 	}
-	r.retire([]model.TokenHash{hash}, Retired{UserID: user.ID, at: now})
+	r.internal.tokens[hash] = row
+	r.retire([]model.Token{row}, now)
 	return token, func() {
 		r.internal.mu.Lock()
 		defer r.internal.mu.Unlock()

@@ -16,13 +16,13 @@ type retirement struct {
 	some atomic.Bool
 
 	mu     sync.Mutex
-	tokens map[model.TokenHash]Retired
+	tokens map[model.TokenHash]retired
 }
 
-// Retired says of a token whose session ended a moment ago whose it was.
-type Retired struct {
-	UserID, DeviceID string
-	at               time.Time
+// retired is a token whose session ended a moment ago.
+type retired struct {
+	owner model.Owner
+	at    time.Time
 }
 
 const (
@@ -33,31 +33,32 @@ const (
 )
 
 // over tells that the homeserver cannot remember the token any more.
-func (w Retired) over(now time.Time) bool { return now.Sub(w.at) > homeserverMemory }
+func (t retired) over(now time.Time) bool { return now.Sub(t.at) > homeserverMemory }
 
-func (r *Registry) retire(hashes []model.TokenHash, who Retired) {
+func (r *Registry) retire(tokens []model.Token, now time.Time) {
 	r.retired.mu.Lock()
 	defer r.retired.mu.Unlock()
 	if r.retired.tokens == nil {
-		r.retired.tokens = map[model.TokenHash]Retired{}
+		r.retired.tokens = map[model.TokenHash]retired{}
 	}
-	for _, hash := range hashes {
+	for _, token := range tokens {
 		if len(r.retired.tokens) < maxRetired {
-			r.retired.tokens[hash] = who
+			r.retired.tokens[token.Hash] = retired{token.Owner(), now}
 		}
 	}
 	r.retired.some.Store(len(r.retired.tokens) > 0)
 }
 
-// Retired finds a token whose session ended so recently that the homeserver may not know yet.
-func (r *Registry) Retired(hash model.TokenHash) (who Retired, found bool) {
+// Retired finds a token whose session ended so recently that the homeserver may not know yet, and says
+// whose it was.
+func (r *Registry) Retired(hash model.TokenHash) (who model.Owner, found bool) {
 	if !r.retired.some.Load() {
-		return Retired{}, false
+		return model.Owner{}, false
 	}
 	r.retired.mu.Lock()
 	defer r.retired.mu.Unlock()
-	who, found = r.retired.tokens[hash]
-	return who, found && !who.over(r.store.Now())
+	token, found := r.retired.tokens[hash]
+	return token.owner, found && !token.over(r.store.Now())
 }
 
 // forget drops what the homeserver cannot remember any more.
@@ -67,8 +68,8 @@ func (t *retirement) forget(now time.Time) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for hash, who := range t.tokens {
-		if who.over(now) {
+	for hash, token := range t.tokens {
+		if token.over(now) {
 			delete(t.tokens, hash)
 		}
 	}

@@ -142,10 +142,10 @@ func (tx *Tx) TrimSiblings(s model.Session, generation int64, keep int) error {
 	return err
 }
 
-// LiveAccessTokens lists the access tokens of a session that have not expired.
-func (tx *Tx) LiveAccessTokens(sessionID string) ([]model.TokenHash, error) {
-	return many(tx, func(s scanner) (hash model.TokenHash, err error) { return hash, s.Scan(hashInto{&hash}) },
-		"SELECT hash FROM tokens WHERE session_id = ?1 AND kind IN (?2, ?3) AND (expires_at IS NULL OR expires_at > ?4)",
+// LiveAccessTokens lists the access tokens of a session that have not expired, with hash and localpart alone.
+func (tx *Tx) LiveAccessTokens(sessionID string) ([]model.Token, error) {
+	return many(tx, func(s scanner) (t model.Token, err error) { return t, s.Scan(hashInto{&t.Hash}, &t.Localpart) },
+		"SELECT hash, localpart FROM tokens WHERE session_id = ?1 AND kind IN (?2, ?3) AND (expires_at IS NULL OR expires_at > ?4)",
 		sessionID, model.CompatAccess, model.OAuthAccess, micros(tx.Now))
 }
 

@@ -22,8 +22,9 @@ type Facts struct {
 
 // Outcome is what a handler tells the request's log line beyond the answer itself. It holds no secret.
 type Outcome struct {
-	UserID   string
-	DeviceID string
+	UserID string
+	// Owner is whose the refused token is, if it is known; beside the user id it names user and device.
+	Owner model.Owner
 	// Refused is the token that a 401 is about, so that a client that goes on with it does not fill the log.
 	// The zero hash means that there is none.
 	Refused model.TokenHash
