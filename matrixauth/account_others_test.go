@@ -35,6 +35,16 @@ func TestEndOthers(t *testing.T) {
 		s.post(endOthers, "what", "apps").wantTo(t, "/account/?ended=all")
 		s.get(endOthers+query("what", "apps")).wantTo(t, "/account/")
 	})
+	t.Run("with all apps go the consents", func(t *testing.T) {
+		h := newOAuthHouse(t)
+		b := h.signIn("alice")
+		h.tokens(h.exchange("app", b.consent(params("app"))))
+		if a := b.get(consentPath + "?request=" + b.request(params("app"))); a.status != http.StatusSeeOther {
+			t.Fatalf("the consent is not remembered: %d", a.status)
+		}
+		b.post(endOthers, "what", "apps").wantTo(t, "/account/?ended=all")
+		b.get(consentPath+"?request="+b.request(params("app"))).wantPage(t, http.StatusOK, "Continue to An App?")
+	})
 	t.Run("all other browsers", func(t *testing.T) {
 		s := newScene(t)
 		s.get(endOthers+query("what", "browsers")).wantTo(t, "/account/")

@@ -51,6 +51,10 @@ func TestClients(t *testing.T) {
 					t.Errorf("the device %s is still at Synapse after the logout", device)
 				}
 			}
+			t.Run("blanks_around_the_name", func(t *testing.T) { // LEG-16
+				h.Login(" alice\u00a0", alice, nil).Must(t, http.StatusOK)
+				h.Login("alice", " "+alice, nil).Must(t, http.StatusForbidden)
+			})
 			t.Run("matrix_nio", func(t *testing.T) {
 				var saw struct {
 					Device, Token, Sender string

@@ -128,6 +128,19 @@ await check("a refresh rotates both tokens, keeps the scope, and the old access 
     equal(wide.error, "invalid_scope", "the error");
 });
 
+await check("a refresh takes the other spelling of scopes that were granted, and Synapse its token", async () => { // SCOPE-3, SCOPE-14
+    const older = (scope) => scope.replaceAll("urn:matrix:client:", "urn:matrix:org.matrix.msc2967.client:");
+    const newer = (scope) => scope.replaceAll("urn:matrix:org.matrix.msc2967.client:", "urn:matrix:client:");
+    for (const asked of [older, newer]) {
+        const { scope } = await request(open);
+        const { tokens } = await flow(open, none, { scope: asked(scope) });
+        for (const other of [older, newer]) {
+            const next = await refresh(open, none, tokens.refresh_token, { scope: other(scope) });
+            equal([next.scope, await whoami(next.access_token)], [other(scope), 200], "the scope, and what Synapse says");
+        }
+    }
+});
+
 for (const kind of ["access_token", "refresh_token"]) {
     await check(`a revocation of the ${kind} alone ends both, and a second one is answered alike`, async () => {
         const { tokens } = await flow(open, none);
