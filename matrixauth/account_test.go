@@ -279,7 +279,7 @@ func TestSignInFails(t *testing.T) {
 		v.get("/account/login")
 		v.post("/account/login", "username", "alice", "password", "wrong").wantPage(t, http.StatusForbidden, "Sign in")
 		v.post("/account/login", "username", "alice", "password", alicesPassword).wantPage(t, http.StatusTooManyRequests, "Sign in")
-		if v.at.header.Get("Retry-After") != "60" || !strings.Contains(v.at.body, "too many tries") {
+		if v.at.header.Get("Retry-After") != "60" || !strings.Contains(shown(v.at), "That was too many tries. Try again in 60 seconds.") {
 			t.Errorf("the wait is %q:\n%s", v.at.header.Get("Retry-After"), v.at.body)
 		}
 		h.tryLogin("alice", nil).want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
