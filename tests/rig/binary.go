@@ -2,6 +2,7 @@ package rig
 
 import (
 	"fmt"
+	"hash/fnv"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,10 @@ func Binary(t testing.TB, tag string) string {
 }
 
 func build(tag string) (string, error) {
-	path := filepath.Join(Tests(), ".cache", "bin", "caddy"+tag)
+	// Checkouts may share the cache, and each must meet the binary of its own code.
+	checkout := fnv.New32a()
+	_, _ = checkout.Write([]byte(Tests())) // a hash takes everything
+	path := filepath.Join(Tests(), ".cache", "bin", fmt.Sprintf("caddy%s-%08x", tag, checkout.Sum32()))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
