@@ -1,10 +1,8 @@
 package caddymodule
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -84,109 +82,4 @@ func synapseConfigCommand() *cobra.Command {
 		return sayText(cmd.OutOrStdout(), out.String())
 	})
 	return cmd
-}
-
-func doctorCommand() *cobra.Command {
-	var synapse, authorities string
-	cmd := &cobra.Command{Use: "doctor", Short: "Looks for what is wrong, and says what to change", Args: cobra.NoArgs}
-	cmd.Flags().StringVar(&synapse, "synapse-config", "", "Look at this homeserver.yaml too")
-	cmd.Flags().StringVar(&authorities, "ca-file", "", "Trust the certificate authorities in this PEM file too")
-	jsonFlag(cmd)
-	cmd.RunE = caddyRun(func(cmd *cobra.Command, _ []string) error {
-		findings, err := diagnose(cmd, synapse, authorities)
-		if err != nil {
-			return err
-		}
-		return printFindings(cmd, findings)
-	})
-	return cmd
-}
-
-// diagnose collects the findings. An error means that the doctor itself could not work; what is wrong
-// with the server is a finding.
-func diagnose(cmd *cobra.Command, synapse, authorities string) ([]matrixauth.Finding, error) {
-	var pem []byte
-	if authorities != "" {
-		var err error
-		if pem, err = os.ReadFile(authorities); err != nil {
-			return nil, err
-		}
-	}
-	s, err := loadSite(cmd)
-	if err != nil {
-		return []matrixauth.Finding{{Check: "configuration", What: err.Error(), Where: "the Caddyfile", Change: "mend the lines that are named"}}, nil
-	}
-	findings := []matrixauth.Finding{{Check: "configuration", OK: true, What: s.file + " is well-formed"}}
-	trusted, err := judgeTrusted(s.raw, s.file)
-	if err != nil {
-		return nil, err
-	}
-	findings = append(findings, trusted...)
-	want, err := s.delegation()
-	if err != nil {
-		findings = append(findings, matrixauth.Finding{Check: "secret", What: err.Error(), Where: cmp.Or(want.SecretPath, s.file), Change: "caddy start, or secret_file with a file that exists"})
-	}
-	version := ""
-	operator, err := s.reach(cmd.Context(), cmd)
-	switch {
-	case err != nil:
-		findings = append(findings, matrixauth.Finding{Check: "server", What: err.Error(), Where: s.database, Change: "start Caddy with this configuration"})
-	case !operator.Live():
-		findings = append(findings, matrixauth.Finding{Check: "server", What: "no server is running on the database", Where: s.database, Change: "start Caddy with this configuration"})
-	default:
-		findings = append(findings, matrixauth.Finding{Check: "server", OK: true, What: "a server runs on " + operator.Database()})
-		diagnosis, err := matrixauth.Examine.Do(cmd.Context(), operator, matrixauth.Examination{SynapseEndpoint: want.Endpoint, Authorities: string(pem)})
-		if err != nil {
-			return nil, errors.Join(err, operator.Close())
-		}
-		version, findings = diagnosis.SynapseVersion, append(findings, diagnosis.Findings...)
-	}
-	if operator != nil {
-		if err := operator.Close(); err != nil {
-			return nil, err
-		}
-	}
-	if synapse != "" {
-		findings = append(findings, matrixauth.ExamineSynapse(synapse, want, s.config.ServerName, version)...)
-	}
-	return findings, nil
-}
-
-func printFindings(cmd *cobra.Command, findings []matrixauth.Finding) error {
-	bad := 0
-	for _, f := range findings {
-		if !f.OK {
-			bad++
-		}
-	}
-	if wantsJSON(cmd) {
-		if err := printJSON(cmd.OutOrStdout(), findings); err != nil {
-			return err
-		}
-	} else {
-		for _, f := range findings {
-			if err := printFinding(cmd.OutOrStdout(), f); err != nil {
-				return err
-			}
-		}
-	}
-	if bad > 0 {
-		return fmt.Errorf("%d of %d checks found something", bad, len(findings))
-	}
-	return nil
-}
-
-func printFinding(w io.Writer, f matrixauth.Finding) error {
-	mark := "ok   "
-	if !f.OK {
-		mark = "WRONG"
-	}
-	err := say(w, "%s %s: %s", mark, f.Check, f.What)
-	if f.Where != "" {
-		err = errors.Join(err, say(w, "      where:  %s", f.Where))
-	}
-	if f.Change != "" {
-		err = errors.Join(err, sayText(w, "      change: "+visibleLines(f.Change, "              ")+"\n"))
-	}
-	return err
 }

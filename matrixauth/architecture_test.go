@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	"internal/account": {"internal/browser", "internal/client", "internal/grant", "internal/model", "internal/page", "internal/session", "internal/user", "internal/web"},
 	"internal/gateway": {"internal/model", "internal/session", "internal/web"},
 	// The domain.
-	"internal/reconcile": {"internal/homeserver", "internal/model", "internal/session", "internal/store", "internal/user"},
+	"internal/reconcile": {"internal/homeserver", "internal/model", "internal/outbox", "internal/session", "internal/store", "internal/user"},
 
 	"internal/grant":   {"internal/client", "internal/model", "internal/session", "internal/store"},
 	"internal/client":  {"internal/model", "internal/store"},

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ type Finding struct {
 	What   string `json:"what"`
 	Where  string `json:"where,omitempty"`
 	Change string `json:"change,omitempty"`
+	// Difference is what a finding of the comparison with Synapse is about; nil for any other check.
+	Difference *Difference `json:"difference,omitempty"`
 }
 
 // Examination is what the doctor needs to know beyond the configuration.
@@ -45,6 +48,8 @@ type Diagnosis struct {
 	// SynapseVersion is empty if Synapse did not tell.
 	SynapseVersion string    `json:"synapse_version,omitempty"`
 	Findings       []Finding `json:"findings"`
+	// Comparable tells that Synapse and we reach one another, so that accounts can be compared.
+	Comparable bool `json:"comparable"`
 }
 
 // Examine looks at a running server from its own point of view.
@@ -71,9 +76,12 @@ func (s *Server) examine(ctx context.Context, e Examination) (Diagnosis, error) 
 	d.lookAtStore(ctx)
 	d.lookAtOutbox(ctx)
 	version, up := d.lookAtVersion(ctx)
+	comparable := false
 	if up {
+		before := len(d.findings)
 		d.lookAtOurCall(ctx)
 		d.lookAtTheirCall(ctx)
+		comparable = !slices.ContainsFunc(d.findings[before:], func(f Finding) bool { return !f.OK })
 	}
 	d.lookAtRoutes(ctx)
 	d.lookAtGuard(ctx)
@@ -82,7 +90,7 @@ func (s *Server) examine(ctx context.Context, e Examination) (Diagnosis, error) 
 	if s.deps.Surroundings != nil {
 		d.findings = append(d.findings, s.deps.Surroundings()...)
 	}
-	return Diagnosis{SynapseVersion: version, Findings: d.findings}, nil
+	return Diagnosis{SynapseVersion: version, Findings: d.findings, Comparable: comparable}, nil
 }
 
 // doctorClient follows no redirects: where one leads is not what was asked about.

@@ -126,7 +126,7 @@ func (s *Server) wireDomain() {
 	})
 	s.sessions.Confirm, s.sessions.Refreshed = s.users.ConfirmInLane, s.core.doubts.Refreshed
 	s.reconciler = reconcile.New(reconcile.Config{
-		Store: s.core.store, Sessions: s.sessions, Users: s.users, Homeserver: s.homeserver,
+		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Users: s.users, Homeserver: s.homeserver,
 		ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
 	s.clients = client.New(client.Config{Store: s.core.store, Static: s.config.staticClients(), AllowHTTP: s.config.AllowHTTPClients})

@@ -268,3 +268,76 @@ func copyDatabase(t *testing.T, dir string) (restore func(dir string)) {
 		}
 	}
 }
+
+// differences runs the doctor and gives the differences that it finds between Synapse and us.
+func differences(t *testing.T, h *rig.Homeserver, more ...string) string {
+	t.Helper()
+	out, _ := h.Command("", append([]string{"doctor", "--json"}, more...)...) // this server has no well-known document
+	var findings []struct {
+		Check, What string
+		OK          bool
+		Difference  *struct {
+			Kind, User string
+			Device     string `json:"device_id"`
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &findings); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var found []string
+	compared := false
+	for _, f := range findings {
+		if d := f.Difference; d != nil {
+			found = append(found, fmt.Sprintf("%s %s %s %v", d.User, d.Kind, d.Device, f.OK))
+		} else if f.Check == "accounts and devices" {
+			compared = f.OK
+		}
+	}
+	if !compared {
+		t.Fatalf("nothing was compared:\n%s", out)
+	}
+	return strings.Join(found, "\n")
+}
+
+// TestDoctorCompares has the doctor find where Synapse and we differ, and mend what is certain.
+func TestDoctorCompares(t *testing.T) {
+	for _, version := range rig.Versions {
+		t.Run(version, func(t *testing.T) {
+			h := rig.StartHomeserver(t, version, rig.CaddyConfig{})
+			admin := administrator(h)
+			for _, name := range []string{"alice", "bob", "carol", "dave"} {
+				startApp(t, h, name, h.AddUser(name), strings.ToUpper(name))
+			}
+			if got := differences(t, h); got != "" {
+				t.Fatalf("a healthy server has the differences\n%s", got)
+			}
+			synapseAdmin(t, h, admin, http.MethodDelete, "alice", "/devices/ALICE", "")
+			synapseAdmin(t, h, admin, http.MethodPut, "bob", "", `{"deactivated":true}`)
+			synapseAdmin(t, h, admin, http.MethodPut, "carol", "", `{"locked":true}`)
+			if err := rig.UpsertDevice(h.Synapse.URL, h.Secret, "dave", "BRIDGE"); err != nil {
+				t.Fatal(err)
+			}
+			want := "alice session_without_device ALICE false\nbob deactivated_at_homeserver_only  false\n" +
+				"carol locked_at_homeserver_only  false\ndave device_without_session BRIDGE true"
+			rig.Await(t, "the session to be old enough to be judged", func() error {
+				if got := differences(t, h); got != want {
+					return errors.New(got)
+				}
+				return nil
+			})
+			if text, _ := h.Command("", "doctor"); !strings.Contains(text, "1 devices at Synapse have no session here") || !strings.Contains(text, "BRIDGE of dave") {
+				t.Errorf("people read\n%s", text)
+			}
+			if live := liveDevices(t, h, "alice"); live != "ALICE" {
+				t.Fatalf("looking has changed something: %q", live)
+			}
+			differences(t, h, "--fix", "--yes")
+			if got, want := differences(t, h), "carol locked_at_homeserver_only  false\ndave device_without_session BRIDGE true"; got != want {
+				t.Errorf("after it was mended the differences are\n%s", got)
+			}
+			if live := liveDevices(t, h, "alice") + liveDevices(t, h, "bob"); live != "" {
+				t.Errorf("sessions are left on %q", live)
+			}
+		})
+	}
+}

@@ -145,8 +145,22 @@ func (h *Homeserver) Devices(token string) map[string]bool {
 
 // Provision makes a user at a Synapse as the authentication service does.
 func Provision(synapse, secret, localpart string) (status int, err error) {
-	body := fmt.Sprintf(`{"localpart":%q}`, localpart)
-	request, err := http.NewRequest(http.MethodPost, synapse+"/_synapse/mas/provision_user", bytes.NewBufferString(body))
+	return tellSynapse(synapse, secret, "provision_user", map[string]string{"localpart": localpart})
+}
+
+// UpsertDevice makes a device at a Synapse that the authentication service knows nothing of.
+func UpsertDevice(synapse, secret, localpart, device string) error {
+	_, err := tellSynapse(synapse, secret, "upsert_device", map[string]string{"localpart": localpart, "device_id": device})
+	return err
+}
+
+// tellSynapse makes a call of the API for the authentication service.
+func tellSynapse(synapse, secret, op string, params map[string]string) (status int, err error) {
+	body, err := json.Marshal(params)
+	if err != nil {
+		return 0, err
+	}
+	request, err := http.NewRequest(http.MethodPost, synapse+"/_synapse/mas/"+op, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
@@ -159,7 +173,7 @@ func Provision(synapse, secret, localpart string) (status int, err error) {
 		return 0, err
 	}
 	if response.StatusCode >= http.StatusBadRequest {
-		return response.StatusCode, fmt.Errorf("status %d", response.StatusCode)
+		return response.StatusCode, fmt.Errorf("%s: status %d", op, response.StatusCode)
 	}
 	return response.StatusCode, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
@@ -20,6 +21,7 @@ import (
 // Config is what a reconciler depends upon.
 type Config struct {
 	Store      *store.Store
+	Outbox     *outbox.Outbox
 	Sessions   *session.Sessions
 	Users      *user.Users
 	Homeserver *homeserver.Client

@@ -47,6 +47,14 @@ func (tx *Tx) LiveSessions(userID string) ([]model.Session, error) {
 	return many(tx, scanSession, selectSession+liveOfUser, userID)
 }
 
+// endedOnDevice says again what the index says: else SQLite would not use it.
+const endedOnDevice = " WHERE user_id = ?1 AND device_id = ?2 AND device_id <> '' AND ended_at IS NOT NULL ORDER BY id DESC LIMIT 1"
+
+// LastEndedOnDevice finds the session that a user had on a device, the last one if there were several.
+func (tx *Tx) LastEndedOnDevice(userID, deviceID string) (model.Session, error) {
+	return one(tx, scanSession, selectSession+endedOnDevice, userID, deviceID)
+}
+
 // SessionsNear lists live sessions of other users with devices that were active after since: at most limit
 // that started before s, each of another user, and as many that started after it, the nearest first. Ids
 // are in the order of starts.

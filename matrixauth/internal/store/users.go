@@ -54,6 +54,17 @@ func (tx *Tx) Users(after string, limit int) ([]model.User, error) {
 	return many(tx, scanUser, selectUser+" WHERE localpart > ?1 ORDER BY localpart LIMIT ?2", after, limit)
 }
 
+// CountUsers counts all accounts.
+func (tx *Tx) CountUsers() (int, error) {
+	return one(tx, func(s scanner) (n int, err error) { return n, s.Scan(&n) }, "SELECT COUNT(*) FROM users")
+}
+
+// ActiveUsers lists at most limit accounts that are neither locked nor deactivated, those that may
+// administer the homeserver first.
+func (tx *Tx) ActiveUsers(limit int) ([]model.User, error) {
+	return many(tx, scanUser, selectUser+" WHERE deactivated_at IS NULL AND locked_at IS NULL ORDER BY admin DESC, localpart LIMIT ?1", limit)
+}
+
 // LockedUsers lists the ids of all locked accounts.
 func (tx *Tx) LockedUsers() ([]string, error) {
 	return many(tx, scanText, "SELECT id FROM users WHERE locked_at IS NOT NULL")

@@ -1,0 +1,134 @@
+package caddymodule
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+)
+
+func doctorCommand() *cobra.Command {
+	var e examination
+	cmd := &cobra.Command{Use: "doctor", Short: "Looks for what is wrong, and says what to change", Args: cobra.NoArgs}
+	cmd.Flags().StringVar(&e.synapse, "synapse-config", "", "Look at this homeserver.yaml too")
+	cmd.Flags().StringVar(&e.authorities, "ca-file", "", "Trust the certificate authorities in this PEM file too")
+	cmd.Flags().BoolVar(&e.all, "all", false, "Compare all accounts with Synapse's, however many and however long it takes")
+	cmd.Flags().BoolVar(&e.fix, "fix", false, "Mend differences between Synapse's accounts and devices and ours, where it is certain what was meant")
+	jsonFlag(cmd)
+	yesFlag(cmd)
+	cmd.RunE = caddyRun(func(cmd *cobra.Command, _ []string) error {
+		findings, err := diagnose(cmd, e)
+		if err != nil {
+			return err
+		}
+		return printFindings(cmd, findings)
+	})
+	return cmd
+}
+
+// examination is what a doctor is asked to do.
+type examination struct {
+	synapse, authorities string
+	all, fix             bool
+}
+
+// diagnose collects the findings. An error means that the doctor itself could not work; what is wrong
+// with the server is a finding.
+func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
+	var pem []byte
+	if e.authorities != "" {
+		var err error
+		if pem, err = os.ReadFile(e.authorities); err != nil {
+			return nil, err
+		}
+	}
+	s, err := loadSite(cmd)
+	if err != nil {
+		return []matrixauth.Finding{{Check: "configuration", What: err.Error(), Where: "the Caddyfile", Change: "mend the lines that are named"}}, nil
+	}
+	findings := []matrixauth.Finding{{Check: "configuration", OK: true, What: s.file + " is well-formed"}}
+	trusted, err := judgeTrusted(s.raw, s.file)
+	if err != nil {
+		return nil, err
+	}
+	findings = append(findings, trusted...)
+	want, err := s.delegation()
+	if err != nil {
+		findings = append(findings, matrixauth.Finding{Check: "secret", What: err.Error(), Where: cmp.Or(want.SecretPath, s.file), Change: "caddy start, or secret_file with a file that exists"})
+	}
+	version := ""
+	operator, err := s.reach(cmd.Context(), cmd)
+	switch {
+	case err != nil:
+		findings = append(findings, matrixauth.Finding{Check: "server", What: err.Error(), Where: s.database, Change: "start Caddy with this configuration"})
+	case !operator.Live():
+		findings = append(findings, matrixauth.Finding{Check: "server", What: "no server is running on the database", Where: s.database, Change: "start Caddy with this configuration"})
+	default:
+		findings = append(findings, matrixauth.Finding{Check: "server", OK: true, What: "a server runs on " + operator.Database()})
+		diagnosis, err := matrixauth.Examine.Do(cmd.Context(), operator, matrixauth.Examination{SynapseEndpoint: want.Endpoint, Authorities: string(pem)})
+		if err != nil {
+			return nil, errors.Join(err, operator.Close())
+		}
+		version, findings = diagnosis.SynapseVersion, append(findings, diagnosis.Findings...)
+		if diagnosis.Comparable {
+			compared, err := compareAccounts(cmd, operator, e)
+			if err != nil {
+				return nil, errors.Join(err, operator.Close())
+			}
+			findings = append(findings, compared...)
+		}
+	}
+	if operator != nil {
+		if err := operator.Close(); err != nil {
+			return nil, err
+		}
+	}
+	if e.synapse != "" {
+		findings = append(findings, matrixauth.ExamineSynapse(e.synapse, want, s.config.ServerName, version)...)
+	}
+	return findings, nil
+}
+
+func printFindings(cmd *cobra.Command, findings []matrixauth.Finding) error {
+	bad := 0
+	for _, f := range findings {
+		if !f.OK {
+			bad++
+		}
+	}
+	if wantsJSON(cmd) {
+		if err := printJSON(cmd.OutOrStdout(), findings); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range findings {
+			if err := printFinding(cmd.OutOrStdout(), f); err != nil {
+				return err
+			}
+		}
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d of %d checks found something", bad, len(findings))
+	}
+	return nil
+}
+
+func printFinding(w io.Writer, f matrixauth.Finding) error {
+	mark := "ok   "
+	if !f.OK {
+		mark = "WRONG"
+	}
+	err := say(w, "%s %s: %s", mark, f.Check, f.What)
+	if f.Where != "" {
+		err = errors.Join(err, say(w, "      where:  %s", f.Where))
+	}
+	if f.Change != "" {
+		err = errors.Join(err, sayText(w, "      change: "+visibleLines(f.Change, "              ")+"\n"))
+	}
+	return err
+}

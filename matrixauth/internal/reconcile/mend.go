@@ -1,0 +1,80 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// ErrNotMended is the answer to a difference that is not there any more, or of which nobody knows what was
+// meant.
+var ErrNotMended = errors.New("it is not certain what was meant")
+
+// ErrRestored is the answer to sessions without devices of several users at once: the homeserver seems to
+// have been restored from an older database.
+var ErrRestored = errors.New("devices of several users are missing at once, as after a restore of an older database")
+
+// Mend brings one difference to an end, after it has looked at it again. Sessions without devices end;
+// accounts that the homeserver has deactivated are deactivated; accounts that it lacks are made there, and
+// devices of sessions that ended are deleted there, through the outbox. No device is made for a session
+// that lost it: without its keys, which only the client has, others could not write to it any more, and
+// nobody would tell. Errors: ErrNotMended, ErrRestored.
+func (r *Reconciler) Mend(ctx context.Context, d Difference) error {
+	switch d.Kind {
+	case SessionWithoutDevice:
+		return r.mendSession(ctx, d)
+	case DeactivatedThere:
+		u, err := r.user(ctx, d.UserID)
+		if err != nil {
+			return err
+		}
+		if err := r.Users.Confirm(ctx, u); err != nil && !errors.Is(err, model.UserDeactivated) {
+			return err
+		} else if err == nil {
+			return ErrNotMended
+		}
+		return nil
+	case UnknownThere:
+		return r.enqueue(ctx, d, model.JobProvisionUser, model.JobPayload{SetEmails: true})
+	case DeviceWithoutSession:
+		ours, err := r.wasOurs(ctx, d.UserID, d.DeviceID)
+		if err != nil {
+			return err
+		}
+		if !ours {
+			return ErrNotMended
+		}
+		// The job leaves the device alone if a session has it by then.
+		return r.enqueue(ctx, d, model.JobDeleteDevice, model.JobPayload{DeviceID: d.DeviceID})
+	}
+	return ErrNotMended
+}
+
+func (r *Reconciler) mendSession(ctx context.Context, d Difference) error {
+	restored, err := r.Devices(ctx, d.UserID)
+	if err != nil {
+		return err
+	}
+	if restored {
+		return ErrRestored
+	}
+	if live, err := r.isLive(ctx, d.SessionID); err != nil || live {
+		return errors.Join(err, ErrNotMended)
+	}
+	return nil
+}
+
+func (r *Reconciler) enqueue(ctx context.Context, d Difference, kind model.JobKind, payload model.JobPayload) error {
+	return r.Store.Update(ctx, func(tx *store.Tx) error {
+		u, err := tx.User(d.UserID)
+		if err != nil {
+			return err
+		}
+		if u.Deactivated() {
+			return ErrNotMended
+		}
+		return r.Outbox.Enqueue(tx, d.UserID, kind, payload)
+	})
+}
