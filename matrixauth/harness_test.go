@@ -616,6 +616,16 @@ func (h *house) count(where string, args ...any) (n int) {
 	return n
 }
 
+// pragma is the value of one of SQLite's.
+func (h *house) pragma(name string) (n int) {
+	h.t.Helper()
+	db, err := sql.Open("sqlite3", "file:"+url.PathEscape(h.file)+"?mode=ro&_query_only=true")
+	h.must(err)
+	defer func() { h.must(db.Close()) }()
+	h.must(db.QueryRow("PRAGMA " + name).Scan(&n))
+	return n
+}
+
 // sql changes rows behind our back.
 func (h *house) sql(statement string, args ...any) {
 	h.t.Helper()

@@ -36,6 +36,11 @@ func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
 	case model.AsError(err).Kind == model.Internal:
 		return err
 	}
+	if shown.Request != "" {
+		if err := d.Grants.Shown(r.Context(), pending); err != nil {
+			return err
+		}
+	}
 	if query.Has(staleParam) {
 		shown.Problem = model.CrossOrigin
 	}

@@ -23,7 +23,7 @@ const (
 	maxContacts  = 16
 	maxValues    = 32 // of grant_types and response_types
 	maxLocalized = 64
-	maxRecord    = 16 << 10 // of all together, in bytes: anybody may register, and often
+	maxRecord    = 8 << 10 // of all together, in bytes: anybody may register, and often
 )
 
 func invalidMetadata(member, text string) error {
@@ -104,7 +104,7 @@ func (c *Clients) judge(m Metadata) (model.ClientMetadata, error) {
 			return model.ClientMetadata{}, err
 		}
 	}
-	record, err := json.Marshal(out)
+	record, err := model.MarshalText(out)
 	if err == nil && len(record) > maxRecord {
 		err = &model.Error{Kind: model.Invalid, Code: model.InvalidClientMetadata, Text: fmt.Sprintf("all of it together must not have more than %d bytes", maxRecord)}
 	}

@@ -25,15 +25,17 @@ const touchEvery = 24 * time.Hour
 // Register registers a client by RFC 7591, as the Client-Server API narrows it. Public clients that
 // say the same of themselves are the same client, as they register at every sign-in (REG-27); one with
 // a secret is always new, as the secret cannot be told again. Errors: InvalidRedirectURI,
-// InvalidClientMetadata and UnapprovedSoftware, which name the member to blame.
-func (c *Clients) Register(ctx context.Context, m Metadata) (r Registration, err error) {
+// InvalidClientMetadata and UnapprovedSoftware, which name the member to blame. ip is the address from which
+// it registers: as long as nobody consented to it, it counts for the network from which it registered last.
+func (c *Clients) Register(ctx context.Context, m Metadata, ip string) (r Registration, err error) {
 	metadata, err := c.judge(m)
 	if err != nil {
 		return r, err
 	}
+	network := model.Site(ip)
 	if metadata.AuthMethod != model.AuthNone {
 		r.Secret = model.NewClientSecret()
-		r.Client = model.Client{Metadata: metadata, SecretHash: model.HashToken(r.Secret)}
+		r.Client = model.Client{Metadata: metadata, SecretHash: model.HashToken(r.Secret), Network: network}
 		return r, c.Store.Update(ctx, func(tx *store.Tx) error { return insert(tx, &r.Client, model.TokenHash{}) })
 	}
 	digest, err := digestOf(metadata)
@@ -43,7 +45,7 @@ func (c *Clients) Register(ctx context.Context, m Metadata) (r Registration, err
 	var fresh bool
 	err = c.Store.View(ctx, func(tx *store.Tx) error {
 		r.Client, err = tx.ClientByDigest(digest)
-		fresh = err == nil && tx.Now.Sub(r.UsedAt) < touchEvery
+		fresh = err == nil && tx.Now.Sub(r.UsedAt) < touchEvery && (r.Proven() || r.Network == network)
 		return err
 	})
 	if fresh || err != nil && !errors.Is(err, model.ErrNotFound) {
@@ -52,11 +54,14 @@ func (c *Clients) Register(ctx context.Context, m Metadata) (r Registration, err
 	err = c.Store.Update(ctx, func(tx *store.Tx) error {
 		r.Client, err = tx.ClientByDigest(digest) // again, as another may have been quicker
 		if errors.Is(err, model.ErrNotFound) {
-			r.Client = model.Client{Metadata: metadata}
+			r.Client = model.Client{Metadata: metadata, Network: network}
 			return insert(tx, &r.Client, digest)
 		}
 		if err != nil {
 			return err
+		}
+		if !r.Proven() {
+			return tx.HoldClient(r.ID, network)
 		}
 		return tx.TouchClient(r.ID)
 	})

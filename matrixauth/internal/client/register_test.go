@@ -13,7 +13,7 @@ import (
 
 func (r *room) register(m Metadata) Registration {
 	r.t.Helper()
-	got, err := r.Register(context.Background(), m)
+	got, err := r.Register(context.Background(), m, "192.0.2.1")
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestRegister(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range ids {
 			all.Go(func() {
-				if got, err := r.Register(context.Background(), m); err == nil {
+				if got, err := r.Register(context.Background(), m, "192.0.2.1"); err == nil {
 					ids[i] = got.ID
 				}
 			})
@@ -102,7 +102,7 @@ func TestRegister(t *testing.T) {
 	t.Run("a_refusal_leaves_nothing", func(t *testing.T) {
 		r := newRoom(t)
 		before := r.Store.Statements()
-		if _, err := r.Register(context.Background(), with(t, members{"client_uri": "-"})); err == nil || r.Store.Statements() != before {
+		if _, err := r.Register(context.Background(), with(t, members{"client_uri": "-"}), "192.0.2.1"); err == nil || r.Store.Statements() != before {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -72,7 +72,7 @@ func (g *Grants) settle(tx *store.Tx, o *Outcome, r Review, v Visitor, err error
 // OIDC-10). Its errors are those of ApproveRemembered; with one, nothing is kept.
 func (g *Grants) Silently(ctx context.Context, c model.Client, request model.AuthorizationRequest, v Visitor) (code string, err error) {
 	err = g.Store.Update(ctx, func(tx *store.Tx) error {
-		a, err := begin(tx, c, request)
+		a, err := begin(tx, c, request, "")
 		if err != nil {
 			return err
 		}

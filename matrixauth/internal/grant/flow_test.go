@@ -141,7 +141,7 @@ func (h *house) begin(clientID string, changes ...func(*Ask)) (id string) {
 	}
 	request, err := Judge(h.client(clientID), callback, ask)
 	h.must(err)
-	id, err = h.grants.Begin(h.t.Context(), h.client(clientID), request)
+	id, err = h.grants.Begin(h.t.Context(), h.client(clientID), request, "192.0.2.1")
 	h.must(err)
 	return id
 }

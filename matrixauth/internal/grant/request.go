@@ -63,7 +63,7 @@ func Judge(c model.Client, redirectURI string, a Ask) (r model.AuthorizationRequ
 	if r.ResponseMode, err = a.Mode(redirectURI); err != nil {
 		return r, err
 	}
-	if len(a.State) > maxState {
+	if kept(a.State) > maxState {
 		return r, invalidRequest("state", "state is too long")
 	}
 	// PKCE is asked of every client: a code that leaks is worth nothing without it (AUTHZ-8, RFC 9700
@@ -139,8 +139,17 @@ func judgeMaxAge(text string) (*int64, error) {
 	return &seconds, nil
 }
 
-// maxState bounds a state, in bytes. It is kept for an hour, and anybody may send one.
+// maxState bounds a state, in bytes as it is kept: for an hour, and anybody may send one.
 const maxState = 4096
+
+// kept is how many bytes a text takes in a row: a control character is one byte on the wire and six there.
+func kept(text string) int {
+	quoted, err := model.MarshalText(text)
+	if err != nil {
+		panic(err) // a string always marshals
+	}
+	return len(quoted) - len(`""`)
+}
 
 // takesForms tells whether a form can be sent to an address: a scheme of an app opens the app and brings
 // nothing of the form along.
@@ -151,7 +160,7 @@ func takesForms(uri string) bool {
 // clip bounds what a client says to help the user along. What is longer is no help.
 func clip(text string) string {
 	const most = 512
-	if len(text) > most {
+	if kept(text) > most {
 		return ""
 	}
 	return text
@@ -161,16 +170,26 @@ func clip(text string) string {
 const requestLife = time.Hour
 
 // Begin keeps a judged request until its user approves. The browser is given its id alone.
-func (g *Grants) Begin(ctx context.Context, c model.Client, r model.AuthorizationRequest) (id string, err error) {
+// ip is the address from which it was asked for.
+func (g *Grants) Begin(ctx context.Context, c model.Client, r model.AuthorizationRequest, ip string) (id string, err error) {
 	err = g.Store.Update(ctx, func(tx *store.Tx) error {
-		a, err := begin(tx, c, r)
+		a, err := begin(tx, c, r, ip)
 		id = a.ID
 		return err
 	})
 	return id, err
 }
 
-func begin(tx *store.Tx, c model.Client, r model.AuthorizationRequest) (model.Authorization, error) {
-	a := model.Authorization{ID: model.NewRequestID(), ClientID: c.ID, Request: r, CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(requestLife)}
+// Shown notes that a browser was shown the page of a request: somebody most likely has it before their eyes,
+// and requests that anybody makes in masses give way before it.
+func (g *Grants) Shown(ctx context.Context, p Pending) error {
+	if !p.ShownAt.IsZero() {
+		return nil
+	}
+	return g.Store.Update(ctx, func(tx *store.Tx) error { return tx.ShowAuthorization(p.Authorization) })
+}
+
+func begin(tx *store.Tx, c model.Client, r model.AuthorizationRequest, ip string) (model.Authorization, error) {
+	a := model.Authorization{ID: model.NewRequestID(), ClientID: c.ID, Request: r, Network: model.Site(ip), CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(requestLife)}
 	return a, tx.InsertAuthorization(a)
 }

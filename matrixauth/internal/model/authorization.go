@@ -8,6 +8,10 @@ type Authorization struct {
 	ID       string
 	ClientID string
 	Request  AuthorizationRequest
+	// Network is the site from which it was asked for (see Site); empty once it was approved.
+	Network string
+	// ShownAt is the time at which a browser was first shown its page; zero before.
+	ShownAt time.Time
 	// CreatedAt and ExpiresAt bound the time in which the user can approve.
 	CreatedAt time.Time
 	ExpiresAt time.Time

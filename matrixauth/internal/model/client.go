@@ -63,11 +63,12 @@ type members ClientMetadata
 
 // MarshalJSON writes the localized members beside the others.
 func (m ClientMetadata) MarshalJSON() ([]byte, error) {
-	out, err := json.Marshal(members(m))
+	text, err := MarshalText(members(m))
+	out := []byte(text)
 	if err != nil || len(m.Localized) == 0 {
 		return out, err
 	}
-	localized, err := json.Marshal(m.Localized)
+	localized, err := MarshalText(m.Localized)
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +126,8 @@ type Client struct {
 	// it; zero before.
 	UsedAt   time.Time
 	ProvenAt time.Time
+	// Network is the site from which it registered last (see Site); empty once it is proven.
+	Network string
 }
 
 // Proven tells whether anybody trusted the client: an operator, or a user who consented. Anybody can

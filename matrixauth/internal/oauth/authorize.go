@@ -36,7 +36,7 @@ func (d *Door) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if ask.None() {
 		return d.silently(w, r, c, request)
 	}
-	id, err := d.Grants.Begin(r.Context(), c, request)
+	id, err := d.Grants.Begin(r.Context(), c, request, web.FactsOf(r.Context()).ClientIP)
 	if err != nil {
 		return err
 	}

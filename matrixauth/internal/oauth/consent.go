@@ -42,6 +42,9 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	case review.Remembered:
 		return d.conclude(w, r, id, func() (grant.Outcome, error) { return d.Grants.ApproveRemembered(r.Context(), id, visitor) })
 	}
+	if err := d.Grants.Shown(r.Context(), review.Pending); err != nil {
+		return err
+	}
 	return d.Pages.Render(w, r, http.StatusOK, d.consentPage(review, user, d.Pages.Language(r, review.Request.UILocales)))
 }
 

@@ -22,7 +22,7 @@ func (d *Door) Register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return unreadable(err)
 	}
-	registered, err := d.Clients.Register(r.Context(), client.Metadata(body))
+	registered, err := d.Clients.Register(r.Context(), client.Metadata(body), web.FactsOf(r.Context()).ClientIP)
 	if err != nil {
 		return err
 	}

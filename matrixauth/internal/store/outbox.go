@@ -25,14 +25,14 @@ func scanJob(s scanner) (j model.Job, err error) {
 // Enqueue adds work to the end of a user's lane, to be done once the transaction is durable. It
 // gives the job's position.
 func (tx *Tx) Enqueue(lane string, kind model.JobKind, payload model.JobPayload) (int64, error) {
-	text, err := json.Marshal(payload)
+	text, err := model.MarshalText(payload)
 	if err != nil {
 		return 0, err
 	}
 	return one(tx, func(s scanner) (position int64, err error) { return position, s.Scan(&position) },
 		`INSERT INTO outbox (position, lane, kind, payload, created_at, run_at)
 		SELECT COALESCE(MAX(position), 0) + 1, ?1, ?2, ?3, ?4, ?4 FROM outbox RETURNING position`,
-		lane, kind, string(text), micros(tx.Now))
+		lane, kind, text, micros(tx.Now))
 }
 
 // NextJob is the job that a lane must do next; jobs set aside do not count.

@@ -26,6 +26,22 @@ func TestPlans(t *testing.T) {
 			}
 		})
 	}
+	t.Run("room", func(t *testing.T) {
+		for index, c := range map[string]crowd{"authorizations_waiting": waitingCrowd, "clients_unproven": unprovenCrowd} {
+			for _, query := range []string{c.weigh, c.evict} {
+				if plan := planOf(t, s, query, strings.Count(query, "?")); !strings.Contains(plan, "USING COVERING INDEX "+index) {
+					t.Errorf("%s\n%s", query, plan)
+				}
+			}
+		}
+	})
+	t.Run("known places", func(t *testing.T) {
+		for query, args := range map[string]int{knownPlace: 9, staleNetworks: 2} {
+			if plan := planOf(t, s, query, args); strings.Contains(strings.ReplaceAll(plan, "SCAN CONSTANT ROW", ""), "SCAN") {
+				t.Errorf("%s\n%s", query, plan)
+			}
+		}
+	})
 	t.Run("tidying", func(t *testing.T) {
 		for query, args := range map[string]int{tidyOldest + oldAccess: 6, tidyOldest + oldRefresh: 6, idleSessions: 4} {
 			if plan := planOf(t, s, query, args); strings.Contains(plan, "SCAN") && !strings.Contains(plan, "SCAN CONSTANT") {

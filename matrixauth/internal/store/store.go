@@ -59,6 +59,7 @@ type Store struct {
 	mended []string
 
 	statements atomic.Uint64
+	weights    weights
 	// idleUntil is the last activity of the sessions that Retain has tidied.
 	idleUntil time.Time
 }
@@ -91,7 +92,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if closed != "" {
 		mended = append(mended, closed)
 	}
-	s := &Store{path: path, now: o.Now, lock: lock, mended: mended}
+	s := &Store{path: path, now: o.Now, lock: lock, mended: mended, weights: weights{}}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}

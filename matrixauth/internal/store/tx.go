@@ -19,6 +19,9 @@ type Tx struct {
 	q     *sql.Tx
 	after []func()
 	ran   *atomic.Uint64
+	// weights are those of crowds; looked tells that this transaction found one anew.
+	weights weights
+	looked  bool
 	// Now is the time of the transaction: one for all that happens in it, in the resolution of rows.
 	Now time.Time
 }
@@ -88,6 +91,9 @@ func (s *Store) lead() {
 func (s *Store) commit(batch []*write) {
 	errs := make([]error, len(batch))
 	after, err := s.runBatch(batch, errs)
+	if err != nil {
+		clear(s.weights)
+	}
 	for _, f := range after {
 		f()
 	}
@@ -110,11 +116,14 @@ func (s *Store) runBatch(batch []*write, errs []error) (after []func(), err erro
 		if errs[i] = w.ctx.Err(); errs[i] != nil {
 			continue
 		}
-		tx := &Tx{ctx: ctx, q: q, ran: &s.statements, Now: s.Now()}
+		tx := &Tx{ctx: ctx, q: q, ran: &s.statements, weights: s.weights, Now: s.Now()}
 		if len(batch) == 1 {
 			errs[i] = guard(tx, w.f) // what it did goes with the whole transaction
 		} else if errs[i], err = runOne(tx, w.f); err != nil {
 			return nil, errors.Join(err, q.Rollback())
+		}
+		if errs[i] != nil && tx.looked {
+			clear(s.weights) // what gave way is there again
 		}
 		if errs[i] == nil {
 			worked = true

@@ -18,18 +18,15 @@ CREATE TABLE known_browsers (
 CREATE INDEX known_browsers_user ON known_browsers (user_id, seen_at);
 CREATE INDEX known_browsers_seen ON known_browsers (seen_at);
 
--- What anybody can have us keep is bounded in sum: network tells who holds a row, size is that of its JSON
--- text in bytes. shown_at is when a browser was first shown the page of a request.
+-- What anybody can have us keep is bounded in sum: network tells who holds a row, and is empty once somebody
+-- consented; size is that of its JSON text in bytes. shown_at is when a browser was first shown the page of a request.
 ALTER TABLE authorizations ADD COLUMN network TEXT NOT NULL DEFAULT '';
 ALTER TABLE authorizations ADD COLUMN size BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE authorizations ADD COLUMN shown_at BIGINT;
-CREATE INDEX authorizations_waiting ON authorizations (network, shown_at, created_at, size) WHERE user_id IS NULL;
+CREATE INDEX authorizations_waiting ON authorizations (user_id, network, shown_at, created_at, size) WHERE user_id IS NULL;
 CREATE INDEX authorizations_answered ON authorizations (user_id, code_expires_at) WHERE user_id IS NOT NULL;
 
--- approved_at is when a user first consented to a client; until then anybody may have made it.
 ALTER TABLE clients ADD COLUMN network TEXT NOT NULL DEFAULT '';
 ALTER TABLE clients ADD COLUMN size BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE clients ADD COLUMN approved_at BIGINT;
-UPDATE clients SET approved_at = used_at WHERE used_at <> created_at;
 UPDATE clients SET size = LENGTH(metadata);
-CREATE INDEX clients_unproven ON clients (network, used_at, size) WHERE approved_at IS NULL;
+CREATE INDEX clients_unproven ON clients (proven_at, network, used_at, size) WHERE proven_at IS NULL;
