@@ -403,7 +403,11 @@ func TestCancelAtSignIn(t *testing.T) {
 		if got.Get("error") != "access_denied" || got.Get("iss") != issuer || got.Get("state") == "" {
 			t.Errorf("%v", got)
 		}
-		v.get("/account/login"+query("request", id)).shows(t, http.StatusBadRequest, "")
+		// Who comes back is sent on once more.
+		v.get("/account/login"+query("request", id)).wantTo(t, consentPath+query("request", id))
+		if again := (&visitor{h, ""}).response(v.follow()); again.Encode() != got.Encode() {
+			t.Errorf("%v", again)
+		}
 	}
 	v := h.guest()
 	if v.get("/account/login"); strings.Contains(v.at.body, "cancel") {

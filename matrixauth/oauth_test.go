@@ -122,6 +122,56 @@ func TestCodeFlow(t *testing.T) {
 		h.clock.move(10 * time.Minute)
 		b.post(consentPath, "request", id, "answer", "cancel").shows(t, http.StatusBadRequest, "")
 	})
+	t.Run("declined before the sign-in", func(t *testing.T) { // AUTHZ-20
+		h := newOAuthHouse(t)
+		b := &visitor{h, model.NewBrowserValue()}
+		id := b.request(params("app"))
+		response := b.response(b.post(consentPath, "request", id, "answer", "cancel"))
+		for _, again := range []answer{b.post(consentPath, "request", id, "answer", "cancel"), b.get(consentPath + "?request=" + id)} {
+			if got := b.response(again); got.Get("error") != "access_denied" || got.Encode() != response.Encode() {
+				t.Errorf("%v", got)
+			}
+		}
+		if a := b.get("/account/login?request=" + id); a.header.Get("Location") != consentPath+"?request="+id {
+			t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
+		}
+		(&visitor{h, model.NewBrowserValue()}).get("/account/login?request="+id).shows(t, http.StatusBadRequest, "")
+	})
+	t.Run("a code is given again to nobody who was signed out since", func(t *testing.T) {
+		h := newOAuthHouse(t)
+		b := h.signIn("alice")
+		id := b.request(params("app"))
+		code := b.code(b.post(consentPath, "request", id, "answer", "continue"))
+		act(h, KillSessions, Kill{User: "alice"})
+		if a := b.get(consentPath + "?request=" + id); a.header.Get("Location") != "/account/login?request="+id {
+			t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
+		}
+		b.get("/account/login?request="+id).shows(t, http.StatusBadRequest, "")
+		h.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant")
+	})
+	t.Run("a sign-in that is done says so to who comes back", func(t *testing.T) {
+		h := newOAuthHouse(t)
+		b := h.signIn("alice")
+		id := b.request(params("app"))
+		h.tokens(h.exchange("app", b.code(b.post(consentPath, "request", id, "answer", "continue"))))
+		for _, a := range []answer{b.get(consentPath + "?request=" + id), b.post(consentPath, "request", id, "answer", "continue"), b.post(consentPath, "request", id, "answer", "cancel")} {
+			if a.status != http.StatusOK || !strings.Contains(shown(a), "You are signed in") || !strings.Contains(a.body, `href="https://app.example.org/"`) {
+				t.Errorf("got %d: %s", a.status, shown(a))
+			}
+		}
+		if a := b.get("/account/login?request=" + id); a.header.Get("Location") != consentPath+"?request="+id {
+			t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
+		}
+		h.signIn("alice").get(consentPath+"?request="+id).shows(t, http.StatusBadRequest, "")
+		// What a native app says of its website proves nothing, and leads nowhere.
+		h.register("native", "", native("org.example.app:/"))
+		id = b.request(params("native", "redirect_uri", "org.example.app:/"))
+		code := b.code(b.post(consentPath, "request", id, "answer", "continue"))
+		h.tokens(h.token("grant_type", "authorization_code", "client_id", "native", "code", code, "redirect_uri", "org.example.app:/", "code_verifier", verifier))
+		if a := b.get(consentPath + "?request=" + id); a.status != http.StatusOK || strings.Contains(a.body, "<a ") {
+			t.Errorf("got %d: %s", a.status, a.body)
+		}
+	})
 	t.Run("who is not signed in signs in first", func(t *testing.T) {
 		h := newOAuthHouse(t)
 		nobody := &visitor{h, model.NewBrowserValue()}

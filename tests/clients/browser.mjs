@@ -10,13 +10,13 @@ const flags = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    // Every client's site is the one of the test.
-    `--host-resolver-rules=MAP *.example.com ${process.env.CLIENT_SITE}`,
 ];
 
-// launch starts a browser with a new profile.
-export function launch() {
-    return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
+// launch starts a browser with a new profile. routes send it elsewhere than where an address leads.
+export function launch(...routes) {
+    // Every client's site is the one of the test.
+    const rules = [`MAP *.example.com ${process.env.CLIENT_SITE}`, ...routes].join(", ");
+    return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: [...flags, `--host-resolver-rules=${rules}`] });
 }
 
 // visitor opens a page of somebody who has no cookies. Nothing may go wrong on our pages: what the

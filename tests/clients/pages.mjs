@@ -281,9 +281,13 @@ for (const [view, options] of Object.entries(views)) {
         await consentHeading(page).waitFor();
         page.complaints.length = 0;
         await judge(page, "consent", view);
+        const asked = page.url();
         await consent(page);
         await takeUp(await arrival(page, visits));
         page.complaints.length = 0;
+        await page.goto(asked);
+        await page.getByRole("heading", { name: "You are signed in" }).waitFor();
+        await judge(page, "signed-in", view);
         await page.goto(request({ client_id: strange }));
         await judge(page, "consent-of-a-stranger", view);
         await page.goto(request({ client_id: "nobody" }));
@@ -291,6 +295,7 @@ for (const [view, options] of Object.entries(views)) {
         await judge(page, "unknown-client", view);
         await page.goto(`${base}/account/`);
         await page.getByRole("heading", { name: "Your account" }).waitFor();
+        await page.getByRole("heading", { name: "Apps that need not ask" }).waitFor();
         await judge(page, "account", view);
         await page.getByRole("button", { name: "Sign out all apps" }).click();
         await page.getByRole("heading", { name: "Sign out all apps?" }).waitFor();

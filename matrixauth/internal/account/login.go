@@ -47,14 +47,18 @@ func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
 	return d.Pages.Render(w, r, http.StatusOK, shown)
 }
 
-// answered leads who is signed in on to a request that loginFor found to be over: they may have come back by
-// their browser's history, and the page of consent knows what came of it.
+// answered leads on to a request that loginFor found to be over: who has answered it may have come back by
+// their browser's history, and the page of consent knows what came of it. It gives a code to nobody who is
+// not signed in.
 func (d *Door) answered(w http.ResponseWriter, r *http.Request, where goal, err error) error {
 	if !errors.Is(err, model.RequestExpired) {
 		return err
 	}
-	if _, _, missing := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r)); missing != nil {
-		return err
+	value := d.Cookie.Value(r)
+	if _, _, missing := d.Browsers.Current(r.Context(), value, web.OriginOf(r)); missing != nil {
+		if outcome, unknown := d.Grants.Answered(r.Context(), where.request, value); unknown != nil || outcome.Code != "" {
+			return err
+		}
 	}
 	return d.goOn(w, where)
 }

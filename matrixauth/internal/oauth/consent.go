@@ -22,7 +22,12 @@ const (
 func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	id := r.URL.Query().Get("request")
 	visitor, user, err := d.visitor(r)
+	before := func() (grant.Outcome, error) { return d.Grants.Answered(r.Context(), id, visitor.Value) }
 	if errors.Is(err, model.NotSignedIn) {
+		// Whoever declines need not sign in, and nor does who comes back then.
+		if outcome, unknown := before(); unknown == nil && outcome.Code == "" {
+			return d.conclude(w, r, id, before)
+		}
 		return seeOther(w, d.loginURL(id))
 	}
 	if err != nil {
@@ -32,7 +37,7 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	review, err := d.Grants.Review(r.Context(), id, visitor)
 	switch {
 	case errors.Is(err, model.RequestExpired):
-		return d.conclude(w, r, id, func() (grant.Outcome, error) { return d.Grants.Answered(r.Context(), id, visitor.Value) })
+		return d.conclude(w, r, id, before)
 	case errors.Is(err, model.LoginRequired):
 		return seeOther(w, d.loginURL(id))
 	case errors.Is(err, model.AccessDenied):
