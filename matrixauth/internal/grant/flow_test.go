@@ -447,9 +447,9 @@ func TestReview(t *testing.T) {
 		"max_age=60 within a minute": {func(a *Ask) { a.MaxAge = "60" }, time.Minute, false},
 		"max_age=60 after a minute":  {func(a *Ask) { a.MaxAge = "60" }, time.Minute + time.Second, true}, // OIDC-13
 		// SCOPE-13
-		"administration within minutes": {scope(api + " " + admin), adminProof, false},
-		"administration later":          {scope(api + " " + admin), adminProof + time.Second, true},
-		"administration and a max_age":  {func(a *Ask) { a.Scope, a.MaxAge = api+" "+admin, "86400" }, adminProof + time.Second, true},
+		"administration within minutes": {scope(api + " " + admin), model.ProofLife, false},
+		"administration later":          {scope(api + " " + admin), model.ProofLife + time.Second, true},
+		"administration and a max_age":  {func(a *Ask) { a.Scope, a.MaxAge = api+" "+admin, "86400" }, model.ProofLife + time.Second, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)

@@ -70,15 +70,12 @@ func (p Pending) over(now time.Time) bool {
 	return !now.Before(p.ExpiresAt) || p.CodeHash != (model.TokenHash{}) || !p.ConsumedAt.IsZero()
 }
 
-// adminProof is how old the password may be by which somebody lets an app administer the homeserver: the
-// cookie of the browser alone must not do for that, as it lives for months.
-const adminProof = 5 * time.Minute
-
 // NeedsSignIn tells whether the user must prove again who they are before they can approve: prompt=login
 // asks for a proof newer than the request, max_age for one that is not older than that (OIDC-11, OIDC-13),
-// and administration for one of the last minutes (SCOPE-13).
+// and administration for one of a moment ago: the cookie of the browser alone must not do for that, as it
+// lives for months (SCOPE-13).
 func (p Pending) NeedsSignIn(b model.BrowserSession, now time.Time) bool {
-	if p.Administers() && now.Sub(b.AuthenticatedAt) > adminProof {
+	if p.Administers() && !b.Proved(now) {
 		return true
 	}
 	if b.AuthenticatedAt.After(p.CreatedAt) {

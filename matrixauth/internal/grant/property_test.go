@@ -198,7 +198,7 @@ func (w *walk) answer(r *known, yes bool) {
 	fresh := !r.approved && !r.declined && w.clock.Now().Before(r.closes)
 	if yes && fresh {
 		want = w.barred(r)
-		if r.admin && w.clock.Now().Sub(w.browser.AuthenticatedAt) > adminProof {
+		if r.admin && w.clock.Now().Sub(w.browser.AuthenticatedAt) > model.ProofLife {
 			want = model.LoginRequired
 			// They give their password again, so that the next answer may count.
 			defer func() { w.browser.AuthenticatedAt = w.clock.Now() }()

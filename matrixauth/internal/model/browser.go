@@ -30,11 +30,11 @@ type BrowserSession struct {
 func (s BrowserSession) Ended() bool { return !s.EndedAt.IsZero() }
 
 // ProofLife is how long after giving their password people count as who they are for what must not be
-// done by whoever finds their browser (ACCT-6, XS-4).
+// done by whoever finds their browser signed in (ACCT-6, SCOPE-13, XS-4).
 const ProofLife = 5 * time.Minute
 
 // Proved tells whether the person gave their password a moment ago.
-func (s BrowserSession) Proved(now time.Time) bool { return now.Sub(s.AuthenticatedAt) < ProofLife }
+func (s BrowserSession) Proved(now time.Time) bool { return now.Sub(s.AuthenticatedAt) <= ProofLife }
 
 // NewBrowserValue makes the value of a browser's cookie: 30 random letters or digits, 178 bits
 // (SESS-1). It is stored as its hash only.

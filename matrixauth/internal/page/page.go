@@ -210,7 +210,7 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, conte
 func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 	e := model.AsError(err)
 	retry := web.SetRetryAfter(w.Header(), web.PageWire, e)
-	account := e.Code == model.SessionNotFound || e.Code == model.NotRecognized
+	account := e.Code == model.SessionNotFound || e.Code == model.NotRecognized || e.Code == model.CrossOrigin
 	if p.Render(w, r, web.StatusOf(web.PageWire, e), Error{Code: e.Code, Retry: retry, Account: account}) != nil {
 		// A template that worked when it was tried fails now. There are still words for machines.
 		web.WriteError(w, web.PageWire, err)
