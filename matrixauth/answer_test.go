@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -513,4 +514,43 @@ func TestAnswersAfterAPanic(t *testing.T) {
 			t.Fatalf("got %s", a.body)
 		}
 	}
+}
+
+// TestAnswersAtOnce: many requests at once, some of which are changed, and none gets anything of another's.
+func TestAnswersAtOnce(t *testing.T) {
+	h := newHouse(t, unlimited)
+	h.add("alice")
+	const clients, rounds = 8, 15 // a token is refused fewer times than its client may hear at once
+	tokens := make([]string, clients)
+	for i := range tokens {
+		tokens[i] = h.login("alice", object{"device_id": fmt.Sprint("D", i), "refresh_token": true}).AccessToken
+	}
+	h.clock.move(6 * time.Minute)
+	h.answering(func(w http.ResponseWriter, r *http.Request) {
+		mark := r.URL.Query().Get("mark")
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Query().Has("fine") {
+			writeAll(w, mark)
+			return
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+		writeAll(w, `{"errcode":"M_UNKNOWN_TOKEN","error":"`)
+		writeAll(w, mark+`"}`)
+	})
+	var group sync.WaitGroup
+	for client, token := range tokens {
+		group.Go(func() {
+			for round := range rounds {
+				mark := fmt.Sprintf("%d-%d-%s", client, round, strings.Repeat("x", 100*client))
+				want := fmt.Sprintf(`{"errcode":"M_UNKNOWN_TOKEN","error":%q,"soft_logout":true}`, mark)
+				if a := h.do(call{path: apiPaths[0] + "?mark=" + mark, bearer: token}); a.body != want {
+					t.Errorf("got %s, want %s", a.body, want)
+				}
+				if a := h.do(call{path: apiPaths[0] + "?fine&mark=" + mark, bearer: token}); a.body != mark {
+					t.Errorf("got %s, want %s", a.body, mark)
+				}
+			}
+		})
+	}
+	group.Wait()
 }

@@ -60,7 +60,12 @@ func TestLogout(t *testing.T) {
 		h.add("alice")
 		s := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
 		h.clock.move(5 * time.Minute)
-		h.logout(s.AccessToken).want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+		for _, a := range []answer{h.logout(s.AccessToken), h.logoutAll(s.AccessToken)} {
+			a.want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+			if a.document(t)["soft_logout"] != true { // SOFT-3: the session lives
+				t.Errorf("got %s", a.body)
+			}
+		}
 		h.wantSessions("alice", "PHONE")
 		s = h.signedIn(h.refresh(s.RefreshToken))
 		h.logout(s.AccessToken).want(t, http.StatusOK, "")

@@ -51,6 +51,8 @@ const (
 	UserLocked         Code = "user_locked"
 	MissingToken       Code = "missing_token"
 	UnknownToken       Code = "unknown_token"
+	// ExpiredToken is an access token that has expired while its session lives: the client can refresh.
+	ExpiredToken Code = "expired_token"
 	// RefreshRefused is a refresh token that is unknown, replayed or of an ended session.
 	RefreshRefused Code = "refresh_refused"
 	// RefreshPassed is a refresh token whose turn is over in a session that lives on.
@@ -102,7 +104,7 @@ const (
 // Codes lists every code.
 var Codes = []Code{
 	ServerError, NotJSON, BadJSON, MissingParam, InvalidParam, TooLarge, UnknownLoginType, UnknownIdentifier,
-	AppserviceLogin, InvalidCredentials, UserDeactivated, UserLocked, MissingToken, UnknownToken, RefreshRefused, RefreshPassed,
+	AppserviceLogin, InvalidCredentials, UserDeactivated, UserLocked, MissingToken, UnknownToken, ExpiredToken, RefreshRefused, RefreshPassed,
 	RateLimited, TemporarilyDown, NotRecognized, MethodNotAllowed, DeviceIDForbidden, InvalidClient, UnsupportedContent,
 	InvalidUsername, InvalidEmail, InvalidPassword, UserNotFound, SessionNotFound, ConsentNotFound, UserExists, EmailInUse, UserUnavailable,
 	UnknownClient, RedirectMismatch, RequestExpired, CrossOrigin, NotSignedIn, AccessDenied, LoginRequired, ConsentRequired,

@@ -53,7 +53,7 @@ func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) error {
 		return missing("token")
 	}
 	token, err := d.inspected(caller, form["token"])
-	if errors.Is(err, model.UnknownToken) {
+	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.ExpiredToken) {
 		d.Count("inactive")
 		return web.WriteJSON(w, http.StatusOK, struct {
 			Active bool `json:"active"`

@@ -19,6 +19,7 @@ var topics = map[model.Code]string{
 	model.UserLocked:         "locked",
 	model.MissingToken:       "signin",
 	model.UnknownToken:       "signin",
+	model.ExpiredToken:       "signin",
 	model.RefreshRefused:     "request",
 	model.RefreshPassed:      "request",
 	model.RateLimited:        "limited",

@@ -173,7 +173,7 @@ func TestRefresh(t *testing.T) {
 		b.use(next.Access)
 		b.use(first.Access)
 		b.clock.move(5 * time.Minute)
-		if _, err := b.sessions.Access(first.Access); !errors.Is(err, model.UnknownToken) {
+		if _, err := b.sessions.Access(first.Access); !errors.Is(err, model.ExpiredToken) {
 			t.Fatalf("an expired access token gave %v", err)
 		}
 	})

@@ -58,8 +58,7 @@ type Tokens struct {
 // unknownToken is the answer to every access token that grants nothing, whatever the reason.
 func unknownToken() error { return &model.Error{Kind: model.Unauthenticated, Code: model.UnknownToken} }
 
-// Access finds a live access token and notes that it was used. It gives an Error with code
-// UnknownToken for anything else. It says nothing about the lock of its user: ask the registry.
+// Access finds a live access token and notes that it was used. Its errors are those of Peek. It says nothing about the lock of its user: ask the registry.
 func (s *Sessions) Access(token string) (model.Token, error) {
 	t, err := s.Peek(token)
 	if err != nil {
@@ -73,11 +72,13 @@ func (s *Sessions) Access(token string) (model.Token, error) {
 	return t, nil
 }
 
-// Peek finds a live access token without noting any use.
+// Peek finds a live access token without noting any use. Its errors: ExpiredToken for one that has expired
+// and whose session lives, so that nobody tells its client that all is over (SOFT-3); UnknownToken for any
+// other.
 func (s *Sessions) Peek(token string) (model.Token, error) {
 	t, err := s.Owner(token)
 	if err == nil && t.Expired(s.Store.Now()) {
-		return model.Token{}, unknownToken()
+		return model.Token{}, &model.Error{Kind: model.Unauthenticated, Code: model.ExpiredToken}
 	}
 	return t, err
 }

@@ -59,6 +59,7 @@ var matrixWords = map[model.Code]words{
 	model.UserLocked:         {401, "M_USER_LOCKED", "This account has been locked"},
 	model.MissingToken:       {401, "M_MISSING_TOKEN", "Missing access token"},
 	model.UnknownToken:       {401, "M_UNKNOWN_TOKEN", "Unknown access token"},
+	model.ExpiredToken:       {401, "M_UNKNOWN_TOKEN", "The access token has expired"},
 	model.RefreshRefused:     {401, "M_UNKNOWN_TOKEN", "Invalid refresh token"},
 	model.RefreshPassed:      {401, "M_UNKNOWN_TOKEN", "This refresh token has been replaced"},
 	model.RateLimited:        {429, "M_LIMIT_EXCEEDED", "Too many requests"},
@@ -117,6 +118,7 @@ var oauthWords = map[model.Code]words{
 	model.UserLocked:         {503, "temporarily_unavailable", "the account is locked"},
 	model.MissingToken:       {401, "invalid_token", "missing token"},
 	model.UnknownToken:       {401, "invalid_token", "unknown token"},
+	model.ExpiredToken:       {401, "invalid_token", "the token has expired"},
 	model.RefreshRefused:     {400, "invalid_grant", "invalid refresh token"},
 	model.RefreshPassed:      {400, "invalid_grant", "this refresh token has been replaced"},
 	model.RateLimited:        {429, "temporarily_unavailable", "too many requests"},
@@ -176,6 +178,7 @@ type oauthError struct {
 var softLogout = map[model.Code]bool{
 	model.UserLocked:    true,
 	model.RefreshPassed: true,
+	model.ExpiredToken:  true,
 }
 
 // challenges are the WWW-Authenticate headers (CAUTH-4, RFC 6750 section 3).
