@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
@@ -90,11 +93,24 @@ func configFlags(cmd *cobra.Command) (file, adapter string, err error) {
 		return file, adapter, nil
 	}
 	for _, candidate := range defaultConfigs {
-		if _, err := os.Stat(candidate); err == nil {
-			return candidate, adapter, nil
+		if info, err := os.Stat(candidate); err == nil {
+			return candidate, adapter, judgeFound(cmd, candidate, info)
 		}
 	}
 	return "", "", errors.New("there is neither ./Caddyfile nor /etc/caddy/Caddyfile; name the configuration with --config")
+}
+
+// judgeFound refuses a configuration that was found in the working directory and is somebody else's: whoever
+// can write there would have root's passwords sent where they like.
+func judgeFound(cmd *cobra.Command, file string, info fs.FileInfo) error {
+	owner, known := matrixauth.FileOwner(info)
+	if !known || filepath.IsAbs(file) || owner == 0 || owner == os.Geteuid() {
+		return nil
+	}
+	if trusted, err := believedUsers(cmd); err != nil || slices.Contains(trusted, owner) {
+		return err
+	}
+	return fmt.Errorf("./%s belongs to another user; name it with --config if it is the right one", file)
 }
 
 // findSettings walks a configuration for the handler that bears the settings.

@@ -57,17 +57,23 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 		return nil, err
 	}
 	findings = append(findings, trusted...)
-	want, err := s.delegation()
+	// The database itself is not opened: without a server there is nothing to look at in it.
+	operator, target, unreached := s.reachServer(cmd.Context(), cmd)
+	live := ""
+	if operator != nil {
+		live = operator.Database()
+	}
+	want, err := s.delegation(live)
 	if err != nil {
 		findings = append(findings, matrixauth.Finding{Check: "secret", What: err.Error(), Where: cmp.Or(want.SecretPath, s.file), Change: "caddy start, or secret_file with a file that exists"})
 	}
 	version := ""
-	operator, err := s.reach(cmd.Context(), cmd)
 	switch {
-	case err != nil:
-		findings = append(findings, matrixauth.Finding{Check: "server", What: err.Error(), Where: s.database, Change: "start Caddy with this configuration"})
-	case !operator.Live():
+	case errors.Is(unreached, matrixauth.ErrNoServer):
 		findings = append(findings, matrixauth.Finding{Check: "server", What: "no server is running on the database", Where: s.database, Change: "start Caddy with this configuration"})
+		findings = append(findings, matrixauth.ExaminePlace(target.Database)...)
+	case unreached != nil:
+		findings = append(findings, matrixauth.Finding{Check: "server", What: unreached.Error(), Where: s.database, Change: "start Caddy with this configuration"})
 	default:
 		findings = append(findings, matrixauth.Finding{Check: "server", OK: true, What: "a server runs on " + operator.Database()})
 		diagnosis, err := matrixauth.Examine.Do(cmd.Context(), operator, matrixauth.Examination{SynapseEndpoint: want.Endpoint, Authorities: string(pem)})

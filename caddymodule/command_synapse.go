@@ -14,8 +14,13 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
-// delegation is what Synapse must know of this configuration.
-func (s site) delegation() (matrixauth.Delegation, error) {
+// errNotGenerated says that there is no secret yet.
+var errNotGenerated = errors.New("the secret is not generated yet")
+
+// delegation is what Synapse must know of this configuration. live is the database of the running server,
+// empty if none is known: beside it lies the secret if the server's user has another data directory than the
+// one who runs the command. Its path is told then, and the file left alone.
+func (s site) delegation(live string) (matrixauth.Delegation, error) {
 	d := matrixauth.Delegation{Endpoint: s.synapseEndpoint(), Secret: s.config.Secret}
 	switch {
 	case s.given.Matrix.SecretFile != "":
@@ -29,8 +34,12 @@ func (s site) delegation() (matrixauth.Delegation, error) {
 	case s.given.Matrix.Secret == "":
 		d.SecretPath = s.secretFile
 		secret, err := matrixauth.ReadSecret(s.secretFile)
+		if errors.Is(err, os.ErrNotExist) && live != "" && live != s.database {
+			d.SecretPath = matrixauth.SecretFile(live)
+			return d, nil
+		}
 		if errors.Is(err, os.ErrNotExist) {
-			return d, fmt.Errorf("the secret is not generated yet (%s); start the server once", s.secretFile)
+			return d, fmt.Errorf("%w (%s); start the server once", errNotGenerated, s.secretFile)
 		}
 		if err != nil {
 			return d, err
@@ -62,7 +71,17 @@ func (s site) synapseEndpoint() string {
 func synapseConfigCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "synapse-config", Short: "Prints the block for Synapse's homeserver.yaml", Args: cobra.NoArgs}
 	cmd.RunE = siteRun(func(cmd *cobra.Command, _ []string, s site) error {
-		d, err := s.delegation()
+		d, err := s.delegation("")
+		if errors.Is(err, errNotGenerated) {
+			operator, _, failed := s.reachServer(cmd.Context(), cmd)
+			switch {
+			case failed == nil:
+				d, err = s.delegation(operator.Database())
+				err = errors.Join(err, operator.Close())
+			case !errors.Is(failed, matrixauth.ErrNoServer):
+				err = failed
+			}
+		}
 		if err != nil {
 			return err
 		}

@@ -99,15 +99,24 @@ func (s site) reachLearned(ctx context.Context, target matrixauth.Target) (*matr
 
 // believed are the users whose server is believed beside root, the caller and the owner of a well-guarded
 // database: Caddy's packaged user, the owner of the configuration, and who is named by a flag.
-func (s site) believed(cmd *cobra.Command) (ids []int, err error) {
-	if known, err := user.Lookup(serviceUser); err == nil {
-		if id, err := strconv.Atoi(known.Uid); err == nil {
-			ids = append(ids, id)
-		}
+func (s site) believed(cmd *cobra.Command) ([]int, error) {
+	ids, err := believedUsers(cmd)
+	if err != nil {
+		return nil, err
 	}
 	if info, err := os.Stat(s.file); err == nil {
 		if owner, ok := matrixauth.FileOwner(info); ok {
 			ids = append(ids, owner)
+		}
+	}
+	return ids, nil
+}
+
+// believedUsers are those of them that no configuration is needed to know.
+func believedUsers(cmd *cobra.Command) (ids []int, err error) {
+	if known, err := user.Lookup(serviceUser); err == nil {
+		if id, err := strconv.Atoi(known.Uid); err == nil {
+			ids = append(ids, id)
 		}
 	}
 	named, err := cmd.Flags().GetString("service-user")

@@ -201,7 +201,7 @@ func (s Settings) resolve() (resolved, error) {
 		errs = append(errs, matrixauth.Problem{Option: "database", Text: err.Error()})
 	}
 	r.database = absolute
-	r.secretFile = filepath.Join(filepath.Dir(absolute), "matrix_auth.secret")
+	r.secretFile = matrixauth.SecretFile(absolute)
 	if r.config.Secret, err = resolveSecret(replacer, "", s.Matrix.Secret, s.Matrix.SecretFile); err != nil {
 		errs = append(errs, err)
 	}

@@ -74,6 +74,7 @@ func (s *Server) examine(ctx context.Context, e Examination) (Diagnosis, error) 
 	defer client.CloseIdleConnections()
 	d := &doctor{Server: s, Examination: e, client: client}
 	d.lookAtStore(ctx)
+	d.lookAtPlace()
 	d.lookAtOutbox(ctx)
 	version, up := d.lookAtVersion(ctx)
 	comparable := false

@@ -1,0 +1,76 @@
+package matrixauth
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// SecretFile is where the secret is kept that is generated for a database.
+func SecretFile(database string) string {
+	return filepath.Join(filepath.Dir(database), "matrix_auth.secret")
+}
+
+const placeCheck = "files"
+
+// ExaminePlace looks at whose the files of a database are and who else may read or write them, without
+// opening any of them. It is for a database without a server, which is found to be nothing if it is not
+// there; a running server looks itself.
+func ExaminePlace(database string) []Finding {
+	info, err := os.Lstat(database)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var dir fs.FileInfo
+	if err == nil {
+		dir, err = os.Stat(filepath.Dir(database))
+	}
+	if err != nil {
+		return []Finding{{Check: placeCheck, What: explain(err), Where: database, Change: "run the doctor as the server's user or as root"}}
+	}
+	owner, _ := place.Owner(info)
+	if of, _ := place.Owner(dir); of != 0 {
+		owner = of
+	}
+	return examinePlace(database, owner)
+}
+
+// examinePlace judges the files by the user that the server runs as.
+func examinePlace(database string, owner int) (all []Finding) {
+	look := func(err error) {
+		var problem *place.Error
+		switch {
+		case err == nil:
+		case errors.As(err, &problem):
+			all = append(all, Finding{Check: placeCheck, What: problem.Path + " " + problem.What, Where: problem.Path, Change: problem.Change})
+		default:
+			all = append(all, Finding{Check: placeCheck, What: err.Error(), Where: database, Change: "run the doctor as the server's user or as root"})
+		}
+	}
+	look(place.InspectDir(filepath.Dir(database), owner))
+	for _, file := range store.Files(database) {
+		look(place.Inspect(file, owner, place.Closed))
+	}
+	look(place.Inspect(SecretFile(database), owner, place.Lent))
+	return all
+}
+
+// lookAtPlace sees that the files beside the database are the server's alone.
+func (d *doctor) lookAtPlace() {
+	found := examinePlace(d.core.Database(), os.Geteuid())
+	d.findings = append(d.findings, found...)
+	if len(found) > 0 {
+		return
+	}
+	what := "the database and what lies beside it are the server's and closed to others"
+	if mended := d.core.Mended(); len(mended) > 0 {
+		what += fmt.Sprintf("; they were not until it started: %s", strings.Join(mended, "; "))
+	}
+	d.good(placeCheck, "%s", what)
+}

@@ -1,0 +1,70 @@
+package matrixauth
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// TestDoctorLooksAtTheFiles finds what is not the server's alone, with what to do, while it runs and while not.
+func TestDoctorLooksAtTheFiles(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no modes here")
+	}
+	h := newHouse(t)
+	secret := SecretFile(h.file)
+	h.must(os.WriteFile(secret, []byte("x"), 0o600))
+	look := func(d *doctor) { d.lookAtPlace() }
+	h.wantFinding(t, look, true, "closed to others", "")
+	find := func(t *testing.T, what, change string) {
+		t.Helper()
+		h.wantFinding(t, look, false, what, change)
+		all := ExaminePlace(h.file)
+		if len(all) != 1 || !strings.Contains(all[0].What, what) || !strings.Contains(all[0].Change, change) {
+			t.Errorf("without a server it finds %+v", all)
+		}
+	}
+	for name, test := range map[string]struct {
+		path      string
+		bad, good os.FileMode
+		change    string
+	}{
+		"the database":  {h.file, 0o644, 0o600, "chmod 0600 " + h.file},
+		"the log":       {h.file + "-wal", 0o666, 0o600, "chmod 0600"},
+		"the lock":      {h.file + ".lock", 0o640, 0o600, "chmod 0600"},
+		"the secret":    {secret, 0o644, 0o640, "chmod 0640"},
+		"the directory": {filepath.Dir(h.file), 0o777, 0o700, "chmod o-w"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h.must(os.Chmod(test.path, test.bad))
+			find(t, test.path+" has mode 0", test.change)
+			h.must(os.Chmod(test.path, test.good))
+			h.wantFinding(t, look, true, "", "")
+		})
+	}
+	t.Run("a file of somebody else", func(t *testing.T) {
+		if os.Geteuid() != 0 {
+			t.Skip("only root can give files away")
+		}
+		h.must(os.Chown(secret, 65534, 65534))
+		find(t, "belongs to", "chown root")
+		h.must(os.Chown(secret, 0, 0))
+	})
+	t.Run("a link", func(t *testing.T) {
+		h.must(errors.Join(os.Remove(secret), os.Symlink(h.file, secret)))
+		find(t, "symbolic link", "remove the link")
+		h.must(os.Remove(secret))
+	})
+	t.Run("what was mended at the start is told", func(t *testing.T) {
+		h.die()
+		h.must(os.Chmod(h.file, 0o644))
+		h.open()
+		h.wantFinding(t, look, true, h.file+" had mode 0644", "")
+	})
+	if all := ExaminePlace(filepath.Join(t.TempDir(), "nothing.db")); len(all) != 0 {
+		t.Errorf("of nothing it finds %+v", all)
+	}
+}
