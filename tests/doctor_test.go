@@ -23,7 +23,13 @@ type finding struct {
 // examine runs the doctor and gives its findings by check; exit tells whether it found nothing.
 func examine(t *testing.T, c *rig.Caddy, more ...string) (found map[string]finding, healthy bool) {
 	t.Helper()
-	out, err := c.Command("", append([]string{"doctor", "--json"}, more...)...)
+	return examineBy(t, c.Command, more...)
+}
+
+// examineBy is examine by a way to run commands.
+func examineBy(t *testing.T, run func(stdin string, args ...string) (string, error), more ...string) (found map[string]finding, healthy bool) {
+	t.Helper()
+	out, err := run("", append([]string{"doctor", "--json"}, more...)...)
 	var all []finding
 	if err := json.Unmarshal([]byte(out), &all); err != nil {
 		t.Fatalf("%v\n%s", err, out)

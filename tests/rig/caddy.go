@@ -3,6 +3,7 @@ package rig
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,6 +30,8 @@ type CaddyConfig struct {
 	Ready string
 	// Env is added to the environment.
 	Env []string
+	// User is the id of the user as whom Caddy runs; zero for whoever runs the tests. Only root can choose.
+	User int
 }
 
 // Caddy is a running Caddy with the module.
@@ -58,10 +61,33 @@ func NewCaddy(t testing.TB, c CaddyConfig) *Caddy {
 		CaddyConfig: c, Dir: t.TempDir(), t: t, binary: Binary(t, c.Tag),
 		URL: fmt.Sprintf("http://127.0.0.1:%d", c.SitePort), Internal: fmt.Sprintf("http://127.0.0.1:%d/", c.InternalPort),
 	}
+	if c.User != 0 {
+		caddy.giveAway()
+	}
 	caddy.Write(caddy.Text(""))
 	showLog(t, caddy.LogFile())
 	t.Cleanup(caddy.Stop)
 	return caddy
+}
+
+// giveAway moves Caddy into a directory of its user, below one that everybody may pass, with a binary that
+// everybody may run.
+func (c *Caddy) giveAway() {
+	c.t.Helper()
+	dir, err := os.MkdirTemp("", "caddy")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			c.t.Error(err)
+		}
+	})
+	program, err := os.ReadFile(c.binary)
+	c.Dir, c.binary = dir, filepath.Join(dir, "caddy")
+	if err := errors.Join(err, os.WriteFile(c.binary, program, 0o755), os.Chmod(dir, 0o755), os.Chown(dir, c.User, c.User)); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // Text is the Caddyfile. more stands in the site before the proxy.
@@ -90,7 +116,11 @@ func (c *Caddy) Text(more string) string {
 // Write replaces the Caddyfile.
 func (c *Caddy) Write(text string) {
 	c.t.Helper()
-	if err := os.WriteFile(c.File(), []byte(text), 0o600); err != nil {
+	mode := os.FileMode(0o600)
+	if c.User != 0 {
+		mode = 0o644
+	}
+	if err := os.WriteFile(c.File(), []byte(text), mode); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -114,7 +144,7 @@ func (c *Caddy) env() []string {
 func (c *Caddy) Start() {
 	c.t.Helper()
 	var err error
-	c.proc, err = launch(c.Dir, c.LogFile(), c.env(), c.binary, "run", "--config", c.File())
+	c.proc, err = launchAs(c.User, c.Dir, c.LogFile(), c.env(), c.binary, "run", "--config", c.File())
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -69,6 +69,11 @@ var starter = sync.OnceValue(func() chan func() {
 
 // launch starts a program whose output goes to a log file.
 func launch(dir, log string, env []string, name string, args ...string) (*process, error) {
+	return launchAs(0, dir, log, env, name, args...)
+}
+
+// launchAs is launch for a program that runs as another user, by their id; zero is whoever runs the tests.
+func launchAs(user int, dir, log string, env []string, name string, args ...string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -78,6 +83,9 @@ func launch(dir, log string, env []string, name string, args ...string) (*proces
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if user != 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}
+	}
 	started := make(chan error)
 	starter() <- func() { started <- cmd.Start() }
 	if err := <-started; err != nil {
