@@ -237,3 +237,32 @@ func TestPlantedSecret(t *testing.T) {
 		t.Errorf("the target holds %q", text)
 	}
 }
+
+// TestFoundConfiguration takes no configuration of a stranger's that lies where root happens to be.
+func TestFoundConfiguration(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files to another user")
+	}
+	t.Chdir(t.TempDir())
+	must(t, os.WriteFile("Caddyfile", fmt.Appendf(nil, "{\nadmin off\n}\nhttp://%s {\nmatrix_auth %s %s {\ndatabase /nowhere/x.db\n}\n}\n", testHost, testServerName, testIssuer), 0o644))
+	run := func(args ...string) error {
+		root := &cobra.Command{Use: "matrix-auth"}
+		command.CobraFunc(root)
+		root.AddCommand(operatorCommandOfTest())
+		root.SetErr(new(bytes.Buffer))
+		root.SetOut(new(bytes.Buffer))
+		root.SetArgs(append([]string{"reach"}, args...))
+		return root.ExecuteContext(t.Context())
+	}
+	want := func(err error, text string) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("got %v, want %q", err, text)
+		}
+	}
+	want(run(), "there is no database at")
+	must(t, os.Chown("Caddyfile", stranger, stranger))
+	want(run(), "./Caddyfile belongs to another user")
+	want(run("--config", "Caddyfile"), "there is no database at")
+	want(run("--service-user", fmt.Sprint(stranger)), "there is no database at")
+}
