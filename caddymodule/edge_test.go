@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
@@ -202,5 +206,95 @@ func TestMatcherIsRefusedEverywhere(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "takes no matcher") || !strings.Contains(err.Error(), fmt.Sprintf("Caddyfile:%d", line)) {
 			t.Errorf("%s\ngives %v", text, err)
 		}
+	}
+}
+
+// TestWithheld: no backend of any site sees the cookies of our pages, or a client's word on who the user is,
+// over whatever protocol (NEW-13).
+func TestWithheld(t *testing.T) {
+	got := make(chan http.Header, 1)
+	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header }))
+	defer backend.Close()
+	h := newHouse(t)
+	h.bindPort()
+	h.setup.Global += "\nservers {\n\tprotocols h1 h2c\n}"
+	h.start(func(s *setup) {
+		s.Rest = "handle {\nreverse_proxy " + strings.TrimPrefix(backend.URL, "http://") + "\n}"
+		s.Beside = "http://b.test {\n\tmatrix_auth\n\treverse_proxy " + strings.TrimPrefix(backend.URL, "http://") + "\n}"
+	})
+	h2c := &http.Transport{Protocols: new(http.Protocols), DialContext: h.site.Transport.(*http.Transport).DialContext}
+	h2c.Protocols.SetUnencryptedHTTP2(true)
+	defer h2c.CloseIdleConnections()
+	for name, test := range map[string]struct {
+		client  *http.Client
+		headers http.Header
+	}{
+		"HTTP/1.1":  {h.site, nil},
+		"HTTP/2":    {&http.Client{Transport: h2c, Timeout: time.Minute}, nil},
+		"WebSocket": {h.site, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, site := range []string{testHost, "b.test"} {
+				r := request(t, http.MethodGet, "http://"+site+"/app/x", nil)
+				maps.Copy(r.Header, test.headers)
+				r.Header["Cookie"] = []string{"theme=dark; __Host-matrix_auth=secret; lang=\"en\"", "matrix_auth_device=secret; __Secure-matrix_auth=secret"}
+				r.Header["x-matrix-user-identifier"] = []string{"@alice:example.test"}
+				r.Header["X_Matrix_User_Identifier"] = []string{"@alice:example.test"}
+				h.send(test.client, r).want(t, http.StatusOK, "")
+				var header http.Header
+				select {
+				case header = <-got:
+				default:
+					t.Fatal("somebody else answered")
+				}
+				for name, values := range header {
+					if text := strings.Join(values, " "); strings.Contains(text, "secret") || strings.Contains(text, "@alice") {
+						t.Errorf("%s: the backend sees %s: %s", site, name, text)
+					}
+				}
+				if cookies := strings.Join(header["Cookie"], "; "); cookies != "theme=dark; lang=\"en\"" {
+					t.Errorf("%s: of the other cookies there is %q", site, cookies)
+				}
+			}
+		})
+	}
+}
+
+// TestMediaStream: what is uploaded goes on while it comes, and not when it is complete, also while
+// there is somebody to be stopped.
+func TestMediaStream(t *testing.T) {
+	began := make(chan struct{})
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadFull(r.Body, make([]byte, 5)); err == nil {
+			close(began)
+		}
+		if rest, err := io.ReadAll(r.Body); err != nil || string(rest) != " last" {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	}))
+	defer backend.Close()
+	h := newHouse(t)
+	h.start(func(s *setup) {
+		s.Rest = "handle {\nreverse_proxy " + strings.TrimPrefix(backend.URL, "http://") + "\n}"
+	})
+	h.addUser("alice")
+	_, err := matrixauth.LockUser.Do(t.Context(), h.operator(), matrixauth.Name{User: "alice"})
+	must(t, err)
+	body, write := io.Pipe()
+	defer write.Close()
+	go func() {
+		_, _ = io.WriteString(write, "first")
+		select {
+		case <-began: // only now is there more
+			_, _ = io.WriteString(write, " last")
+		case <-time.After(time.Minute):
+		}
+		_ = write.Close()
+	}()
+	r := request(t, http.MethodPost, "http://"+testHost+"/_matrix/media/v3/upload", body)
+	r.Header.Set("Content-Type", "image/png")
+	r.Header.Set("Authorization", "Bearer somebody-else")
+	if a := h.send(h.site, r); a.status != http.StatusOK || a.body != "" {
+		t.Errorf("got %d %s", a.status, a.body)
 	}
 }

@@ -2,6 +2,7 @@ package matrixauth
 
 import (
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 
@@ -14,6 +15,14 @@ const (
 	guardedFirst  = "_synapse"
 	guardedSecond = "mas"
 )
+
+// isHidden tells whether a request target is none that may go on: one that leads to the homeserver's API
+// for us, or one without a path, such as "x:a_synapse/mas/query_user". Go takes that for an address and a
+// proxy sends what is behind the colon; Synapse cuts the first letter off whatever it be, and has its path.
+// No client means such a target (RFC 9112 section 3.2).
+func isHidden(target *url.URL) bool {
+	return target.Opaque != "" || isGuarded(target.Path)
+}
 
 // isGuarded tells whether a path leads to the homeserver's API for us, or would after a handler behind
 // ours has taken a prefix off: the two segments are looked for everywhere, and the first may have

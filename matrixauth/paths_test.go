@@ -1,7 +1,9 @@
 package matrixauth
 
 import (
+	"bufio"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -88,6 +90,24 @@ func TestGuardedPaths(t *testing.T) {
 				t.Error("it was passed on")
 			}
 		})
+	}
+}
+
+// TestTargetsWithoutPath: a request target that is no path is passed on to nobody, as Synapse reads one in it
+// (SYN-14).
+func TestTargetsWithoutPath(t *testing.T) {
+	h := newHouse(t)
+	for _, target := range []string{"x:a_synapse/mas/query_user", "x:a%5fsynapse/mas/query_user", "http:_matrix/client/v3/sync", "x:y"} {
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: " + issuerHost + "\r\n\r\n")))
+		h.must(err)
+		w := httptest.NewRecorder()
+		h.must(h.current().ServeHTTP(w, r, next{h}))
+		if w.Code != http.StatusNotFound || h.passed.Load() != 0 {
+			t.Errorf("%s: got %d, passed on %d", target, w.Code, h.passed.Load())
+		}
+		if w = httptest.NewRecorder(); !h.config.Unready(w, r) || w.Code != http.StatusServiceUnavailable {
+			t.Errorf("%s: got %d before the start", target, w.Code)
+		}
 	}
 }
 

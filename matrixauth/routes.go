@@ -176,7 +176,7 @@ const (
 
 // find gives the route of a public request, or nil for one that is not ours.
 func (s *Server) find(r *http.Request) *route {
-	if isGuarded(r.URL.Path) {
+	if isHidden(r.URL) {
 		return &refusedAtEdge
 	}
 	found := s.public[r.URL.Path]

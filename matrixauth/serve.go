@@ -83,7 +83,7 @@ func (c Config) Unready(w http.ResponseWriter, r *http.Request) bool {
 	}
 	path := r.URL.Path
 	wire, ours := wireAtIssuer(base, path)
-	if isJudged(path) || isGuarded(path) {
+	if isJudged(path) || isHidden(r.URL) {
 		wire, ours = web.MatrixWire, true
 	}
 	if !ours {

@@ -1,7 +1,11 @@
 package tests
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -121,5 +125,60 @@ func TestEveryWayOfAToken(t *testing.T) {
 				q.send(t, h.URL).Must(t, http.StatusBadRequest)
 			}
 		})
+	}
+}
+
+// rawGet sends a request line as it is, with the shared secret.
+func rawGet(t *testing.T, base, target, secret string) (status int, body string) {
+	t.Helper()
+	host := strings.TrimPrefix(base, "http://")
+	connection, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if _, err := fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n", target, host, secret); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// TestGuard tries ways to Synapse's API for us that Synapse, or what stands before it, understands. Not even
+// the right secret opens any (SYN-14).
+func TestGuard(t *testing.T) {
+	h := rig.StartHomeserver(t, rig.Newest, rig.CaddyConfig{})
+	h.AddUser("alice")
+	proxy := strings.TrimPrefix(h.Synapse.URL, "http://")
+	h.Write(h.Text("handle_path /x/* {\n\t\treverse_proxy " + proxy + "\n\t}\n\troute /y* {\n\t\turi strip_prefix /y\n\t\treverse_proxy " + proxy + "\n\t}"))
+	if err := h.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	const call = "_synapse/mas/query_user?localpart=alice"
+	t.Run("Synapse answers them", func(t *testing.T) {
+		for _, target := range []string{"/" + call, "a" + call, "/%5fsynapse/m%61s/query_user?localpart=alice"} {
+			if status, body := rawGet(t, h.Synapse.URL, target, h.Secret); status != http.StatusOK || !strings.Contains(body, "@alice:") {
+				t.Errorf("%s: status %d, %s", target, status, body)
+			}
+		}
+		if status, body := rawGet(t, h.URL, "/x/_matrix/client/versions", h.Secret); !strings.Contains(body, "Token is not active") {
+			t.Errorf("the prefix leads to Synapse: status %d, %s", status, body)
+		}
+	})
+	for _, target := range []string{
+		"/" + call, "x:a" + call, h.URL + "/" + call, "/%5fsynapse/m%61s/query_user?localpart=alice", "/x/" + call, "/x//" + call, "/x%2f" + call, "/y/" + call, "/y" + call,
+		"/x/%5fsynapse/mas/query_user?localpart=alice", "/x/../x/" + call,
+	} {
+		if status, body := rawGet(t, h.URL, target, h.Secret); status != http.StatusNotFound || !strings.Contains(body, "M_UNRECOGNIZED") || strings.Contains(body, "@alice:") {
+			t.Errorf("%s: status %d, %s", target, status, body)
+		}
 	}
 }
