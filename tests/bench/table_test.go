@@ -50,6 +50,7 @@ func TestTable(t *testing.T) {
 	refreshes(t, table, small, "refresh", legacyChain(small))
 	oauthRows(t, table, small)
 	logins(t, table, small, bareIdle)
+	storage(t, table, small)
 	small.Stop()
 
 	const many = 1_000_000
