@@ -17,6 +17,9 @@ const (
 	LoginPath   = "account/login"
 )
 
+// maxRequest is more than the id of a request has, in bytes.
+const maxRequest = 64
+
 // Consent answers GET account/consent: it asks the user who is signed in whether a client may have what
 // it asks for, unless they granted it before.
 func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
@@ -73,6 +76,10 @@ func (d *Door) consentPage(review grant.Review, user model.User, language string
 // Answer answers POST account/consent: the user consents, or declines and goes back (AUTHZ-20).
 func (d *Door) Answer(w http.ResponseWriter, r *http.Request) error {
 	form, err := d.Cookie.ReadForm(w, r)
+	if shown := r.URL.Query().Get("request"); errors.Is(err, model.CrossOrigin) && d.Cookie.SameOrigin(r) && shown != "" && len(shown) <= maxRequest {
+		// Most likely the person signed in from another tab meanwhile: they are asked again, as who they are now.
+		return seeOther(w, d.consentURL(shown))
+	}
 	if err != nil {
 		return err
 	}
