@@ -148,6 +148,17 @@ func TestNobodyElseWaits(t *testing.T) {
 			t.Errorf("%s: %d times refused", name, refused)
 		}
 	}
+	t.Run("what it heard while locked counts for nothing", func(t *testing.T) {
+		h.add("carol")
+		c := h.loginOn("carol", "PHONE")
+		act(h, LockUser, Name{"carol"})
+		h.syncs(5*toldOften, c.AccessToken)
+		act(h, UnlockUser, Name{"carol"})
+		h.loginOn("carol", "PHONE")
+		if refused, _, _ := h.syncs(toldOften, c.AccessToken); refused != toldOften {
+			t.Errorf("%d times refused", refused)
+		}
+	})
 	t.Run("KEY-8 a clock that went wrong, and back", func(t *testing.T) {
 		h.clock.move(10 * time.Minute)
 		h.syncs(2*toldOften, s.AccessToken)

@@ -112,8 +112,11 @@ func (r *Refusals) Note(n Refusal) (log bool) {
 	if n.Owner != (model.Owner{}) { // who asks later may know less
 		one.Owner = n.Owner
 	}
-	if one.left.AllowN(now, 1); one.left.TokensAt(now) < 1 && one.Dead {
-		r.hurried.Store(true)
+	if n.Dead { // else its client has not been told that all is over
+		one.left.AllowN(now, 1)
+		if one.left.TokensAt(now) < 1 {
+			r.hurried.Store(true)
+		}
 	}
 	if first && !n.Expected && r.mayName(one, now) {
 		return true
