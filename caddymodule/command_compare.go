@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -31,7 +32,9 @@ type comparison struct {
 // compareAccounts compares Synapse's accounts and devices with ours, mends what is certain if that was asked
 // for, and gives the findings. That Synapse cannot be read is a finding.
 func compareAccounts(cmd *cobra.Command, o *matrixauth.Operator, e examination) ([]matrixauth.Finding, error) {
-	c, err := compareParts(cmd, o, e.all)
+	c, err := compareParts(cmd.ErrOrStderr(), e.all, time.Now, func(after string) (matrixauth.Compared, error) {
+		return matrixauth.CompareAccounts.Do(cmd.Context(), o, matrixauth.Comparison{After: after})
+	})
 	if err != nil {
 		return []matrixauth.Finding{{
 			Check: "accounts and devices", What: "Synapse's accounts cannot be compared with ours: " + err.Error(),
@@ -64,12 +67,13 @@ func (c comparison) summary() matrixauth.Finding {
 	return matrixauth.Finding{Check: "accounts and devices", OK: true, What: text}
 }
 
-// compareParts asks for part after part until the end, or until it has been enough.
-func compareParts(cmd *cobra.Command, o *matrixauth.Operator, all bool) (c comparison, err error) {
-	begun := time.Now()
+// compareParts asks for part after part until the end, or until it has been enough, and tells how far it is
+// if it takes long.
+func compareParts(progress io.Writer, all bool, now func() time.Time, ask func(after string) (matrixauth.Compared, error)) (c comparison, err error) {
+	begun := now()
 	told := begun
 	for after := ""; ; {
-		part, err := matrixauth.CompareAccounts.Do(cmd.Context(), o, matrixauth.Comparison{After: after})
+		part, err := ask(after)
 		if err != nil {
 			return c, err
 		}
@@ -79,12 +83,12 @@ func compareParts(cmd *cobra.Command, o *matrixauth.Operator, all bool) (c compa
 			c.complete = true
 			return c, nil
 		}
-		if !all && (c.compared >= compareAtMost || time.Since(begun) > compareFor) {
+		if !all && (c.compared >= compareAtMost || now().Sub(begun) > compareFor) {
 			return c, nil
 		}
-		if time.Since(told) > progressEvery {
-			told = time.Now()
-			if err := say(cmd.ErrOrStderr(), "%d of %d accounts compared", c.compared, c.accounts); err != nil {
+		if now().Sub(told) > progressEvery {
+			told = now()
+			if err := say(progress, "%d of %d accounts compared", c.compared, c.accounts); err != nil {
 				return c, err
 			}
 		}
