@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -57,6 +58,7 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 		return nil, err
 	}
 	findings = append(findings, trusted...)
+	findings = append(findings, s.literalSecrets()...)
 	// The database itself is not opened: without a server there is nothing to look at in it.
 	operator, target, unreached := s.reachServer(cmd.Context(), cmd)
 	live := ""
@@ -98,6 +100,23 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 		findings = append(findings, matrixauth.ExamineSynapse(e.synapse, want, s.config.ServerName, version)...)
 	}
 	return findings, nil
+}
+
+// literalSecrets finds the secrets that stand in the configuration themselves (KEY-6). {$NAME} is one of
+// them: the adapter has put the value in its place.
+func (s site) literalSecrets() (all []matrixauth.Finding) {
+	look := func(option, secret string) {
+		if secret != "" && !strings.HasPrefix(secret, "{") {
+			all = append(all, matrixauth.Finding{Check: "secret",
+				What:  option + " stands in the configuration itself, which Caddy keeps on disk, prints with \"caddy adapt\" and shows at its admin endpoint",
+				Where: s.file, Change: "secret {env.NAME}, or secret_file /path/to/a/file"})
+		}
+	}
+	look("the secret shared with Synapse", s.given.Matrix.Secret)
+	for _, c := range s.given.Client {
+		look("the secret of the client "+c.ID, c.Secret)
+	}
+	return all
 }
 
 func printFindings(cmd *cobra.Command, findings []matrixauth.Finding) error {
