@@ -99,7 +99,7 @@ func operatorCommandOfTest() *cobra.Command {
 }
 
 // TestHearsay believes nothing that is told at Caddy's admin address: where Caddy does not run, anybody may
-// listen there (KEY-6).
+// listen there (KEY-14).
 func TestHearsay(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can act as another user")
@@ -219,7 +219,7 @@ func TestHearsay(t *testing.T) {
 	})
 }
 
-// TestPlantedSecret reads and writes no generated secret by a link (KEY-6).
+// TestPlantedSecret reads and writes no generated secret by a link (KEY-14).
 func TestPlantedSecret(t *testing.T) {
 	dir := t.TempDir()
 	target := filepath.Join(dir, "target")

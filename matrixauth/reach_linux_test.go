@@ -83,7 +83,7 @@ func impostor(t *testing.T, l net.Listener) *atomic.Int32 {
 	return &told
 }
 
-// TestWhoAnswers tells passwords to nobody but a server of a user who is believed (KEY-6).
+// TestWhoAnswers tells passwords to nobody but a server of a user who is believed (KEY-14).
 func TestWhoAnswers(t *testing.T) {
 	asRoot(t)
 	setPassword := func(target Target) error {

@@ -18,7 +18,7 @@ const serviceUser = 65534
 
 // TestCommandsOfRoot runs Caddy as a user of its own, as packages do, and the commands as root: they find the
 // server, believe it only if they may, and leave nothing behind that locks it out or lies where a link led
-// (KEY-6).
+// (KEY-14).
 func TestCommandsOfRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can run Caddy as another user")

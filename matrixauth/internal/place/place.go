@@ -1,6 +1,6 @@
 // Package place opens what lies beside the database: without following links, and only if it belongs to
 // who may have put it there. A server's directory is writable by the server's user, and commands are often
-// run as root: whoever has taken over the one must not lead the other by links (KEY-6).
+// run as root: whoever has taken over the one must not lead the other by links (KEY-14).
 package place
 
 import (

@@ -53,7 +53,7 @@ func wantContent(t *testing.T, path, want string) {
 	}
 }
 
-// TestOpen follows no link and takes nothing that is not ours (KEY-6).
+// TestOpen follows no link and takes nothing that is not ours (KEY-14).
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	target := write(t, filepath.Join(dir, "target"), "target", 0o600)
@@ -173,7 +173,7 @@ func TestDirectories(t *testing.T) {
 	})
 }
 
-// TestReplace writes beside and renames: nothing that was planted is written through (KEY-6).
+// TestReplace writes beside and renames: nothing that was planted is written through (KEY-14).
 func TestReplace(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "secret")

@@ -19,7 +19,7 @@ type Socket struct {
 }
 
 // OpenSocket looks at a socket without following a link at its end: by one whoever owns the directory would
-// have root talk to another program (KEY-6). Close it after dialling.
+// have root talk to another program (KEY-14). Close it after dialling.
 func OpenSocket(path string) (Socket, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -127,7 +127,7 @@ func TestModes(t *testing.T) {
 }
 
 // TestPlantedLinks opens no file beside the database by a link that somebody planted, and leaves alone where
-// it leads (KEY-6).
+// it leads (KEY-14).
 func TestPlantedLinks(t *testing.T) {
 	for _, suffix := range []string{"", ".lock", "-wal", "-shm", "-journal"} {
 		t.Run("as_the_file_"+suffix, func(t *testing.T) {
