@@ -77,7 +77,14 @@ func loadSite(cmd *cobra.Command) (site, error) {
 	}
 	named := false
 	if database, err := cmd.Flags().GetString("database"); err == nil && database != "" {
+		if database, err = filepath.Abs(database); err != nil {
+			return site{}, err
+		}
 		ready.database, named = database, true
+		// A backup has no secret beside it.
+		if _, err := os.Lstat(matrixauth.SecretFile(database)); err == nil {
+			ready.secretFile = matrixauth.SecretFile(database)
+		}
 	}
 	return site{file: file, resolved: ready, given: given, raw: raw, adapter: adapter, databaseNamed: named}, nil
 }

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -43,6 +44,9 @@ func migrateMSC3861Command() *cobra.Command {
 		if !write {
 			return say(cmd.ErrOrStderr(), "nothing was written; run it again with --write")
 		}
+		if err := s.findsSecret(cmd); err != nil {
+			return err
+		}
 		return s.migrate(cmd, planned)
 	})
 	return cmd
@@ -58,6 +62,27 @@ func (s site) mayTakeSecret(secret string) error {
 		option = "secret_file"
 	}
 	return fmt.Errorf("%s: %s differs from the secret in Synapse's file; leave the option out, or give it the same secret", s.file, option)
+}
+
+// findsSecret refuses to write our secret where the running server does not look for it: the default place
+// lies in the data directory of the server's user, which another user's command does not have. What the
+// server's address was learned by is never opened.
+func (s site) findsSecret(cmd *cobra.Command) error {
+	if !s.ownsSecret() {
+		return nil
+	}
+	operator, _, err := s.reachServer(cmd.Context(), cmd)
+	if errors.Is(err, matrixauth.ErrNoServer) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	database := operator.Database()
+	if err := operator.Close(); err != nil || database == s.database {
+		return err
+	}
+	return fmt.Errorf("the running server keeps its secret in %s; name its database: --database %s", matrixauth.SecretFile(database), database)
 }
 
 // ownsSecret tells whether the secret is in our own generated file.
