@@ -25,8 +25,9 @@ const (
 
 // formOf tells how Synapse, or rather the Twisted below it, reads a request's body. Only a POST's
 // counts, by the first Content-Type. Python's mail parser reads that header, which knows comments and
-// blanks anywhere; but whatever it makes a form of holds one of two words. Synapse itself refuses
-// multipart forms, all of them it is meant to, for the memory that they cost it; so none is missed.
+// blanks anywhere; but whatever it makes a form of holds one of two words. Synapse means to refuse all
+// multipart forms, for the memory that they cost it, so none is missed; but 1.136 looks for lower case
+// alone, and reads the others.
 func formOf(r *http.Request) formKind {
 	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
 		return opaque
