@@ -180,10 +180,10 @@ func TestWithdrawConsent(t *testing.T) {
 	for name, take := range map[string]func(a *signedInApp){
 		"at the account page": func(a *signedInApp) {
 			got := a.browser.post(withdraw, "client", "app")
-			if got.status != http.StatusSeeOther || got.header.Get("Location") != "/account/?withdrawn=1" {
+			if got.status != http.StatusSeeOther || got.header.Get("Location") != "/account/consents/withdrawn" {
 				a.t.Fatalf("got %d to %q", got.status, got.header.Get("Location"))
 			}
-			a.browser.get("/account/?withdrawn=1").shows(a.t, http.StatusOK, "The app has to ask you again.")
+			a.browser.get("/account/consents/withdrawn").shows(a.t, http.StatusOK, "The app has to ask again")
 			// A second click changes nothing.
 			a.browser.post(withdraw, "client", "app").shows(a.t, http.StatusSeeOther, "")
 		},

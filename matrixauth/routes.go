@@ -101,6 +101,7 @@ func (s *Server) accountRoutes(public table) {
 	page("end_session", account.EndPath, methods{post: s.account.EndSession})
 	page("end_others", account.EndOthersPath, methods{get: s.account.AskEndOthers, post: s.account.EndOthers})
 	page("withdraw_consent", account.WithdrawPath, methods{post: s.account.WithdrawConsent})
+	page("withdrawn", account.WithdrawnPath, methods{get: s.account.Withdrawn})
 	page("cross_signing_reset", account.ResetPath, methods{post: s.account.Reset})
 	for _, asset := range s.pages.Assets() {
 		public.add(route{name: "asset", wire: web.PageWire, issuer: true, hot: true, methods: methods{get: asset.Serve}}, asset.Path)
@@ -142,7 +143,7 @@ var (
 	issuerPaths = []string{discoveryPath, oauth.TokenPath, oauth.RevokePath, oauth.RegistrationPath}
 	pagePaths   = []string{
 		oauth.AuthorizePath, oauth.ConsentPath,
-		account.LoginPath, account.LogoutPath, account.SignedOutPath, account.HomePath, strings.TrimSuffix(account.HomePath, "/"), account.EndPath, account.EndOthersPath, account.ResetPath,
+		account.LoginPath, account.LogoutPath, account.SignedOutPath, account.HomePath, strings.TrimSuffix(account.HomePath, "/"), account.EndPath, account.EndOthersPath, account.WithdrawPath, account.WithdrawnPath, account.ResetPath,
 	}
 )
 

@@ -1,5 +1,5 @@
 // People who click twice, reload, and go back and forth, on a network that is slow or loses answers: their app
-// gets its tokens all the same.
+// gets its tokens all the same. And people who sign an app out: it is not in again without a question.
 import { consentHeading, launch, signIn, visitor, arrivals } from "./browser.mjs";
 import { check, done, equal, ok, until } from "./checks.mjs";
 import { network } from "./network.mjs";
@@ -64,16 +64,19 @@ function client(page, waits = false) {
         const [first, ...others] = await Promise.all(app.answers);
         equal(first.status, 200, "the answer to the first exchange");
         equal(others.map((answer) => answer.status), others.map(() => 400), "the answers to those after it");
-        const { access_token: token } = await first.json();
-        const who = await fetch(`${base}/_matrix/client/v3/account/whoami`, { headers: { authorization: `Bearer ${token}` } });
+        const tokens = await first.json();
+        const who = await fetch(`${base}/_matrix/client/v3/account/whoami`, { headers: { authorization: `Bearer ${tokens.access_token}` } });
         equal(who.status, 200, "whoami");
+        return tokens;
     };
     return app;
 }
 
 // clicks clicks several times on a button as a hand does, whatever becomes of the page meanwhile.
 async function clicks(page, name, times, gap) {
-    const { x, y, width, height } = await page.getByRole("button", { name, exact: true }).boundingBox();
+    const button = page.getByRole("button", { name, exact: true });
+    await button.scrollIntoViewIfNeeded();
+    const { x, y, width, height } = await button.boundingBox();
     for (let i = 0; i < times; i++) {
         if (i > 0) await new Promise((resolve) => setTimeout(resolve, gap));
         await page.mouse.click(x + width / 2, y + height / 2, { clickCount: i + 1 });
@@ -170,7 +173,9 @@ for (const lose of [1, 4]) {
                 net.losing.count = 0;
                 await again(page, async () => {
                     const field = page.getByRole("textbox", { name: "Username" });
-                    await field.or(consentHeading(page)).waitFor();
+                    await field.or(consentHeading(page)).waitFor().catch((error) => {
+                        throw new Error(`after going back the browser is at ${page.url()}, having asked for ${net.asked.slice(-8)}`, { cause: error });
+                    });
                     if ((await field.count()) > 0) await signIn(page, alice);
                 });
             }
@@ -267,6 +272,61 @@ for (const where of ["the sign-in", "the question"]) {
         await page.goBack();
         await until("one more arrival", () => visits.length > before, 20);
         ok(page.url().includes("error=access_denied"), page.url());
+        await page.context().close();
+    });
+}
+
+// The ways in which an app that somebody is signed in to is signed out, or its consent taken back. It has to
+// ask again after each, and prompt=none does not let it in.
+const ways = {
+    "Sign out on the account page": async (page, app) => {
+        await page.goto(`${base}/account/`);
+        await page.getByRole("listitem").filter({ hasText: app.device }).getByRole("button", { name: "Sign out" }).click();
+        await page.getByRole("heading", { name: "Sign out this session?" }).waitFor();
+        await page.getByRole("button", { name: "Sign out", exact: true }).click();
+        await page.getByRole("status").waitFor();
+    },
+    "Withdraw on the account page": async (page) => {
+        await page.goto(`${base}/account/`);
+        await clicks(page, "Withdraw", 2, 30);
+        await page.getByRole("heading", { name: "The app has to ask again" }).waitFor();
+        await page.getByRole("link", { name: "Go to your account" }).click();
+        await page.getByRole("heading", { name: "Your account" }).waitFor();
+        equal(await page.getByRole("heading", { name: "Apps that need not ask" }).count(), 0, "the section of what was withdrawn");
+    },
+    "the app's logout": async (_, app) => {
+        const answer = await fetch(`${base}/_matrix/client/v3/logout`, { method: "POST", headers: { authorization: `Bearer ${app.tokens.access_token}` } });
+        equal(answer.status, 200, "the answer to logout");
+    },
+    "a revocation": async (_, app) => {
+        const answer = await fetch(`${base}/oauth2/revoke`, { method: "POST", body: new URLSearchParams({ token: app.tokens.refresh_token }) });
+        equal(answer.status, 200, "the answer to a revocation");
+    },
+};
+for (const [way, take] of Object.entries(ways)) {
+    await check(`after ${way} the app asks again`, async () => {
+        const page = await someone();
+        const first = client(page);
+        const asked = request();
+        first.device = new URL(asked).searchParams.get("scope").split(":").at(-1);
+        await page.goto(asked);
+        await signIn(page, alice);
+        await consentHeading(page).waitFor();
+        await page.getByRole("button", { name: "Continue", exact: true }).click();
+        await first.came();
+        first.tokens = await first.works();
+        // It need not ask, until then.
+        first.waits = true;
+        const second = client(page, true);
+        await page.goto(request({ prompt: "none" }));
+        await second.came();
+        await take(page, first);
+        second.visits.length = 0;
+        await page.goto(request({ prompt: "none" }));
+        await until("the arrival at the app", () => second.visits.length > 0, 20);
+        equal(second.visits.at(-1).get("error"), "consent_required", "what prompt=none gives");
+        await page.goto(request({ prompt: undefined }));
+        await consentHeading(page).waitFor();
         await page.context().close();
     });
 }

@@ -51,8 +51,9 @@ const (
 	EndPath       = "account/sessions/end"
 	EndOthersPath = "account/sessions/end-others"
 	ResetPath     = "account/cross-signing-reset"
-	// WithdrawPath is where a consent is taken back.
-	WithdrawPath = "account/consents/withdraw"
+	// WithdrawPath is where a consent is taken back, WithdrawnPath where that leads.
+	WithdrawPath  = "account/consents/withdraw"
+	WithdrawnPath = "account/consents/withdrawn"
 	// ConsentPath is where a sign-in for an app goes on.
 	ConsentPath = "account/consent"
 )

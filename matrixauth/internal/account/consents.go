@@ -13,9 +13,6 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
-// withdrawnParam marks the address of the account page after a consent was taken back.
-const withdrawnParam = "withdrawn"
-
 // granted are the apps that need not ask a user again, the one granted last first. One that is gone is
 // known by the host that it was sent back to.
 func (d *Door) granted(ctx context.Context, who model.User, named naming) ([]page.Granted, error) {
@@ -61,5 +58,10 @@ func (d *Door) WithdrawConsent(w http.ResponseWriter, r *http.Request) error {
 	if err := d.Grants.WithdrawOwn(r.Context(), who.ID, form["client"]); err != nil {
 		return err
 	}
-	return d.seeOther(w, HomePath, url.Values{withdrawnParam: {"1"}})
+	return d.seeOther(w, WithdrawnPath, nil)
+}
+
+// Withdrawn answers GET account/consents/withdrawn.
+func (d *Door) Withdrawn(w http.ResponseWriter, r *http.Request) error {
+	return d.Pages.Render(w, r, http.StatusOK, page.Withdrawn{})
 }

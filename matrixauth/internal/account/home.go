@@ -68,7 +68,7 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return d.Pages.Render(w, r, http.StatusOK, page.Account{
-		MatrixID: model.MatrixID(who.Localpart, d.ServerName), Sessions: sessions, Browsers: browsers, Granted: granted, Withdrawn: query.Has(withdrawnParam),
+		MatrixID: model.MatrixID(who.Localpart, d.ServerName), Sessions: sessions, Browsers: browsers, Granted: granted,
 		Ended: query.Has(endedParam) && query.Get(endedParam) != endedAll, EndedAll: query.Get(endedParam) == endedAll,
 	})
 }

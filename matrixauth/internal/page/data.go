@@ -144,12 +144,17 @@ type Account struct {
 	Sessions, Browsers []Session
 	// Granted are the apps that need not ask again.
 	Granted []Granted
-	// Ended tells that a session was signed out just now, EndedAll that several were, Withdrawn that a
-	// consent was taken back.
-	Ended, EndedAll, Withdrawn bool
+	// Ended tells that a session was signed out just now, EndedAll that several were.
+	Ended, EndedAll bool
 }
 
 func (Account) template() string { return "account" }
+
+// Withdrawn says that an app has to ask again. It is a page of its own: whoever clicks twice on a list that
+// has moved meets another app, or their own browser.
+type Withdrawn struct{}
+
+func (Withdrawn) template() string { return "withdrawn" }
 
 // Granted is an app to which the person consented, and which need not ask again.
 type Granted struct {

@@ -59,7 +59,7 @@ type Pages struct {
 const layout = "layout"
 
 // names are the templates that fill the layout.
-var names = []string{"account", "blocked", "consent", "done", "end_others", "end_session", "error", "form_post", "login", "reset", "reset_allowed", "return", "signed_out"}
+var names = []string{"account", "blocked", "consent", "done", "end_others", "end_session", "error", "form_post", "login", "reset", "reset_allowed", "return", "signed_out", "withdrawn"}
 
 // New makes the pages of a configuration. Every template is tried with samples, so that a mistake in
 // an operator's file is found here and not by a visitor.

@@ -19,6 +19,9 @@ func TestPlans(t *testing.T) {
 		"ended session on device":      {selectSession + endedOnDevice, "sessions_ended_device", 2},
 		"live sessions of user":        {selectSession + liveOfUser, "sessions_live_user", 1},
 		"live browser session of user": {selectBrowser + liveOfUser, "browser_sessions_user", 1},
+		"codes of user":                {selectAuthorization + unspentOfUser, " (user_id=?)", 1},
+		"codes of user and client":     {selectAuthorization + unspentOfUser + " AND client_id = ?2", "authorizations_unspent (user_id=? AND client_id=?)", 2},
+		"consents of user":             {"SELECT scope FROM consents" + consentsOfUser, "PRIMARY KEY (user_id=?)", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if plan := planOf(t, s, one.query, one.args); !strings.Contains(plan, one.index) {
