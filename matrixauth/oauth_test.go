@@ -122,6 +122,20 @@ func TestCodeFlow(t *testing.T) {
 		h.clock.move(10 * time.Minute)
 		b.post(consentPath, "request", id, "answer", "cancel").shows(t, http.StatusBadRequest, "")
 	})
+	t.Run("a form of before a new sign-in leads to the question again", func(t *testing.T) {
+		h := newOAuthHouse(t)
+		b := h.signIn("alice")
+		id := b.request(params("app"))
+		header := b.header()
+		header["Content-Type"], header["Sec-Fetch-Site"] = formType["Content-Type"], []string{"same-origin"}
+		old := call{method: http.MethodPost, path: consentPath + "?request=" + id, header: header, body: form("request", id, "answer", "continue", web.FormField, web.FormToken(model.NewBrowserValue()))}
+		if a := h.do(old); a.status != http.StatusSeeOther || a.header.Get("Location") != consentPath+"?request="+id {
+			t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
+		}
+		header["Sec-Fetch-Site"] = []string{"cross-site"}
+		h.do(old).shows(t, http.StatusForbidden, "")
+		b.get(consentPath+"?request="+id).shows(t, http.StatusOK, `action="`+consentPath+"?request="+id+`"`)
+	})
 	t.Run("declined before the sign-in", func(t *testing.T) { // AUTHZ-20
 		h := newOAuthHouse(t)
 		b := &visitor{h, model.NewBrowserValue()}
