@@ -93,9 +93,9 @@ func isFinal(status int) bool {
 	return status == http.StatusSwitchingProtocols || status < 100 || status > 199
 }
 
-// mayHold reports whether an answer can be read. Announced trailers speak of a body as it was.
+// mayHold reports whether an answer may be replaced. Announced trailers speak of a body as it was.
 func mayHold(h http.Header) bool {
-	if len(h["Trailer"]) > 0 || !canDecode(h.Get("Content-Encoding")) {
+	if len(h["Trailer"]) > 0 {
 		return false
 	}
 	length, err := strconv.Atoi(h.Get("Content-Length"))
@@ -144,12 +144,12 @@ type onlyWriter struct{ io.Writer }
 // send sends a held answer, as the gateway has it. A client that has gone is nobody to tell.
 func (a *answer) send() {
 	header := a.Header()
+	revise := a.gateway.revise
 	plain, ok := decode(header.Get("Content-Encoding"), a.body)
 	if !ok {
-		_ = a.letGo()
-		return
+		revise = a.gateway.reviseUnread
 	}
-	changed, err := a.gateway.revise(a.request, plain)
+	changed, err := revise(a.request, plain)
 	if err == nil && changed == nil {
 		_ = a.letGo()
 		return

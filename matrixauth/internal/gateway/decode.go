@@ -12,20 +12,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// canDecode reports whether a body with this Content-Encoding can be read. Nobody compresses the few
-// bytes of a refusal by anything else.
-func canDecode(encoding string) bool {
-	if encoding == "" {
-		return true
-	}
-	switch strings.ToLower(encoding) {
-	case "identity", "gzip", "x-gzip", "deflate", "zstd":
-		return true
-	}
-	return false
-}
-
-// decode decompresses a complete body. It reports false for one that is broken, or larger than maxHeld.
+// decode decompresses a complete body. It reports false for one that is broken, larger than maxHeld, or in
+// a coding that nobody has for the few bytes of a refusal.
 func decode(encoding string, body []byte) (plain []byte, ok bool) {
 	switch strings.ToLower(encoding) {
 	case "", "identity":

@@ -53,6 +53,39 @@ func (g *Gateway) revise(p passage, body []byte) ([]byte, error) {
 	if code, err := document.String("errcode"); err != nil || code != unknownToken {
 		return nil, nil
 	}
+	token, err := g.bearer(p)
+	if err != nil || token == nil {
+		return nil, err
+	}
+	expired := token.Expired(g.Sessions.Store.Now())
+	refusal := Refusal{
+		Token: token.Hash, Dead: expired, Expected: expired, Owner: token.Owner(), IP: g.ClientIP(p.request),
+	}
+	if g.Refusals.Note(refusal) && !expired {
+		g.Logger.LogAttrs(p.request.Context(), slog.LevelWarn, "the homeserver refused a token that is live", refusal.attrs()...)
+	}
+	if g.Refused != nil && !expired {
+		g.Refused(*token)
+	}
+	document["soft_logout"] = json.RawMessage("true")
+	return json.Marshal(document)
+}
+
+// expiredRefusal is the refusal of an expired token whose session lives.
+const expiredRefusal = `{"errcode":"M_UNKNOWN_TOKEN","error":"The access token has expired","soft_logout":true}`
+
+// reviseUnread is revise for an answer that cannot be read, as it is compressed in a way that we do not
+// know. That of an expired token can say but one thing, and says it in our words; any other passes.
+func (g *Gateway) reviseUnread(p passage, _ []byte) ([]byte, error) {
+	token, err := g.bearer(p)
+	if err != nil || token == nil || !token.Expired(g.Sessions.Store.Now()) {
+		return nil, err
+	}
+	return []byte(expiredRefusal), nil
+}
+
+// bearer finds the token of a refused request if its session lives, and counts the refusal if not.
+func (g *Gateway) bearer(p passage) (*model.Token, error) {
 	value, ok := web.BearerOf(p.authorization, p.query)
 	if !ok {
 		return nil, nil
@@ -65,18 +98,7 @@ func (g *Gateway) revise(p passage, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	expired := token.Expired(g.Sessions.Store.Now())
-	refusal := Refusal{
-		Token: token.Hash, Dead: expired, Expected: expired, Owner: token.Owner(), IP: g.ClientIP(p.request),
-	}
-	if g.Refusals.Note(refusal) && !expired {
-		g.Logger.LogAttrs(p.request.Context(), slog.LevelWarn, "the homeserver refused a token that is live", refusal.attrs()...)
-	}
-	if g.Refused != nil && !expired {
-		g.Refused(token)
-	}
-	document["soft_logout"] = json.RawMessage("true")
-	return json.Marshal(document)
+	return &token, nil
 }
 
 // noteUnknown counts the refusal of a token that is not in the store.
