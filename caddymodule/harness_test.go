@@ -140,10 +140,9 @@ func must(t testing.TB, err error) {
 // freeAddress is an address that nobody listens on.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := unusedAddress()
 	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return address
 }
 
 // config is the JSON of the house's Caddyfile, after changes for this one time.

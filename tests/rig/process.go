@@ -5,6 +5,7 @@ package rig
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -141,23 +142,25 @@ func FreePort(t testing.TB) int {
 	t.Helper()
 	ports.Lock()
 	defer ports.Unlock()
+	if ports.given == nil {
+		ports.given = map[int]bool{}
+	}
 	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		address, ok := l.Addr().(*net.TCPAddr)
-		if err := l.Close(); err != nil || !ok {
-			t.Fatal(err)
-		}
-		if ports.given[address.Port] {
+		// Below the ports that systems hand out to the connections of clients, so that none of those takes it
+		// before the server does.
+		port := 10_000 + rand.N(22_000)
+		if ports.given[port] {
 			continue
 		}
-		if ports.given == nil {
-			ports.given = map[int]bool{}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue // it is in use
 		}
-		ports.given[address.Port] = true
-		return address.Port
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		ports.given[port] = true
+		return port
 	}
 	t.Fatal("no free port was found")
 	return 0
