@@ -1,0 +1,47 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/pressly/goose/v3"
+)
+
+// TestMigrateProven: a client that was used after it registered counts as proven after an upgrade, so that
+// prompt=none goes on for it; one that was not used since does not (AUTHZ-21).
+func TestMigrateProven(t *testing.T) {
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "old.db")
+	db, err := sql.Open("sqlite3", path)
+	must(err)
+	files, err := fs.Sub(migrations, "migrations")
+	must(err)
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName("schema_version"))
+	must(err)
+	_, err = provider.UpTo(t.Context(), 2)
+	must(err)
+	_, err = db.Exec(`INSERT INTO clients (id, metadata, created_at, used_at) VALUES ('used', '{}', 1, 2), ('new', '{}', 1, 1)`)
+	must(errors.Join(err, db.Close()))
+
+	s, err := Open(t.Context(), Options{Path: path, Now: time.Now})
+	must(err)
+	defer func() { must(s.Close()) }()
+	must(s.View(t.Context(), func(tx *Tx) error {
+		for id, proven := range map[string]bool{"used": true, "new": false} {
+			c, err := tx.Client(id)
+			if err != nil || c.Proven() != proven {
+				t.Errorf("%s: %v, %v", id, c.Proven(), err)
+			}
+		}
+		return nil
+	}))
+}
