@@ -37,7 +37,7 @@ func compareAccounts(cmd *cobra.Command, o *matrixauth.Operator, e examination) 
 	})
 	if err != nil {
 		return []matrixauth.Finding{{
-			Check: "accounts and devices", What: "Synapse's accounts cannot be compared with ours: " + err.Error(),
+			Check: matrixauth.ComparisonCheck, What: "Synapse's accounts cannot be compared with ours: " + err.Error(),
 			Where: "Synapse's administration API", Change: "let us reach /_synapse/admin/ at the endpoint of the Caddyfile; the public need not",
 		}}, nil
 	}
@@ -64,7 +64,7 @@ func (c comparison) summary() matrixauth.Finding {
 	if !c.complete {
 		text += "; --all compares all"
 	}
-	return matrixauth.Finding{Check: "accounts and devices", OK: true, What: text}
+	return matrixauth.Finding{Check: matrixauth.ComparisonCheck, OK: true, What: text}
 }
 
 // compareParts asks for part after part until the end, or until it has been enough, and tells how far it is
@@ -109,7 +109,7 @@ func mend(cmd *cobra.Command, o *matrixauth.Operator, findings []matrixauth.Find
 		return say(cmd.ErrOrStderr(), "nothing is to be mended of which it is certain what was meant")
 	}
 	question := fmt.Sprintf("End %d sessions without a device, delete %d devices of sessions that have ended, deactivate %d accounts here and make %d at Synapse?",
-		certain["session_without_device"], certain["device_without_session"], certain["deactivated_at_homeserver_only"], certain["unknown_at_homeserver"])
+		certain[matrixauth.SessionWithoutDevice], certain[matrixauth.DeviceWithoutSession], certain[matrixauth.DeactivatedThere], certain[matrixauth.UnknownThere])
 	if err := confirm(cmd, question); err != nil {
 		return err
 	}
@@ -152,5 +152,5 @@ func summarize(findings []matrixauth.Finding) (kept []matrixauth.Finding) {
 	if devices > len(names) {
 		text += ", and more, which --json lists"
 	}
-	return append(kept, matrixauth.Finding{Check: "accounts and devices", OK: true, What: text})
+	return append(kept, matrixauth.Finding{Check: matrixauth.ComparisonCheck, OK: true, What: text})
 }

@@ -339,11 +339,11 @@ func (s *Server) killSessions(ctx context.Context, p Kill) (killed Killed, err e
 
 // killOne ends the session of an id, of whatever kind.
 func (s *Server) killOne(tx *store.Tx, id string) error {
-	one, err := tx.Session(id)
-	if err == nil && !one.Ended() {
+	one, err := tx.LiveSession(id)
+	if err == nil {
 		return s.sessions.End(tx, one, model.EndKilled)
 	}
-	if err != nil && !errors.Is(err, model.ErrNotFound) {
+	if !errors.Is(err, model.ErrNotFound) {
 		return err
 	}
 	b, err := tx.BrowserSession(id)

@@ -29,10 +29,25 @@ type Compared struct {
 	Next string `json:"next,omitempty"`
 }
 
+// The kinds of Difference.
+const (
+	// SessionWithoutDevice is a live session whose device Synapse lacks.
+	SessionWithoutDevice = string(reconcile.SessionWithoutDevice)
+	// DeviceWithoutSession is a device at Synapse on which nobody is signed in here.
+	DeviceWithoutSession = string(reconcile.DeviceWithoutSession)
+	// DeactivatedThere is an account that only Synapse has deactivated.
+	DeactivatedThere = string(reconcile.DeactivatedThere)
+	// DeactivatedHere is an account that only we have deactivated.
+	DeactivatedHere = string(reconcile.DeactivatedHere)
+	// LockedThere is an account that only Synapse has locked.
+	LockedThere = string(reconcile.LockedThere)
+	// UnknownThere is an account that Synapse does not have.
+	UnknownThere = string(reconcile.UnknownThere)
+)
+
 // Difference is one thing in which Synapse and we differ.
 type Difference struct {
-	// Kind is "session_without_device", "device_without_session", "deactivated_at_homeserver_only",
-	// "deactivated_here_only", "locked_at_homeserver_only" or "unknown_at_homeserver".
+	// Kind is one of the kinds above.
 	Kind       string `json:"kind"`
 	User       string `json:"user"`
 	UserID     string `json:"user_id"`
@@ -93,32 +108,32 @@ func (s *Server) mendDifference(ctx context.Context, d Difference) (Mended, erro
 	return Mended{}, err
 }
 
-// comparisonCheck names the comparison among the checks of the doctor.
-const comparisonCheck = "accounts and devices"
+// ComparisonCheck names the comparison among the checks of the doctor.
+const ComparisonCheck = "accounts and devices"
 
 // Finding says a difference as the doctor does. One that is harmless, or that may be meant, is no fault.
 func (d Difference) Finding() Finding {
-	f := Finding{Check: comparisonCheck, Where: "account " + d.User, Difference: &d}
+	f := Finding{Check: ComparisonCheck, Where: "account " + d.User, Difference: &d}
 	const fix = "caddy matrix-auth doctor --fix"
-	switch reconcile.Kind(d.Kind) {
-	case reconcile.SessionWithoutDevice:
+	switch d.Kind {
+	case SessionWithoutDevice:
 		f.What = fmt.Sprintf("Synapse does not have the device %s of the session %s: its app gets nothing but refusals", d.DeviceID, d.SessionID)
 		f.Change = fix + ", or caddy matrix-auth session kill " + d.SessionID
-	case reconcile.DeviceWithoutSession:
+	case DeviceWithoutSession:
 		f.What = fmt.Sprintf("Synapse has the device %s, on which nobody is signed in", d.DeviceID)
 		if f.OK = !d.Certain; d.Certain {
 			f.What = fmt.Sprintf("Synapse has the device %s still, whose session here has ended", d.DeviceID)
 			f.Change = fix
 		}
-	case reconcile.DeactivatedThere:
+	case DeactivatedThere:
 		f.What, f.Change = "the account is deactivated at Synapse and not here", fix+", or caddy matrix-auth user deactivate "+d.User
-	case reconcile.DeactivatedHere:
+	case DeactivatedHere:
 		f.What = "the account is deactivated here and not at Synapse"
 		f.Change = "caddy matrix-auth user deactivate " + d.User + ", which tells Synapse once more, or user reactivate " + d.User
-	case reconcile.LockedThere:
+	case LockedThere:
 		f.What = "the account is locked at Synapse alone, which has no effect while logins are delegated"
 		f.Change = "caddy matrix-auth user lock " + d.User + "; to have it unlocked there too, user unlock " + d.User + " after that"
-	case reconcile.UnknownThere:
+	case UnknownThere:
 		f.What, f.Change = "Synapse does not know the account, so nobody can sign in to it", fix
 	default:
 		f.What, f.Change = "the two sides differ: "+d.Kind, "see the documentation of this version"

@@ -53,8 +53,8 @@ func newAnswer(w http.ResponseWriter, g *Gateway, p passage) *answer {
 }
 
 // finish sends what is held, gives the answer back to the pool, and gives the status of the answer, zero if
-// none was written. It must not be called after a panic
-// of the next handler: what is held then is not complete.
+// none was written. It must not be called after a panic of the next handler: what is held then is not
+// complete.
 func (a *answer) finish() (status int) {
 	if a.state == held {
 		a.send()

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -150,10 +151,7 @@ func (r *Refusals) Wait(token model.TokenHash) (wait time.Duration, must bool) {
 	if left >= 1 {
 		return 0, false
 	}
-	// Up to whole milliseconds, as the wire has no finer ones: who waits as told must not be sent away again.
-	// What is below a microsecond is the noise of floating point.
-	wait = time.Duration((1 - left) * float64(refusalEvery))
-	return (wait + time.Millisecond - time.Microsecond).Truncate(time.Millisecond), true
+	return limit.RoundUp(time.Duration((1 - left) * float64(refusalEvery))), true
 }
 
 // Delayed counts a request whose client was told to wait, and reports whether it is to be logged: the

@@ -135,8 +135,8 @@ func (x *exchange) replayed(tx *store.Tx) error {
 	if x.found.SessionID == "" || tx.Now.Sub(x.found.ConsumedAt).Abs() < doubleSubmit {
 		return nil
 	}
-	begun, err := tx.Session(x.found.SessionID)
-	if errors.Is(err, model.ErrNotFound) || err == nil && begun.Ended() {
+	begun, err := tx.LiveSession(x.found.SessionID)
+	if errors.Is(err, model.ErrNotFound) {
 		return nil
 	}
 	if err != nil {

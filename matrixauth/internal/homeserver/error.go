@@ -88,6 +88,12 @@ func (e *Error) Error() string {
 // Unwrap gives the cause, so that errors.Is finds context.DeadlineExceeded and the like.
 func (e *Error) Unwrap() error { return e.Err }
 
+// IsUnknownUser reports whether a call failed because the homeserver does not have the user.
+func IsUnknownUser(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Reason == UnknownUser
+}
+
 // Retryable tells whether the same call can succeed later: when the homeserver is back, or when its
 // owner has corrected secret, version or server name. The other reasons are final.
 func (e *Error) Retryable() bool {

@@ -150,9 +150,13 @@ func (t *table) take(now time.Time, key string, r Rate) (giveBack func(), err er
 		return func() { reservation.CancelAt(now) }, nil
 	}
 	reservation.CancelAt(now)
-	// Up to whole milliseconds, as wires have no finer ones: who waits as told must not be refused
-	// again. What is below a microsecond is the noise of the limiter's floating point.
-	return nil, limited((wait + time.Millisecond - time.Microsecond).Truncate(time.Millisecond))
+	return nil, limited(RoundUp(wait))
+}
+
+// RoundUp rounds a wait up to whole milliseconds, as wires have no finer ones: a client that waits as it
+// was told must not be refused again. What is below a microsecond is the noise of floating point.
+func RoundUp(wait time.Duration) time.Duration {
+	return (wait + time.Millisecond - time.Microsecond).Truncate(time.Millisecond)
 }
 
 func limited(wait time.Duration) error {

@@ -76,9 +76,9 @@ func (d *Door) exchange(r *http.Request, c model.Client, form map[string]string)
 // exchanges is the rate of code exchanges from one network: an office signs in on Monday morning.
 var exchanges = limit.Rate{Burst: 100, PerMinute: 60}
 
-// refresh rotates tokens. Nobody may lose a session to a limit: the one that there is, of a session, answers
-// 503 (REF-8). A client that did
-// not register the grant may refresh too, as it was given a refresh token (TOK-4).
+// refresh rotates tokens. Nobody may lose a session to a limit: the one limit, that of the session, answers
+// 503 (REF-8). A client that did not register the grant may refresh too, as it was given a refresh token
+// (TOK-4).
 func (d *Door) refresh(r *http.Request, c model.Client, form map[string]string) (session.Tokens, error) {
 	if form["refresh_token"] == "" {
 		return session.Tokens{}, missing("refresh_token")

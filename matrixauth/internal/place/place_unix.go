@@ -3,6 +3,7 @@
 package place
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -137,7 +138,7 @@ func openDir(path string) (directory, error) {
 		}
 		target, linkErr := rootsLink(int(dir.Fd()), name, here)
 		if links++; linkErr != nil || target == "" || links > maxLinks {
-			return directory{}, errors.Join(cmpError(linkErr, &fs.PathError{Op: "open", Path: here, Err: openErr}), dir.Close())
+			return directory{}, errors.Join(cmp.Or[error](linkErr, &fs.PathError{Op: "open", Path: here, Err: openErr}), dir.Close())
 		}
 		if !filepath.IsAbs(target) {
 			target = filepath.Join(at, target)
@@ -149,13 +150,6 @@ func openDir(path string) (directory, error) {
 		}
 	}
 	return directory{dir}, err
-}
-
-func cmpError(first, second error) error {
-	if first != nil {
-		return first
-	}
-	return second
 }
 
 // rootsLink is where a link of root's leads; empty for anything but a link.

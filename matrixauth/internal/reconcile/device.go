@@ -125,7 +125,7 @@ func (r *Reconciler) lacks(ctx context.Context, s model.Session) (bool, error) {
 		return false, err
 	}
 	found, err := r.Homeserver.QueryUser(ctx, u.Localpart)
-	if e := new(homeserver.Error); errors.As(err, &e) && e.Reason == homeserver.UnknownUser {
+	if homeserver.IsUnknownUser(err) {
 		return true, nil
 	}
 	if err != nil || found.Deactivated {
@@ -142,8 +142,8 @@ func (r *Reconciler) lacks(ctx context.Context, s model.Session) (bool, error) {
 // device with it.
 func (r *Reconciler) isLive(ctx context.Context, id string) (live bool, err error) {
 	err = r.Store.View(ctx, func(tx *store.Tx) error {
-		s, err := tx.Session(id)
-		live = err == nil && !s.Ended()
+		_, err := tx.LiveSession(id)
+		live = err == nil
 		if errors.Is(err, model.ErrNotFound) {
 			return nil
 		}
@@ -156,8 +156,8 @@ func (r *Reconciler) isLive(ctx context.Context, id string) (live bool, err erro
 func (r *Reconciler) end(ctx context.Context, missing []model.Session) error {
 	return r.Store.Update(ctx, func(tx *store.Tx) error {
 		for _, s := range missing {
-			now, err := tx.Session(s.ID)
-			if errors.Is(err, model.ErrNotFound) || err == nil && now.Ended() {
+			now, err := tx.LiveSession(s.ID)
+			if errors.Is(err, model.ErrNotFound) {
 				continue
 			}
 			if err != nil {

@@ -57,7 +57,7 @@ func (r *Reconciler) account(ctx context.Context, userID string) (active bool, e
 	// The lane is entered only for an account that seems to be deactivated, so that nobody's login waits
 	// for this question.
 	found, err := r.Homeserver.QueryUser(ctx, u.Localpart)
-	if e := new(homeserver.Error); errors.As(err, &e) && e.Reason == homeserver.UnknownUser {
+	if homeserver.IsUnknownUser(err) {
 		return false, nil
 	}
 	if err != nil || !found.Deactivated {

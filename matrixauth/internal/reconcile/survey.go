@@ -137,7 +137,7 @@ func (r *Reconciler) reader(ctx context.Context) (*reader, error) {
 		if err == nil {
 			return &reader{registry: r.Sessions.Registry, now: r.Store.Now, user: u, drop: func() {}}, nil
 		}
-		if e := new(homeserver.Error); !errors.As(err, &e) || e.Reason != homeserver.UnknownUser {
+		if !homeserver.IsUnknownUser(err) {
 			return nil, err
 		}
 	}
@@ -209,11 +209,8 @@ func (r *Reconciler) compare(ctx context.Context, d *reader, userID string) (c c
 		return comparison{waiting: before.waits}, err
 	}
 	account, devices, err := r.there(ctx, d, before.user)
-	unknown := false
-	if e := new(homeserver.Error); errors.As(err, &e) && e.Reason == homeserver.UnknownUser {
-		unknown, err = true, nil
-	}
-	if err != nil {
+	unknown := homeserver.IsUnknownUser(err)
+	if err != nil && !unknown {
 		return c, err
 	}
 	after, err := r.side(ctx, userID)

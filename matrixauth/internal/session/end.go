@@ -96,8 +96,8 @@ func (s *Sessions) Live(ctx context.Context, userID string) (live []model.Sessio
 // for one that is over, or somebody else's (ACCT-4).
 func (s *Sessions) EndOwn(ctx context.Context, userID, id string) error {
 	err := s.Store.Update(ctx, func(tx *store.Tx) error {
-		session, err := tx.Session(id)
-		if errors.Is(err, model.ErrNotFound) || err == nil && (session.UserID != userID || session.Ended()) {
+		session, err := tx.LiveSession(id)
+		if errors.Is(err, model.ErrNotFound) || err == nil && session.UserID != userID {
 			return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound}
 		}
 		if err != nil {
@@ -132,8 +132,8 @@ func (s *Sessions) Logout(ctx context.Context, token string) error {
 		return err
 	}
 	err = s.Store.Update(ctx, func(tx *store.Tx) error {
-		session, err := tx.Session(t.SessionID)
-		if errors.Is(err, model.ErrNotFound) || err == nil && session.Ended() {
+		session, err := tx.LiveSession(t.SessionID)
+		if errors.Is(err, model.ErrNotFound) {
 			return unknownToken()
 		}
 		if err != nil {
@@ -152,8 +152,8 @@ func (s *Sessions) Logout(ctx context.Context, token string) error {
 // caller wants is so (REV-3).
 func (s *Sessions) Revoke(ctx context.Context, t model.Token) error {
 	err := s.Store.Update(ctx, func(tx *store.Tx) error {
-		session, err := tx.Session(t.SessionID)
-		if errors.Is(err, model.ErrNotFound) || err == nil && session.Ended() {
+		session, err := tx.LiveSession(t.SessionID)
+		if errors.Is(err, model.ErrNotFound) {
 			return nil
 		}
 		if err != nil {
@@ -208,7 +208,7 @@ func (s *Sessions) DeleteDevice(ctx context.Context, job model.Job) error {
 		return err
 	}
 	err = s.Homeserver.DeleteDevice(ctx, user.Localpart, job.Payload.DeviceID)
-	if e := new(homeserver.Error); errors.As(err, &e) && e.Reason == homeserver.UnknownUser {
+	if homeserver.IsUnknownUser(err) {
 		return nil // nobody has no devices
 	}
 	return Outcome(err)

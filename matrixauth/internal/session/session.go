@@ -58,7 +58,8 @@ type Tokens struct {
 // unknownToken is the answer to every access token that grants nothing, whatever the reason.
 func unknownToken() error { return &model.Error{Kind: model.Unauthenticated, Code: model.UnknownToken} }
 
-// Access finds a live access token and notes that it was used. Its errors are those of Peek. It says nothing about the lock of its user: ask the registry.
+// Access finds a live access token and notes that it was used. Its errors are those of Peek. It says
+// nothing about the lock of its user: ask the registry.
 func (s *Sessions) Access(token string) (model.Token, error) {
 	t, err := s.Peek(token)
 	if err != nil {

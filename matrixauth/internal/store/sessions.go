@@ -32,6 +32,11 @@ func (tx *Tx) Session(id string) (model.Session, error) {
 	return one(tx, scanSession, selectSession+" WHERE id = ?1", id)
 }
 
+// LiveSession finds a session that has not ended; any other is model.ErrNotFound.
+func (tx *Tx) LiveSession(id string) (model.Session, error) {
+	return one(tx, scanSession, selectSession+" WHERE id = ?1 AND ended_at IS NULL", id)
+}
+
 // liveOnDevice says again what the index says of devices: else SQLite would not use it.
 const liveOnDevice = " WHERE user_id = ?1 AND device_id = ?2 AND device_id <> '' AND ended_at IS NULL"
 

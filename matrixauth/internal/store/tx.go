@@ -56,8 +56,9 @@ func ReadOnly(ctx context.Context) context.Context {
 }
 
 // Update runs f in a write transaction and returns once it is durable. f does no I/O but SQL, as
-// others wait for it. If f fails nothing of it remains; in a context of ReadOnly it is not run. ctx may end the wait for a turn; once f has
-// begun it is carried through, so that the caller always learns the outcome.
+// others wait for it. If f fails nothing of it remains; in a context of ReadOnly it is not run. ctx may
+// end the wait for a turn; once f has begun it is carried through, so that the caller always learns the
+// outcome.
 func (s *Store) Update(ctx context.Context, f func(*Tx) error) error {
 	if ctx.Value(readOnlyKey{}) != nil {
 		return ErrReadOnly

@@ -34,7 +34,7 @@ func (u *Users) Confirm(ctx context.Context, user model.User) error {
 // homeserver then, which would make its answer an old one.
 func (u *Users) ConfirmInLane(ctx context.Context, user model.User) error {
 	found, err := u.Homeserver.QueryUser(ctx, user.Localpart)
-	if e := new(homeserver.Error); errors.As(err, &e) && e.Reason == homeserver.UnknownUser {
+	if homeserver.IsUnknownUser(err) {
 		return nil
 	}
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package web is the HTTP toolkit of the doors: how requests are read, how errors become answers on
-// each wire, which headers go where, and who is asked to slow down. It knows no feature.
+// each wire, which headers go where, and the cookies of our pages. It knows no feature.
 package web
 
 import (
