@@ -396,3 +396,25 @@ func TestKnownPlacesCostRefreshesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestKnownBrowserHasRateOfNetwork: a success clears the count of failures of a known browser, so that the
+// owner of an account, whose password is right each time, could have passwords hashed and devices made
+// without end if nothing else counted there.
+func TestKnownBrowserHasRateOfNetwork(t *testing.T) {
+	h := newHouse(t, limits(Rate{Burst: 20, PerMinute: 12}, many))
+	v := h.known()
+	v.leave()
+	successes := 0
+	for i := range 100 {
+		if h.loginFrom(fmt.Sprintf("198.51.100.%d", i), "alice", alicesPassword, v.cookieHeader()).status == http.StatusOK {
+			successes++
+		}
+	}
+	if successes != 20 {
+		t.Errorf("%d of 100 logins in a moment succeeded, want 20", successes)
+	}
+	h.loginFrom(hotelIP, "alice", alicesPassword, v.cookieHeader()).want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
+	v.ip = hotelIP
+	h.clock.move(time.Minute)
+	v.signIn("alice", "")
+}

@@ -34,6 +34,8 @@ const (
 	LoginsByPlace
 	// LoginsByBrowser counts them by an account and a browser in which it signed in before.
 	LoginsByBrowser
+	// LoginsInBrowser counts those of a known browser in place of its network's.
+	LoginsInBrowser
 	// Registrations counts registrations of clients by network.
 	Registrations
 	// Authorizations counts authorization requests by network.

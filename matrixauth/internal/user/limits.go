@@ -56,12 +56,13 @@ func (a Attempt) device(hash model.TokenHash) string {
 	return ""
 }
 
-// takeNetwork counts an attempt for its network. A known browser is not counted there: who shares a
-// network with strangers, or a proxy whose clients all seem to have one address, is not kept out by them
-// where they signed in before.
+// takeNetwork counts an attempt for its network. A known browser has the rate of a network to itself: who
+// shares a network with strangers, or a proxy whose clients all seem to have one address, is not kept out by
+// them where they signed in before. Without any rate that a success does not clear, somebody who knows their
+// own password could have hashes and devices made without end.
 func (l LoginLimits) takeNetwork(a Attempt, place store.Place) error {
 	if place.Browser != (model.TokenHash{}) {
-		return nil
+		return l.Limiter.Take(limit.LoginsInBrowser, string(place.Browser[:]), l.PerNetwork)
 	}
 	return l.Limiter.TakeNetwork(limit.LoginsByNetwork, a.IP, l.PerNetwork)
 }
