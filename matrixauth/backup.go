@@ -20,6 +20,3 @@ func CreateBackup(path string) (*os.File, error) {
 	}
 	return f, nil
 }
-
-// FileOwner is the user id of a file's owner, where the system has such.
-func FileOwner(info fs.FileInfo) (uid int, known bool) { return place.Owner(info) }

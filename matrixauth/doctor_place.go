@@ -12,11 +12,6 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
-// SecretFile is where the secret is kept that is generated for a database.
-func SecretFile(database string) string {
-	return filepath.Join(filepath.Dir(database), "matrix_auth.secret")
-}
-
 const placeCheck = "files"
 
 // ExaminePlace looks at whose the files of a database are and who else may read or write them, without

@@ -31,6 +31,9 @@ type Target struct {
 	Users []int
 }
 
+// FileOwner is the user id of a file's owner, where the system has such.
+func FileOwner(info fs.FileInfo) (uid int, known bool) { return place.Owner(info) }
+
 // ErrNoServer says that no server has a database at present.
 var ErrNoServer = errors.New("no server is running")
 

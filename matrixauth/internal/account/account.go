@@ -77,11 +77,11 @@ func (d *Door) seeOther(w http.ResponseWriter, path string, query url.Values) er
 // blocked shows whose account may do nothing at present, and the ways out, if that is what an error says.
 // Any other it gives back.
 func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, shown page.Blocked, err error) error {
-	shown.Code = model.AsError(err).Code
-	if who.ID == "" || shown.Code != model.UserLocked && shown.Code != model.UserDeactivated {
+	if who.ID == "" || !model.IsBlocked(err) {
 		return err
 	}
 	web.SetUser(r.Context(), who.ID)
+	shown.Code = model.AsError(err).Code
 	shown.Account = model.MatrixID(who.Localpart, d.ServerName)
 	if failed := d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown); failed != nil {
 		return failed

@@ -84,13 +84,11 @@ func (b *Browsers) Current(ctx context.Context, value string, origin model.Origi
 		user, err = tx.User(s.UserID)
 		return err
 	})
-	switch {
-	case err != nil:
+	if err == nil {
+		err = user.MayAct()
+	}
+	if err != nil {
 		return s, user, err
-	case user.Deactivated():
-		return s, user, &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
-	case user.Locked():
-		return s, user, &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
 	}
 	return s, user, b.touch(ctx, s, origin)
 }

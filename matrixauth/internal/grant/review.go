@@ -69,14 +69,13 @@ func (g *Grants) judge(tx *store.Tx, p Pending, v Visitor) (r Review, err error)
 // (AUTHZ-30), and administration is for those whom the operator gave it (SCOPE-13).
 func (g *Grants) mayApprove(tx *store.Tx, userID, scope string) error {
 	user, err := tx.User(userID)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = user.MayAct()
+	}
+	if err != nil {
 		return err
-	case user.Deactivated():
-		return &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
-	case user.Locked():
-		return &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
-	case model.HasScope(scope, model.ScopeSynapseAdmin) && !user.Admin:
+	}
+	if model.HasScope(scope, model.ScopeSynapseAdmin) && !user.Admin {
 		return &model.Error{Kind: model.Denied, Code: model.AccessDenied, Text: "this account may not administer the homeserver"}
 	}
 	return nil

@@ -30,6 +30,24 @@ func (u User) Locked() bool { return !u.LockedAt.IsZero() }
 // Deactivated tells whether the account is deactivated at present.
 func (u User) Deactivated() bool { return !u.DeactivatedAt.IsZero() }
 
+// MayAct refuses an account that may do nothing at present, with an Error of code UserDeactivated or
+// UserLocked (MOD-5, MOD-11).
+func (u User) MayAct() error {
+	if u.Deactivated() {
+		return &Error{Kind: Denied, Code: UserDeactivated}
+	}
+	if u.Locked() {
+		return &Error{Kind: Unauthenticated, Code: UserLocked}
+	}
+	return nil
+}
+
+// IsBlocked reports whether an error is one of MayAct.
+func IsBlocked(err error) bool {
+	e := AsError(err)
+	return e != nil && (e.Code == UserDeactivated || e.Code == UserLocked)
+}
+
 // State is the account's state in one word: "active", "locked" or "deactivated".
 func (u User) State() string {
 	if u.Deactivated() {

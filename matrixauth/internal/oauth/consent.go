@@ -112,12 +112,11 @@ func (d *Door) visitor(r *http.Request) (grant.Visitor, model.User, error) {
 // blocked shows whose account may do nothing at present, and the ways out: as somebody else, or back to the
 // client without an answer. An error that says anything else it gives back.
 func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, id string, err error) error {
-	code := model.AsError(err).Code
-	if who.ID == "" || code != model.UserLocked && code != model.UserDeactivated {
+	if who.ID == "" || !model.IsBlocked(err) {
 		return err
 	}
 	web.SetUser(r.Context(), who.ID)
-	shown := page.Blocked{Code: code, Account: model.MatrixID(who.Localpart, d.ServerName)}
+	shown := page.Blocked{Code: model.AsError(err).Code, Account: model.MatrixID(who.Localpart, d.ServerName)}
 	pending, missing := d.Grants.Pending(r.Context(), id)
 	switch {
 	case missing == nil:

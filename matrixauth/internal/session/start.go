@@ -166,7 +166,7 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		if err != nil {
 			return fmt.Errorf("user %s: %w", p.User.ID, err)
 		}
-		if err := mayStart(user); err != nil {
+		if err := user.MayAct(); err != nil {
 			return err
 		}
 		old, err := s.replace(tx, user.ID, p.DeviceID)
@@ -218,17 +218,6 @@ func (s *Sessions) replace(tx *store.Tx, userID, deviceID string) (old model.Ses
 		return old, err
 	}
 	return old, s.endRows(tx, old, model.EndReplaced)
-}
-
-// mayStart refuses who may not sign in at present (MOD-5, MOD-11).
-func mayStart(u model.User) error {
-	if u.Deactivated() {
-		return &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
-	}
-	if u.Locked() {
-		return &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
-	}
-	return nil
 }
 
 // minting says what pair of tokens to mint.

@@ -133,13 +133,7 @@ func (u *Users) prove(ctx context.Context, c candidate, clear string) error {
 	if result.Upgrade {
 		u.upgrade(ctx, c.user, c.hash, clear)
 	}
-	if c.user.Deactivated() {
-		return &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
-	}
-	if c.user.Locked() {
-		return &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
-	}
-	return nil
+	return c.user.MayAct()
 }
 
 // candidate is whom an attempt is about, with what there is to prove and how they are known where it comes from.
