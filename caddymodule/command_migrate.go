@@ -85,7 +85,7 @@ func (s site) findsSecret(cmd *cobra.Command) error {
 	return fmt.Errorf("the running server keeps its secret in %s; name its database: --database %s", matrixauth.SecretFile(database), database)
 }
 
-// ownsSecret tells whether the secret is in our own generated file.
+// ownsSecret reports whether the secret is in our own generated file.
 func (s site) ownsSecret() bool {
 	return s.given.Matrix.Secret == "" && s.given.Matrix.SecretFile == ""
 }

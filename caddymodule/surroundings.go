@@ -138,7 +138,7 @@ func (p passage) through(sets caddyhttp.MatcherSets) passage {
 	return p
 }
 
-// mayMatch tells whether a request for a path may match a set. Only what is said of paths is looked at.
+// mayMatch reports whether a request for a path may match a set. Only what is said of paths is looked at.
 func mayMatch(set caddyhttp.MatcherSet, path string) bool {
 	return !slices.ContainsFunc(set, func(matcher any) bool {
 		if not, ok := matcher.(*caddyhttp.MatchNot); ok {
@@ -148,7 +148,7 @@ func mayMatch(set caddyhttp.MatcherSet, path string) bool {
 	})
 }
 
-// mustMatch tells whether every request for a path matches a set.
+// mustMatch reports whether every request for a path matches a set.
 func mustMatch(set caddyhttp.MatcherSet, path string) bool {
 	return !slices.ContainsFunc(set, func(matcher any) bool { return !isPathMatcher(matcher) || !matches(matcher, path) })
 }

@@ -16,7 +16,7 @@ const (
 	guardedSecond = "mas"
 )
 
-// isHidden tells whether a request target is none that may go on: one that leads to the homeserver's API
+// isHidden reports whether a request target is none that may go on: one that leads to the homeserver's API
 // for us, or one without a path, such as "x:a_synapse/mas/query_user". Go takes that for an address and a
 // proxy sends what is behind the colon; Synapse cuts the first letter off whatever it be, and has its path.
 // No client means such a target (RFC 9112 section 3.2).
@@ -24,7 +24,7 @@ func isHidden(target *url.URL) bool {
 	return target.Opaque != "" || isGuarded(target.Path)
 }
 
-// isGuarded tells whether a path leads to the homeserver's API for us, or would after a handler behind
+// isGuarded reports whether a path leads to the homeserver's API for us, or would after a handler behind
 // ours has taken a prefix off: the two segments are looked for everywhere, and the first may have
 // anything before it. Doubled slashes, dots, capitals and escapes of escapes are looked through, as
 // what others make of them is not ours to guess.
@@ -52,7 +52,7 @@ func hasGuarded(p string) bool {
 	return false
 }
 
-// mentionsSynapse tells whether a path may lead to the guarded API, at hardly any cost for those that
+// mentionsSynapse reports whether a path may lead to the guarded API, at hardly any cost for those that
 // do not.
 func mentionsSynapse(p string) bool {
 	for {
@@ -88,7 +88,7 @@ func unescapePath(p string) string {
 // slash before them: the prefix that a later handler takes off may end anywhere.
 var judgedPaths = []string{"_matrix/client/", "_matrix/media/", "_synapse/"}
 
-// isJudged tells whether the gateway has a say about a path, or would have after a handler behind ours
+// isJudged reports whether the gateway has a say about a path, or would have after a handler behind ours
 // has taken a prefix off.
 func isJudged(p string) bool {
 	p = unescapePath(p)

@@ -36,7 +36,7 @@ func TestLocked(t *testing.T) {
 	s = h.signedIn(h.refresh(s.RefreshToken))
 	act(h, LockUser, Name{"alice"})
 
-	// through asks for a path of the homeserver and tells whether it got there.
+	// through asks for a path of the homeserver and reports whether it got there.
 	through := func(t *testing.T, c call) (answer, bool) {
 		before := h.passed.Load()
 		a := h.do(c)

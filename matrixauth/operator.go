@@ -75,7 +75,7 @@ type Operator struct {
 // Database is the path of the database that the operator acts on.
 func (o *Operator) Database() string { return o.database }
 
-// Live tells whether a running server does the work, and so knows of it at once.
+// Live reports whether a running server does the work, and so knows of it at once.
 func (o *Operator) Live() bool { return o.live }
 
 // Close ends the reach. It is to be called once.
@@ -117,7 +117,7 @@ type operatorError struct {
 	Text string     `json:"text"`
 }
 
-// Refused tells whether an action was refused for a reason that the operator can mend, as opposed to
+// Refused reports whether an action was refused for a reason that the operator can mend, as opposed to
 // a failure.
 func Refused(err error) bool {
 	var e *model.Error

@@ -37,7 +37,7 @@ func FileOwner(info fs.FileInfo) (uid int, known bool) { return place.Owner(info
 // ErrNoServer says that no server has a database at present.
 var ErrNoServer = errors.New("no server is running")
 
-// believes tells whether a process of a user may answer.
+// believes reports whether a process of a user may answer.
 func (t Target) believes(uid int) bool {
 	if uid == 0 || uid == os.Geteuid() || slices.Contains(t.Users, uid) {
 		return true

@@ -217,7 +217,7 @@ func (s *Server) belowOurs(path string) *route {
 
 var refusedAtEdge = route{name: "refused", wire: web.MatrixWire, methods: methods{"": notRecognized}}
 
-// isIssuer tells whether a Host header names the issuer's host, whatever the port: a proxy in front
+// isIssuer reports whether a Host header names the issuer's host, whatever the port: a proxy in front
 // may have another.
 func (s *Server) isIssuer(host string) bool {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {

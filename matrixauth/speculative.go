@@ -39,7 +39,7 @@ func isPrefetch(r *http.Request) bool {
 		hasToken(r.Header.Get("X-Purpose"), "preview") || hasToken(r.Header.Get("Purpose"), "preview")
 }
 
-// hasToken tells whether a header's value begins with a token.
+// hasToken reports whether a header's value begins with a token.
 func hasToken(value, token string) bool {
 	first, _, _ := strings.Cut(value, ";")
 	return strings.EqualFold(strings.TrimSpace(first), token)

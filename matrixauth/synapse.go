@@ -108,7 +108,7 @@ func withoutUser(address string) string {
 	return u.String()
 }
 
-// harmless tells whether a setting does no harm from a version of Synapse on that is the running one.
+// harmless reports whether a setting does no harm from a version of Synapse on that is the running one.
 func harmless(before, version string) bool {
 	if before == "" || version == "" {
 		return false
@@ -152,7 +152,7 @@ func PlanMigration(path, endpoint string) (*Migration, error) {
 	return m, nil
 }
 
-// AlreadyMigrated tells whether an error of PlanMigration says that there is nothing left to do.
+// AlreadyMigrated reports whether an error of PlanMigration says that there is nothing left to do.
 func AlreadyMigrated(err error) bool { return errors.Is(err, synapseconfig.ErrAlreadyMigrated) }
 
 // Write writes the migrated file after a backup copy, whose path it gives.

@@ -20,7 +20,7 @@ type finding struct {
 	OK                         bool
 }
 
-// examine runs the doctor and gives its findings by check; exit tells whether it found nothing.
+// examine runs the doctor and gives its findings by check; exit reports whether it found nothing.
 func examine(t *testing.T, c *rig.Caddy, more ...string) (found map[string]finding, healthy bool) {
 	t.Helper()
 	return examineBy(t, c.Command, more...)

@@ -18,7 +18,7 @@ import (
 // contractYAML delegates to where the test listens.
 const contractYAML = `matrix_authentication_service: {enabled: true, endpoint: "http://127.0.0.1:%d/", secret: %q}`
 
-// reactivates tells whether reactivate_user works. Synapse 1.157.1 and later answer 500 as long as an index is
+// reactivates reports whether reactivate_user works. Synapse 1.157.1 and later answer 500 as long as an index is
 // missing that it builds in the background in a new database.
 func reactivates(base, secret string) error {
 	for _, op := range []string{"provision_user", "reactivate_user"} {

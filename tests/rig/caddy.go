@@ -176,7 +176,7 @@ func (c *Caddy) Gone() { <-c.proc.done; c.proc = nil }
 // PID is the process id.
 func (c *Caddy) PID() int { return c.proc.cmd.Process.Pid }
 
-// Running tells whether the process lives.
+// Running reports whether the process lives.
 func (c *Caddy) Running() bool {
 	select {
 	case <-c.proc.done:

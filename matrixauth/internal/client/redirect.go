@@ -11,7 +11,7 @@ import (
 // as 127.1, mean the same to some parsers and something else to others.
 var loopbackHosts = []string{"localhost", "127.0.0.1", "[::1]"}
 
-// MatchRedirect tells whether a request may send its answer to uri. Addresses are compared as strings:
+// MatchRedirect reports whether a request may send its answer to uri. Addresses are compared as strings:
 // whatever is normalised or parsed here and read in another way by a browser would let codes go astray
 // (AUTHZ-4, RFC 9700 section 2.1). The one exception is the port of a native client's loopback
 // address, as the system hands it out when the client starts (AUTHZ-5, RFC 8252 section 7.3).

@@ -128,7 +128,7 @@ func TestMutatedRedirects(t *testing.T) { // AUTHZ-4
 	}
 }
 
-// otherPort tells whether two loopback addresses differ in their ports alone, told in another way than
+// otherPort reports whether two loopback addresses differ in their ports alone, told in another way than
 // the code under test does it.
 func otherPort(a, b string) bool {
 	strip := func(s string) string {

@@ -81,7 +81,7 @@ func splitWeb(uri string) (scheme, host, problem string) {
 	return parts[1], strings.TrimSuffix(strings.ToLower(parts[2]), "."), ""
 }
 
-// contains tells whether a host is the home or below it, label by label: notexample.com is not below
+// contains reports whether a host is the home or below it, label by label: notexample.com is not below
 // example.com (REG-7).
 func (h home) contains(host string) bool {
 	if h.loopback {
@@ -140,7 +140,7 @@ func (h home) checkNative(uri string) (problem string) {
 	return ""
 }
 
-// owns tells whether a scheme begins with the home's labels in reverse. Labels are compared, and not
+// owns reports whether a scheme begins with the home's labels in reverse. Labels are compared, and not
 // letters: com.examplefoo is not example.com's (REG-10). As a home has two labels or more, no scheme
 // without a dot passes, and none that browsers run or open themselves (REG-12, REG-35). Systems
 // compare schemes without regard to case, and so do we.
@@ -154,7 +154,7 @@ func (h home) owns(scheme string) bool {
 	return len(labels) >= len(reversed) && slices.Equal(labels[:len(reversed)], reversed) && !slices.Contains(labels, "")
 }
 
-// plain tells whether a text has only characters that an address may be written with, percent signs
+// plain reports whether a text has only characters that an address may be written with, percent signs
 // before two hexadecimal digits included (RFC 3986 section 2). Others are read by every parser in its
 // own way.
 func plain(uri string) bool {

@@ -47,7 +47,7 @@ func formOf(r *http.Request) formKind {
 	return unclear
 }
 
-// containsFold tells whether text holds a word of lower-case ASCII, in whatever case.
+// containsFold reports whether text holds a word of lower-case ASCII, in whatever case.
 func containsFold(text, word string) bool {
 	for ; len(text) >= len(word); text = text[1:] {
 		if strings.EqualFold(text[:len(word)], word) {

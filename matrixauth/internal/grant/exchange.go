@@ -89,7 +89,7 @@ func (x *exchange) judge(tx *store.Tx) (err error) {
 	return nil
 }
 
-// proves tells whether the code comes from the client that it was given to: with its redirect URI, and with
+// proves reports whether the code comes from the client that it was given to: with its redirect URI, and with
 // the verifier that nobody else knows. Codes stand in addresses, and so in histories and logs; whoever read
 // one there has shown no more than that.
 func (x *exchange) proves() bool {

@@ -70,7 +70,7 @@ func (p Pending) over(now time.Time) bool {
 	return !now.Before(p.ExpiresAt) || p.CodeHash != (model.TokenHash{}) || !p.ConsumedAt.IsZero()
 }
 
-// NeedsSignIn tells whether the user must prove again who they are before they can approve: prompt=login
+// NeedsSignIn reports whether the user must prove again who they are before they can approve: prompt=login
 // asks for a proof newer than the request, max_age for one that is not older than that (OIDC-11, OIDC-13),
 // and administration for one of a moment ago: the cookie of the browser alone must not do for that, as it
 // lives for months (SCOPE-13).
@@ -87,7 +87,7 @@ func (p Pending) NeedsSignIn(b model.BrowserSession, now time.Time) bool {
 	return p.Request.MaxAge != nil && now.Sub(b.AuthenticatedAt) > time.Duration(*p.Request.MaxAge)*time.Second
 }
 
-// Administers tells whether the client asks to administer the homeserver.
+// Administers reports whether the client asks to administer the homeserver.
 func (p Pending) Administers() bool {
 	return model.HasScope(p.Request.Scope, model.ScopeSynapseAdmin)
 }

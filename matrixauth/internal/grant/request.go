@@ -23,7 +23,7 @@ type Ask struct {
 	Request, RequestURI, Registration string
 }
 
-// None tells whether prompt=none was asked for: no page may be shown (OIDC-10).
+// None reports whether prompt=none was asked for: no page may be shown (OIDC-10).
 func (a Ask) None() bool { return strings.Contains(" "+a.Prompt+" ", " none ") }
 
 // challenge is the form of an S256 code challenge: a SHA-256 in base64url (RFC 7636 section 4.2).
@@ -151,7 +151,7 @@ func kept(text string) int {
 	return len(quoted) - len(`""`)
 }
 
-// takesForms tells whether a form can be sent to an address: a scheme of an app opens the app and brings
+// takesForms reports whether a form can be sent to an address: a scheme of an app opens the app and brings
 // nothing of the form along.
 func takesForms(uri string) bool {
 	return strings.HasPrefix(uri, "https://") || strings.HasPrefix(uri, "http://")

@@ -89,7 +89,7 @@ func (g *Grants) replaces(tx *store.Tx, p Pending, userID string) (bool, error) 
 	return live.ClientID != p.ClientID, err
 }
 
-// rememberable tells whether a consent may stand for later ones. A web client is known by its https
+// rememberable reports whether a consent may stand for later ones. A web client is known by its https
 // address, which nobody else answers at; any app on a machine can claim a scheme or a loopback port, so
 // native clients ask each time (AUTHZ-18, AMB-19). So does who asks for administration.
 func rememberable(c model.Client, r model.AuthorizationRequest) bool {

@@ -194,7 +194,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// isObject tells whether an answer is a JSON object.
+// isObject reports whether an answer is a JSON object.
 func isObject(a answer) bool {
 	kind, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
 	if err != nil || kind != "application/json" {

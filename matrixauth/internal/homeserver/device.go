@@ -9,7 +9,7 @@ import (
 // client cuts longer ones, as Synapse would refuse them and the login with them.
 const MaxDeviceName = 100
 
-// UpsertDevice makes sure that a user has a device, and tells whether it is new. A display name also
+// UpsertDevice makes sure that a user has a device, and reports whether it is new. A display name also
 // goes to a device that exists; with an empty one that keeps the name it has. Errors: UnknownUser.
 func (c *Client) UpsertDevice(ctx context.Context, localpart, deviceID, displayName string) (created bool, err error) {
 	const op = "upsert_device"

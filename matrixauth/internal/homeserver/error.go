@@ -94,7 +94,7 @@ func IsUnknownUser(err error) bool {
 	return errors.As(err, &e) && e.Reason == UnknownUser
 }
 
-// Retryable tells whether the same call can succeed later: when the homeserver is back, or when its
+// Retryable reports whether the same call can succeed later: when the homeserver is back, or when its
 // owner has corrected secret, version or server name. The other reasons are final.
 func (e *Error) Retryable() bool {
 	switch e.Reason {

@@ -54,7 +54,7 @@ func (v Version) Compare(w Version) int {
 	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Patch, w.Patch), comparePre(v.Pre, w.Pre))
 }
 
-// Less tells whether a version is older than another.
+// Less reports whether a version is older than another.
 func (v Version) Less(w Version) bool { return v.Compare(w) < 0 }
 
 func comparePre(a, b string) int {

@@ -26,21 +26,21 @@ type BrowserSession struct {
 	EndReason       EndReason
 }
 
-// Ended tells whether the session is over.
+// Ended reports whether the session is over.
 func (s BrowserSession) Ended() bool { return !s.EndedAt.IsZero() }
 
 // ProofLife is how long after giving their password people count as who they are for what must not be
 // done by whoever finds their browser signed in (ACCT-6, SCOPE-13, XS-4).
 const ProofLife = 5 * time.Minute
 
-// Proved tells whether the person gave their password a moment ago.
+// Proved reports whether the person gave their password a moment ago.
 func (s BrowserSession) Proved(now time.Time) bool { return now.Sub(s.AuthenticatedAt) <= ProofLife }
 
 // NewBrowserValue makes the value of a browser's cookie: 30 random letters or digits, 178 bits
 // (SESS-1). It is stored as its hash only.
 func NewBrowserValue() string { return randomString(base62, randomLength) }
 
-// IsBrowserValue tells whether NewBrowserValue can have made a value; any other needs no look-up, and
+// IsBrowserValue reports whether NewBrowserValue can have made a value; any other needs no look-up, and
 // is no key for the tokens of forms.
 func IsBrowserValue(value string) bool {
 	return len(value) == randomLength && strings.Trim(value, base62) == ""

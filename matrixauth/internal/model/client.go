@@ -130,7 +130,7 @@ type Client struct {
 	Network string
 }
 
-// Proven tells whether anybody trusted the client: an operator, or a user who consented. Anybody can
+// Proven reports whether anybody trusted the client: an operator, or a user who consented. Anybody can
 // register any other.
 func (c Client) Proven() bool { return c.Static || !c.ProvenAt.IsZero() }
 
@@ -158,10 +158,10 @@ func (c Client) PolicyURI(language string) string {
 	return c.Metadata.localized("policy_uri", language, c.Metadata.PolicyURI)
 }
 
-// Public tells whether the client has no secret that it could prove itself with.
+// Public reports whether the client has no secret that it could prove itself with.
 func (c Client) Public() bool { return c.Metadata.AuthMethod == AuthNone }
 
-// Grants tells whether the client registered for a grant type.
+// Grants reports whether the client registered for a grant type.
 func (c Client) Grants(grantType string) bool {
 	return slices.Contains(c.Metadata.GrantTypes, grantType)
 }

@@ -61,7 +61,7 @@ func isDeviceScope(token string) bool {
 	return strings.HasPrefix(token, ScopeDevicePrefix) || strings.HasPrefix(token, ScopeDevicePrefixUnstable)
 }
 
-// HasScope tells whether a scope holds a token, in whichever spelling either has it: both mean the same
+// HasScope reports whether a scope holds a token, in whichever spelling either has it: both mean the same
 // (SCOPE-3).
 func HasScope(scope, token string) bool {
 	kind, rest := splitScope(token)

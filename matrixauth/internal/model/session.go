@@ -103,5 +103,5 @@ type Session struct {
 	EndReason      EndReason
 }
 
-// Ended tells whether the session is over.
+// Ended reports whether the session is over.
 func (s Session) Ended() bool { return !s.EndedAt.IsZero() }

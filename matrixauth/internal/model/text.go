@@ -63,7 +63,7 @@ func visible(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsPunct(r) || unicode.IsSymbol(r)
 }
 
-// namesAnother tells whether a word of a name is an address that is not host: that of a website, a mail
+// namesAnother reports whether a word of a name is an address that is not host: that of a website, a mail
 // address or a Matrix id. It would rather take a name for an address than the other way round, as the
 // host that is shown in its place is right in any case.
 func namesAnother(name, host string) bool {
@@ -102,7 +102,7 @@ func isAddress(word string) bool {
 	return err == nil && len(word) > len("::")
 }
 
-// isHost tells whether a word has the form of a host: an IP address, or labels of which the last one is
+// isHost reports whether a word has the form of a host: an IP address, or labels of which the last one is
 // of letters, as every top level domain is. The number of a version is none.
 func isHost(word string) bool {
 	if isAddress(word) {

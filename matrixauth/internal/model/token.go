@@ -20,7 +20,7 @@ const (
 	OAuthRefresh  TokenKind = "oauth_refresh"
 )
 
-// Refresh tells whether the token is a refresh token.
+// Refresh reports whether the token is a refresh token.
 func (k TokenKind) Refresh() bool { return k == CompatRefresh || k == OAuthRefresh }
 
 // prefixes are the visible beginnings of tokens, the same as those of matrix-authentication-service,
@@ -143,5 +143,5 @@ type Owner struct{ UserID, Localpart, DeviceID string }
 // Owner says whose the token is.
 func (t Token) Owner() Owner { return Owner{t.UserID, t.Localpart, t.DeviceID} }
 
-// Expired tells whether the token's life is over at now.
+// Expired reports whether the token's life is over at now.
 func (t Token) Expired(now time.Time) bool { return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) }

@@ -12,7 +12,7 @@ type User struct {
 	ID string
 	// Localpart is the part of the Matrix id between "@" and ":".
 	Localpart string
-	// Admin tells whether the user may ask for Synapse's administration scope.
+	// Admin reports whether the user may ask for Synapse's administration scope.
 	Admin bool
 	// CreatedAt is the time of creation, UTC.
 	CreatedAt time.Time
@@ -24,10 +24,10 @@ type User struct {
 	DeactivatedAt time.Time
 }
 
-// Locked tells whether the account is locked at present.
+// Locked reports whether the account is locked at present.
 func (u User) Locked() bool { return !u.LockedAt.IsZero() }
 
-// Deactivated tells whether the account is deactivated at present.
+// Deactivated reports whether the account is deactivated at present.
 func (u User) Deactivated() bool { return !u.DeactivatedAt.IsZero() }
 
 // MayAct refuses an account that may do nothing at present, with an Error of code UserDeactivated or

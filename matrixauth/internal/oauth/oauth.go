@@ -51,7 +51,7 @@ type Config struct {
 // Probe is a doctor's bogus token that somebody asked us about.
 type Probe struct {
 	Token string
-	// SecretOK tells whether the caller knew the secret.
+	// SecretOK reports whether the caller knew the secret.
 	SecretOK bool
 }
 

@@ -63,7 +63,7 @@ func initial(name string) string {
 	return string(unicode.ToUpper(letter))
 }
 
-// Wide tells whether the page needs more room than a form does.
+// Wide reports whether the page needs more room than a form does.
 func (v *view) Wide() bool {
 	_, account := v.Page.(Account)
 	return account

@@ -32,7 +32,7 @@ const (
 type scheme interface {
 	// verify makes one hash and compares. It is called by run.
 	verify(h *Hasher, clear []byte) (bool, error)
-	// same tells whether new hashes are of this scheme and these parameters.
+	// same reports whether new hashes are of this scheme and these parameters.
 	same(present argon2Hash) bool
 }
 

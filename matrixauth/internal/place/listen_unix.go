@@ -30,7 +30,7 @@ func Listen(path string) (net.Listener, error) {
 	return listener, nil
 }
 
-// SameOwner tells whether one user owns both files.
+// SameOwner reports whether one user owns both files.
 func SameOwner(a, b string) bool {
 	x, errX := os.Lstat(a)
 	y, errY := os.Lstat(b)

@@ -25,7 +25,7 @@ const (
 
 // presented is what the verdict on a refresh token of generation g depends upon.
 type presented struct {
-	// Consumed tells whether a token that this very token minted has been used.
+	// Consumed reports whether a token that this very token minted has been used.
 	Consumed bool
 	// SuccessorUsed is the time at which a token of generation g+1 was first used; zero if none was.
 	SuccessorUsed time.Time

@@ -97,7 +97,7 @@ func (o *oracle) newestUsed() (newest int) {
 	return newest
 }
 
-// mayBeGone tells whether the refresh token of a pair is so old that its row may be removed.
+// mayBeGone reports whether the refresh token of a pair is so old that its row may be removed.
 func (o *oracle) mayBeGone(p *pair, now time.Time) bool {
 	return p.generation < o.newestUsed()-1 && now.Sub(p.minted) > time.Hour
 }

@@ -66,13 +66,13 @@ func NewRegistry(ctx context.Context, s *store.Store) (*Registry, error) {
 	return r, err
 }
 
-// Watchful tells whether any token at all is to be looked at on its way to the homeserver.
+// Watchful reports whether any token at all is to be looked at on its way to the homeserver.
 func (r *Registry) Watchful() bool { return r.AnyLocked() || r.retired.some.Load() }
 
-// AnyLocked tells whether anybody is locked. It costs one atomic load.
+// AnyLocked reports whether anybody is locked. It costs one atomic load.
 func (r *Registry) AnyLocked() bool { return r.locked.Load() != nil }
 
-// Locked tells whether a user is locked.
+// Locked reports whether a user is locked.
 func (r *Registry) Locked(userID string) bool {
 	set := r.locked.Load()
 	if set == nil {
@@ -131,7 +131,7 @@ func (r *Registry) noteActivity(sessionID string, at time.Time) {
 	}
 }
 
-// writeUses writes the noted uses of a session, forgets them once they are durable, and tells whether
+// writeUses writes the noted uses of a session, forgets them once they are durable, and reports whether
 // there were any. A refresh calls it in its own transaction, so that it judges by what is known at
 // that moment.
 func (r *Registry) writeUses(tx *store.Tx, sessionID string) (written bool, err error) {

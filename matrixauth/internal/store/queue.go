@@ -28,7 +28,7 @@ type queue struct {
 // maxBatch bounds how many writes share a commit, and with it how long the last of them waits.
 const maxBatch = 64
 
-// join adds a write and tells whether its caller leads.
+// join adds a write and reports whether its caller leads.
 func (q *queue) join(w *write) (leads bool, err error) {
 	if err := w.ctx.Err(); err != nil {
 		return false, err

@@ -223,7 +223,7 @@ func TestUpdate(t *testing.T) {
 	})
 }
 
-// isClosed tells whether close was called.
+// isClosed reports whether close was called.
 func (q *queue) isClosed() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

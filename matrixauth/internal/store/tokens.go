@@ -118,7 +118,7 @@ func (tx *Tx) GenerationUsedAt(s model.Session, generation int64) (time.Time, er
 		s.ID, generation, access, refresh)
 }
 
-// Consumed tells whether a token that a refresh token minted has been used: the access token was
+// Consumed reports whether a token that a refresh token minted has been used: the access token was
 // seen, or the refresh token has minted in turn.
 func (tx *Tx) Consumed(s model.Session, t model.Token) (bool, error) {
 	access, refresh := s.Kind.Tokens()

@@ -97,7 +97,7 @@ func (o Object) Object(name string) (Object, error) {
 	return value, nil
 }
 
-// Has tells whether a member is there and not null.
+// Has reports whether a member is there and not null.
 func (o Object) Has(name string) bool {
 	_, present := o.member(name)
 	return present

@@ -30,7 +30,7 @@ const (
 	PageWire
 )
 
-// Open tells whether web pages of any origin may call routes of the wire.
+// Open reports whether web pages of any origin may call routes of the wire.
 func (w Wire) Open() bool { return w == MatrixWire || w == OpenOAuthWire }
 
 // Wires lists all wires, for tests that range over them.

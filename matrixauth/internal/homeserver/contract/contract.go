@@ -56,7 +56,7 @@ type run struct {
 // between is a version between the two that the cases are about.
 var between = homeserver.Version{Major: 1, Minor: 150}
 
-// modern tells whether the homeserver behaves as 1.163.2 does, or else as 1.136.0.
+// modern reports whether the homeserver behaves as 1.163.2 does, or else as 1.136.0.
 func (r *run) modern() bool { return !r.Version.Less(between) }
 
 // reply is what came over the wire.

@@ -214,7 +214,7 @@ func (s *Synapse) other(r *http.Request) result {
 	return unrecognized
 }
 
-// settle records a call and tells whether its answer gets lost.
+// settle records a call and reports whether its answer gets lost.
 func (s *Synapse) settle(call Call, res result) (lost bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
