@@ -80,6 +80,27 @@ func TestBlocked(t *testing.T) {
 		v.post("/account/logout", "action", hidden(v.at.body, "action"), "device_id", hidden(v.at.body, "device_id"), "again", "1").
 			wantTo(t, "/account/login?action=org.matrix.device_view&device_id=PHONE")
 	})
+	t.Run("at every form of the account page", func(t *testing.T) {
+		h := newHouse(t, unlimited)
+		h.add("alice")
+		v := h.guest()
+		v.signIn("alice", "")
+		v.get("/account/").wantPage(t, http.StatusOK, "Your account")
+		before := v.at
+		act(h, LockUser, Name{"alice"})
+		for path, fields := range map[string][]string{
+			"/account/sessions/end":        {"session", "any"},
+			"/account/sessions/end-others": {"what", "apps"},
+			"/account/consents/withdraw":   {"client", "app"},
+			"/account/cross-signing-reset": nil,
+		} {
+			v.at = before
+			if v.post(path, fields...); v.at.status != http.StatusForbidden {
+				t.Errorf("%s: got %d", path, v.at.status)
+			}
+			wantWho(t, v)
+		}
+	})
 	t.Run("without any wish it leads to the sign-in", func(t *testing.T) {
 		h := newHouse(t, unlimited)
 		h.add("alice", "gone")

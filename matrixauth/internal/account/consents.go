@@ -52,7 +52,7 @@ func (d *Door) WithdrawConsent(w http.ResponseWriter, r *http.Request) error {
 		return d.seeOther(w, LoginPath, nil)
 	}
 	if err != nil {
-		return err
+		return d.blocked(w, r, who, page.Blocked{}, err)
 	}
 	web.SetUser(r.Context(), who.ID)
 	if err := d.Grants.WithdrawOwn(r.Context(), who.ID, form["client"]); err != nil {
