@@ -78,28 +78,26 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 		findings = append(findings, matrixauth.Finding{Check: "server", What: unreached.Error(), Where: s.database, Change: "start Caddy with this configuration"})
 	default:
 		findings = append(findings, matrixauth.Finding{Check: "server", OK: true, What: "a server runs on " + operator.Database()})
-		diagnosis, err := matrixauth.Examine.Do(cmd.Context(), operator, matrixauth.Examination{SynapseEndpoint: want.Endpoint, Authorities: string(pem)})
-		if err != nil {
-			return nil, errors.Join(err, operator.Close())
-		}
-		version, findings = diagnosis.SynapseVersion, append(findings, diagnosis.Findings...)
-		if diagnosis.Comparable {
-			compared, err := compareAccounts(cmd, operator, e)
-			if err != nil {
-				return nil, errors.Join(err, operator.Close())
-			}
-			findings = append(findings, compared...)
-		}
-	}
-	if operator != nil {
-		if err := operator.Close(); err != nil {
+		running, found, err := examineServer(cmd, operator, e, matrixauth.Examination{SynapseEndpoint: want.Endpoint, Authorities: string(pem)})
+		if err = errors.Join(err, operator.Close()); err != nil {
 			return nil, err
 		}
+		version, findings = running, append(findings, found...)
 	}
 	if e.synapse != "" {
 		findings = append(findings, matrixauth.ExamineSynapse(e.synapse, want, s.config.ServerName, version)...)
 	}
 	return findings, nil
+}
+
+// examineServer has the running server look around itself, and compares accounts if it can reach Synapse.
+func examineServer(cmd *cobra.Command, o *matrixauth.Operator, e examination, asked matrixauth.Examination) (version string, found []matrixauth.Finding, err error) {
+	diagnosis, err := matrixauth.Examine.Do(cmd.Context(), o, asked)
+	if err != nil || !diagnosis.Comparable {
+		return diagnosis.SynapseVersion, diagnosis.Findings, err
+	}
+	compared, err := compareAccounts(cmd, o, e)
+	return diagnosis.SynapseVersion, append(diagnosis.Findings, compared...), err
 }
 
 // literalSecrets finds the secrets that stand in the configuration themselves (KEY-6). {$NAME} is one of
