@@ -136,21 +136,21 @@ func (v *view) Active(s Session) string {
 
 // Since says how long ago the sign-in of a session was.
 func (v *view) Since(s Session) string {
-	const day = 24 * time.Hour
-	if ago := v.pages.Now().Sub(s.SignedIn); ago >= day {
-		return v.speech.count("account.since.days", int(ago/day))
+	if days := v.daysSince(s.SignedIn); days > 0 {
+		return v.speech.count("account.since.days", days)
 	}
 	return v.T("account.since.today")
 }
 
 // GrantedAt says how long ago somebody consented to an app.
 func (v *view) GrantedAt(g Granted) string {
-	const day = 24 * time.Hour
-	if ago := v.pages.Now().Sub(g.At); ago >= day {
-		return v.speech.count("account.granted.days", int(ago/day))
+	if days := v.daysSince(g.At); days > 0 {
+		return v.speech.count("account.granted.days", days)
 	}
 	return v.T("account.granted.today")
 }
+
+func (v *view) daysSince(at time.Time) int { return int(v.pages.Now().Sub(at) / (24 * time.Hour)) }
 
 // Lost says how many sessions a page is about to sign out.
 func (v *view) Lost(o EndOthers) string {

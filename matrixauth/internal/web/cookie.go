@@ -120,8 +120,14 @@ const FormField = "csrf"
 // FormToken is the token of forms for a browser's value. It proves that the form was on a page of ours
 // in that very browser: another site knows neither the value nor what follows from it (HTTP-3).
 func FormToken(value string) string {
+	return derive(value, "matrix-auth form token")
+}
+
+// derive gives what follows from a browser's value for a purpose. Nobody makes it without the value, and
+// it tells nothing of the value.
+func derive(value, purpose string) string {
 	mac := hmac.New(sha256.New, []byte(value))
-	mac.Write([]byte("matrix-auth form token"))
+	mac.Write([]byte(purpose))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 

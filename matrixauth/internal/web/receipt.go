@@ -2,8 +2,6 @@ package web
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +26,5 @@ func ReadReceipt(value, what, receipt string) (until time.Time, ok bool) {
 }
 
 func receiptMAC(value, what, when string) string {
-	mac := hmac.New(sha256.New, []byte(value))
-	mac.Write([]byte("matrix-auth receipt\x00" + what + "\x00" + when))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	return derive(value, "matrix-auth receipt\x00"+what+"\x00"+when)
 }
