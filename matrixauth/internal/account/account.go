@@ -3,6 +3,7 @@
 package account
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -87,4 +88,19 @@ func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, s
 		return failed
 	}
 	return err // the answer is written; the log says what it was
+}
+
+// owner finds who is signed in in the browser that asks. Without anybody it leads to the sign-in, and on to
+// g afterwards; an account that may do nothing is shown as blocked. Then ok is false, and err is what the
+// handler returns.
+func (d *Door) owner(w http.ResponseWriter, r *http.Request, g goal) (signedIn model.BrowserSession, who model.User, ok bool, err error) {
+	signedIn, who, err = d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
+	switch {
+	case errors.Is(err, model.NotSignedIn):
+		return signedIn, who, false, d.seeOther(w, LoginPath, g.query())
+	case err != nil:
+		return signedIn, who, false, d.blocked(w, r, who, page.Blocked{Action: g.action, DeviceID: g.deviceID}, err)
+	}
+	web.SetUser(r.Context(), who.ID)
+	return signedIn, who, true, nil
 }

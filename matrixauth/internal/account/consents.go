@@ -3,14 +3,12 @@ package account
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // granted are the apps that need not ask a user again, the one granted last first. One that is gone is
@@ -47,14 +45,10 @@ func (d *Door) WithdrawConsent(w http.ResponseWriter, r *http.Request) error {
 	if form["client"] == "" {
 		return &model.Error{Kind: model.Invalid, Code: model.MissingParam, Param: "client"}
 	}
-	_, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	if errors.Is(err, model.NotSignedIn) {
-		return d.seeOther(w, LoginPath, nil)
+	_, who, ok, err := d.owner(w, r, goal{})
+	if !ok {
+		return err
 	}
-	if err != nil {
-		return d.blocked(w, r, who, page.Blocked{}, err)
-	}
-	web.SetUser(r.Context(), who.ID)
 	if err := d.Grants.WithdrawOwn(r.Context(), who.ID, form["client"]); err != nil {
 		return err
 	}

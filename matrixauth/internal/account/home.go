@@ -9,7 +9,6 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // endedParam marks the address of the account page after a session was signed out, with endedAll after
@@ -28,14 +27,10 @@ func (d *Door) Bare(w http.ResponseWriter, r *http.Request) error {
 func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	where := readGoal(query.Get)
-	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	if errors.Is(err, model.NotSignedIn) {
-		return d.seeOther(w, LoginPath, goal{action: where.action, deviceID: where.deviceID}.query())
+	signedIn, who, ok, err := d.owner(w, r, goal{action: where.action, deviceID: where.deviceID})
+	if !ok {
+		return err
 	}
-	if err != nil {
-		return d.blocked(w, r, who, page.Blocked{Action: where.action, DeviceID: where.deviceID}, err)
-	}
-	web.SetUser(r.Context(), who.ID)
 	if aims[where.action] == aimReset {
 		return d.askReset(w, r, signedIn, who)
 	}
@@ -145,14 +140,10 @@ func (d *Door) EndSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	_, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	if errors.Is(err, model.NotSignedIn) {
-		return d.seeOther(w, LoginPath, nil)
+	_, who, ok, err := d.owner(w, r, goal{})
+	if !ok {
+		return err
 	}
-	if err != nil {
-		return d.blocked(w, r, who, page.Blocked{}, err)
-	}
-	web.SetUser(r.Context(), who.ID)
 	if id := form["browser"]; id != "" {
 		err = d.Browsers.EndOwn(r.Context(), who.ID, id)
 	} else {

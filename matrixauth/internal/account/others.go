@@ -1,13 +1,11 @@
 package account
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // whatParam says which sessions are meant to be signed out at once: those of all apps, or all browsers
@@ -31,14 +29,10 @@ func (d *Door) AskEndOthers(w http.ResponseWriter, r *http.Request) error {
 	if err := checkWhat(what); err != nil {
 		return err
 	}
-	_, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	if errors.Is(err, model.NotSignedIn) {
-		return d.seeOther(w, LoginPath, nil)
+	_, who, ok, err := d.owner(w, r, goal{})
+	if !ok {
+		return err
 	}
-	if err != nil {
-		return d.blocked(w, r, who, page.Blocked{}, err)
-	}
-	web.SetUser(r.Context(), who.ID)
 	shown := page.EndOthers{Apps: what == whatApps}
 	if shown.Apps {
 		live, err := d.Sessions.Live(r.Context(), who.ID)
@@ -68,14 +62,10 @@ func (d *Door) EndOthers(w http.ResponseWriter, r *http.Request) error {
 	if err := checkWhat(form[whatParam]); err != nil {
 		return err
 	}
-	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	if errors.Is(err, model.NotSignedIn) {
-		return d.seeOther(w, LoginPath, nil)
+	signedIn, who, ok, err := d.owner(w, r, goal{})
+	if !ok {
+		return err
 	}
-	if err != nil {
-		return d.blocked(w, r, who, page.Blocked{}, err)
-	}
-	web.SetUser(r.Context(), who.ID)
 	if form[whatParam] == whatApps {
 		_, err = d.Sessions.EndAllOwn(r.Context(), who.ID)
 	} else {

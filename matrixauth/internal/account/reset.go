@@ -52,14 +52,10 @@ func (d *Door) Reset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	if errors.Is(err, model.NotSignedIn) {
-		return d.seeOther(w, LoginPath, resetGoal.query())
+	signedIn, who, ok, err := d.owner(w, r, resetGoal)
+	if !ok {
+		return err
 	}
-	if err != nil {
-		return d.blocked(w, r, who, page.Blocked{Action: resetAction}, err)
-	}
-	web.SetUser(r.Context(), who.ID)
 	if !signedIn.Proved(d.Now()) {
 		if err := d.prove(r, signedIn, who, form["password"]); err != nil {
 			return d.refuseReset(w, r, d.resetPage(signedIn, who), err)
