@@ -21,7 +21,7 @@ func nothing() {}
 
 // Read finds the access token that Synapse will find, by the rules of Synapse's own code: the one
 // Authorization header, "Bearer" in exactly these letters and one blank; or else the first
-// access_token of the form, if a POST has one, or of the query. What it cannot tell for certain is an
+// access_token of the form, if a POST has one, or of the query, but not of both. What it cannot tell for certain is an
 // Error and never a guess: with a 401 for a token that Synapse does not mean, a client would lose its
 // keys; with none for one that it does mean, somebody who is locked would go on. Errors: InvalidParam,
 // TooLarge, TemporarilyDown.
@@ -46,8 +46,13 @@ func (g *Gateway) Read(r *http.Request) (Reading, error) {
 		if err != nil {
 			return found, err
 		}
-		// What the form says replaces what the query says.
 		if inForm, ok := web.FirstParam(form, web.TokenParam); ok {
+			// Which of two counts depends on the Twisted: what the form says replaces what the query says, but
+			// older ones read no form that comes without its length.
+			if inQuery {
+				release()
+				return found, unreadable("the access token must be there once")
+			}
 			param, inQuery = inForm, true
 		}
 		found.Release = release
