@@ -91,11 +91,11 @@ func read(t *testing.T, path string) string {
 func TestSynapseConfig(t *testing.T) {
 	for _, version := range rig.Versions {
 		t.Run(version, func(t *testing.T) {
-			c := rig.NewCaddy(t, rig.CaddyConfig{ServerName: rig.ServerName, Synapse: "http://127.0.0.1:1"})
+			c := rig.NewCaddy(t, rig.CaddyConfig{ServerName: rig.ServerName, Synapse: "http://synapse.invalid"})
 			plain := func(synapse string) string {
-				return strings.Replace(strings.Replace(c.Text(""), "secret {env.MATRIX_SECRET}", "", 1), "http://127.0.0.1:1", synapse, -1)
+				return strings.Replace(strings.Replace(c.Text(""), "secret {env.MATRIX_SECRET}", "", 1), "http://synapse.invalid", synapse, -1)
 			}
-			c.Write(plain("http://127.0.0.1:1"))
+			c.Write(plain("http://synapse.invalid"))
 			c.Start()
 			s := rig.NewSynapse(t, rig.SynapseConfig{Version: version, ServerName: rig.ServerName, Delegation: c.MustCommand("", "synapse-config")})
 			s.Start()

@@ -130,3 +130,37 @@ func TestRetainClients(t *testing.T) { // REG-26
 		t.Errorf("%d consents are left", n)
 	}
 }
+
+// TestConsentsAreBounded: an account holder can consent to as many clients as they register.
+func TestConsentsAreBounded(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := openAt(t, &now)
+	update(t, s, func(tx *Tx) error {
+		for _, id := range []string{"alice", "bob"} {
+			if err := tx.InsertUser(model.User{ID: id, Localpart: id, CreatedAt: tx.Now}); err != nil {
+				return err
+			}
+		}
+		return tx.SaveConsent(model.Consent{UserID: "bob", ClientID: "his", RedirectURI: "https://example.com", Scope: "x"})
+	})
+	for i := range maxConsents + 3 {
+		now = now.Add(time.Minute)
+		update(t, s, func(tx *Tx) error {
+			return tx.SaveConsent(model.Consent{UserID: "alice", ClientID: fmt.Sprintf("app%03d", i), RedirectURI: "https://example.com", Scope: "x"})
+		})
+	}
+	update(t, s, func(tx *Tx) error {
+		hers, err := tx.Consents("alice")
+		if err != nil {
+			return err
+		}
+		if len(hers) != maxConsents || hers[0].ClientID != fmt.Sprintf("app%03d", maxConsents+2) || hers[len(hers)-1].ClientID != "app003" {
+			t.Errorf("%d are remembered, from %s to %s", len(hers), hers[len(hers)-1].ClientID, hers[0].ClientID)
+		}
+		his, err := tx.Consents("bob")
+		if len(his) != 1 {
+			t.Errorf("another user has %d", len(his))
+		}
+		return err
+	})
+}

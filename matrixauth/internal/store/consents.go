@@ -15,11 +15,19 @@ func (tx *Tx) Consented(userID, clientID, redirectURI string) (scope string, err
 	return scope, err
 }
 
+// maxConsents bounds the consents of a user: whoever has an account could register clients and consent to
+// them without end. The oldest give way, and are asked for again.
+const maxConsents = 100
+
 // SaveConsent remembers a consent in place of an earlier one.
 func (tx *Tx) SaveConsent(c model.Consent) error {
-	_, err := tx.exec(`INSERT INTO consents (user_id, client_id, redirect_uri, scope, granted_at) VALUES (?1, ?2, ?3, ?4, ?5)
+	if _, err := tx.exec(`INSERT INTO consents (user_id, client_id, redirect_uri, scope, granted_at) VALUES (?1, ?2, ?3, ?4, ?5)
 		ON CONFLICT (user_id, client_id, redirect_uri) DO UPDATE SET scope = excluded.scope, granted_at = excluded.granted_at`,
-		c.UserID, c.ClientID, c.RedirectURI, c.Scope, micros(tx.Now))
+		c.UserID, c.ClientID, c.RedirectURI, c.Scope, micros(tx.Now)); err != nil {
+		return err
+	}
+	_, err := tx.exec(`DELETE FROM consents WHERE user_id = ?1 AND (client_id, redirect_uri) IN (
+		SELECT client_id, redirect_uri FROM consents`+consentsOfUser+` LIMIT -1 OFFSET ?2)`, c.UserID, maxConsents)
 	return err
 }
 
