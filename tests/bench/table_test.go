@@ -109,6 +109,11 @@ func synapse(t *testing.T) string {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/query_user") {
+			fmt.Fprintf(w, `{"user_id":%q,"display_name":null,"avatar_url":null,"is_suspended":false,"is_deactivated":false}`,
+				"@"+r.FormValue("localpart")+":bench.test")
+			return
+		}
 		fmt.Fprint(w, `{}`)
 	}))
 	t.Cleanup(s.Close)
