@@ -2,42 +2,16 @@
 // gets its tokens all the same. And people who sign an app out: it is not in again without a question.
 import { consentHeading, launch, signIn, visitor, arrivals } from "./browser.mjs";
 import { check, done, equal, ok, until } from "./checks.mjs";
+import { authorize, exchange, origin, redirectUri } from "./example_chat.mjs";
 import { network } from "./network.mjs";
 
 const [base, password] = process.argv.slice(2);
 const alice = { name: "alice", password };
-const origin = "https://chat.example.com";
-const redirectUri = `${origin}/callback`;
-// The example of RFC 7636.
-const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const net = await network(base);
 const browser = await launch(net.route);
 let devices = 0;
 
-function request(more = {}) {
-    const url = new URL(`${base}/authorize`);
-    const params = {
-        response_type: "code",
-        client_id: "example-chat",
-        redirect_uri: redirectUri,
-        scope: `urn:matrix:client:api:* urn:matrix:client:device:CLICK${String(devices++).padStart(5, "0")}`,
-        state: "state",
-        code_challenge: challenge,
-        code_challenge_method: "S256",
-        prompt: "consent",
-        ...more,
-    };
-    for (const [name, value] of Object.entries(params)) if (value !== undefined) url.searchParams.set(name, value);
-    return url.href;
-}
-
-function exchange(code) {
-    return fetch(`${base}/oauth2/token`, {
-        method: "POST",
-        body: new URLSearchParams({ grant_type: "authorization_code", client_id: "example-chat", redirect_uri: redirectUri, code, code_verifier: verifier }),
-    });
-}
+const request = (more = {}) => authorize(base, `CLICK${String(devices++).padStart(5, "0")}`, { state: "state", prompt: "consent", ...more }).href;
 
 // client is the app: it exchanges each code that a browser brings, as soon as it comes, unless it is told to
 // wait.
@@ -47,7 +21,7 @@ function client(page, waits = false) {
         if (!request.isNavigationRequest() || !request.url().startsWith(redirectUri)) return;
         const params = request.method() === "POST" ? new URLSearchParams(request.postData()) : new URL(request.url()).searchParams;
         app.visits.push(params);
-        if (!app.waits && params.has("code")) app.answers.push(exchange(params.get("code")));
+        if (!app.waits && params.has("code")) app.answers.push(exchange(base, params.get("code")));
     });
     // came waits until the browser has come and shows the app. If it was called away on its way there by one
     // more click, and the app had its tokens by then, it shows that all is done.
@@ -60,7 +34,7 @@ function client(page, waits = false) {
     };
     // works exchanges what came if that has not been done, and uses the tokens.
     app.works = async () => {
-        if (app.answers.length === 0) app.answers.push(exchange(app.visits[0].get("code")));
+        if (app.answers.length === 0) app.answers.push(exchange(base, app.visits[0].get("code")));
         const [first, ...others] = await Promise.all(app.answers);
         equal(first.status, 200, "the answer to the first exchange");
         equal(others.map((answer) => answer.status), others.map(() => 400), "the answers to those after it");
@@ -70,6 +44,18 @@ function client(page, waits = false) {
         return tokens;
     };
     return app;
+}
+
+// consented is a browser in which somebody signed in to the app and consented.
+async function consented() {
+    const page = await someone();
+    const app = client(page);
+    await page.goto(request());
+    await signIn(page, alice);
+    await consentHeading(page).waitFor();
+    await page.getByRole("button", { name: "Continue", exact: true }).click();
+    await app.came();
+    return { page, app };
 }
 
 // clicks clicks several times on a button as a hand does, whatever becomes of the page meanwhile.
@@ -195,13 +181,7 @@ for (const lose of [1, 4]) {
 }
 
 await check("the page of a remembered consent is lost, and the person reloads", async () => {
-    const page = await someone();
-    const app = client(page);
-    await page.goto(request());
-    await signIn(page, alice);
-    await consentHeading(page).waitFor();
-    await page.getByRole("button", { name: "Continue", exact: true }).click();
-    await app.came();
+    const { page, app } = await consented();
     const next = client(page);
     app.waits = true;
     const lost = net.lost;
@@ -330,13 +310,7 @@ for (const [way, take] of Object.entries(ways)) {
 
 // A browser that guesses: Chromium fetches what the rules of a page tell it to.
 await check("a browser that fetches pages before anybody goes there spoils nothing", async () => {
-    const page = await someone();
-    const app = client(page);
-    await page.goto(request());
-    await signIn(page, alice);
-    await consentHeading(page).waitFor();
-    await page.getByRole("button", { name: "Continue", exact: true }).click();
-    await app.came();
+    const { page, app } = await consented();
     const session = await page.context().request.get(request({ prompt: undefined }), { maxRedirects: 0 });
     const address = new URL(session.headers().location, base).href;
     app.visits.length = app.answers.length = 0;

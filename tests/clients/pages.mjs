@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { arrival, arrivals, consent, consentHeading, handOver, launch, signIn, visitor } from "./browser.mjs";
 import { aside, check, done, equal, ok, settled } from "./checks.mjs";
+import { authorize, exchange, origin, redirectUri } from "./example_chat.mjs";
 
 // Alice's account is looked at and photographed, Bob does everything else.
 const [base, alicePassword, bobPassword, carolPassword, lockedPassword, album] = process.argv.slice(2);
@@ -11,29 +12,9 @@ const alice = { name: "alice", password: alicePassword };
 const bob = { name: "bob", password: bobPassword };
 const carol = { name: "carol", password: carolPassword };
 const locked = { name: "locked", password: lockedPassword };
-const origin = "https://chat.example.com";
-const redirectUri = `${origin}/callback`;
-// The example of RFC 7636.
-const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 let devices = 0;
 
-function request(more = {}) {
-    const url = new URL(`${base}/authorize`);
-    const params = {
-        response_type: "code",
-        client_id: "example-chat",
-        redirect_uri: redirectUri,
-        scope: `urn:matrix:client:api:* urn:matrix:client:device:PAGES${String(devices++).padStart(5, "0")}`,
-        state: "s t+a&t=e",
-        code_challenge: challenge,
-        code_challenge_method: "S256",
-        prompt: "consent",
-        ...more,
-    };
-    for (const [name, value] of Object.entries(params)) if (value !== undefined) url.searchParams.set(name, value);
-    return url.href;
-}
+const request = (more = {}) => authorize(base, `PAGES${String(devices++).padStart(5, "0")}`, { state: "s t+a&t=e", prompt: "consent", ...more }).href;
 
 // register has a client register itself, as anybody can.
 async function register(more = {}) {
@@ -60,16 +41,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 
 // takeUp makes a session of what a client got.
 async function takeUp({ params }) {
-    const answer = await fetch(`${base}/oauth2/token`, {
-        method: "POST",
-        body: new URLSearchParams({
-            grant_type: "authorization_code",
-            client_id: "example-chat",
-            redirect_uri: redirectUri,
-            code: params.get("code"),
-            code_verifier: verifier,
-        }),
-    });
+    const answer = await exchange(base, params.get("code"));
     equal(answer.status, 200, "the answer to the code");
 }
 

@@ -5,17 +5,13 @@ import { logger } from "matrix-js-sdk/lib/logger.js";
 import { launch, signIn, visitor } from "./browser.mjs";
 import { answer, closeBrowser } from "./people.mjs";
 import { check, done, equal, ok, refused, until } from "./checks.mjs";
+import { authorize, exchange, origin } from "./example_chat.mjs";
 
 logger.disableAll?.();
 // How the keys may be replaced: by the page, or because an operator allowed it before.
 const [base, name, password, way] = process.argv.slice(2);
 const person = { name, password };
 const action = "org.matrix.cross_signing_reset";
-const origin = "https://chat.example.com";
-const redirectUri = `${origin}/callback`;
-// The example of RFC 7636.
-const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 async function legacySession() {
     const got = await createClient({ baseUrl: base }).loginRequest({
@@ -28,20 +24,8 @@ async function legacySession() {
 
 async function oauthSession() {
     const deviceId = `RESET${Math.random().toString(36).slice(2, 10).toUpperCase()}`;
-    const url = new URL(`${base}/authorize`);
-    url.search = new URLSearchParams({
-        response_type: "code",
-        client_id: "example-chat",
-        redirect_uri: redirectUri,
-        scope: `urn:matrix:client:api:* urn:matrix:client:device:${deviceId}`,
-        code_challenge: challenge,
-        code_challenge_method: "S256",
-    });
-    const { params } = await answer(url, person, origin);
-    const got = await fetch(`${base}/oauth2/token`, {
-        method: "POST",
-        body: new URLSearchParams({ grant_type: "authorization_code", client_id: "example-chat", redirect_uri: redirectUri, code: params.get("code"), code_verifier: verifier }),
-    });
+    const { params } = await answer(authorize(base, deviceId), person, origin);
+    const got = await exchange(base, params.get("code"));
     const { access_token: accessToken } = await got.json();
     const { user_id: userId } = await createClient({ baseUrl: base, accessToken }).whoami();
     return { accessToken, userId, deviceId };
