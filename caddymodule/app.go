@@ -145,7 +145,7 @@ func (a *App) surroundings() []matrixauth.Finding {
 		}
 	}
 	if len(findings) == 0 {
-		findings = append(findings, matrixauth.Finding{Check: "ways to synapse", OK: true, What: "every proxy to Synapse in this configuration is behind matrix_auth"})
+		findings = append(findings, matrixauth.Well(waysCheck, "every proxy to Synapse in this configuration is behind matrix_auth"))
 	}
 	if a.leftmost.Load() {
 		findings = append(findings, leftmostFinding("the running server"))

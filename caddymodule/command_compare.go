@@ -36,10 +36,8 @@ func compareAccounts(cmd *cobra.Command, o *matrixauth.Operator, e examination) 
 		return matrixauth.CompareAccounts.Do(cmd.Context(), o, matrixauth.Comparison{After: after})
 	})
 	if err != nil {
-		return []matrixauth.Finding{{
-			Check: matrixauth.ComparisonCheck, What: "Synapse's accounts cannot be compared with ours: " + err.Error(),
-			Where: "Synapse's administration API", Change: "let us reach /_synapse/admin/ at the endpoint of the Caddyfile; the public need not",
-		}}, nil
+		return []matrixauth.Finding{matrixauth.Wrong(matrixauth.ComparisonCheck, "failed", "Synapse's accounts cannot be compared with ours: "+err.Error(),
+			"Synapse's administration API", "let us reach /_synapse/admin/ at the endpoint of the Caddyfile; the public need not")}, nil
 	}
 	var findings []matrixauth.Finding
 	for _, d := range c.differences {
@@ -64,7 +62,7 @@ func (c comparison) summary() matrixauth.Finding {
 	if !c.complete {
 		text += "; --all compares all"
 	}
-	return matrixauth.Finding{Check: matrixauth.ComparisonCheck, OK: true, What: text}
+	return matrixauth.Well(matrixauth.ComparisonCheck, "%s", text)
 }
 
 // compareParts asks for part after part until the end, or until it has been enough, and tells how far it is
@@ -152,5 +150,5 @@ func summarize(findings []matrixauth.Finding) (kept []matrixauth.Finding) {
 	if devices > len(names) {
 		text += ", and more, which --json lists"
 	}
-	return append(kept, matrixauth.Finding{Check: matrixauth.ComparisonCheck, OK: true, What: text})
+	return append(kept, matrixauth.Well(matrixauth.ComparisonCheck, "%s", text))
 }

@@ -32,6 +32,12 @@ func doctorCommand() *cobra.Command {
 	return cmd
 }
 
+// The names of checks of the command itself.
+const (
+	secretCheck = "secret"
+	serverCheck = "server"
+)
+
 // examination is what a doctor is asked to do.
 type examination struct {
 	synapse, authorities string
@@ -50,9 +56,9 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 	}
 	s, err := loadSite(cmd)
 	if err != nil {
-		return []matrixauth.Finding{{Check: "configuration", What: err.Error(), Where: "the Caddyfile", Change: "mend the lines that are named"}}, nil
+		return []matrixauth.Finding{matrixauth.Wrong("configuration", "broken", err.Error(), "the Caddyfile", "mend the lines that are named")}, nil
 	}
-	findings := []matrixauth.Finding{{Check: "configuration", OK: true, What: s.file + " is well-formed"}}
+	findings := []matrixauth.Finding{matrixauth.Well("configuration", "%s is well-formed", s.file)}
 	trusted, err := judgeTrusted(s.raw, s.file)
 	if err != nil {
 		return nil, err
@@ -67,17 +73,17 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 	}
 	want, err := s.delegation(live)
 	if err != nil {
-		findings = append(findings, matrixauth.Finding{Check: "secret", What: err.Error(), Where: cmp.Or(want.SecretPath, s.file), Change: "caddy start, or secret_file with a file that exists"})
+		findings = append(findings, matrixauth.Wrong(secretCheck, "unreadable", err.Error(), cmp.Or(want.SecretPath, s.file), "caddy start, or secret_file with a file that exists"))
 	}
 	version := ""
 	switch {
 	case errors.Is(unreached, matrixauth.ErrNoServer):
-		findings = append(findings, matrixauth.Finding{Check: "server", What: "no server is running on the database", Where: s.database, Change: "start Caddy with this configuration"})
+		findings = append(findings, matrixauth.Wrong(serverCheck, "none", "no server is running on the database", s.database, "start Caddy with this configuration"))
 		findings = append(findings, matrixauth.ExaminePlace(target.Database)...)
 	case unreached != nil:
-		findings = append(findings, matrixauth.Finding{Check: "server", What: unreached.Error(), Where: s.database, Change: "start Caddy with this configuration"})
+		findings = append(findings, matrixauth.Wrong(serverCheck, "unreached", unreached.Error(), s.database, "start Caddy with this configuration"))
 	default:
-		findings = append(findings, matrixauth.Finding{Check: "server", OK: true, What: "a server runs on " + operator.Database()})
+		findings = append(findings, matrixauth.Well(serverCheck, "a server runs on %s", operator.Database()))
 		running, found, err := examineServer(cmd, operator, e, matrixauth.Examination{SynapseEndpoint: want.Endpoint, Authorities: string(pem)})
 		if err = errors.Join(err, operator.Close()); err != nil {
 			return nil, err
@@ -105,9 +111,9 @@ func examineServer(cmd *cobra.Command, o *matrixauth.Operator, e examination, as
 func (s site) literalSecrets() (all []matrixauth.Finding) {
 	look := func(option, secret string) {
 		if secret != "" && !strings.HasPrefix(secret, "{") {
-			all = append(all, matrixauth.Finding{Check: "secret",
-				What:  option + " stands in the configuration itself, which Caddy keeps on disk, prints with \"caddy adapt\" and shows at its admin endpoint",
-				Where: s.file, Change: "secret {env.NAME}, or secret_file /path/to/a/file"})
+			all = append(all, matrixauth.Wrong(secretCheck, "literal",
+				option+" stands in the configuration itself, which Caddy keeps on disk, prints with \"caddy adapt\" and shows at its admin endpoint",
+				s.file, "secret {env.NAME}, or secret_file /path/to/a/file"))
 		}
 	}
 	look("the secret shared with Synapse", s.given.Matrix.Secret)

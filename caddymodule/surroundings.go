@@ -19,6 +19,8 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
+const waysCheck = "ways to synapse"
+
 // ways are requests that must not reach the homeserver past matrix_auth, with what is wrong if they do.
 var ways = []struct{ path, harm string }{
 	{"/_synapse/mas/query_user", "anybody can guess at the shared secret"},
@@ -112,10 +114,9 @@ func (s *surroundings) proxy(h *reverseproxy.Handler, p passage) {
 	if p.guarded || i < 0 || !slices.ContainsFunc(h.Upstreams, func(u *reverseproxy.Upstream) bool { return dialOf(u.Dial) == s.homeserver }) {
 		return
 	}
-	s.findings = append(s.findings, matrixauth.Finding{
-		Check: "ways to synapse", What: fmt.Sprintf("requests such as %s reach Synapse without passing matrix_auth: %s", ways[i].path, ways[i].harm),
-		Where: "reverse_proxy " + h.Upstreams[0].Dial + " of " + p.site, Change: "write a bare matrix_auth in that site, outside of any handle or route that only some requests enter; or let nobody but you reach it",
-	})
+	s.findings = append(s.findings, matrixauth.Wrong(waysCheck, "unguarded",
+		fmt.Sprintf("requests such as %s reach Synapse without passing matrix_auth: %s", ways[i].path, ways[i].harm),
+		"reverse_proxy "+h.Upstreams[0].Dial+" of "+p.site, "write a bare matrix_auth in that site, outside of any handle or route that only some requests enter; or let nobody but you reach it"))
 }
 
 // through is what of a passage may pass matchers.

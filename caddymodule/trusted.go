@@ -37,12 +37,12 @@ func believesLeftmost(strict int, headers []string) bool {
 	return strict <= 0 && (len(headers) == 0 || slices.ContainsFunc(headers, func(name string) bool { return strings.EqualFold(name, forwardedFor) }))
 }
 
+const trustedCheck = "trusted proxies"
+
 // leftmostFinding is what the doctor says of it.
 func leftmostFinding(where string) matrixauth.Finding {
-	return matrixauth.Finding{
-		Check: "trusted proxies", What: "Caddy believes the leftmost address of " + forwardedFor + ", which clients can invent: no limit on passwords holds",
-		Where: where, Change: "servers {\n\ttrusted_proxies …\n\ttrusted_proxies_strict\n}",
-	}
+	return matrixauth.Wrong(trustedCheck, "leftmost", "Caddy believes the leftmost address of "+forwardedFor+", which clients can invent: no limit on passwords holds",
+		where, "servers {\n\ttrusted_proxies …\n\ttrusted_proxies_strict\n}")
 }
 
 // judgeTrusted looks for trusted proxies without trusted_proxies_strict in a configuration. The server
@@ -76,7 +76,7 @@ func judgeTrusted(raw []byte, file string) ([]matrixauth.Finding, error) {
 		}
 	}
 	if trusting && len(findings) == 0 {
-		findings = append(findings, matrixauth.Finding{Check: "trusted proxies", OK: true, What: "addresses of clients are found in a way that clients cannot change"})
+		findings = append(findings, matrixauth.Well(trustedCheck, "addresses of clients are found in a way that clients cannot change"))
 	}
 	return findings, nil
 }

@@ -113,7 +113,8 @@ const ComparisonCheck = "accounts and devices"
 
 // Finding says a difference as the doctor does. One that is harmless, or that may be meant, is no fault.
 func (d Difference) Finding() Finding {
-	f := Finding{Check: ComparisonCheck, Where: "account " + d.User, Difference: &d}
+	f := Wrong(ComparisonCheck, d.Kind, "", "account "+d.User, "")
+	f.Difference = &d
 	const fix = "caddy matrix-auth doctor --fix"
 	switch d.Kind {
 	case SessionWithoutDevice:

@@ -27,7 +27,7 @@ func ExaminePlace(database string) []Finding {
 		dir, err = os.Stat(filepath.Dir(database))
 	}
 	if err != nil {
-		return []Finding{{Check: placeCheck, What: explain(err), Where: database, Change: "run the doctor as the server's user or as root"}}
+		return []Finding{Wrong(placeCheck, "unreadable", explain(err), database, "run the doctor as the server's user or as root")}
 	}
 	owner, _ := place.Owner(info)
 	if of, _ := place.Owner(dir); of != 0 {
@@ -43,9 +43,9 @@ func examinePlace(database string, owner int) (all []Finding) {
 		switch {
 		case err == nil:
 		case errors.As(err, &problem):
-			all = append(all, Finding{Check: placeCheck, What: problem.Path + " " + problem.What, Where: problem.Path, Change: problem.Change})
+			all = append(all, Wrong(placeCheck, "open", problem.Path+" "+problem.What, problem.Path, problem.Change))
 		default:
-			all = append(all, Finding{Check: placeCheck, What: err.Error(), Where: database, Change: "run the doctor as the server's user or as root"})
+			all = append(all, Wrong(placeCheck, "unreadable", err.Error(), database, "run the doctor as the server's user or as root"))
 		}
 	}
 	look(place.InspectDir(filepath.Dir(database), owner))

@@ -48,54 +48,55 @@ func SettingsToRemove() []Removal {
 	return all
 }
 
+const homeserverCheck = "homeserver.yaml"
+
 // ExamineSynapse looks at a homeserver.yaml. version is that of the running Synapse, empty if it is
 // not known; serverName is the one that we are configured with.
 func ExamineSynapse(path string, want Delegation, serverName, version string) []Finding {
-	const check = "homeserver.yaml"
 	file, err := synapseconfig.Read(path)
 	if err != nil {
-		return []Finding{{Check: check, What: err.Error(), Where: path, Change: "name the right file with --synapse-config, and run the command as a user who may read it"}}
+		return []Finding{Wrong(homeserverCheck, "unreadable", err.Error(), path, "name the right file with --synapse-config, and run the command as a user who may read it")}
 	}
 	var all []Finding
-	add := func(line int, what, change string) {
-		all = append(all, Finding{Check: check, What: what, Where: fmt.Sprintf("%s:%d", path, line), Change: change})
-	}
 	for _, c := range file.Conflicts() {
 		if !harmless(c.Before, version) {
-			add(c.Line, c.Key+": "+c.What, c.Change)
+			all = append(all, Wrong(homeserverCheck, c.Key, c.Key+": "+c.What, lineOf(path, c.Line), c.Change))
 		}
 	}
 	if name := file.ServerName(); name != "" && name != serverName {
-		add(file.ServerNameLine(), fmt.Sprintf("its server_name is %s, and the Caddyfile says %s", name, serverName), "matrix_auth "+name+" in the Caddyfile")
+		all = append(all, Wrong(homeserverCheck, "other-server-name", fmt.Sprintf("its server_name is %s, and the Caddyfile says %s", name, serverName),
+			lineOf(path, file.ServerNameLine()), "matrix_auth "+name+" in the Caddyfile"))
 	}
 	block := file.MAS()
 	if block == nil {
-		all = append(all, Finding{Check: check, What: "it does not delegate logins to us", Where: path, Change: want.shownBlock()})
+		all = append(all, Wrong(homeserverCheck, "not-delegated", "it does not delegate logins to us", path, want.shownBlock()))
 	} else {
-		compareDelegation(block, want, add)
+		all = append(all, compareDelegation(path, block, want)...)
 	}
 	if len(all) == 0 {
-		all = append(all, Finding{Check: check, OK: true, What: path + " delegates logins to us, and nothing in it keeps Synapse from starting"})
+		all = append(all, Well(homeserverCheck, "%s delegates logins to us, and nothing in it keeps Synapse from starting", path))
 	}
 	return all
 }
 
-func compareDelegation(block *synapseconfig.MAS, want Delegation, add func(line int, what, change string)) {
+func lineOf(path string, line int) string { return fmt.Sprintf("%s:%d", path, line) }
+
+func compareDelegation(path string, block *synapseconfig.MAS, want Delegation) (all []Finding) {
 	if block.Endpoint != "" && strings.TrimSuffix(block.Endpoint, "/") != strings.TrimSuffix(want.Endpoint, "/") {
-		add(block.EndpointLine, "its endpoint is "+withoutUser(block.Endpoint), fmt.Sprintf("endpoint: %q", want.Endpoint))
+		all = append(all, Wrong(homeserverCheck, "other-endpoint", "its endpoint is "+withoutUser(block.Endpoint), lineOf(path, block.EndpointLine), fmt.Sprintf("endpoint: %q", want.Endpoint)))
 	}
 	secret, err := block.Secret()
 	if err != nil {
-		add(block.SecretLine, "its secret cannot be read: "+err.Error(), "make the file readable, or name another one")
-		return
+		return append(all, Wrong(homeserverCheck, "secret-unreadable", "its secret cannot be read: "+err.Error(), lineOf(path, block.SecretLine), "make the file readable, or name another one"))
 	}
 	if secret != "" && want.Secret != "" && secret != want.Secret {
 		change := "write the same secret in both files"
 		if want.SecretPath != "" {
 			change = fmt.Sprintf("secret_path: %q", want.SecretPath)
 		}
-		add(block.SecretLine, "its secret is not ours", change)
+		all = append(all, Wrong(homeserverCheck, "other-secret", "its secret is not ours", lineOf(path, block.SecretLine), change))
 	}
+	return all
 }
 
 // withoutUser is an address for a finding, without the password that may stand in it.

@@ -1,0 +1,90 @@
+package matrixauth
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
+)
+
+// lookAtRoutes asks the public address what clients ask, and tells our answers from Synapse's.
+func (d *doctor) lookAtRoutes(ctx context.Context) {
+	const check = "public routes"
+	issuer, err := url.Parse(d.config.base())
+	if err != nil {
+		d.bad(check, "issuer", err.Error(), "issuer", "write an address")
+		return
+	}
+	origin := issuer.Scheme + "://" + issuer.Host
+	const change = "let all of the site's requests pass matrix_auth before any reverse_proxy, also those of a proxy in front of Caddy"
+	login, err := d.get(ctx, origin, "/_matrix/client/v3/login", "")
+	if err != nil {
+		d.bad(check, "unreachable", "the issuer's address cannot be reached: "+explain(err), "issuer "+d.config.Issuer, "see that its name resolves to this machine, that its port is open, and that its certificate is trusted (--ca-file for one of your own)")
+		return
+	}
+	if !d.isOurLogin(login) {
+		d.bad(check, "login", "GET /_matrix/client/v3/login is answered by somebody else", origin, change)
+		return
+	}
+	logout, err := d.send(ctx, http.MethodPost, origin, "/_matrix/client/v3/logout", oauth.ProbePrefix+"logout")
+	if err != nil || logout.status != http.StatusUnauthorized {
+		d.bad(check, "logout", "POST /_matrix/client/v3/logout is answered by somebody else", origin, change)
+		return
+	}
+	if metadata, err := d.get(ctx, origin, "/_matrix/client/v1/auth_metadata", ""); err != nil || metadata.text("token_endpoint") != d.config.base()+oauth.TokenPath {
+		d.bad(check, "auth-metadata", "auth_metadata, by which clients find the way to sign in, is answered by somebody else", origin, change)
+		return
+	}
+	if own, err := d.get(ctx, origin, issuer.Path+discoveryPath, ""); err != nil || own.text("issuer") != d.config.base() {
+		d.bad(check, "discovery", "the discovery document at the issuer is not ours", d.config.base()+discoveryPath, change)
+		return
+	}
+	d.good(check, "login, logout, auth_metadata and discovery at %s reach us", origin)
+}
+
+// lookAtGuard tries the homeserver's API for us from outside, with a secret that is none, also below a
+// path that somebody on the way may take off. Our refusal is the only answer that is well: any other
+// came from whom the guard is to keep strangers from, or says that it was not asked. Whoever is not let
+// in at all by a proxy in front of us is well too.
+func (d *doctor) lookAtGuard(ctx context.Context) {
+	const check = "guard"
+	issuer, err := url.Parse(d.config.base())
+	if err != nil {
+		return // lookAtRoutes says so
+	}
+	origin := issuer.Scheme + "://" + issuer.Host
+	for _, prefix := range []string{"", "/matrix-auth-doctor", "/matrix-auth-doctor%2F..%2F"} {
+		path := prefix + "/_synapse/mas/query_user?localpart=nobody"
+		answer, err := d.get(ctx, origin, path, oauth.ProbePrefix+"secret")
+		if err != nil {
+			return // lookAtRoutes says so
+		}
+		if errcode := answer.text("errcode"); answer.status == http.StatusNotFound && errcode == refusal || errcode == "" && isRefusal(answer.status) {
+			continue
+		}
+		d.bad(check, "open", fmt.Sprintf("Synapse's API for us is open: %s is answered with status %d %s", path, answer.status, answer.text("errcode")), origin,
+			"let all of the site's requests pass matrix_auth before any reverse_proxy, and take no path prefix off before it")
+		return
+	}
+	d.good(check, "Synapse's API for us is closed at %s", origin)
+}
+
+// refusal is the errcode of our refusal at the edge. Synapse refuses a wrong secret with another.
+const refusal = "M_UNRECOGNIZED"
+
+// isRefusal tells the statuses with which a proxy keeps somebody from a path.
+func isRefusal(status int) bool {
+	return status == http.StatusForbidden || status == http.StatusNotFound || status == http.StatusMethodNotAllowed
+}
+
+// isOurLogin tells our answer to GET /login: exactly the flows that we serve.
+func (d *doctor) isOurLogin(a doctorAnswer) bool {
+	flows, ok := a.body["flows"].([]any)
+	if !ok || a.status != http.StatusOK || len(flows) != 1 {
+		return false
+	}
+	flow, ok := flows[0].(map[string]any)
+	return ok && len(flow) == 1 && flow["type"] == "m.login.password"
+}

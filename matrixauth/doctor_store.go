@@ -1,0 +1,59 @@
+package matrixauth
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+func (d *doctor) lookAtStore(ctx context.Context) {
+	const check = "database"
+	err := d.core.store.Check(ctx)
+	schema := int64(0)
+	if err == nil {
+		schema, err = d.core.store.Schema(ctx)
+	}
+	if err != nil {
+		d.bad(check, "broken", "the database does not answer: "+err.Error(), d.core.Database(), "restore a backup, or look at the disk")
+		return
+	}
+	d.good(check, "%s answers, schema %d", d.core.Database(), schema)
+}
+
+// patience is how old a job may be before it is a finding.
+const patience = 2 * time.Minute
+
+func (d *doctor) lookAtOutbox(ctx context.Context) {
+	const check = "outbox"
+	state, err := d.core.outbox.State(ctx)
+	var aside []model.Job
+	if err == nil {
+		err = d.core.store.View(ctx, func(tx *store.Tx) (err error) {
+			aside, err = tx.JobsSetAside(20)
+			return err
+		})
+	}
+	if err != nil {
+		d.bad(check, "broken", "the outbox cannot be read: "+err.Error(), d.core.Database(), "restore a backup, or look at the disk")
+		return
+	}
+	for _, job := range aside {
+		d.bad(check, "refused", fmt.Sprintf("job %d (%s, user %s) was refused by Synapse for good: %s", job.Position, job.Kind, job.Lane, job.LastError),
+			d.core.Database(), "mend the cause and repeat the change by its command; the note goes after 30 days")
+	}
+	age := time.Duration(0)
+	if !state.Oldest.IsZero() {
+		age = d.core.store.Now().Sub(state.Oldest)
+	}
+	if age > patience {
+		d.bad(check, "late", fmt.Sprintf("%d jobs wait for Synapse, the oldest for %s; its last failure: %s", state.Waiting, age.Round(time.Second), state.LastError),
+			d.config.Endpoint, "they go on by themselves once Synapse takes them")
+		return
+	}
+	if len(aside) == 0 {
+		d.good(check, "%d jobs wait, none was refused", state.Waiting)
+	}
+}
