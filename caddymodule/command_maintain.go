@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -39,32 +38,4 @@ func (s site) copyTo(cmd *cobra.Command, file *os.File) error {
 		return err
 	}
 	return errors.Join(operator.Backup(cmd.Context(), file), file.Sync(), operator.Close())
-}
-
-func versionCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "version", Short: "Prints the version of the module and of SQLite", Args: cobra.NoArgs}
-	cmd.RunE = caddyRun(func(cmd *cobra.Command, _ []string) error {
-		sqlite, err := matrixauth.SQLiteVersion(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return say(cmd.OutOrStdout(), "matrix-auth %s, SQLite %s", moduleVersion(), sqlite)
-	})
-	return cmd
-}
-
-const modulePath = "github.com/caddy-matrix-auth/caddy-matrix-auth"
-
-// moduleVersion is the version that this module was built at, as far as the build knows.
-func moduleVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, dep := range append(info.Deps, &info.Main) {
-		if dep.Path == modulePath && dep.Version != "" {
-			return dep.Version
-		}
-	}
-	return "development"
 }

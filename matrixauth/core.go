@@ -250,3 +250,7 @@ func (c *Core) configure(s *Server) {
 // SQLiteVersion is the version of the SQLite that is linked in. It fails where the program was built
 // without cgo.
 func SQLiteVersion(ctx context.Context) (string, error) { return store.SQLiteVersion(ctx) }
+
+// SchemaVersion is the version of the newest schema of the database that this program knows. It fails only if
+// the program was built with files of another making.
+func SchemaVersion() (int64, error) { return store.NewestSchema() }

@@ -56,10 +56,12 @@ wait_for() { # WHAT LOGFILE COMMAND...
 	fail "$what did not start; the end of $log is above"
 }
 
+built() { # reports whether what was built is no older than the code
+	[ -x "$demo/caddy" ] && [ -z "$(find "$root/caddymodule" "$root/matrixauth" "$root/go.mod" "$root/go.sum" "$root/xcaddy.sh" -newer "$demo/caddy" -type f -print -quit)" ]
+}
+
 build() {
-	if [ -x "$demo/caddy" ] && [ -z "$(find "$root/caddymodule" "$root/matrixauth" "$root/go.mod" "$root/go.sum" "$root/xcaddy.sh" -newer "$demo/caddy" -type f -print -quit)" ]; then
-		return
-	fi
+	if built; then return; fi
 	say "building Caddy with the module (the first time takes minutes)"
 	"$root/xcaddy.sh" -o "$demo/caddy" >&2
 }
@@ -152,7 +154,7 @@ need() {
 	command -v "${CC:-gcc}" >/dev/null || missing+=(gcc libc6-dev)
 	python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3 python3-venv)
 	[ ${#missing[@]} = 0 ] || fail "some programs are missing; on Debian: sudo apt-get install ${missing[*]}"
-	command -v go >/dev/null || fail "Go is missing; install Go 1.26 or later from its own site, as Debian has an older one"
+	built || "$root/xcaddy.sh" --check || exit 1
 	running "$demo/synapse.pid" synapse.app.homeserver || free_port "$synapse_port" DEMO_SYNAPSE_PORT
 	running "$demo/caddy.pid" "$demo/caddy" || { free_port "$https_port" DEMO_HTTPS_PORT && free_port "$internal_port" DEMO_INTERNAL_PORT; }
 }

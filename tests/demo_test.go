@@ -18,13 +18,14 @@ import (
 // demo runs the script of "make demo" in a folder and on ports of its own.
 type demo struct {
 	t   *testing.T
+	dir string
 	env []string
 }
 
 func newDemo(t *testing.T) *demo {
 	dir := t.TempDir()
 	port := func() string { return strconv.Itoa(rig.FreePort(t)) }
-	d := &demo{t, append(os.Environ(), "DEMO_DIR="+dir, "DEMO_HTTPS_PORT="+port(), "DEMO_SYNAPSE_PORT="+port(), "DEMO_INTERNAL_PORT="+port())}
+	d := &demo{t, dir, append(os.Environ(), "DEMO_DIR="+dir, "DEMO_HTTPS_PORT="+port(), "DEMO_SYNAPSE_PORT="+port(), "DEMO_INTERNAL_PORT="+port())}
 	t.Cleanup(func() {
 		if out, err := d.run("stop"); err != nil {
 			t.Errorf("stop: %v\n%s", err, out)
@@ -48,6 +49,7 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	wantCheckoutVersion(t, filepath.Join(d.dir, "caddy"))
 	login := regexp.MustCompile(`(?s)curl --cacert .*?'\n`).FindString(out)
 	answer, err := exec.Command("sh", "-c", login).Output()
 	if err != nil || !strings.Contains(string(answer), `"access_token":"mct_`) {
@@ -96,7 +98,7 @@ func TestDemoWithout(t *testing.T) {
 		{"python", []string{"python3"}, "demo: some programs are missing; on Debian: sudo apt-get install python3 python3-venv\n"},
 		{"venv", []string{"venv"}, "demo: some programs are missing; on Debian: sudo apt-get install python3 python3-venv\n"},
 		{"anything", []string{"curl", "gcc", "python3"}, "demo: some programs are missing; on Debian: sudo apt-get install curl gcc libc6-dev python3 python3-venv\n"},
-		{"go", []string{"go"}, "demo: Go is missing; install Go 1.26 or later from its own site, as Debian has an older one\n"},
+		{"go", []string{"go"}, "xcaddy.sh: Go is missing; install Go 1.26.0 or newer from its own site, as Debian's package golang-go is older, and put its bin folder first in PATH\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			programs := t.TempDir()

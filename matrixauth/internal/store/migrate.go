@@ -37,6 +37,23 @@ func migrate(ctx context.Context, db *sql.DB, path string) error {
 	return nil
 }
 
+// NewestSchema is the version of the newest schema that this program knows, which every database that it opens
+// is brought to.
+func NewestSchema() (newest int64, err error) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		number, err := goose.NumericComponent(name)
+		if err != nil {
+			return 0, err
+		}
+		newest = max(newest, number)
+	}
+	return newest, nil
+}
+
 // Schema is the version of the open database's schema.
 func (s *Store) Schema(ctx context.Context) (int64, error) {
 	var version int64

@@ -45,3 +45,14 @@ func TestMigrateProven(t *testing.T) {
 		return nil
 	}))
 }
+
+// TestNewestSchema: what the program says of its schema is what it makes of a database.
+func TestNewestSchema(t *testing.T) {
+	newest, err := NewestSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if have, err := open(t).Schema(t.Context()); err != nil || have != newest || have == 0 {
+		t.Errorf("the database has schema %d, the program says %d: %v", have, newest, err)
+	}
+}
