@@ -82,6 +82,12 @@ func (a *App) join(s Settings) error {
 	if err != nil {
 		return err
 	}
+	// While this process has the database open, Start says so.
+	if _, open := cores.References(ready.database); !open {
+		if err := matrixauth.CheckDatabase(a.ctx, ready.database, ready.config.ServerName); err != nil {
+			return err
+		}
+	}
 	a.given, a.settings, a.configured = s, ready, true
 	return nil
 }

@@ -192,7 +192,11 @@ func caddyRun(run func(cmd *cobra.Command, args []string) error) func(*cobra.Com
 		if cmd.Context() == nil {
 			cmd.SetContext(context.Background())
 		}
-		if err := run(cmd, args); err != nil {
+		err := checkWords(cmd, args)
+		if err == nil {
+			err = run(cmd, args)
+		}
+		if err != nil {
 			return shownError{err}
 		}
 		return nil

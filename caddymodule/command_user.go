@@ -29,21 +29,32 @@ func userAddCommand() *cobra.Command {
 	var n matrixauth.NewUser
 	cmd := operatorCommand("add NAME", "Adds an account; asks for its password, or reads it from standard input", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			n.Localpart = args[0]
+			// Nobody is to think of a password for an account that cannot be added.
+			if _, err := matrixauth.JudgeUser.Do(cmd.Context(), o, n); err != nil {
+				return err
+			}
 			password, err := newPassword(cmd)
 			if err != nil {
 				return err
 			}
-			n.Localpart, n.Password = args[0], password
+			n.Password = password
 			added, err := matrixauth.AddUser.Do(cmd.Context(), o, n)
 			if err != nil {
 				return err
+			}
+			if !added.DeactivatedAt.IsZero() {
+				if err := say(cmd.ErrOrStderr(), "the account is deactivated, as at the homeserver; \"user reactivate %s\" makes it usable", added.Localpart); err != nil {
+					return err
+				}
 			}
 			return say(cmd.OutOrStdout(), "%s", added.MatrixID)
 		})
 	cmd.Flags().StringVar(&n.Email, "email", "", "A mail address, taken as verified")
 	cmd.Flags().StringVar(&n.DisplayName, "display-name", "", "The name that others see")
 	cmd.Flags().BoolVar(&n.Admin, "admin", false, "Allow the account to administer Synapse")
-	cmd.Flags().BoolVar(&n.Existing, "existing", false, "Take over an account that the homeserver knows already")
+	cmd.Flags().BoolVar(&n.Existing, "existing", false, "Take over an account that the homeserver has already")
+	cmd.Flags().BoolVar(&n.Force, "force", false, "Add the account although the homeserver cannot be asked about the name, or has deactivated it")
 	return cmd
 }
 

@@ -348,7 +348,7 @@ func (s *homeserver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Header.Get("Authorization") != "Bearer "+testSecret {
-		answerJSON(w, http.StatusForbidden, map[string]string{"errcode": "M_FORBIDDEN", "error": "This endpoint must only be called by MAS"})
+		answerJSON(w, http.StatusForbidden, map[string]string{"errcode": "M_UNKNOWN", "error": "This endpoint must only be called by MAS"})
 		return
 	}
 	var body struct {

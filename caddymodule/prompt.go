@@ -8,13 +8,15 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
 // newPassword asks for a new password, hidden and twice; if standard input is no terminal it is one
-// line of it.
+// line of it. The password is text in UTF-8: else no client could ever send the same.
 func newPassword(cmd *cobra.Command) (string, error) {
 	in, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
@@ -22,10 +24,11 @@ func newPassword(cmd *cobra.Command) (string, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", fmt.Errorf("the password cannot be read: %w", err)
 		}
-		if line = strings.TrimRight(line, "\r\n"); line == "" {
+		// Editors and shells of Windows put a byte order mark before a text, and end its lines by CR LF.
+		if line = strings.TrimRight(strings.TrimPrefix(line, "\ufeff"), "\r\n"); line == "" {
 			return "", errors.New("standard input holds no password")
 		}
-		return line, nil
+		return line, checkText("the password on standard input", line)
 	}
 	first, err := hidden(cmd, in, "Password: ")
 	if err != nil {
@@ -38,7 +41,19 @@ func newPassword(cmd *cobra.Command) (string, error) {
 	if first != second {
 		return "", errors.New("the two passwords differ")
 	}
-	return first, nil
+	return first, checkText("the password", first)
+}
+
+// checkText refuses what is no text in UTF-8: on its way as JSON it would become another one. what names it,
+// as it may be a secret.
+func checkText(what, text string) error {
+	switch {
+	case strings.ContainsRune(text, 0):
+		return fmt.Errorf("%s holds a NUL character; is it UTF-16? Convert it to UTF-8", what)
+	case !utf8.ValidString(text):
+		return fmt.Errorf("%s is not UTF-8; convert it, or set the terminal to UTF-8", what)
+	}
+	return nil
 }
 
 // hidden reads a line without echo. An interrupt gives the terminal its echo back.
@@ -92,4 +107,13 @@ func confirm(cmd *cobra.Command, question string) error {
 		return errors.New("nothing was done")
 	}
 	return nil
+}
+
+// checkWords refuses arguments and flags that are no text.
+func checkWords(cmd *cobra.Command, args []string) (err error) {
+	for i, arg := range args {
+		err = errors.Join(err, checkText(fmt.Sprintf("argument %d", i+1), arg))
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) { err = errors.Join(err, checkText("--"+f.Name, f.Value.String())) })
+	return err
 }

@@ -60,7 +60,7 @@ func (s site) reach(ctx context.Context, cmd *cobra.Command) (*matrixauth.Operat
 // reachServer finds the running server of a site. Without one it is matrixauth.ErrNoServer, and target is
 // what to open.
 func (s site) reachServer(ctx context.Context, cmd *cobra.Command) (o *matrixauth.Operator, target matrixauth.Target, err error) {
-	target.Database = s.database
+	target.Database, target.ServerName = s.database, s.config.ServerName
 	if target.Users, err = s.believed(cmd); err != nil {
 		return nil, target, err
 	}

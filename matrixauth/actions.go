@@ -52,13 +52,17 @@ type Session struct {
 
 // NewUser is an account to add.
 type NewUser struct {
+	// Localpart is a localpart, or the full Matrix id with our server name.
 	Localpart   string `json:"localpart"`
 	Password    string `json:"password"`
 	Email       string `json:"email,omitempty"`
 	DisplayName string `json:"display_name,omitempty"`
 	Admin       bool   `json:"admin,omitempty"`
-	// Existing takes over an account that the homeserver knows already.
+	// Existing takes over an account that the homeserver has already, and which must be there.
 	Existing bool `json:"existing,omitempty"`
+	// Force does without the homeserver's word if it cannot be asked, and takes over an account that it has
+	// deactivated, as deactivated. What the homeserver does say counts all the same.
+	Force bool `json:"force,omitempty"`
 }
 
 // Name names a user: a localpart or a full Matrix id.
@@ -126,6 +130,8 @@ type IssuedToken struct {
 
 // The actions of an operator.
 var (
+	// JudgeUser tells whether AddUser would add an account, whatever its password.
+	JudgeUser      = newAction("user.judge", (*Server).judgeUser)
 	AddUser        = newAction("user.add", (*Server).addUser)
 	ListUsers      = newAction("user.list", (*Server).listUsers)
 	ShowUser       = newAction("user.show", (*Server).showUser)
@@ -141,6 +147,10 @@ var (
 	KillSessions   = newAction("session.kill", (*Server).killSessions)
 	IssueToken     = newAction("token.issue", (*Server).issueToken)
 )
+
+func (s *Server) judgeUser(ctx context.Context, p NewUser) (Nothing, error) {
+	return Nothing{}, s.users.Judge(ctx, user.NewUser(p))
+}
 
 func (s *Server) addUser(ctx context.Context, p NewUser) (User, error) {
 	created, err := s.users.Create(ctx, user.NewUser(p))

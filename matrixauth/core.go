@@ -72,6 +72,16 @@ func Open(ctx context.Context, o OpenOptions) (*Core, error) {
 	return c, nil
 }
 
+// CheckDatabase refuses a database whose accounts are of another server name, as Open and New would, without
+// opening it for a server: it leaves no trace, and says nothing where it cannot tell.
+func CheckDatabase(ctx context.Context, path, serverName string) error {
+	kept, known := store.PeekServerName(ctx, path)
+	if known && kept != serverName {
+		return &store.ServerNameError{Path: path, Kept: kept, Given: serverName}
+	}
+	return nil
+}
+
 // Metrics gives the collector of the Core's metrics.
 func (c *Core) Metrics() *Metrics { return c.metrics }
 

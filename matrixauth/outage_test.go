@@ -108,7 +108,7 @@ func TestHomeserverDown(t *testing.T) {
 	t.Run("an account that the homeserver never heard of", func(t *testing.T) {
 		h := newHouse(t, unlimited)
 		h.fake.Stop()
-		act(h, AddUser, NewUser{Localpart: "alice", Password: alicesPassword})
+		act(h, AddUser, NewUser{Localpart: "alice", Password: alicesPassword, Force: true})
 		h.pass()
 		wantDown(t, h.tryLogin("alice", nil))
 		h.fake.Resume()
@@ -338,7 +338,9 @@ func TestRefusedForGood(t *testing.T) {
 		if _, err := AddUser.Do(t.Context(), h.ops, NewUser{Localpart: "bridge_x", Password: alicesPassword}); err == nil || !Refused(err) {
 			t.Errorf("got %v, want a refusal", err)
 		}
-		act(h, AddUser, NewUser{Localpart: "bridge_x", Password: alicesPassword, Existing: true})
+		h.fake.Stop()
+		act(h, AddUser, NewUser{Localpart: "bridge_x", Password: alicesPassword, Force: true})
+		h.fake.Resume()
 		act(h, AddUser, NewUser{Localpart: "alice", Password: alicesPassword})
 		h.settle()
 		for range 3 {

@@ -29,6 +29,8 @@ type Target struct {
 	Learned bool
 	// Users are ids of users whose server is believed too.
 	Users []int
+	// ServerName is the one that the server must serve; empty for any.
+	ServerName string
 }
 
 // FileOwner is the user id of a file's owner, where the system has such.
@@ -132,7 +134,7 @@ func ReachServer(ctx context.Context, t Target) (*Operator, error) {
 	}
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return t.dial(ctx) }}
 	client := &http.Client{Transport: transport}
-	return &Operator{
+	o := &Operator{
 		database: t.Database, live: true,
 		do: func(ctx context.Context, action string, params []byte) ([]byte, error) {
 			response, err := order(ctx, client, action, params)
@@ -158,7 +160,24 @@ func ReachServer(ctx context.Context, t Target) (*Operator, error) {
 			return nil
 		},
 		close: func() error { transport.CloseIdleConnections(); return nil },
-	}, nil
+	}
+	if err := t.recognize(ctx, o); err != nil {
+		return nil, errors.Join(err, o.Close())
+	}
+	return o, nil
+}
+
+// recognize refuses a server of another server name than the one that is meant: its accounts are other people.
+func (t Target) recognize(ctx context.Context, o *Operator) error {
+	if t.ServerName == "" {
+		return nil
+	}
+	found, err := TellInstance.Do(ctx, o, Nothing{})
+	if err == nil && found.ServerName != t.ServerName {
+		err = fmt.Errorf("the server that has the database %s serves %s, and the configuration says %s; reload Caddy if the configuration is newer, or name the right one by --config",
+			t.Database, found.ServerName, t.ServerName)
+	}
+	return err
 }
 
 // order sends an order. Only an answer that is no refusal comes back, with its body to be closed.

@@ -70,7 +70,8 @@ type Server struct {
 	work sync.WaitGroup
 }
 
-// New makes a Server of a configuration whose defaults are filled in and which has a secret.
+// New makes a Server of a configuration whose defaults are filled in and which has a secret. It refuses a
+// database whose accounts are of another server name.
 func New(core *Core, config Config, deps Deps) (*Server, error) {
 	var errs []error
 	for _, p := range config.Validate() {
@@ -81,6 +82,9 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
+	}
+	if err := core.store.CheckServerName(context.Background(), config.ServerName); err != nil {
+		return nil, err
 	}
 	issuer, err := url.Parse(config.base())
 	if err != nil {
@@ -178,6 +182,9 @@ func (s *Server) jobs() outbox.Config {
 // before it have stopped, and looks at the homeserver's version. A homeserver that is down is a warning, never a reason not to start.
 func (s *Server) Start() {
 	s.core.attach(s)
+	if err := s.core.store.Adopt(context.Background(), s.config.ServerName); err != nil {
+		s.deps.Logger.Error("the server name of the accounts could not be kept", "error", err)
+	}
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
 	s.work.Go(func() { s.greet(ctx) })

@@ -81,6 +81,9 @@ func New(c Config) *Client {
 	return &Client{endpoint: c.Endpoint, secret: c.Secret, serverName: c.ServerName, timeout: c.Timeout, http: client}
 }
 
+// Address is the endpoint for people, without a password that may stand in it.
+func (c *Client) Address() string { return c.endpoint.Redacted() }
+
 // request is one call before it is made.
 type request struct {
 	// op names the call in errors; for the API of the authentication service it is its last path segment.

@@ -17,6 +17,7 @@ import (
 type Tx struct {
 	ctx   context.Context
 	q     *sql.Tx
+	path  string
 	after []func()
 	ran   *atomic.Uint64
 	// weights are those of crowds; looked tells that this transaction found one anew.
@@ -38,7 +39,7 @@ func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
 	}
 	// Nothing was written, so there is nothing that a failed rollback could lose.
 	defer func() { _ = q.Rollback() }()
-	return f(&Tx{ctx: ctx, q: q, ran: &s.statements, Now: s.Now()})
+	return f(&Tx{ctx: ctx, q: q, path: s.path, ran: &s.statements, Now: s.Now()})
 }
 
 // Statements counts the statements that transactions have run so far. What must cost the same, whether
@@ -117,7 +118,7 @@ func (s *Store) runBatch(batch []*write, errs []error) (after []func(), err erro
 		if errs[i] = w.ctx.Err(); errs[i] != nil {
 			continue
 		}
-		tx := &Tx{ctx: ctx, q: q, ran: &s.statements, weights: s.weights, Now: s.Now()}
+		tx := &Tx{ctx: ctx, q: q, path: s.path, ran: &s.statements, weights: s.weights, Now: s.Now()}
 		if len(batch) == 1 {
 			errs[i] = guard(tx, w.f) // what it did goes with the whole transaction
 		} else if errs[i], err = runOne(tx, w.f); err != nil {

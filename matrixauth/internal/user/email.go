@@ -50,9 +50,21 @@ func (u *Users) AddEmail(ctx context.Context, name, address string) (model.User,
 	})
 }
 
+// checkEmailFree refuses an address that an account of ours has.
+func checkEmailFree(tx *store.Tx, email model.Email) error {
+	_, err := tx.UserByEmail(email.Key)
+	if err == nil {
+		return &model.Error{Kind: model.Conflict, Code: model.EmailInUse, Text: "this address belongs to an account already"}
+	}
+	if errors.Is(err, model.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
 func insertEmail(tx *store.Tx, userID string, email model.Email) error {
-	if _, err := tx.UserByEmail(email.Key); !errors.Is(err, model.ErrNotFound) {
-		return orExists(err, &model.Error{Kind: model.Conflict, Code: model.EmailInUse, Text: "this address belongs to an account already"})
+	if err := checkEmailFree(tx, email); err != nil {
+		return err
 	}
 	email.ID, email.UserID, email.CreatedAt = model.NewID(tx.Now), userID, tx.Now
 	return tx.InsertEmail(email)

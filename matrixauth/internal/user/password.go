@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
@@ -23,6 +24,10 @@ func badCredentials() error { return &model.Error{Kind: model.Denied, Code: mode
 
 // hash hashes a new password after judging it.
 func (u *Users) hash(ctx context.Context, clear string) (string, error) {
+	if !utf8.ValidString(clear) || strings.ContainsRune(clear, 0) {
+		// No client could send it: what they send is JSON or a form in UTF-8.
+		return "", &model.Error{Kind: model.Invalid, Code: model.InvalidPassword, Text: "this password is no text: it is not UTF-8, or holds a NUL"}
+	}
 	if len([]rune(clear)) < minPassword {
 		return "", &model.Error{Kind: model.Invalid, Code: model.InvalidPassword, Text: "a password needs at least 8 characters"}
 	}

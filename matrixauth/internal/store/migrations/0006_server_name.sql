@@ -1,0 +1,7 @@
+-- +goose Up
+-- Of which homeserver the accounts are: its server_name, which is a part of every Matrix id and can never
+-- change. There is one row from the first account on.
+CREATE TABLE homeserver (
+	one         INTEGER PRIMARY KEY CHECK (one = 1),
+	server_name TEXT NOT NULL
+);
