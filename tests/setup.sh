@@ -44,6 +44,28 @@ node_packages() {
 	cp "$tests/package-lock.json" "$cache/node/.stamp"
 }
 
+debian_tree() { # the files of a small Debian with the packages of tests/requirements/debian.txt, which the rig boots
+	local target=$cache/debian list=$tests/requirements/debian.txt release=bookworm fresh
+	if [ "$(id -u)" != 0 ]; then
+		say "no Debian machine: only root can make and boot one, and the tests on it are skipped"
+		return
+	fi
+	# The host's release, so that the programs of the host that the machine borrows find their libraries.
+	# shellcheck source=/dev/null
+	if [ -r /etc/os-release ]; then release=$(. /etc/os-release && [ "$ID" = debian ] && echo "$VERSION_CODENAME" || echo bookworm); fi
+	if [ -f "$target/.stamp" ] && (echo "$release" && cat "$list") | cmp -s - "$target/.stamp"; then return; fi
+	say "making a Debian machine ($release)"
+	mkdir -p "$cache"
+	fresh=$(mktemp -d "$cache/debian.XXXXXX")
+	mmdebstrap --quiet --variant=minbase --include="$(grep -v '^#' "$list" | paste -sd,)" "$release" "$fresh/tree" >&2 ||
+		fail "the Debian machine could not be made; the reason is above"
+	# It has no log of an SSH server to watch, and would count as failed.
+	rm -f "$fresh/tree/etc/systemd/system/multi-user.target.wants/fail2ban.service"
+	(echo "$release" && cat "$list") >"$fresh/.stamp"
+	rm -rf "$target"
+	mv "$fresh" "$target"
+}
+
 what=${1-all}
 missing=()
 need() { # PROGRAM PACKAGE...: asks for all that is missing at once, so that one command installs it
@@ -56,6 +78,10 @@ if [ "$what" = all ]; then
 	need curl curl
 	need npm nodejs npm
 	need chromium chromium fonts-dejavu-core
+	if [ "$(id -u)" = 0 ]; then
+		need mmdebstrap mmdebstrap
+		need systemd-nspawn systemd-container
+	fi
 fi
 [ ${#missing[@]} = 0 ] || debian "${missing[@]}"
 
@@ -68,6 +94,7 @@ all)
 	venv synapse-$oldest
 	venv nio
 	node_packages
+	debian_tree
 	;;
 *)
 	say "usage: tests/setup.sh [synapse]"

@@ -64,6 +64,11 @@ func (a Answer) Text(name string) string {
 
 // Call makes a request to the client API; the path is below /_matrix/client.
 func Call(base, method, path, token string, body any) (Answer, error) {
+	return CallBy(http.DefaultClient, base, method, path, token, body)
+}
+
+// CallBy is Call by a client.
+func CallBy(client *http.Client, base, method, path, token string, body any) (Answer, error) {
 	var reader io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -79,7 +84,7 @@ func Call(base, method, path, token string, body any) (Answer, error) {
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return Answer{}, err
 	}
