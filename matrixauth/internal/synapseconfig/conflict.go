@@ -3,7 +3,7 @@ package synapseconfig
 import (
 	"strings"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // conflict is a setting with which Synapse does not start under delegation. The list is that of

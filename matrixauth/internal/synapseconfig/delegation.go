@@ -1,6 +1,6 @@
 package synapseconfig
 
-import "gopkg.in/yaml.v3"
+import "go.yaml.in/yaml/v3"
 
 const (
 	keyMAS          = "matrix_authentication_service"

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // MaxSize bounds, in bytes, the files that Read and Parse accept. Synapse's own commented sample has about 100 kB.
