@@ -16,7 +16,7 @@ import (
 func doctorCommand() *cobra.Command {
 	var e examination
 	cmd := &cobra.Command{Use: "doctor", Short: "Looks for what is wrong, and says what to change", Args: cobra.NoArgs}
-	cmd.Flags().StringVar(&e.synapse, "synapse-config", "", "Look at this homeserver.yaml too")
+	synapseFlags(cmd)
 	cmd.Flags().StringVar(&e.authorities, "ca-file", "", "Trust the certificate authorities in this PEM file too")
 	cmd.Flags().BoolVar(&e.all, "all", false, "Compare all accounts with Synapse's, however many and however long it takes")
 	cmd.Flags().BoolVar(&e.fix, "fix", false, "Mend differences between Synapse's accounts and devices and ours, where it is certain what was meant")
@@ -40,8 +40,8 @@ const (
 
 // examination is what a doctor is asked to do.
 type examination struct {
-	synapse, authorities string
-	all, fix             bool
+	authorities string
+	all, fix    bool
 }
 
 // diagnose collects the findings. An error means that the doctor itself could not work; what is wrong
@@ -53,6 +53,10 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 		if pem, err = os.ReadFile(e.authorities); err != nil {
 			return nil, err
 		}
+	}
+	endpoint, err := endpointFlag(cmd)
+	if err != nil {
+		return nil, err
 	}
 	s, err := loadSite(cmd)
 	if err != nil {
@@ -75,7 +79,8 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 	if err != nil {
 		findings = append(findings, matrixauth.Wrong(secretCheck, "unreadable", err.Error(), cmp.Or(want.SecretPath, s.file), "caddy start, or secret_file with a file that exists"))
 	}
-	version := ""
+	want.Endpoint = cmp.Or(endpoint, want.Endpoint)
+	var diagnosis matrixauth.Diagnosis
 	switch {
 	case errors.Is(unreached, matrixauth.ErrNoServer):
 		findings = append(findings, matrixauth.Wrong(serverCheck, "none", "no server is running on the database", s.database, "start Caddy with this configuration"))
@@ -84,26 +89,33 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 		findings = append(findings, matrixauth.Wrong(serverCheck, "unreached", unreached.Error(), s.database, "start Caddy with this configuration"))
 	default:
 		findings = append(findings, matrixauth.Well(serverCheck, "a server runs on %s", operator.Database()))
-		running, found, err := examineServer(cmd, operator, e, matrixauth.Examination{SynapseEndpoint: want.Endpoint, Authorities: string(pem)})
+		diagnosis, err = examineServer(cmd, operator, e, matrixauth.Examination{SynapseEndpoint: want.Endpoint, Authorities: string(pem)})
 		if err = errors.Join(err, operator.Close()); err != nil {
 			return nil, err
 		}
-		version, findings = running, append(findings, found...)
+		findings = append(findings, diagnosis.Findings...)
 	}
-	if e.synapse != "" {
-		findings = append(findings, matrixauth.ExamineSynapse(e.synapse, want, s.config.ServerName, version)...)
+	files, err := s.synapseFiles(cmd)
+	if err != nil || len(files.paths) == 0 {
+		return findings, err
 	}
-	return findings, nil
+	return append(findings, matrixauth.ExamineSynapse(matrixauth.SynapseExamination{
+		Paths: files.paths, Found: files.found,
+		Want: want, Exact: endpoint != "", Near: s.listensNear(),
+		ServerName: s.config.ServerName, Issuer: s.config.Issuer, Homeserver: s.config.Endpoint,
+		Version: diagnosis.SynapseVersion, Reached: diagnosis.Comparable,
+	})...), nil
 }
 
 // examineServer has the running server look around itself, and compares accounts if it can reach Synapse.
-func examineServer(cmd *cobra.Command, o *matrixauth.Operator, e examination, asked matrixauth.Examination) (version string, found []matrixauth.Finding, err error) {
+func examineServer(cmd *cobra.Command, o *matrixauth.Operator, e examination, asked matrixauth.Examination) (matrixauth.Diagnosis, error) {
 	diagnosis, err := matrixauth.Examine.Do(cmd.Context(), o, asked)
 	if err != nil || !diagnosis.Comparable {
-		return diagnosis.SynapseVersion, diagnosis.Findings, err
+		return diagnosis, err
 	}
 	compared, err := compareAccounts(cmd, o, e)
-	return diagnosis.SynapseVersion, append(diagnosis.Findings, compared...), err
+	diagnosis.Findings = append(diagnosis.Findings, compared...)
+	return diagnosis, err
 }
 
 // literalSecrets finds the secrets that stand in the configuration themselves (KEY-6). {$NAME} is one of

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -16,17 +17,17 @@ func migrateCommand() *cobra.Command {
 }
 
 func migrateMSC3861Command() *cobra.Command {
-	var synapse string
 	var write bool
 	cmd := &cobra.Command{
 		Use:   "msc3861",
 		Short: "Moves homeserver.yaml from experimental_features.msc3861 to this server, with the same secret",
 		Args:  cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&synapse, "synapse-config", "homeserver.yaml", "Synapse's configuration")
+	synapseFlags(cmd)
+	cmd.Flags().String("secret-path", "", "The file that holds the secret, as Synapse sees it; without it the new block has the secret as the old one had it")
 	cmd.Flags().BoolVar(&write, "write", false, "Write the change after a backup copy; without it the change is only shown")
 	cmd.RunE = siteRun(func(cmd *cobra.Command, _ []string, s site) error {
-		planned, err := matrixauth.PlanMigration(synapse, s.synapseEndpoint())
+		planned, err := s.planMigration(cmd)
 		if err != nil {
 			return err
 		}
@@ -50,6 +51,26 @@ func migrateMSC3861Command() *cobra.Command {
 		return s.migrate(cmd, planned)
 	})
 	return cmd
+}
+
+// planMigration reads Synapse's files and says what would change in them.
+func (s site) planMigration(cmd *cobra.Command) (*matrixauth.Migration, error) {
+	files, err := s.synapseFiles(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if len(files.paths) == 0 {
+		return nil, errors.New("name Synapse's configuration with --synapse-config: each file and folder that Synapse is started with, in that order")
+	}
+	endpoint, err := endpointFlag(cmd)
+	if err != nil {
+		return nil, err
+	}
+	path, err := cmd.Flags().GetString("secret-path")
+	if err != nil {
+		return nil, err
+	}
+	return matrixauth.PlanMigration(files.paths, cmp.Or(endpoint, s.synapseEndpoint()), path)
 }
 
 // mayTakeSecret refuses a migration whose secret would not be ours afterwards, before anything is written.
@@ -100,9 +121,9 @@ func (s site) migrate(cmd *cobra.Command, planned *matrixauth.Migration) error {
 			return err
 		}
 	}
-	backup, err := planned.Write()
+	written, backup, err := planned.Write()
 	if err != nil {
 		return err
 	}
-	return say(cmd.OutOrStdout(), "written; the file as it was is %s", backup)
+	return say(cmd.OutOrStdout(), "%s is written; the file as it was is %s", written, backup)
 }

@@ -1,9 +1,11 @@
 package caddymodule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,20 +87,81 @@ func synapseConfigCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var out strings.Builder
-		out.WriteString(d.Block())
-		out.WriteString("\n# These settings keep Synapse from starting beside the block and must go from homeserver.yaml:\n")
-		for _, r := range matrixauth.SettingsToRemove() {
-			fmt.Fprintf(&out, "#   %s: %s\n", r.Key, r.Why)
-		}
-		remark := "Synapse's user must be able to read " + d.SecretPath
-		if d.SecretPath == "" {
-			remark = "the block holds the secret itself; with secret_file in the Caddyfile it names a file instead"
-		}
-		if err := say(cmd.ErrOrStderr(), "%s", remark); err != nil {
+		return s.printBlock(cmd, d)
+	})
+	synapseFlags(cmd)
+	cmd.Flags().String("secret-path", "", "The path at which Synapse finds the file of the secret, if it is another there than here")
+	return cmd
+}
+
+// printBlock prints the block alone to standard output, which can so become a file of Synapse's, and says to
+// standard error what else is to be done.
+func (s site) printBlock(cmd *cobra.Command, d matrixauth.Delegation) error {
+	endpoint, err := endpointFlag(cmd)
+	if err != nil {
+		return err
+	}
+	d.Endpoint = cmp.Or(endpoint, d.Endpoint)
+	path, err := cmd.Flags().GetString("secret-path")
+	if err != nil {
+		return err
+	}
+	d.SecretPath = cmp.Or(path, d.SecretPath)
+	remarks, err := s.obstacles(cmd)
+	if err != nil {
+		return err
+	}
+	if endpoint == "" && !s.synapseIsNear() && isLoopback(hostOf(d.Endpoint)) {
+		remarks = append(remarks, fmt.Sprintf("Synapse is at %s, from where %s may not lead here; name the address that does with --endpoint", s.config.Endpoint, d.Endpoint))
+	}
+	if d.SecretPath == "" {
+		remarks = append(remarks, "the block holds the secret itself: nobody but Synapse's user should be able to read the file that it goes into; with secret_file in the Caddyfile it names a file instead")
+	} else {
+		remarks = append(remarks, "Synapse's user must be able to read "+d.SecretPath)
+	}
+	for _, remark := range remarks {
+		if err := sayText(cmd.ErrOrStderr(), visibleLines(remark, "  ")+"\n"); err != nil {
 			return err
 		}
-		return sayText(cmd.OutOrStdout(), out.String())
-	})
-	return cmd
+	}
+	return sayText(cmd.OutOrStdout(), d.Block())
+}
+
+// obstacles says what in Synapse's configuration must go before it takes the block: with file and line where
+// the files are known, else all that may be there.
+func (s site) obstacles(cmd *cobra.Command) ([]string, error) {
+	files, err := s.synapseFiles(cmd)
+	if err != nil {
+		return nil, err
+	}
+	var remarks []string
+	if len(files.paths) > 0 {
+		found, err := matrixauth.FindObstacles(files.paths, s.config.ServerName)
+		if err == nil {
+			for _, o := range found {
+				remarks = append(remarks, fmt.Sprintf("%s: %s\n%s", o.Where, o.What, o.Change))
+			}
+			if len(found) == 0 {
+				remarks = append(remarks, "nothing in "+strings.Join(files.paths, ", ")+" must go")
+			}
+			return remarks, nil
+		}
+		if !files.found {
+			return nil, err
+		}
+		remarks = append(remarks, "Synapse's configuration could not be looked at: "+err.Error())
+	}
+	lines := []string{"these settings keep Synapse from starting beside the block and must go from homeserver.yaml (with --synapse-config those that are there are named):"}
+	for _, r := range matrixauth.SettingsToRemove() {
+		lines = append(lines, r.Key+": "+r.Why)
+	}
+	return append(remarks, strings.Join(lines, "\n")), nil
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }

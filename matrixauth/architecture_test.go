@@ -53,7 +53,7 @@ var oneImporter = map[string]string{
 	"github.com/pressly/goose/":     "internal/store",
 	"database/sql":                  "internal/store",
 	"golang.org/x/crypto/":          "internal/password",
-	"go.yaml.in/yaml/v3":              "internal/synapseconfig",
+	"go.yaml.in/yaml/v3":            "internal/synapseconfig",
 	"github.com/klauspost/compress": "internal/gateway",
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,6 +30,9 @@ func examine(t *testing.T, c *rig.Caddy, more ...string) (found map[string]findi
 // examineBy is examine by a way to run commands.
 func examineBy(t *testing.T, run func(stdin string, args ...string) (string, error), more ...string) (found map[string]finding, healthy bool) {
 	t.Helper()
+	if !slices.Contains(more, "--synapse-config") {
+		more = append(more, "--synapse-config=") // not that of this machine, if it has one
+	}
 	out, err := run("", append([]string{"doctor", "--json"}, more...)...)
 	var all []finding
 	if err := json.Unmarshal([]byte(out), &all); err != nil {

@@ -17,8 +17,8 @@ type conflict struct {
 
 func (c conflict) path() []string { return strings.Split(c.key, ".") }
 
-func (c conflict) finding(line int) Finding {
-	return Finding{Line: line, Key: c.key, Change: c.change, What: c.why + ", so Synapse does not start under delegation"}
+func (c conflict) finding(path string, line int) Finding {
+	return Finding{Path: path, Line: line, Key: c.key, Change: c.change, What: c.why + ", so Synapse does not start under delegation"}
 }
 
 const removeBlock = "remove it with all that is indented below it"

@@ -13,6 +13,7 @@ const defaultEndpoint = "http://localhost:8080/"
 
 // MAS is the matrix_authentication_service block. The secret itself comes only from its method Secret.
 type MAS struct {
+	Path           string // of the file whose block counts
 	Line           int    // of the block's key
 	Enabled        bool   // enabled is the boolean true
 	Endpoint       string // as written; Synapse's default if the block names none
@@ -27,13 +28,13 @@ type MAS struct {
 	secret string
 }
 
-// MAS returns the matrix_authentication_service block, nil if the file has none or an empty one.
-func (f *File) MAS() *MAS {
-	key, block := f.get(keyMAS)
+// MAS returns the matrix_authentication_service block that counts, nil if there is none or an empty one.
+func (c *Config) MAS() *MAS {
+	f, key, block := c.get(keyMAS)
 	if block = deref(block); block == nil || block.Kind != yaml.MappingNode {
 		return nil
 	}
-	m := &MAS{Line: key.Line, EndpointLine: key.Line, SecretLine: key.Line, Endpoint: defaultEndpoint, file: f}
+	m := &MAS{Path: f.name, Line: key.Line, EndpointLine: key.Line, SecretLine: key.Line, Endpoint: defaultEndpoint, file: f}
 	_, enabled := lookup(block, "enabled")
 	m.Enabled = isTrue(enabled)
 	if k, endpoint := lookup(block, "endpoint"); k != nil {
@@ -75,7 +76,8 @@ func (m MAS) GoString() string { return m.String() }
 // MSC3861 is the experimental_features.msc3861 block, which Synapse 1.157 removed. The token comes
 // only from its method AdminToken.
 type MSC3861 struct {
-	Line           int // of the block's key
+	Path           string // of the file whose block counts
+	Line           int    // of the block's key
 	Enabled        bool
 	Issuer         string
 	ClientID       string // the client that Synapse is in the service used so far
@@ -87,9 +89,9 @@ type MSC3861 struct {
 	line  int // of admin_token or admin_token_path, or of the block
 }
 
-// MSC3861 returns the experimental_features.msc3861 block, nil if the file has none or an empty one.
-func (f *File) MSC3861() *MSC3861 {
-	key, block := f.get(keyExperimental, keyMSC3861)
+// MSC3861 returns the experimental_features.msc3861 block that counts, nil if there is none or an empty one.
+func (c *Config) MSC3861() *MSC3861 {
+	f, key, block := c.get(keyExperimental, keyMSC3861)
 	if block = deref(block); block == nil || block.Kind != yaml.MappingNode || len(block.Content) == 0 {
 		return nil
 	}
@@ -97,7 +99,7 @@ func (f *File) MSC3861() *MSC3861 {
 		_, value := lookup(block, name)
 		return stringOf(value)
 	}
-	m := &MSC3861{Line: key.Line, line: key.Line, file: f}
+	m := &MSC3861{Path: f.name, Line: key.Line, line: key.Line, file: f}
 	_, enabled := lookup(block, "enabled")
 	m.Enabled = isTrue(enabled)
 	m.Issuer, m.ClientID = text("issuer"), text("client_id")

@@ -11,6 +11,8 @@ var (
 	ErrAlreadyMigrated = errors.New("already migrated")
 	// ErrNothingToMigrate means that the file delegates logins in neither of the two ways.
 	ErrNothingToMigrate = errors.New("nothing to migrate")
+	// ErrNoSettings means that a file holds no mapping of settings. Synapse passes over one among several.
+	ErrNoSettings = errors.New("no settings")
 	// ErrChanged means that the file is not the one that was read any more.
 	ErrChanged = errors.New("file changed since it was read")
 )
@@ -36,6 +38,14 @@ func (e *Error) Unwrap() error { return e.kind }
 
 func (f *File) errorf(line int, format string, args ...any) *Error {
 	return &Error{Path: f.name, Line: line, Reason: fmt.Sprintf(format, args...)}
+}
+
+// place names a line of f for a text that is about another file, which may be the same one.
+func (f *File) place(line int, seenFrom *File) string {
+	if f == seenFrom {
+		return fmt.Sprintf("line %d", line)
+	}
+	return fmt.Sprintf("%s:%d", f.name, line)
 }
 
 func (f *File) kindf(kind error, line int, format string, args ...any) *Error {

@@ -40,17 +40,8 @@ func (f *File) String() string { return f.name }
 // GoString is String: it keeps the content out of %#v.
 func (f *File) GoString() string { return f.name }
 
-// Name is the path that was given to Read, or the name given to Parse.
+// Name is the name that was given to Parse, or the path that Read found.
 func (f *File) Name() string { return f.name }
-
-// Read parses the file at path. Its errors are *Error, or wrap what the system said about the path.
-func Read(path string) (*File, error) {
-	data, err := readBounded(path, MaxSize)
-	if err != nil {
-		return nil, err
-	}
-	return Parse(path, data)
-}
 
 // Parse parses data; name stands for the path in errors. All errors are *Error. A file that Synapse
 // itself would not load (several documents, no mapping at the top) is an error.
@@ -76,11 +67,11 @@ func Parse(name string, data []byte) (*File, error) {
 		return nil, f.errorf(second.Line, "a second YAML document starts here; Synapse reads files of one document only")
 	}
 	if document.Kind != yaml.DocumentNode || len(document.Content) != 1 {
-		return nil, f.errorf(0, "holds no settings")
+		return nil, f.kindf(ErrNoSettings, 0, "holds no settings")
 	}
 	f.root = document.Content[0]
 	if f.root.Kind != yaml.MappingNode {
-		return nil, f.errorf(f.root.Line, "is no mapping of settings at the top level, so Synapse ignores it")
+		return nil, f.kindf(ErrNoSettings, f.root.Line, "is no mapping of settings at the top level, so Synapse ignores it")
 	}
 	return f, nil
 }
@@ -91,7 +82,7 @@ var yamlLine = regexp.MustCompile(`^line (\d+): `)
 // unknown anchor, which can be a secret that begins with * and lacks quotes.
 func (f *File) yamlError(err error) *Error {
 	if errors.Is(err, io.EOF) {
-		return f.errorf(0, "holds no settings")
+		return f.kindf(ErrNoSettings, 0, "holds no settings")
 	}
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	if name, found := strings.CutPrefix(text, "unknown anchor '"); found {

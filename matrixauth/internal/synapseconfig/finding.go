@@ -1,9 +1,11 @@
 package synapseconfig
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -12,45 +14,68 @@ import (
 
 // Finding is one thing that is wrong with a homeserver.yaml. No field holds a secret.
 type Finding struct {
-	Line   int    // counted from 1; 0 if the file lacks something
+	Path   string // the file whose value counts; empty if none has the key
+	Line   int    // counted from 1; 0 if something is missing
 	Key    string // with dots between levels: password_config.enabled
 	What   string // what is wrong and what comes of it
 	Change string // what to do about it, with the line to write
 	// Before is the Synapse version from which on the setting does no harm any more, "" if it always does.
 	Before string
+	// Unseen tells that a file which the configuration names is not there as seen from here. Synapse may run
+	// in a container or on another machine.
+	Unseen bool
 }
 
 // Conflicts are the settings that make Synapse refuse to start, or not reach the service, once
 // matrix_authentication_service is on; they are judged as if it was on, in the order of the file
-// (SYN-16). What only the whole configuration shows (conf.d, a module's own code) is not seen.
-func (f *File) Conflicts() []Finding {
-	findings := f.blockFindings()
-	for _, c := range conflicts {
-		key, value := f.get(c.path()...)
-		if key == nil || !c.bad(value) {
-			continue
-		}
-		// disable_registration, where it is set, alone decides.
-		if other, _ := f.get("disable_registration"); c.key == "enable_registration" && other != nil {
-			continue
-		}
-		findings = append(findings, c.finding(key.Line))
-	}
-	findings = append(findings, f.msc3861Findings()...)
-	findings = append(findings, f.moduleFindings()...)
-	slices.SortStableFunc(findings, func(a, b Finding) int { return a.Line - b.Line })
+// (SYN-16). What only a module's own code shows is not seen.
+func (c *Config) Conflicts() []Finding {
+	findings := append(c.blockFindings(), c.SettingsToRemove()...)
+	c.sort(findings)
 	return findings
 }
 
-func (f *File) blockFindings() []Finding {
-	key, value := f.get(keyMAS)
+// SettingsToRemove are those of Conflicts that lie outside the block: what must go before it is put in.
+func (c *Config) SettingsToRemove() []Finding {
+	var findings []Finding
+	for _, setting := range conflicts {
+		f, key, value := c.get(setting.path()...)
+		if key == nil || !setting.bad(value) {
+			continue
+		}
+		// disable_registration, where it is set, alone decides.
+		if setting.key == "enable_registration" && c.owner("disable_registration") != nil {
+			continue
+		}
+		findings = append(findings, setting.finding(f.name, key.Line))
+	}
+	findings = append(findings, c.msc3861Findings()...)
+	findings = append(findings, c.moduleFindings()...)
+	c.sort(findings)
+	return findings
+}
+
+// sort brings findings into the order of the files and of their lines.
+func (c *Config) sort(findings []Finding) {
+	names := c.Names()
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		return cmp.Or(slices.Index(names, a.Path)-slices.Index(names, b.Path), a.Line-b.Line)
+	})
+}
+
+func (c *Config) blockFindings() []Finding {
+	f, key, value := c.get(keyMAS)
 	block := deref(value)
-	if key == nil || kindOf(block) == kindNull {
-		return []Finding{{Line: lineOf(key), Key: keyMAS, What: "Synapse does not delegate its logins: the block is missing",
+	if key == nil {
+		return []Finding{{Key: keyMAS, What: "Synapse does not delegate its logins: the block is missing",
+			Change: "add the block " + keyMAS + " with enabled, endpoint and secret_path"}}
+	}
+	if kindOf(block) == kindNull {
+		return []Finding{{Path: f.name, Line: key.Line, Key: keyMAS, What: "Synapse does not delegate its logins: the block is missing",
 			Change: "add the block " + keyMAS + " with enabled, endpoint and secret_path"}}
 	}
 	if block.Kind != yaml.MappingNode {
-		return []Finding{{Line: key.Line, Key: keyMAS, What: "the block is no mapping, so Synapse does not start",
+		return []Finding{{Path: f.name, Line: key.Line, Key: keyMAS, What: "the block is no mapping, so Synapse does not start",
 			Change: "write enabled, endpoint and secret_path below " + keyMAS}}
 	}
 	var findings []Finding
@@ -59,7 +84,7 @@ func (f *File) blockFindings() []Finding {
 		if k, _ := lookup(block, name); k != nil {
 			line = k.Line
 		}
-		findings = append(findings, Finding{Line: line, Key: keyMAS + "." + name, What: what, Change: change})
+		findings = append(findings, Finding{Path: f.name, Line: line, Key: keyMAS + "." + name, What: what, Change: change})
 	}
 	_, enabled := lookup(block, "enabled")
 	switch {
@@ -76,7 +101,10 @@ func (f *File) blockFindings() []Finding {
 		add("force_http2", "the value is not a boolean, so Synapse (from 1.151 on) does not start", "force_http2: false, or remove the line")
 	}
 	f.secretFindings(block, add)
-	return append(findings, emptySecretFindings(block)...)
+	for i := range findings {
+		findings[i].Unseen = findings[i].Key == keyMAS+".secret_path" && f.secretIsAbsent(block)
+	}
+	return append(findings, f.emptySecretFindings(block)...)
 }
 
 func (f *File) secretFindings(block *yaml.Node, add func(name, what, change string)) {
@@ -113,16 +141,26 @@ func (f *File) secretFindings(block *yaml.Node, add func(name, what, change stri
 	f.secretFileFinding(stringOf(path), lineOf(pathKey), add)
 }
 
+// secretIsAbsent reports whether the block names a file that is not there.
+func (f *File) secretIsAbsent(block *yaml.Node) bool {
+	_, path := lookup(block, "secret_path")
+	if stringOf(path) == "" {
+		return false
+	}
+	_, err := os.Stat(f.resolve(stringOf(path)))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // emptySecretFindings are keys without a value beside the one that counts.
-func emptySecretFindings(block *yaml.Node) []Finding {
+func (f *File) emptySecretFindings(block *yaml.Node) []Finding {
 	secretKey, secret := lookup(block, "secret")
 	pathKey, path := lookup(block, "secret_path")
 	const what = "the key is empty, and Synapse before 1.142 does not start with both keys"
 	switch {
 	case truthy(secret) && pathKey != nil && kindOf(path) == kindNull:
-		return []Finding{{Line: pathKey.Line, Key: keyMAS + ".secret_path", What: what, Change: "remove the line", Before: "1.142"}}
+		return []Finding{{Path: f.name, Line: pathKey.Line, Key: keyMAS + ".secret_path", What: what, Change: "remove the line", Before: "1.142"}}
 	case truthy(path) && secretKey != nil && !truthy(secret):
-		return []Finding{{Line: secretKey.Line, Key: keyMAS + ".secret", What: what, Change: "remove the line", Before: "1.142"}}
+		return []Finding{{Path: f.name, Line: secretKey.Line, Key: keyMAS + ".secret", What: what, Change: "remove the line", Before: "1.142"}}
 	}
 	return nil
 }
@@ -140,26 +178,26 @@ func (f *File) secretFileFinding(path string, line int, add func(name, what, cha
 	}
 }
 
-func (f *File) msc3861Findings() []Finding {
+func (c *Config) msc3861Findings() []Finding {
 	var findings []Finding
-	old := f.MSC3861()
-	mas := f.MAS()
+	old := c.MSC3861()
+	mas := c.MAS()
 	switch {
 	case old != nil && mas != nil:
-		findings = append(findings, Finding{Line: old.Line, Key: keyExperimental + "." + keyMSC3861,
+		findings = append(findings, Finding{Path: old.Path, Line: old.Line, Key: keyExperimental + "." + keyMSC3861,
 			What:   "msc3861 and " + keyMAS + " are both set, so Synapse does not start (before 1.157 only if msc3861 is enabled)",
 			Change: "remove msc3861 with all that is indented below it"})
 	case old != nil:
-		findings = append(findings, Finding{Line: old.Line, Key: keyExperimental + "." + keyMSC3861,
+		findings = append(findings, Finding{Path: old.Path, Line: old.Line, Key: keyExperimental + "." + keyMSC3861,
 			What:   "msc3861 was removed in Synapse 1.157, which does not start with it",
 			Change: "replace msc3861 by " + keyMAS})
 	}
 	for _, name := range []string{"msc4108_enabled", "msc4108_delegation_endpoint"} {
-		key, value := f.get(keyExperimental, name)
+		f, key, value := c.get(keyExperimental, name)
 		if key == nil || kindOf(value) == kindNull || name == "msc4108_enabled" && !truthy(value) {
 			continue
 		}
-		findings = append(findings, Finding{Line: key.Line, Key: keyExperimental + "." + name, Before: "1.137",
+		findings = append(findings, Finding{Path: f.name, Line: key.Line, Key: keyExperimental + "." + name, Before: "1.137",
 			What:   "Synapse 1.136 does not start with msc4108 unless msc3861 is on; from 1.137 on it does",
 			Change: "use Synapse 1.137 or later, or remove the line"})
 	}
@@ -170,8 +208,8 @@ func (f *File) msc3861Findings() []Finding {
 // registration while it starts; whether another module does so only its code shows.
 var passwordModules = []string{"ldap_auth_provider.", "shared_secret_authenticator.", "rest_auth_provider.", "synapse_token_authenticator.", "synapse.util.ldap_auth_provider."}
 
-func (f *File) moduleFindings() []Finding {
-	_, value := f.get("modules")
+func (c *Config) moduleFindings() []Finding {
+	f, _, value := c.get("modules")
 	list := deref(value)
 	if list == nil || list.Kind != yaml.SequenceNode {
 		return nil
@@ -183,7 +221,7 @@ func (f *File) moduleFindings() []Finding {
 		if !slices.ContainsFunc(passwordModules, func(p string) bool { return strings.HasPrefix(name, p) }) {
 			continue
 		}
-		findings = append(findings, Finding{Line: key.Line, Key: "modules", Change: "remove the entry " + name,
+		findings = append(findings, Finding{Path: f.name, Line: key.Line, Key: "modules", Change: "remove the entry " + name,
 			What: "the module " + name + " checks passwords, so Synapse does not start under delegation"})
 	}
 	return findings

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -22,15 +23,17 @@ type Options struct {
 
 // Migration is a changed homeserver.yaml, not yet written. Printing it shows the diff, never a secret.
 type Migration struct {
+	Path                string    // of the file that is changed
 	New                 []byte    `json:"-"` // the whole new file; holds secrets
 	Diff                string    // unified; values that may be secrets are masked
 	Secret              string    `json:"-"` // what the service must use as its shared secret
 	SecretPath          string    // the file that the new block names, "" if the secret stands in the block
 	ProvisionedClientID string    // Synapse's client in the service used so far, "" if unknown; it can go there
 	Notes               []string  // plain sentences for the person who migrates
-	Conflicts           []Finding // of the new file
+	Conflicts           []Finding // of the configuration with the new file
 
-	old []byte
+	old      []byte
+	endpoint string
 }
 
 // String is the diff.
@@ -40,16 +43,18 @@ func (m Migration) String() string { return m.Diff }
 func (m Migration) GoString() string { return m.Diff }
 
 // MigrateMSC3861 replaces experimental_features.msc3861 by matrix_authentication_service, with the same
-// secret, and changes no other byte. A file that is not plainly in the old form is refused by an
-// *Error, which says why and where: ErrAlreadyMigrated, ErrNothingToMigrate or a reason of its own.
-func (f *File) MigrateMSC3861(options Options) (*Migration, error) {
-	if err := checkEndpoint(options.Endpoint); err != nil {
+// secret, in the file that holds it, and changes no other byte. What is not plainly in the old form is
+// refused by an *Error, which says why and where: ErrAlreadyMigrated, ErrNothingToMigrate or a reason of
+// its own.
+func (c *Config) MigrateMSC3861(options Options) (*Migration, error) {
+	if err := CheckEndpoint(options.Endpoint); err != nil {
 		return nil, err
 	}
-	old, err := f.migratable()
+	old, err := c.migratable()
 	if err != nil {
 		return nil, err
 	}
+	f := old.file
 	if err := f.checkForm(); err != nil {
 		return nil, err
 	}
@@ -61,9 +66,12 @@ func (f *File) MigrateMSC3861(options Options) (*Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Migration{Secret: secret, SecretPath: secretPath, ProvisionedClientID: old.ClientID, old: f.raw}
+	if err := c.checkReplaced(f); err != nil {
+		return nil, err
+	}
+	m := &Migration{Path: f.name, Secret: secret, SecretPath: secretPath, ProvisionedClientID: old.ClientID, old: f.raw, endpoint: options.Endpoint}
 	m.New = append(f.raw[:len(f.raw)-len(f.text):len(f.raw)-len(f.text)], plan.apply(f.text, f.lines)...)
-	after, err := f.checkResult(m.New, options.Endpoint, secret, secretPath)
+	after, err := c.checkResult(f, m)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +83,8 @@ func (f *File) MigrateMSC3861(options Options) (*Migration, error) {
 	return m, err
 }
 
-func checkEndpoint(endpoint string) error {
+// CheckEndpoint refuses what is no address for Synapse to reach the service at.
+func CheckEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || !isEndpoint(endpoint) || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return errors.New("the endpoint must be an http or https URL with a host and without user, query or fragment")
@@ -83,15 +92,16 @@ func checkEndpoint(endpoint string) error {
 	return nil
 }
 
-// migratable returns the old block if the file delegates by it alone, and completely.
-func (f *File) migratable() (*MSC3861, error) {
-	newKey, _ := f.get(keyMAS)
-	old := f.MSC3861()
+// migratable returns the old block if Synapse delegates by it alone, and completely.
+func (c *Config) migratable() (*MSC3861, error) {
+	other, newKey, _ := c.get(keyMAS)
+	old := c.MSC3861()
 	if old == nil {
-		return nil, f.whyNotMigratable(newKey)
+		return nil, c.whyNotMigratable(other, newKey)
 	}
+	f := old.file
 	if newKey != nil {
-		return nil, f.errorf(newKey.Line, "half done: %s is here and msc3861 is still on line %d; remove one of the two", keyMAS, old.Line)
+		return nil, other.errorf(newKey.Line, "half done: %s is here and msc3861 is still on %s; remove one of the two", keyMAS, f.place(old.Line, other))
 	}
 	_, block := f.get(keyExperimental, keyMSC3861)
 	enabledKey, enabled := lookup(block, "enabled")
@@ -114,19 +124,38 @@ func (f *File) migratable() (*MSC3861, error) {
 	return old, nil
 }
 
-func (f *File) whyNotMigratable(newKey *yaml.Node) error {
-	oldKey, _ := f.get(keyExperimental, keyMSC3861)
-	switch mas := f.MAS(); {
+// whyNotMigratable says what there is instead of an old block; newKey is that of the new block in other,
+// nil if there is none.
+func (c *Config) whyNotMigratable(other *File, newKey *yaml.Node) error {
+	f, oldKey, _ := c.get(keyExperimental, keyMSC3861)
+	switch mas := c.MAS(); {
 	case mas != nil && mas.Enabled && oldKey == nil:
-		return f.kindf(ErrAlreadyMigrated, mas.Line, "already migrated: %s is on and msc3861 is gone", keyMAS)
+		return other.kindf(ErrAlreadyMigrated, mas.Line, "already migrated: %s is on and msc3861 is gone", keyMAS)
 	case newKey != nil && oldKey != nil:
-		return f.errorf(oldKey.Line, "half done: msc3861 is empty and %s is on line %d; remove the empty key", keyMAS, newKey.Line)
+		return f.errorf(oldKey.Line, "half done: msc3861 is empty and %s is on %s; remove the empty key", keyMAS, other.place(newKey.Line, f))
 	case newKey != nil:
-		return f.errorf(newKey.Line, "msc3861 is gone and %s is not enabled; set enabled: true there", keyMAS)
+		return other.errorf(newKey.Line, "msc3861 is gone and %s is not enabled; set enabled: true there", keyMAS)
 	case oldKey != nil:
 		return f.kindf(ErrNothingToMigrate, oldKey.Line, "msc3861 is empty, so there is nothing to carry over")
 	}
-	return f.kindf(ErrNothingToMigrate, 0, "has neither %s.%s nor %s: this Synapse does not delegate its logins, so there is nothing to migrate", keyExperimental, keyMSC3861, keyMAS)
+	for _, hidden := range c.files {
+		if key, _ := hidden.get(keyExperimental, keyMSC3861); key != nil {
+			counts, outer, _ := c.get(keyExperimental)
+			return hidden.kindf(ErrNothingToMigrate, key.Line, "msc3861 has no effect here, as %s is replaced as a whole by %s: this Synapse does not delegate its logins, so there is nothing to migrate",
+				keyExperimental, counts.place(outer.Line, hidden))
+		}
+	}
+	return c.kindf(ErrNothingToMigrate, "has neither %s.%s nor %s: this Synapse does not delegate its logins, so there is nothing to migrate", keyExperimental, keyMSC3861, keyMAS)
+}
+
+// checkReplaced refuses to take experimental_features out of a file if those of another came to count then.
+func (c *Config) checkReplaced(f *File) error {
+	key, features := f.get(keyExperimental)
+	if others := c.replaced(keyExperimental); len(features.Content) == 2 && len(others) > 0 {
+		return f.errorf(key.Line, "without msc3861 nothing is left of %s here, and then that of %s would count; remove it there, or bring the two together, first",
+			keyExperimental, strings.Join(others, " and "))
+	}
+	return nil
 }
 
 // carriedSecret is the secret of the old block and the file that the new one names for it, if any.
@@ -179,24 +208,27 @@ func (f *File) notes(old *MSC3861, plan *plan, secretPath string) ([]string, err
 }
 
 // checkResult reads the new file again and compares: all settings but the two blocks must be the same
-// as before, and the new block must say what was asked for.
-func (f *File) checkResult(data []byte, endpoint, secret, secretPath string) (*File, error) {
+// as before, and the new block must say what was asked for, and count. It returns the configuration with
+// the new file.
+func (c *Config) checkResult(f *File, m *Migration) (*Config, error) {
 	unsafe := func(why string) error {
 		return f.errorf(0, "cannot be changed safely (%s); make the change by hand", why)
 	}
-	after, err := Parse(f.name, data)
+	changed, err := Parse(f.name, m.New)
 	if err != nil {
 		return nil, unsafe("the result would not be valid YAML")
 	}
-	after.Dir = f.Dir
+	changed.Dir = f.Dir
+	after := Merge(c.files...)
+	after.files[slices.Index(after.files, f)] = changed
 	mas := after.MAS()
-	if mas == nil || !mas.Enabled || mas.Endpoint != endpoint || mas.SecretPath != secretPath || mas.UsesSecretFile || mas.ForceHTTP2 {
+	if mas == nil || mas.file != changed || !mas.Enabled || mas.Endpoint != m.endpoint || mas.SecretPath != m.SecretPath || mas.UsesSecretFile || mas.ForceHTTP2 {
 		return nil, unsafe("the new block would not be read as meant")
 	}
-	if secretPath == "" && mas.secret != secret || secretPath != "" && mas.HasSecret {
+	if m.SecretPath == "" && mas.secret != m.Secret || m.SecretPath != "" && mas.HasSecret {
 		return nil, unsafe("the secret would not be read as meant")
 	}
-	if !sameNode(withoutBlocks(f.root), withoutBlocks(after.root)) {
+	if after.MSC3861() != nil || !sameNode(withoutBlocks(f.root), withoutBlocks(changed.root)) {
 		return nil, unsafe("another setting would change")
 	}
 	return after, nil

@@ -23,9 +23,14 @@ var secretValues = []string{
 	"form-value", "private-part-value", "shared value", "password value", "quote", "turn\n", "database\n",
 }
 
-func parse(t *testing.T, text string) *File {
+func parse(t *testing.T, text string) *Config {
 	t.Helper()
-	f, err := Parse("homeserver.yaml", []byte(text))
+	return Merge(parseFile(t, "homeserver.yaml", text))
+}
+
+func parseFile(t *testing.T, name, text string) *File {
+	t.Helper()
+	f, err := Parse(name, []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +72,7 @@ func TestMigrate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := again.MigrateMSC3861(Options{Endpoint: testEndpoint}); !errors.Is(err, ErrAlreadyMigrated) {
+			if _, err := Merge(again).MigrateMSC3861(Options{Endpoint: testEndpoint}); !errors.Is(err, ErrAlreadyMigrated) {
 				t.Errorf("a second run: %v", err)
 			}
 		})
@@ -153,7 +158,8 @@ func TestMigrateResult(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		after, err := Parse("homeserver.yaml", m.New)
+		changed, err := Parse("homeserver.yaml", m.New)
+		after := Merge(changed)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,6 +26,14 @@ func sameOwner(file *os.File, like fs.FileInfo) error {
 	return file.Chown(int(want.Uid), int(want.Gid))
 }
 
+// mayLead reports whether a link may lead to a file that is then written: it is root's, ours, or of whom the
+// file belongs to.
+func mayLead(link, file fs.FileInfo) bool {
+	from, ok := link.Sys().(*syscall.Stat_t)
+	to, ok2 := file.Sys().(*syscall.Stat_t)
+	return ok && ok2 && (from.Uid == 0 || int(from.Uid) == os.Geteuid() || from.Uid == to.Uid)
+}
+
 // syncDirectory makes a rename in the directory survive a power failure.
 func syncDirectory(path string) error {
 	directory, err := os.Open(path)

@@ -117,7 +117,7 @@ func TestMigrateTouchesNoOtherLine(t *testing.T) {
 		if err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, text)
 		}
-		m, err := f.MigrateMSC3861(Options{Endpoint: testEndpoint})
+		m, err := Merge(f).MigrateMSC3861(Options{Endpoint: testEndpoint})
 		if err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, text)
 		}
@@ -172,9 +172,9 @@ func FuzzMigrate(f *testing.F) {
 		}
 		// A path in the input must not lead out of an empty directory.
 		file.Dir = "testdata/no-such-directory"
-		file.Conflicts()
-		file.Listeners()
-		m, err := file.MigrateMSC3861(Options{Endpoint: testEndpoint})
+		config := Merge(file)
+		config.Conflicts()
+		m, err := config.MigrateMSC3861(Options{Endpoint: testEndpoint})
 		if err != nil {
 			checkError(t, err)
 			return
@@ -186,7 +186,7 @@ func FuzzMigrate(f *testing.F) {
 		if err != nil {
 			t.Fatalf("the result does not parse: %v\n%s", err, m.New)
 		}
-		if _, err := again.MigrateMSC3861(Options{Endpoint: testEndpoint}); !errors.Is(err, ErrAlreadyMigrated) {
+		if _, err := Merge(again).MigrateMSC3861(Options{Endpoint: testEndpoint}); !errors.Is(err, ErrAlreadyMigrated) {
 			t.Errorf("a second run: %v", err)
 		}
 		if bytes.Contains([]byte(fmt.Sprintf("%+v %#v", m, *m)), m.New) {

@@ -10,50 +10,81 @@ import (
 	"time"
 )
 
-// Write puts the migration into the file at path and returns the path of a copy of what was there.
+// Write puts the migration into its file, and returns the path of the file that was written and that of a
+// copy of what was there.
 //
 // The copy stands beside the file, named after it and now (UTC), with the same mode and owner; an
 // existing one is never overwritten. Then the file is replaced in one step, so that Synapse sees the
-// old or the new one. A symbolic link stays and its target is replaced. ErrChanged means that the file
-// is not the one that the migration was made from. When the returned path is empty the file is as it was.
-func Write(path string, m *Migration, now time.Time) (backup string, err error) {
-	target, err := filepath.EvalSymlinks(path)
+// old or the new one. A symbolic link stays and its target is replaced. A link of somebody else is refused,
+// so that nobody can send a command of root to a file of their choice. ErrChanged means that the file is not
+// the one that the migration was made from. When the returned paths are empty the file is as it was.
+func Write(m *Migration, now time.Time) (written, backup string, err error) {
+	target, info, err := m.target()
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	info, err := os.Stat(target)
-	if err != nil {
-		return "", err
-	}
-	if err := m.checkUnchanged(path, target); err != nil {
-		return "", err
+	if err := m.checkUnchanged(target); err != nil {
+		return "", "", err
 	}
 	temporary, err := copyBeside(target, m.New, info)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	backup = target + "." + now.UTC().Format("20060102T150405Z") + ".bak"
 	if err := createLike(backup, m.old, info); err != nil {
-		return "", errors.Join(fmt.Errorf("make the backup copy: %w", err), os.Remove(temporary))
+		return "", "", errors.Join(fmt.Errorf("make the backup copy: %w", err), os.Remove(temporary))
 	}
 	// Once more, as late as can be: an editor may have saved the file in between.
-	err = m.checkUnchanged(path, target)
+	err = m.checkUnchanged(target)
 	if err == nil {
 		err = os.Rename(temporary, target)
 	}
 	if err != nil {
-		return "", errors.Join(err, os.Remove(temporary), os.Remove(backup))
+		return "", "", errors.Join(err, os.Remove(temporary), os.Remove(backup))
 	}
-	return backup, syncDirectory(filepath.Dir(target))
+	return target, backup, syncDirectory(filepath.Dir(target))
 }
 
-func (m *Migration) checkUnchanged(path, target string) error {
+// target is the file that a link in its place leads to, or the file itself.
+func (m *Migration) target() (string, fs.FileInfo, error) {
+	target, err := filepath.EvalSymlinks(m.Path)
+	if err != nil {
+		return "", nil, err
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return "", nil, err
+	}
+	// One step at a time: each link on the way counts, not only the first.
+	for at := m.Path; ; {
+		here, err := os.Lstat(at)
+		if err != nil {
+			return "", nil, err
+		}
+		if here.Mode()&fs.ModeSymlink == 0 {
+			return target, info, nil
+		}
+		if !mayLead(here, info) {
+			return "", nil, &Error{Path: at, Reason: "is a link that belongs to somebody else; name the file that it leads to, " + target + ", if it is the right one"}
+		}
+		next, err := os.Readlink(at)
+		if err != nil {
+			return "", nil, err
+		}
+		if !filepath.IsAbs(next) {
+			next = filepath.Join(filepath.Dir(at), next)
+		}
+		at = next
+	}
+}
+
+func (m *Migration) checkUnchanged(target string) error {
 	current, err := readBounded(target, MaxSize)
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(current, m.old) {
-		return &Error{Path: path, Reason: ErrChanged.Error() + "; read it again", kind: ErrChanged}
+		return &Error{Path: m.Path, Reason: ErrChanged.Error() + "; read it again", kind: ErrChanged}
 	}
 	return nil
 }

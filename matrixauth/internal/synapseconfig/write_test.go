@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -76,7 +77,7 @@ func TestWrite(t *testing.T) {
 	for _, mode := range []fs.FileMode{0o600, 0o640, 0o644} {
 		t.Run(mode.String(), func(t *testing.T) {
 			path, m := writeOld(t, mode)
-			backup, err := Write(path, m, testTime)
+			_, backup, err := Write(m, testTime)
 			if err != nil || backup != path+".20260304T040607Z.bak" {
 				t.Fatalf("%q %v", backup, err)
 			}
@@ -94,7 +95,7 @@ func TestWriteKeepsOwner(t *testing.T) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	backup, err := Write(path, m, testTime)
+	_, backup, err := Write(m, testTime)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +116,9 @@ func TestWriteThroughSymbolicLink(t *testing.T) {
 	if err := os.Symlink(path, link); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Write(link, m, testTime); err != nil {
-		t.Fatal(err)
+	m.Path = link
+	if written, _, err := Write(m, testTime); err != nil || written != path {
+		t.Fatal(written, err)
 	}
 	checkFile(t, path, m.New, 0o600)
 	if target, err := os.Readlink(link); err != nil || target != path {
@@ -132,18 +134,18 @@ func TestWriteRefuses(t *testing.T) {
 		if err := os.WriteFile(path, changed, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Write(path, m, testTime); !errors.Is(err, ErrChanged) {
+		if _, _, err := Write(m, testTime); !errors.Is(err, ErrChanged) {
 			t.Errorf("got %v", err)
 		}
 		checkFile(t, path, changed, 0o600)
 		checkNames(t, filepath.Dir(path), "homeserver.yaml")
 	})
 	t.Run("a second time", func(t *testing.T) {
-		path, m := writeOld(t, 0o600)
-		if _, err := Write(path, m, testTime); err != nil {
+		_, m := writeOld(t, 0o600)
+		if _, _, err := Write(m, testTime); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Write(path, m, testTime.Add(time.Second)); !errors.Is(err, ErrChanged) {
+		if _, _, err := Write(m, testTime.Add(time.Second)); !errors.Is(err, ErrChanged) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -153,7 +155,7 @@ func TestWriteRefuses(t *testing.T) {
 		if err := os.WriteFile(backup, []byte("precious"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Write(path, m, testTime); !errors.Is(err, fs.ErrExist) {
+		if _, _, err := Write(m, testTime); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("got %v", err)
 		}
 		checkFile(t, path, []byte(oldFile), 0o600)
@@ -165,9 +167,43 @@ func TestWriteRefuses(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Write(path, m, testTime); !errors.Is(err, fs.ErrNotExist) {
+		if _, _, err := Write(m, testTime); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("got %v", err)
 		}
 		checkNames(t, filepath.Dir(path))
 	})
+}
+
+// TestWriteRefusesLinkOfOthers: whoever may write where the named path is could else choose the file that a
+// command of root changes.
+func TestWriteRefusesLinkOfOthers(t *testing.T) {
+	path, m := writeOld(t, 0o600)
+	link := filepath.Join(t.TempDir(), "link.yaml")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(link, 12345, 12345); errors.Is(err, fs.ErrPermission) {
+		t.Skip("only root can give a link away")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	second := filepath.Join(t.TempDir(), "second.yaml")
+	if err := os.Symlink(link, second); err != nil {
+		t.Fatal(err)
+	}
+	for _, named := range []string{link, second} {
+		m.Path = named
+		_, _, err := Write(m, testTime)
+		if err == nil || !strings.Contains(err.Error(), "belongs to somebody else") || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v", named, err)
+		}
+	}
+	checkFile(t, path, []byte(oldFile), 0o600)
+	// The file's owner could write it anyway.
+	if err := os.Chown(path, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Write(m, testTime); err != nil {
+		t.Error(err)
+	}
 }
