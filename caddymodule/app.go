@@ -122,7 +122,7 @@ func (a *App) Start() error {
 	if err := a.ctx.GetMetricsRegistry().Register(core.Metrics()); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
-	server, err := matrixauth.New(core.Core, config, matrixauth.Deps{Logger: a.logger, ClientIP: a.clientIP, Surroundings: a.surroundings})
+	server, err := matrixauth.New(core.Core, config, matrixauth.Deps{Logger: a.logger, ClientIP: a.clientIP, Surroundings: a.surroundings, Placement: a.given.placement(a.settings)})
 	if err != nil {
 		return err
 	}

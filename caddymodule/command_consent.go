@@ -10,9 +10,7 @@ import (
 )
 
 func consentCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "consent", Short: "Consents to apps that are remembered"}
-	cmd.AddCommand(consentListCommand(), consentWithdrawCommand())
-	return cmd
+	return groupCommand("consent", "Consents to apps that are remembered", consentListCommand(), consentWithdrawCommand())
 }
 
 func consentListCommand() *cobra.Command {

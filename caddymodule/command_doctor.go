@@ -62,31 +62,30 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 	if err != nil {
 		return []matrixauth.Finding{matrixauth.Wrong("configuration", "broken", err.Error(), "the Caddyfile", "mend the lines that are named")}, nil
 	}
-	findings := []matrixauth.Finding{matrixauth.Well("configuration", "%s is well-formed", s.file)}
+	// The database itself is not opened: without a server there is nothing to look at in it.
+	operator, unreached := s.reachServer(cmd.Context(), cmd)
+	if unreached == nil {
+		unreached = s.fill(cmd.Context(), operator)
+	}
+	findings := []matrixauth.Finding{s.judgeReading(operator != nil)}
 	trusted, err := judgeTrusted(s.raw, s.file)
 	if err != nil {
 		return nil, err
 	}
 	findings = append(findings, trusted...)
 	findings = append(findings, s.literalSecrets()...)
-	// The database itself is not opened: without a server there is nothing to look at in it.
-	operator, target, unreached := s.reachServer(cmd.Context(), cmd)
-	live := ""
-	if operator != nil {
-		live = operator.Database()
-	}
-	want, err := s.delegation(live)
+	want, err := s.delegation(cmd.Context(), operator)
 	if err != nil {
-		findings = append(findings, matrixauth.Wrong(secretCheck, "unreadable", err.Error(), cmp.Or(want.SecretPath, s.file), "caddy start, or secret_file with a file that exists"))
+		findings = append(findings, matrixauth.Wrong(secretCheck, "unreadable", err.Error(), cmp.Or(want.SecretPath, s.file), "start Caddy, or have \"caddy matrix-auth synapse-config\" make the secret, or name a file that exists by secret_file"))
 	}
 	want.Endpoint = cmp.Or(endpoint, want.Endpoint)
 	var diagnosis matrixauth.Diagnosis
 	switch {
 	case errors.Is(unreached, matrixauth.ErrNoServer):
-		findings = append(findings, matrixauth.Wrong(serverCheck, "none", "no server is running on the database", s.database, "start Caddy with this configuration"))
-		findings = append(findings, matrixauth.ExaminePlace(target.Database)...)
+		findings = append(findings, matrixauth.Wrong(serverCheck, "none", "no server is running on the database", s.likely(), "start Caddy with this configuration"))
+		findings = append(findings, matrixauth.ExaminePlace(s.likely())...)
 	case unreached != nil:
-		findings = append(findings, matrixauth.Wrong(serverCheck, "unreached", unreached.Error(), s.database, "start Caddy with this configuration"))
+		findings = append(findings, matrixauth.Wrong(serverCheck, "unreached", unreached.Error(), s.likely(), "start Caddy with this configuration"))
 	default:
 		findings = append(findings, matrixauth.Well(serverCheck, "a server runs on %s", operator.Database()))
 		diagnosis, err = examineServer(cmd, operator, e, matrixauth.Examination{SynapseEndpoint: want.Endpoint, Authorities: string(pem)})
@@ -105,6 +104,30 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 		ServerName: s.config.ServerName, Issuer: s.config.Issuer, Homeserver: s.config.Endpoint,
 		Version: diagnosis.SynapseVersion, Reached: diagnosis.Comparable,
 	})...), nil
+}
+
+// judgeReading says whether the configuration can be read. What only lacks variables here is no fault while
+// the server, which has them, runs by it.
+func (s site) judgeReading(reached bool) matrixauth.Finding {
+	const check = "configuration"
+	switch {
+	case s.problem == nil:
+		return matrixauth.Well(check, "%s is well-formed", s.file)
+	case s.lacks && reached:
+		return matrixauth.Well(check, "the running server has variables that this command lacks, and has read what this command cannot: %v", s.problem)
+	case s.lacks:
+		return matrixauth.Wrong(check, "variables", s.problem.Error(), s.file, "name the file that sets them: --envfile FILE")
+	}
+	return matrixauth.Wrong(check, "broken", s.problem.Error(), s.file, "mend the lines that are named")
+}
+
+// likely is the path of the database for a message.
+func (s site) likely() string {
+	path, _, err := s.stored()
+	if err != nil {
+		return s.places()[0]
+	}
+	return path
 }
 
 // examineServer has the running server look around itself, and compares accounts if it can reach Synapse.

@@ -6,13 +6,17 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
 func backupCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "backup FILE", Short: "Writes a consistent copy of the database to a new file", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "backup FILE", Short: "Writes a consistent copy of the database to a new file, or to standard output with -", Args: cobra.ExactArgs(1)}
 	cmd.RunE = siteRun(func(cmd *cobra.Command, args []string, s site) error {
+		if args[0] == "-" {
+			return s.copyToOutput(cmd)
+		}
 		path, err := filepath.Abs(args[0])
 		if err != nil {
 			return err
@@ -29,6 +33,18 @@ func backupCommand() *cobra.Command {
 		return say(cmd.OutOrStdout(), "%s", path)
 	})
 	return cmd
+}
+
+// copyToOutput writes a copy of a site's database to standard output, for a pipe. A terminal would be spoilt by it.
+func (s site) copyToOutput(cmd *cobra.Command) error {
+	if out, ok := cmd.OutOrStdout().(*os.File); ok && term.IsTerminal(int(out.Fd())) {
+		return errors.New("standard output is a terminal; send the backup to a file or a pipe")
+	}
+	operator, err := s.reach(cmd.Context(), cmd)
+	if err != nil {
+		return err
+	}
+	return errors.Join(operator.Backup(cmd.Context(), cmd.OutOrStdout()), operator.Close())
 }
 
 // copyTo writes a copy of a site's database, durably.

@@ -11,9 +11,7 @@ import (
 )
 
 func migrateCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "migrate", Short: "Moves a homeserver to this authentication server"}
-	cmd.AddCommand(migrateMSC3861Command())
-	return cmd
+	return groupCommand("migrate", "Moves a homeserver to this authentication server", migrateMSC3861Command())
 }
 
 func migrateMSC3861Command() *cobra.Command {
@@ -27,11 +25,16 @@ func migrateMSC3861Command() *cobra.Command {
 	cmd.Flags().String("secret-path", "", "The file that holds the secret, as Synapse sees it; without it the new block has the secret as the old one had it")
 	cmd.Flags().BoolVar(&write, "write", false, "Write the change after a backup copy; without it the change is only shown")
 	cmd.RunE = siteRun(func(cmd *cobra.Command, _ []string, s site) error {
-		planned, err := s.planMigration(cmd)
+		keeper, err := s.secretKeeper(cmd)
 		if err != nil {
 			return err
 		}
-		if err := s.mayTakeSecret(planned.Secret); err != nil {
+		defer keeper.close() //nolint:errcheck // nothing is left to be done by then
+		planned, err := keeper.planMigration(cmd)
+		if err != nil {
+			return err
+		}
+		if err := keeper.mayTake(planned.Secret); err != nil {
 			return err
 		}
 		if err := sayText(cmd.OutOrStdout(), planned.Diff); err != nil {
@@ -45,17 +48,14 @@ func migrateMSC3861Command() *cobra.Command {
 		if !write {
 			return say(cmd.ErrOrStderr(), "nothing was written; run it again with --write")
 		}
-		if err := s.findsSecret(cmd); err != nil {
-			return err
-		}
-		return s.migrate(cmd, planned)
+		return keeper.migrate(cmd, planned)
 	})
 	return cmd
 }
 
 // planMigration reads Synapse's files and says what would change in them.
-func (s site) planMigration(cmd *cobra.Command) (*matrixauth.Migration, error) {
-	files, err := s.synapseFiles(cmd)
+func (k keeper) planMigration(cmd *cobra.Command) (*matrixauth.Migration, error) {
+	files, err := k.synapseFiles(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -70,54 +70,69 @@ func (s site) planMigration(cmd *cobra.Command) (*matrixauth.Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	return matrixauth.PlanMigration(files.paths, cmp.Or(endpoint, s.synapseEndpoint()), path)
+	return matrixauth.PlanMigration(files.paths, cmp.Or(endpoint, k.endpoint), path)
 }
 
-// mayTakeSecret refuses a migration whose secret would not be ours afterwards, before anything is written.
-func (s site) mayTakeSecret(secret string) error {
-	if s.config.Secret == secret || s.ownsSecret() {
+// keeper keeps the secret of a site: the running server, or the file of one that will run.
+type keeper struct {
+	site
+	// operator reaches the running server; nil without one.
+	operator *matrixauth.Operator
+	endpoint string
+	// secret is the configured one; empty if the secret is our own.
+	secret string
+	// own is the file of our own secret.
+	own string
+}
+
+func (k keeper) close() error {
+	if k.operator == nil {
+		return nil
+	}
+	return k.operator.Close()
+}
+
+// secretKeeper finds out who keeps the secret of a site, and in which file.
+func (s site) secretKeeper(cmd *cobra.Command) (k keeper, err error) {
+	k.site = s
+	if k.operator, err = s.reachServer(cmd.Context(), cmd); err != nil && !errors.Is(err, matrixauth.ErrNoServer) {
+		return k, err
+	}
+	d, err := s.delegation(cmd.Context(), k.operator)
+	if err != nil && !errors.Is(err, errNotGenerated) {
+		return k, errors.Join(err, k.close())
+	}
+	k.endpoint = d.Endpoint
+	generated := s.raw != nil && s.ownsSecret()
+	if k.operator != nil && s.raw == nil {
+		told, err := matrixauth.TellInstance.Do(cmd.Context(), k.operator, matrixauth.Nothing{})
+		if err != nil {
+			return k, errors.Join(err, k.close())
+		}
+		generated = told.SecretGenerated
+	}
+	if k.own = d.SecretPath; !generated {
+		k.own, k.secret = "", d.Secret
+	}
+	return k, nil
+}
+
+// mayTake refuses a migration whose secret would not be ours afterwards, before anything is written.
+func (k keeper) mayTake(secret string) error {
+	if k.own != "" || k.secret == secret {
 		return nil
 	}
 	option := "secret"
-	if s.given.Matrix.SecretFile != "" {
+	if k.given.Matrix.SecretFile != "" {
 		option = "secret_file"
 	}
-	return fmt.Errorf("%s: %s differs from the secret in Synapse's file; leave the option out, or give it the same secret", s.file, option)
-}
-
-// findsSecret refuses to write our secret where the running server does not look for it: the default place
-// lies in the data directory of the server's user, which another user's command does not have. What the
-// server's address was learned by is never opened.
-func (s site) findsSecret(cmd *cobra.Command) error {
-	if !s.ownsSecret() {
-		return nil
-	}
-	operator, _, err := s.reachServer(cmd.Context(), cmd)
-	if errors.Is(err, matrixauth.ErrNoServer) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	database := operator.Database()
-	if err := operator.Close(); err != nil || database == s.database {
-		return err
-	}
-	return fmt.Errorf("the running server keeps its secret in %s; name its database: --database %s", matrixauth.SecretFile(database), database)
-}
-
-// ownsSecret reports whether the secret is in our own generated file.
-func (s site) ownsSecret() bool {
-	return s.given.Matrix.Secret == "" && s.given.Matrix.SecretFile == ""
+	return fmt.Errorf("%s: %s differs from the secret in Synapse's file; leave the option out, or give it the same secret", k.file, option)
 }
 
 // migrate writes our secret first: a Synapse that was changed could not do without it.
-func (s site) migrate(cmd *cobra.Command, planned *matrixauth.Migration) error {
-	if s.ownsSecret() {
-		if err := matrixauth.ReplaceSecret(s.secretFile, planned.Secret); err != nil {
-			return err
-		}
-		if err := say(cmd.ErrOrStderr(), "our secret is now Synapse's, in %s; reload Caddy", s.secretFile); err != nil {
+func (k keeper) migrate(cmd *cobra.Command, planned *matrixauth.Migration) error {
+	if k.own != "" {
+		if err := k.take(cmd, planned.Secret); err != nil {
 			return err
 		}
 	}
@@ -126,4 +141,22 @@ func (s site) migrate(cmd *cobra.Command, planned *matrixauth.Migration) error {
 		return err
 	}
 	return say(cmd.OutOrStdout(), "%s is written; the file as it was is %s", written, backup)
+}
+
+// take puts Synapse's secret in the place of ours. A running server does it itself: what it says of its
+// files may be shown, and root must not be led by it to write (KEY-14).
+func (k keeper) take(cmd *cobra.Command, secret string) error {
+	if k.operator != nil {
+		if _, err := matrixauth.TakeSecret.Do(cmd.Context(), k.operator, matrixauth.SharedSecret{Secret: secret}); err != nil {
+			return err
+		}
+		return say(cmd.ErrOrStderr(), "our secret is now Synapse's, in %s; reload Caddy", k.own)
+	}
+	if err := k.mayKeepSecret(k.own); err != nil {
+		return err
+	}
+	if err := matrixauth.ReplaceSecret(k.own, secret); err != nil {
+		return err
+	}
+	return say(cmd.ErrOrStderr(), "our secret is now Synapse's, in %s", k.own)
 }

@@ -10,9 +10,7 @@ import (
 )
 
 func sessionCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "session", Short: "Sessions"}
-	cmd.AddCommand(sessionListCommand(), sessionKillCommand())
-	return cmd
+	return groupCommand("session", "Sessions", sessionListCommand(), sessionKillCommand())
 }
 
 func sessionListCommand() *cobra.Command {
@@ -58,9 +56,7 @@ func sessionKillCommand() *cobra.Command {
 }
 
 func tokenCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "token", Short: "Tokens for bots"}
-	cmd.AddCommand(tokenIssueCommand())
-	return cmd
+	return groupCommand("token", "Tokens for bots", tokenIssueCommand())
 }
 
 func tokenIssueCommand() *cobra.Command {

@@ -11,8 +11,7 @@ import (
 )
 
 func userCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "user", Short: "Accounts"}
-	cmd.AddCommand(
+	return groupCommand("user", "Accounts",
 		userAddCommand(), userListCommand(), userShowCommand(), userPasswordCommand(), userEmailCommand(),
 		userChangeCommand("lock", "Keeps a user from everything but logging out; sessions and keys stay", matrixauth.LockUser),
 		userChangeCommand("unlock", "Lets a locked user go on", matrixauth.UnlockUser),
@@ -22,7 +21,6 @@ func userCommand() *cobra.Command {
 		userResetCommand(),
 		userAdminCommand("demote", "Takes the right to administer Synapse away, and ends the sessions that hold it", false),
 	)
-	return cmd
 }
 
 func userAddCommand() *cobra.Command {

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,38 +12,23 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
-// serviceUser is the user that Caddy's packages run it as.
-const serviceUser = "caddy"
-
 // reach finds the running server of a site, or opens its database, and says on standard error which
 // database it means.
 func (s site) reach(ctx context.Context, cmd *cobra.Command) (*matrixauth.Operator, error) {
-	operator, target, err := s.reachServer(ctx, cmd)
+	operator, err := s.reachServer(ctx, cmd)
 	if errors.Is(err, matrixauth.ErrNoServer) {
-		config := s.config
-		if config.Secret == "" {
-			if secret, err := matrixauth.ReadSecret(s.secretFile); err == nil {
-				config.Secret = secret
-			} else if !errors.Is(err, fs.ErrNotExist) {
-				return nil, err
-			}
-		}
-		operator, err = matrixauth.Reach(ctx, target, config, matrixauth.Deps{
-			Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-		})
+		operator, err = s.open(ctx, cmd)
 	}
 	if err != nil {
 		return nil, err
@@ -51,33 +37,134 @@ func (s site) reach(ctx context.Context, cmd *cobra.Command) (*matrixauth.Operat
 	switch {
 	case operator.Live():
 		how = "by the running server"
-	case operator.ActingAs() != "":
+	case operator.Aside():
+		how = "no server has it; Synapse is told nothing"
+	}
+	if operator.ActingAs() != "" {
 		how += ", acting as " + operator.ActingAs()
 	}
 	return operator, say(cmd.ErrOrStderr(), "database %s (%s)", operator.Database(), how)
 }
 
-// reachServer finds the running server of a site. Without one it is matrixauth.ErrNoServer, and target is
-// what to open.
-func (s site) reachServer(ctx context.Context, cmd *cobra.Command) (o *matrixauth.Operator, target matrixauth.Target, err error) {
-	target.Database, target.ServerName = s.database, s.config.ServerName
-	if target.Users, err = s.believed(cmd); err != nil {
-		return nil, target, err
+// open opens the database itself.
+func (s site) open(ctx context.Context, cmd *cobra.Command) (*matrixauth.Operator, error) {
+	if s.problem != nil {
+		return nil, s.problem
 	}
-	if learned, admin, ok := s.learn(ctx); ok && learned != s.database {
-		o, err := s.reachLearned(ctx, matrixauth.Target{Database: learned, Learned: true, Users: target.Users})
+	path, _, err := s.stored()
+	if err != nil {
+		return nil, err
+	}
+	aside, err := s.isAside(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	config := s.config
+	if config.Secret == "" && !aside {
+		if config.Secret, err = matrixauth.ReadSecret(matrixauth.SecretFile(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return matrixauth.Reach(ctx, s.target(path, aside), config, matrixauth.Deps{
+		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+}
+
+// target is a database of this site.
+func (s site) target(path string, aside bool) matrixauth.Target {
+	t := matrixauth.Target{Database: path, Aside: aside, Users: s.believed()}
+	if !s.uncertain() {
+		t.ServerName = s.config.ServerName
+	}
+	return t
+}
+
+// isAside reports whether a file that a flag named is another one than the database of the site: not where
+// that would be looked for, or there while the server has another.
+func (s site) isAside(ctx context.Context, path string) (bool, error) {
+	if !s.databaseNamed {
+		return false, nil
+	}
+	plain := s.plain()
+	if !slices.ContainsFunc(plain.places(), func(place string) bool { return sameFile(place, path) }) {
+		return true, nil
+	}
+	o, err := plain.reachServer(ctx, nil)
+	switch {
+	case errors.Is(err, matrixauth.ErrNoServer):
+		return false, nil
+	case err != nil:
+		return true, nil // somebody answers who is not believed; it is not this file's server
+	}
+	return true, o.Close()
+}
+
+// sameFile reports whether two paths lead to one file.
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// reachServer finds the running server of a site. Without one it is matrixauth.ErrNoServer. cmd, which may
+// be nil, is told what was found and not used.
+func (s site) reachServer(ctx context.Context, cmd *cobra.Command) (*matrixauth.Operator, error) {
+	if s.databaseNamed || s.given.Database != "" {
+		return s.reachNamed(ctx)
+	}
+	tell := func(format string, args ...any) error {
+		if cmd == nil {
+			return nil
+		}
+		return say(cmd.ErrOrStderr(), format, args...)
+	}
+	var refused error
+	for _, path := range s.places() {
+		o, err := matrixauth.ReachServer(ctx, s.target(path, false))
+		if errors.Is(err, matrixauth.ErrNoServer) {
+			continue
+		}
 		if err == nil {
-			return o, target, nil
+			return o, nil
 		}
-		if !errors.Is(err, matrixauth.ErrNoServer) {
-			return nil, target, fmt.Errorf("what answers at Caddy's admin address %s says that the server has the database %s: %w", admin, learned, err)
-		}
-		if err := say(cmd.ErrOrStderr(), "what answers at Caddy's admin address %s names the database %s, where no server answers; it is not used", admin, learned); err != nil {
-			return nil, target, err
-		}
+		refused = errors.Join(refused, err)
 	}
-	o, err = matrixauth.ReachServer(ctx, target)
-	return o, target, err
+	learned, admin, ok := s.learn(ctx)
+	if !ok || slices.Contains(s.places(), learned) {
+		return nil, cmp.Or(refused, matrixauth.ErrNoServer)
+	}
+	o, err := s.reachLearned(ctx, matrixauth.Target{Database: learned, Learned: true, Users: s.believed()})
+	switch {
+	case err == nil:
+		return o, nil
+	case !errors.Is(err, matrixauth.ErrNoServer):
+		return nil, fmt.Errorf("what answers at Caddy's admin address %s says that the server has the database %s: %w", admin, learned, err)
+	}
+	if err := tell("what answers at Caddy's admin address %s names the database %s, where no server answers; it is not used", admin, learned); err != nil {
+		return nil, err
+	}
+	return nil, cmp.Or(refused, matrixauth.ErrNoServer)
+}
+
+// reachNamed reaches the server of the database that a flag or the configuration names, and no other.
+func (s site) reachNamed(ctx context.Context) (*matrixauth.Operator, error) {
+	if s.database == "" {
+		return nil, s.problem // its name is a placeholder
+	}
+	o, err := matrixauth.ReachServer(ctx, s.target(s.database, false))
+	if err != nil {
+		return nil, err
+	}
+	// A socket beside a file may be of a server that has another one, where files were moved.
+	if found, err := matrixauth.TellInstance.Do(ctx, o, matrixauth.Nothing{}); err == nil && found.Database != "" && found.Database != s.database && !sameFile(found.Database, s.database) {
+		return nil, errors.Join(fmt.Errorf("the server that answers beside %s has the database %s", s.database, found.Database), o.Close())
+	}
+	return o, nil
+}
+
+// uncertain reports whether the server name or the issuer of the configuration are not known here for sure.
+func (s site) uncertain() bool {
+	return s.raw == nil || len(s.unset) > 0 || s.config.ServerName == "" || s.config.Issuer == ""
 }
 
 // reachLearned reaches the server of a database that was learned over the network, and sees that it is the
@@ -88,7 +175,7 @@ func (s site) reachLearned(ctx context.Context, target matrixauth.Target) (*matr
 		return nil, err
 	}
 	found, err := matrixauth.TellInstance.Do(ctx, o, matrixauth.Nothing{})
-	if err == nil && (found.ServerName != s.config.ServerName || found.Issuer != s.config.Issuer) {
+	if err == nil && !s.uncertain() && (found.ServerName != s.config.ServerName || found.Issuer != s.config.Issuer) {
 		err = fmt.Errorf("the server there serves %s at %s", found.ServerName, found.Issuer)
 	}
 	if err != nil {
@@ -98,42 +185,15 @@ func (s site) reachLearned(ctx context.Context, target matrixauth.Target) (*matr
 }
 
 // believed are the users whose server is believed beside root, the caller and the owner of a well-guarded
-// database: Caddy's packaged user, the owner of the configuration, and who is named by a flag.
-func (s site) believed(cmd *cobra.Command) ([]int, error) {
-	ids, err := believedUsers(cmd)
-	if err != nil {
-		return nil, err
-	}
+// database: Caddy's packaged user, the unit's, the owner of the configuration, and who is named by a flag.
+func (s site) believed() []int {
+	ids := believedUsers(s.service)
 	if info, err := os.Stat(s.file); err == nil {
 		if owner, ok := matrixauth.FileOwner(info); ok {
 			ids = append(ids, owner)
 		}
 	}
-	return ids, nil
-}
-
-// believedUsers are those of them that no configuration is needed to know.
-func believedUsers(cmd *cobra.Command) (ids []int, err error) {
-	if known, err := user.Lookup(serviceUser); err == nil {
-		if id, err := strconv.Atoi(known.Uid); err == nil {
-			ids = append(ids, id)
-		}
-	}
-	named, err := cmd.Flags().GetString("service-user")
-	if err != nil || named == "" {
-		return ids, nil // a command without the flag
-	}
-	id, err := strconv.Atoi(named)
-	if err != nil {
-		known, err := user.Lookup(named)
-		if err != nil {
-			return nil, fmt.Errorf("--service-user: %w", err)
-		}
-		if id, err = strconv.Atoi(known.Uid); err != nil {
-			return nil, fmt.Errorf("--service-user: %w", err)
-		}
-	}
-	return append(ids, id), nil
+	return ids
 }
 
 // adminTime bounds the question to the admin endpoint: whoever listens there may never answer.
@@ -144,24 +204,23 @@ const adminTime = 5 * time.Second
 // run, anybody may listen at that address, so the answer is hearsay. Nobody is asked if the endpoint is off
 // or the database is named.
 func (s site) learn(ctx context.Context) (database, address string, ok bool) {
-	if s.given.Database != "" || s.databaseNamed {
-		return "", "", false
-	}
 	var document struct {
 		Admin caddy.AdminConfig `json:"admin"`
 	}
-	if err := json.Unmarshal(s.raw, &document); err != nil || document.Admin.Disabled {
-		return "", "", false
+	if s.raw != nil {
+		if err := json.Unmarshal(s.raw, &document); err != nil || document.Admin.Disabled {
+			return "", "", false
+		}
 	}
-	address, err := caddycmd.DetermineAdminAPIAddress("", s.raw, s.file, s.adapter)
-	if err != nil {
-		return "", "", false
-	}
+	address = cmp.Or(document.Admin.Listen, os.Getenv("CADDY_ADMIN"), caddy.DefaultAdminListen)
 	ctx, cancel := context.WithTimeout(ctx, adminTime)
 	defer cancel()
 	instances, err := askAdmin(ctx, address)
 	if err != nil {
 		return "", "", false
+	}
+	if s.uncertain() && len(instances) == 1 && filepath.IsAbs(instances[0].Database) {
+		return filepath.Clean(instances[0].Database), address, true // there is no other
 	}
 	for _, one := range instances {
 		if one.ServerName == s.config.ServerName && one.Issuer == s.config.Issuer && filepath.IsAbs(one.Database) {

@@ -1,11 +1,11 @@
 package caddymodule
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -153,18 +153,35 @@ type resolved struct {
 	listen   []string
 	// listenDefault tells that nobody chose the addresses, so that one of them may be missing.
 	listenDefault bool
-	// secretFile is where the secret is kept if none was configured.
+	// secretFile is where the secret is kept if none was configured, beside the database. The two are empty
+	// if the database is named by a placeholder that says nothing here.
 	secretFile string
+}
+
+// unsetProblem is a problem with a placeholder that says nothing in this process. In another one's
+// environment it may.
+type unsetProblem struct{ matrixauth.Problem }
+
+// onlyUnset reports whether nothing but such problems are in an error.
+func onlyUnset(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(joined.Unwrap(), func(one error) bool { return !onlyUnset(one) })
+	}
+	var unset unsetProblem
+	return errors.As(err, &unset)
 }
 
 // resolve replaces placeholders, reads the secret and judges everything. It writes nothing.
 func (s Settings) resolve() (resolved, error) {
 	replacer := caddy.NewReplacer()
 	var errs []error
+	unset := map[string]bool{}
 	text := func(option, value string) string {
 		out, err := replacer.ReplaceOrErr(value, true, true)
 		if err != nil {
-			errs = append(errs, matrixauth.Problem{Option: option, Text: err.Error()})
+			unset[option] = true
+			errs = append(errs, unsetProblem{matrixauth.Problem{Option: option, Text: err.Error()}})
+			return ""
 		}
 		return out
 	}
@@ -182,8 +199,11 @@ func (s Settings) resolve() (resolved, error) {
 			},
 			Templates: text("templates", s.Templates),
 		}.WithDefaults(),
-		database: cmp.Or(text("database", s.Database), filepath.Join(caddy.AppDataDir(), "matrix_auth", "matrix_auth.db")),
+		database: defaultDatabase(caddy.AppDataDir()),
 		listen:   s.InternalListen,
+	}
+	if s.Database != "" {
+		r.database = text("database", s.Database)
 	}
 	if len(r.listen) == 0 {
 		r.listen, r.listenDefault = defaultListen, true
@@ -196,12 +216,13 @@ func (s Settings) resolve() (resolved, error) {
 			errs = append(errs, matrixauth.Problem{Option: "internal_listen", Text: err.Error()})
 		}
 	}
-	absolute, err := filepath.Abs(r.database)
-	if err != nil {
-		errs = append(errs, matrixauth.Problem{Option: "database", Text: err.Error()})
+	var err error
+	if r.database != "" {
+		if r.database, err = filepath.Abs(r.database); err != nil {
+			errs = append(errs, matrixauth.Problem{Option: "database", Text: err.Error()})
+		}
+		r.secretFile = matrixauth.SecretFile(r.database)
 	}
-	r.database = absolute
-	r.secretFile = matrixauth.SecretFile(absolute)
 	if r.config.Secret, err = resolveSecret(replacer, "", s.Matrix.Secret, s.Matrix.SecretFile); err != nil {
 		errs = append(errs, err)
 	}
@@ -214,7 +235,9 @@ func (s Settings) resolve() (resolved, error) {
 		r.config.Clients = append(r.config.Clients, known)
 	}
 	for _, p := range r.config.Validate() {
-		errs = append(errs, p)
+		if !unset[p.Option] {
+			errs = append(errs, p)
+		}
 	}
 	return r, errors.Join(errs...)
 }
@@ -225,7 +248,7 @@ func (c Client) resolve(replacer *caddy.Replacer) (matrixauth.Client, error) {
 	text := func(option, value string) string {
 		out, err := replacer.ReplaceOrErr(value, true, true)
 		if err != nil {
-			errs = append(errs, matrixauth.Problem{Option: matrixauth.ClientOption(c.ID, option), Text: err.Error()})
+			errs = append(errs, unsetProblem{matrixauth.Problem{Option: matrixauth.ClientOption(c.ID, option), Text: err.Error()}})
 		}
 		return out
 	}
@@ -253,7 +276,7 @@ func resolveSecret(replacer *caddy.Replacer, prefix, secret, file string) (strin
 	if file != "" {
 		path, err := replacer.ReplaceOrErr(file, true, true)
 		if err != nil {
-			return "", matrixauth.Problem{Option: prefix + "secret_file", Text: err.Error()}
+			return "", unsetProblem{matrixauth.Problem{Option: prefix + "secret_file", Text: err.Error()}}
 		}
 		secret, err := readSecret(path)
 		if err != nil {
@@ -267,7 +290,7 @@ func resolveSecret(replacer *caddy.Replacer, prefix, secret, file string) (strin
 	secret, err := replacer.ReplaceOrErr(secret, true, true)
 	if err != nil {
 		// The replacer's error names the placeholder, not a value.
-		return "", matrixauth.Problem{Option: prefix + "secret", Text: err.Error()}
+		return "", unsetProblem{matrixauth.Problem{Option: prefix + "secret", Text: err.Error()}}
 	}
 	if secret = strings.TrimSpace(secret); secret == "" {
 		return "", matrixauth.Problem{Option: prefix + "secret", Text: "is empty"}

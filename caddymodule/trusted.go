@@ -60,6 +60,9 @@ func judgeTrusted(raw []byte, file string) ([]matrixauth.Finding, error) {
 			} `json:"http"`
 		} `json:"apps"`
 	}
+	if raw == nil {
+		return nil, nil // it could not be read here
+	}
 	if err := json.Unmarshal(raw, &document); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}

@@ -387,14 +387,3 @@ func (s *Server) issueToken(ctx context.Context, p NewToken) (IssuedToken, error
 	}
 	return IssuedToken{Token: tokens.Access, DeviceID: started.DeviceID, MatrixID: model.MatrixID(owner.Localpart, s.config.ServerName)}, nil
 }
-
-// Instance tells which server answers.
-type Instance struct {
-	ServerName string `json:"server_name"`
-	Issuer     string `json:"issuer"`
-}
-
-// TellInstance has a server say what it serves, for a command that found it by hearsay.
-var TellInstance = newAction("instance", func(s *Server, _ context.Context, _ Nothing) (Instance, error) {
-	return Instance{ServerName: s.config.ServerName, Issuer: s.config.Issuer}, nil
-})

@@ -31,6 +31,8 @@ type Core struct {
 	metrics   *Metrics
 	probes    probes
 	socket    *socket
+	// aside tells that this is another database than the server's, as a backup is: see Target.Aside.
+	aside bool
 	// gate counts the requests under way.
 	gate gate
 

@@ -66,6 +66,7 @@ func (a Action[P, R]) Do(ctx context.Context, o *Operator, p P) (r R, err error)
 type Operator struct {
 	database string
 	live     bool
+	aside    bool
 	acting   string
 	do       func(ctx context.Context, action string, params []byte) ([]byte, error)
 	backup   func(ctx context.Context, w io.Writer) error
@@ -77,6 +78,9 @@ func (o *Operator) Database() string { return o.database }
 
 // Live reports whether a running server does the work, and so knows of it at once.
 func (o *Operator) Live() bool { return o.live }
+
+// Aside reports whether the database is another one than the server's, so that Synapse is told nothing.
+func (o *Operator) Aside() bool { return o.aside }
 
 // Close ends the reach. It is to be called once.
 func (o *Operator) Close() error { return o.close() }
@@ -93,7 +97,11 @@ func (s *Server) perform(ctx context.Context, name string, params []byte) ([]byt
 	if !ok {
 		return nil, &model.Error{Kind: model.NotFound, Code: model.NotRecognized, Text: fmt.Sprintf("the running server does not know the action %q; it may be of another version", name)}
 	}
-	result, err := action.perform(ctx, s, params)
+	err := s.core.mayPerform(name)
+	var result []byte
+	if err == nil {
+		result, err = action.perform(ctx, s, params)
+	}
 	if err == nil {
 		return result, nil
 	}

@@ -2,6 +2,7 @@ package matrixauth
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,10 @@ type Target struct {
 	// Learned says that the path was told over the network, by anybody who could listen at the address that
 	// was asked. It is dialled only, never opened.
 	Learned bool
+	// Aside says that this is not the database of the server whose configuration is at hand, but another
+	// file, such as a backup. If no server has it, Synapse is neither asked nor told anything on its behalf:
+	// jobs stay in its outbox, and what needs Synapse is refused.
+	Aside bool
 	// Users are ids of users whose server is believed too.
 	Users []int
 	// ServerName is the one that the server must serve; empty for any.
@@ -226,13 +231,16 @@ func Reach(ctx context.Context, t Target, config Config, deps Deps) (*Operator, 
 	if err != nil {
 		return nil, err
 	}
+	if core.aside = t.Aside; t.Aside {
+		deps.HTTP, config.Secret = noSynapse(), cmp.Or(config.Secret, "unknown")
+	}
 	server, err := New(core, config, deps)
 	if err != nil {
 		return nil, errors.Join(err, core.Close())
 	}
 	core.attach(server)
 	return &Operator{
-		database: core.Database(), acting: acting,
+		database: core.Database(), acting: acting, aside: core.aside,
 		do: func(ctx context.Context, action string, params []byte) ([]byte, error) {
 			return server.perform(ctx, action, params)
 		},

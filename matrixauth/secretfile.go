@@ -43,8 +43,17 @@ func ReadSecret(path string) (string, error) {
 	return ParseSecret(path, data)
 }
 
+// MakeSecretDir makes the directory of a generated secret, before the server has ever run: root makes it for
+// the server's user, whose directory it must lie in.
+func MakeSecretDir(path string, uid, gid int) error {
+	if err := place.MakeDir(filepath.Dir(path), uid, gid); err != nil {
+		return fmt.Errorf("the secret cannot be kept: %w", err)
+	}
+	return nil
+}
+
 // EnsureSecret reads the secret that was generated earlier, or generates it: once, readable by its owner
-// alone.
+// alone. It belongs to the directory's owner if root runs it.
 func EnsureSecret(path string) (string, error) {
 	secret, err := ReadSecret(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -53,17 +62,13 @@ func EnsureSecret(path string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", fmt.Errorf("the secret cannot be kept: %w", err)
 	}
-	f, _, err := place.Open(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, place.Closed)
+	secret = rand.Text() + rand.Text()
+	err = place.Create(path, []byte(secret+"\n"))
 	if errors.Is(err, fs.ErrExist) {
 		return ReadSecret(path)
 	}
 	if err != nil {
 		return "", fmt.Errorf("the secret cannot be kept: %w", err)
-	}
-	secret = rand.Text() + rand.Text()
-	_, err = f.WriteString(secret + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", errors.Join(fmt.Errorf("the secret cannot be kept in %s: %w", path, err), os.Remove(path))
 	}
 	return secret, nil
 }

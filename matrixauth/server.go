@@ -37,6 +37,8 @@ type Deps struct {
 	HTTP *http.Client
 	// ClientIP gives the address of a request's client, found through trusted proxies only.
 	ClientIP func(*http.Request) string
+	// Placement is what commands are told of where the server stands.
+	Placement Placement
 	// Surroundings tells what the doctor is to say of the embedding server itself. It may be nil.
 	Surroundings func() []Finding
 }
@@ -175,7 +177,7 @@ func (s *Server) doubt(refused model.Token) {
 func (s *Server) jobs() outbox.Config {
 	handlers := s.users.Handlers()
 	maps.Copy(handlers, map[model.JobKind]outbox.Handler{model.JobDeleteDevice: s.sessions.DeleteDevice})
-	return outbox.Config{Handlers: handlers, Paused: s.config.Kind == SynapseReadOnly, Logger: s.deps.Logger}
+	return outbox.Config{Handlers: handlers, Paused: s.config.Kind == SynapseReadOnly || s.core.aside, Logger: s.deps.Logger}
 }
 
 // Start makes this configuration the one in force for jobs and commands, as soon as those started

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Error says what is wrong with a file or a directory, and what to do about it.
@@ -197,4 +198,43 @@ func Replace(path string, data []byte) error {
 		return err
 	}
 	return errors.Join(dir.replace(filepath.Base(path), "."+filepath.Base(path)+"."+rand.Text(), data), dir.close())
+}
+
+// Create makes a file with the given content, for its owner alone, without following a link on the way. Root
+// gives it to the owner of the directory. It is fs.ErrExist if there is anything of this name.
+func Create(path string, data []byte) error {
+	dir, err := openDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.create(filepath.Base(path), data), dir.close())
+}
+
+// MakeDir makes a directory and those above it that are missing, for their owner alone. Root makes them for
+// a user, and only below a directory that is theirs: elsewhere they could not make any themselves.
+func MakeDir(path string, uid, gid int) error {
+	if os.Geteuid() != 0 || uid == 0 || !hasModes {
+		return os.MkdirAll(path, 0o700)
+	}
+	there, missing, err := lowest(path)
+	if err != nil {
+		return err
+	}
+	dir, err := openDir(there)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.makeBelow(path, missing, uid, gid), dir.close())
+}
+
+// lowest is the lowest directory on the way to a path that is there, and the names below it that are missing.
+func lowest(path string) (there string, missing []string, err error) {
+	for there = filepath.Clean(path); ; there = filepath.Dir(there) {
+		_, err := os.Lstat(there)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) || there == filepath.Dir(there) {
+			slices.Reverse(missing)
+			return there, missing, err
+		}
+		missing = append(missing, filepath.Base(there))
+	}
 }

@@ -54,6 +54,23 @@ func (d directory) replace(name, temporary string, data []byte) error {
 	return nil
 }
 
+func (d directory) create(name string, data []byte) error {
+	path := filepath.Join(d.path, name)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+func (d directory) makeBelow(path string, _ []string, _, _ int) error {
+	return os.MkdirAll(path, 0o700)
+}
+
 // NoFollow is nothing on this system, where links need a right of their own.
 const NoFollow = 0
 

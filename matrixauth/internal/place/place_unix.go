@@ -192,17 +192,79 @@ func (d directory) replace(name, temporary string, data []byte) error {
 	return d.f.Sync()
 }
 
-// dress gives a new file the owner of the directory, if we are root, and the access list of the file whose
-// place it takes.
-func (d directory) dress(f *os.File, name string) error {
+// create writes a file that was not there.
+func (d directory) create(name string, data []byte) error {
+	path := filepath.Join(d.f.Name(), name)
+	f, err := d.open(name, path, os.O_CREATE|os.O_EXCL|os.O_WRONLY)
+	if err != nil {
+		return err
+	}
+	if err = d.giveToOwner(f); err == nil {
+		_, err = f.Write(data)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(fmt.Errorf("%s cannot be written: %w", path, err), unix.Unlinkat(int(d.f.Fd()), name, 0))
+	}
+	return d.f.Sync()
+}
+
+// makeBelow makes directories, one in the other, for a user.
+func (d directory) makeBelow(path string, names []string, uid, gid int) error {
+	info, err := d.f.Stat()
+	if err != nil {
+		return err
+	}
+	switch owner, _ := Owner(info); {
+	case owner == uid:
+	case len(names) == 0:
+		return wrong(path, "belongs to "+UserName(owner)+" and not to "+UserName(uid), "chown "+UserName(uid)+" "+path)
+	default:
+		return wrong(path, "is not there, and "+d.f.Name()+" belongs to "+UserName(owner),
+			fmt.Sprintf("make it: install -d -m 700 -o %s %s", UserName(uid), path))
+	}
+	at := d
+	for _, name := range names {
+		here := filepath.Join(at.f.Name(), name)
+		made := unix.Mkdirat(int(at.f.Fd()), name, 0o700)
+		if made != nil && !errors.Is(made, unix.EEXIST) {
+			return &fs.PathError{Op: "mkdir", Path: here, Err: made}
+		}
+		fd, err := openat(int(at.f.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return &fs.PathError{Op: "open", Path: here, Err: err}
+		}
+		next := directory{os.NewFile(uintptr(fd), here)}
+		defer next.close() //nolint:errcheck // it was read only
+		if made == nil {
+			if err := next.f.Chown(uid, gid); err != nil {
+				return err
+			}
+		}
+		at = next
+	}
+	return nil
+}
+
+// giveToOwner gives a new file to the owner of the directory, if we are root.
+func (d directory) giveToOwner(f *os.File) error {
 	info, err := d.f.Stat()
 	if err != nil {
 		return err
 	}
 	if owner, _ := Owner(info); os.Geteuid() == 0 && owner != 0 {
-		if err := f.Chown(owner, group(info)); err != nil {
-			return err
-		}
+		return f.Chown(owner, group(info))
+	}
+	return nil
+}
+
+// dress gives a new file the owner of the directory, if we are root, and the access list of the file whose
+// place it takes.
+func (d directory) dress(f *os.File, name string) error {
+	if err := d.giveToOwner(f); err != nil {
+		return err
 	}
 	fd, err := openat(int(d.f.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -1,0 +1,65 @@
+package matrixauth
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// Placement is what a server knows of where it stands, and commands need: they may run as another user, with
+// other directories and another environment.
+type Placement struct {
+	// SynapseEndpoint is where Synapse reaches us.
+	SynapseEndpoint string
+	// SecretFile is the file that holds the secret shared with Synapse; empty if it stands in none.
+	SecretFile string
+	// SecretGenerated tells that the secret is our own, in the file beside the database.
+	SecretGenerated bool
+}
+
+// Instance tells which server answers, and where it stands.
+type Instance struct {
+	ServerName      string `json:"server_name"`
+	Issuer          string `json:"issuer"`
+	Homeserver      string `json:"homeserver"` // where Synapse's client API is reached
+	Database        string `json:"database"`
+	SynapseEndpoint string `json:"synapse_endpoint"`
+	SecretFile      string `json:"secret_file"`
+	SecretGenerated bool   `json:"secret_generated"`
+}
+
+// TellInstance has a server say what it serves and where it stands. Who told it may be believed as who
+// answers at the socket is; its paths are for showing, and never to be opened by root.
+var TellInstance = newAction("instance", func(s *Server, _ context.Context, _ Nothing) (Instance, error) {
+	p := s.deps.Placement
+	return Instance{
+		ServerName: s.config.ServerName, Issuer: s.config.Issuer, Homeserver: s.config.Endpoint, Database: s.core.Database(),
+		SynapseEndpoint: p.SynapseEndpoint, SecretFile: p.SecretFile, SecretGenerated: p.SecretGenerated,
+	}, nil
+})
+
+// SharedSecret is the secret shared with Synapse. It is told through the socket alone, to who could read it
+// from the server's own files.
+type SharedSecret struct {
+	Secret string `json:"secret"`
+}
+
+// TellSecret has a server say its secret, for the block of homeserver.yaml and for comparing it.
+var TellSecret = newAction("secret.tell", func(s *Server, _ context.Context, _ Nothing) (SharedSecret, error) {
+	return SharedSecret{s.config.Secret}, nil
+})
+
+// TakeSecret has a server put another secret in the place of its generated one, for a migration. It counts
+// from the next start or reload on. The server writes the file itself: a command of root's would write where
+// it was told to.
+var TakeSecret = newAction("secret.take", func(s *Server, _ context.Context, p SharedSecret) (Nothing, error) {
+	if !s.deps.Placement.SecretGenerated {
+		return Nothing{}, &model.Error{Kind: model.Conflict, Code: model.InvalidParam, Text: "the running server's secret is configured, and not its own; change it in the configuration"}
+	}
+	path := SecretFile(s.core.Database())
+	if _, err := ParseSecret(filepath.Base(path), []byte(p.Secret)); err != nil {
+		return Nothing{}, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: err.Error()}
+	}
+	return Nothing{}, ReplaceSecret(path, p.Secret)
+})
