@@ -1,20 +1,32 @@
 package matrixauth
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // doctorAnswer is an answer that the doctor looks at.
 type doctorAnswer struct {
 	status int
 	header http.Header
-	body   map[string]any
+	// at is the address that answered, behind all redirects that were followed.
+	at *url.URL
+	// body is nil if the answer is no JSON object, and mistake says why it is none.
+	body    map[string]any
+	mistake error
+	// foreign tells that the body is no UTF-8. Browsers put marks in the place of what they cannot read.
+	foreign bool
+	// marked tells that a byte order mark stands before the object. Browsers read past it; RFC 8259 section 8.1
+	// forbids it, and most other readers stop.
+	marked bool
 }
 
 func (a doctorAnswer) text(name string) string {
@@ -22,12 +34,15 @@ func (a doctorAnswer) text(name string) string {
 	return text
 }
 
+// isJSON reports whether an answer says of itself that it is JSON.
+func (a doctorAnswer) isJSON() bool {
+	kind, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+	return err == nil && kind == "application/json"
+}
+
 func (d *doctor) get(ctx context.Context, base, path, token string) (doctorAnswer, error) {
 	return d.send(ctx, http.MethodGet, base, path, token)
 }
-
-// maxDoctorAnswer bounds what the doctor reads of an answer, in bytes.
-const maxDoctorAnswer = 64 << 10
 
 func (d *doctor) send(ctx context.Context, method, base, path, token string) (doctorAnswer, error) {
 	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(base, "/")+path, nil)
@@ -37,20 +52,50 @@ func (d *doctor) send(ctx context.Context, method, base, path, token string) (do
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
+	return d.do(request)
+}
+
+// maxDoctorAnswer bounds what the doctor reads of an answer, in bytes.
+const maxDoctorAnswer = 64 << 10
+
+func (d *doctor) do(request *http.Request) (doctorAnswer, error) {
 	response, err := d.client.Do(request)
 	if err != nil {
 		return doctorAnswer{}, err
 	}
 	defer response.Body.Close()
-	answer := doctorAnswer{status: response.StatusCode, header: response.Header}
+	answer := doctorAnswer{status: response.StatusCode, header: response.Header, at: request.URL}
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxDoctorAnswer))
 	if err != nil {
 		return answer, err
 	}
-	if err := json.Unmarshal(text, &answer.body); err != nil {
-		answer.body = nil // an answer that is no JSON object is somebody else's, and is judged as such
-	}
+	answer.read(text)
 	return answer, nil
+}
+
+// read reads a body as browsers do: as UTF-8 whatever the header says, without the byte order mark.
+func (a *doctorAnswer) read(text []byte) {
+	a.foreign = !utf8.Valid(text)
+	text, a.marked = bytes.CutPrefix(text, []byte("\ufeff"))
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber() // a number that is too large for us is none of our business
+	a.mistake = decoder.Decode(&a.body)
+	switch {
+	case errors.Is(a.mistake, io.EOF):
+		a.mistake = errors.New("it is empty")
+	case a.mistake == nil && a.body == nil:
+		a.mistake = errors.New("it is null")
+	case a.mistake == nil:
+		if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+			a.mistake = errors.New("something stands behind the object")
+		}
+	}
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(a.mistake, &wrong) {
+		a.mistake = errors.New("it is of type " + wrong.Value)
+	}
+	if a.mistake != nil {
+		a.body = nil // somebody else's answer, and judged as such
+	}
 }
 
 // explain says a failure of the network without the address, which the finding names.

@@ -9,9 +9,11 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 )
 
+const routesCheck = "public routes"
+
 // lookAtRoutes asks the public address what clients ask, and tells our answers from Synapse's.
 func (d *doctor) lookAtRoutes(ctx context.Context) {
-	const check = "public routes"
+	const check = routesCheck
 	issuer, err := url.Parse(d.config.base())
 	if err != nil {
 		d.bad(check, "issuer", err.Error(), "issuer", "write an address")
@@ -21,7 +23,9 @@ func (d *doctor) lookAtRoutes(ctx context.Context) {
 	const change = "let all of the site's requests pass matrix_auth before any reverse_proxy, also those of a proxy in front of Caddy"
 	login, err := d.get(ctx, origin, "/_matrix/client/v3/login", "")
 	if err != nil {
-		d.bad(check, "unreachable", "the issuer's address cannot be reached: "+explain(err), "issuer "+d.config.Issuer, "see that its name resolves to this machine, that its port is open, and that its certificate is trusted (--ca-file for one of your own)")
+		if !d.lookAtCertificate(err, origin) {
+			d.bad(check, "unreachable", "the issuer's address cannot be reached: "+explain(err), "issuer "+d.config.Issuer, "see that its name resolves to this machine, and that its port is open")
+		}
 		return
 	}
 	if !d.isOurLogin(login) {
@@ -41,7 +45,11 @@ func (d *doctor) lookAtRoutes(ctx context.Context) {
 		d.bad(check, "discovery", "the discovery document at the issuer is not ours", d.config.base()+discoveryPath, change)
 		return
 	}
-	d.good(check, "login, logout, auth_metadata and discovery at %s reach us", origin)
+	if well, err := d.lookAtPages(ctx, origin, issuer.Path); err != nil {
+		d.bad(check, "unreachable", "the issuer's address cannot be reached: "+explain(err), "issuer "+d.config.Issuer, "see that its name resolves to this machine, and that its port is open")
+	} else if well {
+		d.good(check, "login, logout, auth_metadata and discovery at %s reach us, and web clients can read them", origin)
+	}
 }
 
 // lookAtGuard tries the homeserver's API for us from outside, with a secret that is none, also below a

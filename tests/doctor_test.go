@@ -17,8 +17,8 @@ import (
 
 // finding is one result of "doctor --json".
 type finding struct {
-	Check, What, Where, Change string
-	OK                         bool
+	ID, Check, What, Where, Change string
+	OK                             bool
 }
 
 // examine runs the doctor and gives its findings by check; exit reports whether it found nothing.
@@ -52,6 +52,7 @@ func examineBy(t *testing.T, run func(stdin string, args ...string) (string, err
 func wellKnown(t *testing.T, base func() string) (name, authority string) {
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"m.homeserver":{"base_url":%q}}`, base())
 	}))
 	t.Cleanup(s.Close)
@@ -196,7 +197,7 @@ func TestDoctor(t *testing.T) {
 		if healthy {
 			t.Fatal("the doctor is content")
 		}
-		want(t, found["well-known"], "certificate", "base_url")
+		want(t, found["certificate"], "authority", "--ca-file")
 	})
 	for label, change := range map[string]struct{ old, new, what, change string }{
 		"secret_file_in_place_of_secret_path": {"secret: \"" + secret + "\"", "secret_file: /x", "secret_file", "secret_path"},

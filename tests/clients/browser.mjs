@@ -14,9 +14,14 @@ const flags = [
 
 // launch starts a browser with a new profile. routes send it elsewhere than where an address leads.
 export function launch(...routes) {
+    return launchWith([], ...routes);
+}
+
+// launchWith starts one with more flags.
+export function launchWith(more, ...routes) {
     // Every client's site is the one of the test.
     const rules = [`MAP *.example.com ${process.env.CLIENT_SITE}`, ...routes].join(", ");
-    return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: [...flags, `--host-resolver-rules=${rules}`] });
+    return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: [...flags, ...more, `--host-resolver-rules=${rules}`] });
 }
 
 // visitor opens a page of somebody who has no cookies. Nothing may go wrong on our pages: what the
