@@ -23,7 +23,19 @@ func runClient(t *testing.T, program, script string, into any, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), clientTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, append([]string{script}, args...)...)
+	readClient(t, exec.CommandContext(ctx, program, append([]string{script}, args...)...), script, into)
+}
+
+// visit is runClient for a client that sees the network of a machine.
+func visit(t *testing.T, m *rig.Machine, program, script string, into any, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), clientTime)
+	defer cancel()
+	readClient(t, m.Visit(ctx, program, append([]string{script}, args...)...), script, into)
+}
+
+func readClient(t *testing.T, cmd *exec.Cmd, script string, into any) {
+	t.Helper()
 	out, err := cmd.Output()
 	if failed := new(exec.ExitError); errors.As(err, &failed) {
 		t.Fatalf("%s: %v\n%s\n%s", script, err, out, failed.Stderr)

@@ -19,11 +19,17 @@ import (
 // post sends a JSON document.
 func post(t *testing.T, address string, body any) rig.Answer {
 	t.Helper()
+	return postBy(t, http.DefaultClient, address, body)
+}
+
+// postBy is post by a client that finds the address.
+func postBy(t *testing.T, by *http.Client, address string, body any) rig.Answer {
+	t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.Post(address, "application/json", bytes.NewReader(text))
+	response, err := by.Post(address, "application/json", bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,30 +88,41 @@ func TestMatrixJSSDKInBrowser(t *testing.T) {
 // registered registers a public client of Go's OAuth library for the callback.
 func registered(t *testing.T, h *rig.Homeserver) *oauth2.Config {
 	t.Helper()
-	client := post(t, h.URL+"/oauth2/registration", map[string]any{
+	return registeredBy(t, http.DefaultClient, h.URL)
+}
+
+func registeredBy(t *testing.T, by *http.Client, issuer string) *oauth2.Config {
+	t.Helper()
+	client := postBy(t, by, issuer+"/oauth2/registration", map[string]any{
 		"client_name": "x/oauth2", "client_uri": "https://client.example.com/", "redirect_uris": []string{callback},
 		"grant_types": []string{"authorization_code", "refresh_token"}, "token_endpoint_auth_method": "none",
 	}).Must(t, http.StatusCreated)
-	return goClient(h, client.Text("client_id"), "")
+	return goClient(issuer, client.Text("client_id"), "")
 }
 
-func goClient(h *rig.Homeserver, id, secret string) *oauth2.Config {
+func goClient(issuer, id, secret string) *oauth2.Config {
 	return &oauth2.Config{
 		ClientID: id, ClientSecret: secret, RedirectURL: callback,
-		Endpoint: oauth2.Endpoint{AuthURL: h.URL + "/authorize", TokenURL: h.URL + "/oauth2/token"},
+		Endpoint: oauth2.Endpoint{AuthURL: issuer + "/authorize", TokenURL: issuer + "/oauth2/token"},
 	}
 }
 
 // grant takes a client of Go's OAuth library through the pages.
 func grant(t *testing.T, h *rig.Homeserver, config *oauth2.Config, user, password string, scopes ...string) *oauth2.Token {
 	t.Helper()
+	return grantBy(t, http.DefaultClient, h.URL, config, user, password, scopes...)
+}
+
+// grantBy is grant by a client that finds the issuer.
+func grantBy(t *testing.T, by *http.Client, issuer string, config *oauth2.Config, user, password string, scopes ...string) *oauth2.Token {
+	t.Helper()
 	config.Scopes = scopes
 	verifier := oauth2.GenerateVerifier()
-	back := rig.NewVisitor(t, h.URL).Authorize(config.AuthCodeURL("the state", oauth2.S256ChallengeOption(verifier)), user, password)
-	if back.Get("state") != "the state" || back.Get("iss") != h.URL+"/" {
+	back := rig.NewVisitorBy(t, by, issuer).Authorize(config.AuthCodeURL("the state", oauth2.S256ChallengeOption(verifier)), user, password)
+	if back.Get("state") != "the state" || back.Get("iss") != issuer+"/" {
 		t.Fatalf("the visitor came back with %v", back)
 	}
-	token, err := config.Exchange(context.Background(), back.Get("code"), oauth2.VerifierOption(verifier))
+	token, err := config.Exchange(context.WithValue(t.Context(), oauth2.HTTPClient, by), back.Get("code"), oauth2.VerifierOption(verifier))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +132,7 @@ func grant(t *testing.T, h *rig.Homeserver, config *oauth2.Config, user, passwor
 // xOAuth2Flow signs in and refreshes with Go's OAuth library, by every way in which it names itself: it
 // begins with a guess, and a wrong guess must not cost the code.
 func xOAuth2Flow(t *testing.T, h *rig.Homeserver, user, password string) {
-	public, service := registered(t, h), goClient(h, "go-service", staticSecret)
+	public, service := registered(t, h), goClient(h.URL, "go-service", staticSecret)
 	for _, c := range []struct {
 		name   string
 		config *oauth2.Config

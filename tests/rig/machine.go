@@ -228,7 +228,7 @@ func (m *Machine) run(user, script, stdin string) Result {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
 	defer cancel()
 	args := []string{"--target", strconv.Itoa(m.leader), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd", "--",
-		"setpriv", "--reuid", user, "--regid", user, "--init-groups", "--reset-env", "bash", "-c", `cd && eval "$1"`, "bash", script}
+		"bash", "-c", `exec setpriv --reuid "$1" --regid "$(id -g "$1")" --init-groups --reset-env bash -c 'cd && eval "$1"' bash "$2"`, "bash", user, script}
 	cmd := exec.CommandContext(ctx, "nsenter", args...)
 	var out, problems bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = strings.NewReader(stdin), &out, &problems, 5*time.Second
@@ -250,6 +250,19 @@ func (m *Machine) Write(path, text, mode, owner string) {
 func (m *Machine) write(path, text, mode, owner string) error {
 	return m.RunWith("root", fmt.Sprintf("install -D -m %s -o %s /dev/stdin '%s'", mode, owner, path), text).Err
 }
+
+// CopyIn copies a file of the host onto the machine, as root's.
+func (m *Machine) CopyIn(file, path, mode string) {
+	m.t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.Write(path, string(text), mode, "root")
+}
+
+// Leader is the id of its first process on the host.
+func (m *Machine) Leader() int { return m.leader }
 
 // Read gives the text of a file on the machine.
 func (m *Machine) Read(path string) string {

@@ -71,8 +71,9 @@ SyslogIdentifier=matrix-synapse
 WantedBy=multi-user.target
 `
 
-// packagedYAML is what the package installs, and what an owner adds to let nobody but themselves register users.
-// The last three lines are the rig's: nobody is asked on the internet, and a new database is set up at once.
+// packagedYAML is what the package installs, and what an owner added: nobody but them registers users, and sign-ins
+// end after some weeks, which Synapse does not bear under delegation. The last three lines are the rig's: nobody is
+// asked on the internet, and a new database is set up at once.
 const packagedYAML = `# Configuration file for Synapse.
 #
 # This is a YAML file: see [1] for a quick introduction. Note in particular
@@ -99,6 +100,8 @@ log_config: "/etc/matrix-synapse/log.yaml"
 media_store_path: /var/lib/matrix-synapse/media
 signing_key_path: "/etc/matrix-synapse/homeserver.signing.key"
 registration_shared_secret: "the owner's"
+# Who was away for long signs in again.
+session_lifetime: 8w
 trusted_key_servers: []
 federation_domain_whitelist: []
 background_updates: {sleep_enabled: false}

@@ -32,6 +32,12 @@ type Visitor struct {
 // NewVisitor makes a visitor of a site who has no cookies.
 func NewVisitor(t testing.TB, site string) *Visitor {
 	t.Helper()
+	return NewVisitorBy(t, http.DefaultClient, site)
+}
+
+// NewVisitorBy is NewVisitor for a site that a client finds.
+func NewVisitorBy(t testing.TB, by *http.Client, site string) *Visitor {
+	t.Helper()
 	at, err := url.Parse(site)
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +47,7 @@ func NewVisitor(t testing.TB, site string) *Visitor {
 		t.Fatal(err)
 	}
 	return &Visitor{t: t, site: at, client: &http.Client{
-		Jar: jar,
+		Transport: by.Transport, Jar: jar,
 		// Redirects are followed by hand, as those to clients lead to nobody.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
