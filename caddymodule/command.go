@@ -44,9 +44,18 @@ func operatorCommand(use, short string, args cobra.PositionalArgs, run func(cmd 
 		if err != nil {
 			return err
 		}
-		return errors.Join(run(cmd, args, operator), operator.Close())
+		return errors.Join(run(cmd, args, operator), leave(cmd, operator))
 	})
 	return cmd
+}
+
+// leave ends the reach, and says where the line about what was done is if no server has it in its log.
+func leave(cmd *cobra.Command, o *matrixauth.Operator) error {
+	kept := o.Kept()
+	if err := o.Close(); err != nil || kept == 0 {
+		return err
+	}
+	return say(cmd.ErrOrStderr(), "who did this is noted in the database; the server's log has it after the next start")
 }
 
 // siteRun makes the run of a command that needs the configuration and no database.

@@ -44,7 +44,7 @@ func (s site) copyToOutput(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(operator.Backup(cmd.Context(), cmd.OutOrStdout()), operator.Close())
+	return errors.Join(operator.Backup(cmd.Context(), cmd.OutOrStdout()), leave(cmd, operator))
 }
 
 // copyTo writes a copy of a site's database, durably.
@@ -53,5 +53,5 @@ func (s site) copyTo(cmd *cobra.Command, file *os.File) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(operator.Backup(cmd.Context(), file), file.Sync(), operator.Close())
+	return errors.Join(operator.Backup(cmd.Context(), file), file.Sync(), leave(cmd, operator))
 }

@@ -3,6 +3,7 @@ package matrixauth
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -131,10 +132,10 @@ type IssuedToken struct {
 // The actions of an operator.
 var (
 	// JudgeUser tells whether AddUser would add an account, whatever its password.
-	JudgeUser      = newAction("user.judge", (*Server).judgeUser)
+	JudgeUser      = newLook("user.judge", (*Server).judgeUser)
 	AddUser        = newAction("user.add", (*Server).addUser)
-	ListUsers      = newAction("user.list", (*Server).listUsers)
-	ShowUser       = newAction("user.show", (*Server).showUser)
+	ListUsers      = newLook("user.list", (*Server).listUsers)
+	ShowUser       = newLook("user.show", (*Server).showUser)
 	SetPassword    = newAction("user.set-password", (*Server).setPassword)
 	AddEmail       = newAction("user.add-email", (*Server).addEmail)
 	LockUser       = newAction("user.lock", (*Server).lockUser)
@@ -143,7 +144,7 @@ var (
 	ReactivateUser = newAction("user.reactivate", (*Server).reactivateUser)
 	SetAdmin       = newAction("user.set-admin", (*Server).setAdmin)
 	AllowReset     = newAction("user.allow-reset", (*Server).allowReset)
-	ListSessions   = newAction("session.list", (*Server).listSessions)
+	ListSessions   = newLook("session.list", (*Server).listSessions)
 	KillSessions   = newAction("session.kill", (*Server).killSessions)
 	IssueToken     = newAction("token.issue", (*Server).issueToken)
 )
@@ -154,10 +155,8 @@ func (s *Server) judgeUser(ctx context.Context, p NewUser) (Nothing, error) {
 
 func (s *Server) addUser(ctx context.Context, p NewUser) (User, error) {
 	created, err := s.users.Create(ctx, user.NewUser(p))
-	if err != nil {
-		return User{}, err
-	}
-	return s.describe(ctx, created)
+	concerns(ctx, created, slog.Bool("existing", p.Existing), slog.Bool("force", p.Force), slog.Bool("admin", p.Admin))
+	return s.described(ctx, created, err)
 }
 
 // describe reads what goes with an account.
@@ -186,8 +185,9 @@ func (s *Server) describeIn(tx *store.Tx, u model.User) (User, error) {
 	return described, err
 }
 
-// described turns the result of a change into what operators see.
+// described turns the result of a change into what operators see, and notes whom it was about.
 func (s *Server) described(ctx context.Context, u model.User, err error) (User, error) {
+	concerns(ctx, u)
 	if err != nil {
 		return User{}, err
 	}
@@ -255,6 +255,7 @@ func (s *Server) unlockUser(ctx context.Context, p Name) (User, error) {
 
 func (s *Server) deactivateUser(ctx context.Context, p Deactivation) (User, error) {
 	changed, err := s.users.Deactivate(ctx, p.User, p.Erase)
+	concerns(ctx, changed, slog.Bool("erase", p.Erase))
 	return s.described(ctx, changed, err)
 }
 
@@ -265,6 +266,7 @@ func (s *Server) reactivateUser(ctx context.Context, p Name) (User, error) {
 
 func (s *Server) setAdmin(ctx context.Context, p AdminRight) (User, error) {
 	changed, err := s.users.SetAdmin(ctx, p.User, p.Admin)
+	concerns(ctx, changed, slog.Bool("admin", p.Admin))
 	return s.described(ctx, changed, err)
 }
 
@@ -277,6 +279,7 @@ func (s *Server) allowReset(ctx context.Context, p Name) (ResetAllowed, error) {
 	if err != nil {
 		return ResetAllowed{}, err
 	}
+	concerns(ctx, who)
 	if who.Deactivated() {
 		return ResetAllowed{}, &model.Error{Kind: model.Conflict, Code: model.UserDeactivated, Text: "the account is deactivated; reactivate it first"}
 	}
@@ -335,22 +338,26 @@ func (s *Server) killSessions(ctx context.Context, p Kill) (killed Killed, err e
 	err = s.core.store.Update(ctx, func(tx *store.Tx) error {
 		if p.Session != "" {
 			killed.Sessions = 1
-			return s.killOne(tx, p.Session)
+			return s.killOne(ctx, tx, p.Session)
 		}
 		found, err := s.users.ByName(tx, p.User)
 		if err != nil {
 			return err
 		}
 		killed.Sessions, err = s.users.EndEverything(tx, found.ID, model.EndKilled)
+		concerns(ctx, found, slog.Int("sessions", killed.Sessions))
 		return err
 	})
 	return killed, err
 }
 
 // killOne ends the session of an id, of whatever kind.
-func (s *Server) killOne(tx *store.Tx, id string) error {
+func (s *Server) killOne(ctx context.Context, tx *store.Tx, id string) error {
 	one, err := tx.LiveSession(id)
 	if err == nil {
+		if err := s.concernsSession(ctx, tx, one.UserID, id, one.DeviceID); err != nil {
+			return err
+		}
 		return s.sessions.End(tx, one, model.EndKilled)
 	}
 	if !errors.Is(err, model.ErrNotFound) {
@@ -358,12 +365,29 @@ func (s *Server) killOne(tx *store.Tx, id string) error {
 	}
 	b, err := tx.BrowserSession(id)
 	if errors.Is(err, model.ErrNotFound) || err == nil && b.Ended() {
+		concerns(ctx, model.User{}, slog.String("session_id", id))
 		return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound, Text: "there is no live session of this id"}
 	}
 	if err != nil {
 		return err
 	}
+	if err := s.concernsSession(ctx, tx, b.UserID, id, ""); err != nil {
+		return err
+	}
 	return tx.EndBrowserSession(id, model.EndKilled)
+}
+
+// concernsSession notes that an action is about a session, and whose it is.
+func (s *Server) concernsSession(ctx context.Context, tx *store.Tx, userID, id, device string) error {
+	owner, err := tx.User(userID)
+	if err != nil {
+		return err
+	}
+	concerns(ctx, owner, slog.String("session_id", id))
+	if device != "" {
+		concerns(ctx, owner, slog.String("device_id", device))
+	}
+	return nil
 }
 
 func (s *Server) issueToken(ctx context.Context, p NewToken) (IssuedToken, error) {
@@ -375,6 +399,7 @@ func (s *Server) issueToken(ctx context.Context, p NewToken) (IssuedToken, error
 	if err != nil {
 		return IssuedToken{}, err
 	}
+	concerns(ctx, owner, slog.Bool("admin", p.Admin))
 	if p.Admin && !owner.Admin {
 		return IssuedToken{}, &model.Error{Kind: model.Denied, Code: model.InvalidParam, Param: "admin",
 			Text: owner.Localpart + " may not administer Synapse; promote the account first"}
@@ -385,5 +410,6 @@ func (s *Server) issueToken(ctx context.Context, p NewToken) (IssuedToken, error
 	if err != nil {
 		return IssuedToken{}, err
 	}
+	concerns(ctx, owner, slog.String("session_id", started.ID), slog.String("device_id", started.DeviceID))
 	return IssuedToken{Token: tokens.Access, DeviceID: started.DeviceID, MatrixID: model.MatrixID(owner.Localpart, s.config.ServerName)}, nil
 }

@@ -1,9 +1,11 @@
 package matrixauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -36,7 +38,7 @@ type Withdrawn struct {
 
 // The actions about consents.
 var (
-	ListConsents     = newAction("consent.list", (*Server).listConsents)
+	ListConsents     = newLook("consent.list", (*Server).listConsents)
 	WithdrawConsents = newAction("consent.withdraw", (*Server).withdrawConsents)
 )
 
@@ -75,6 +77,7 @@ func (s *Server) withdrawConsents(ctx context.Context, p Withdrawal) (done Withd
 		if err != nil {
 			return err
 		}
+		concerns(ctx, found, slog.String("client_id", cmp.Or(p.ClientID, "all")))
 		if p.All {
 			done.Consents, err = s.grants.WithdrawAll(tx, found.ID)
 			return err

@@ -27,6 +27,7 @@ type Core struct {
 	doubts    *reconcile.Queue
 	limiter   *limit.Limiter
 	refusals  *gateway.Refusals
+	lines     *lines
 	passwords *password.Hasher
 	metrics   *Metrics
 	probes    probes
@@ -42,8 +43,8 @@ type Core struct {
 	mu sync.Mutex
 	// servers are those started and not stopped, in the order of their start; the first one is current.
 	servers []*Server
-	// last is the logger of the Server that stopped last: what is done while closing is logged too.
-	last *slog.Logger
+	// last is the Server that stopped last: what is done while closing is logged too.
+	last *Server
 }
 
 // OpenOptions says how to open a database.
@@ -65,7 +66,7 @@ func Open(ctx context.Context, o OpenOptions) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Core{store: s, outbox: outbox.New(s), doubts: reconcile.NewQueue(s.Now), limiter: limit.New(s.Now), refusals: gateway.NewRefusals(s.Now)}
+	c := &Core{store: s, outbox: outbox.New(s), doubts: reconcile.NewQueue(s.Now), limiter: limit.New(s.Now), refusals: gateway.NewRefusals(s.Now), lines: newLines(s.Now)}
 	c.metrics = newMetrics(c)
 	c.passwords = password.New(password.Config{Observe: func(d time.Duration) { c.metrics.hashSeconds.Observe(d.Seconds()) }})
 	if c.registry, err = session.NewRegistry(ctx, s); err != nil {
@@ -109,7 +110,7 @@ func (c *Core) Run() error {
 	c.work.Go(func() { c.doubts.Run(ctx) })
 	c.work.Go(func() { c.retain(ctx) })
 	c.work.Go(func() { c.giveBack(ctx) })
-	c.work.Go(func() { c.tellRefusals(ctx) })
+	c.work.Go(func() { c.tellCounts(ctx) })
 	c.work.Go(c.socket.serve)
 	return nil
 }
@@ -140,19 +141,24 @@ func (c *Core) retain(ctx context.Context) {
 	}
 }
 
-// refusalsEvery is how often the counts of refused tokens are looked at.
-const refusalsEvery = 10 * time.Second
+// countsEvery is how often the counts of refused tokens, and of requests without a line, are looked at.
+const countsEvery = 10 * time.Second
 
-func (c *Core) tellRefusals(ctx context.Context) {
-	ticker := time.NewTicker(refusalsEvery)
+func (c *Core) tellCounts(ctx context.Context) {
+	ticker := time.NewTicker(countsEvery)
 	defer ticker.Stop()
 	for {
+		over := false
 		select {
 		case <-ctx.Done():
-			c.refusals.Tell(c.logger(), true)
-			return
+			over = true
 		case <-ticker.C:
-			c.refusals.Tell(c.logger(), false)
+		}
+		logger, serverName := c.voice()
+		c.refusals.Tell(logger, serverName, over)
+		c.lines.tell(logger, serverName, over)
+		if over {
+			return
 		}
 	}
 }
@@ -209,17 +215,25 @@ func (c *Core) current() *Server {
 	return c.servers[0]
 }
 
-// logger is that of the configuration in force, and after the last one has stopped still that one's.
+// logger is that of voice.
 func (c *Core) logger() *slog.Logger {
-	if s := c.current(); s != nil {
-		return s.deps.Logger
+	logger, _ := c.voice()
+	return logger
+}
+
+// voice is the logger, and the server name in Matrix ids, of the configuration in force, and after the last
+// one has stopped still that one's.
+func (c *Core) voice() (logger *slog.Logger, serverName string) {
+	s := c.current()
+	if s == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		s = c.last
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.last != nil {
-		return c.last
+	if s == nil {
+		return slog.Default(), ""
 	}
-	return slog.Default()
+	return s.deps.Logger, s.config.ServerName
 }
 
 // attach makes s current once those before it have stopped: a reload may fail yet, and then nothing
@@ -245,7 +259,7 @@ func (c *Core) detach(s *Server) {
 	}
 	c.servers = kept
 	if len(kept) == 0 {
-		c.last = s.deps.Logger
+		c.last = s
 		c.outbox.Configure(outbox.Config{Paused: true, Logger: s.deps.Logger})
 		c.doubts.Configure(nil)
 		return

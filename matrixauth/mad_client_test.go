@@ -48,7 +48,7 @@ func (h *house) logged(since int, text string) (lines []map[string]any) {
 	return lines
 }
 
-func (h *house) tellRefusals() { h.core.refusals.Tell(h.current().deps.Logger, false) }
+func (h *house) tellRefusals() { h.core.refusals.Tell(h.current().deps.Logger, serverName, false) }
 
 // TestMadClient: a client goes on with the token of a session that has ended.
 func TestMadClient(t *testing.T) {
@@ -111,7 +111,7 @@ func TestMadClient(t *testing.T) {
 		h.tellRefusals()
 		requests, names, counted := 0, 0, 0.0
 		for _, line := range h.logged(mark, `"PHONE"`) {
-			if line["user"] == "alice" && line["user_id"] == h.userID("alice") {
+			if line["user"] == "@alice:"+serverName && line["user_id"] == h.userID("alice") {
 				names++
 			}
 			if line["msg"] == "request" {
@@ -225,7 +225,7 @@ func TestDeadTokensElsewhere(t *testing.T) {
 				}
 			}
 			lines := h.logged(mark, fmt.Sprintf(`"route":%q`, name))
-			if len(lines) != 1 || name == "gateway" && lines[0]["user"] != "mallory" {
+			if len(lines) != 1 || name == "gateway" && lines[0]["user"] != "@mallory:"+serverName {
 				t.Errorf("lines: %v", lines)
 			}
 			h.clock.move(2 * time.Minute)

@@ -17,26 +17,42 @@ import (
 type Action[P, R any] struct {
 	name string
 	run  func(*Server, context.Context, P) (R, error)
+	look bool
 }
 
 // performer is what the table of actions needs of an Action.
 type performer interface {
 	perform(ctx context.Context, s *Server, params []byte) ([]byte, error)
+	// looks reports whether nothing is changed or handed out, so that the action is no news.
+	looks() bool
 }
 
 // actions finds an action by its name.
 var actions = map[string]performer{}
 
+// newAction makes an action that changes something, or hands out what others must not have.
 func newAction[P, R any](name string, run func(*Server, context.Context, P) (R, error)) Action[P, R] {
-	a := Action[P, R]{name, run}
+	a := Action[P, R]{name: name, run: run}
 	actions[name] = a
 	return a
 }
+
+// newLook makes an action that only looks.
+func newLook[P, R any](name string, run func(*Server, context.Context, P) (R, error)) Action[P, R] {
+	a := Action[P, R]{name: name, run: run, look: true}
+	actions[name] = a
+	return a
+}
+
+func (a Action[P, R]) looks() bool { return a.look }
 
 func (a Action[P, R]) perform(ctx context.Context, s *Server, params []byte) ([]byte, error) {
 	var p P
 	if err := json.Unmarshal(params, &p); err != nil {
 		return nil, fmt.Errorf("%s: %w", a.name, err)
+	}
+	if n, ok := any(p).(names); ok {
+		deedOf(ctx).given = n.given()
 	}
 	result, err := a.run(s, ctx, p)
 	if err != nil {
@@ -70,6 +86,7 @@ type Operator struct {
 	acting   string
 	do       func(ctx context.Context, action string, params []byte) ([]byte, error)
 	backup   func(ctx context.Context, w io.Writer) error
+	kept     func() int64
 	close    func() error
 }
 
@@ -81,6 +98,15 @@ func (o *Operator) Live() bool { return o.live }
 
 // Aside reports whether the database is another one than the server's, so that Synapse is told nothing.
 func (o *Operator) Aside() bool { return o.aside }
+
+// Kept is how many lines about what was done wait in the database for the log of a server; always 0 if the
+// operator acts through one.
+func (o *Operator) Kept() int64 {
+	if o.kept == nil {
+		return 0
+	}
+	return o.kept()
+}
 
 // Close ends the reach. It is to be called once.
 func (o *Operator) Close() error { return o.close() }
@@ -97,18 +123,17 @@ func (s *Server) perform(ctx context.Context, name string, params []byte) ([]byt
 	if !ok {
 		return nil, &model.Error{Kind: model.NotFound, Code: model.NotRecognized, Text: fmt.Sprintf("the running server does not know the action %q; it may be of another version", name)}
 	}
+	var done deed
 	err := s.core.mayPerform(name)
 	var result []byte
 	if err == nil {
-		result, err = action.perform(ctx, s, params)
+		result, err = action.perform(context.WithValue(ctx, deedKey{}, &done), s, params)
 	}
+	s.tell(ctx, name, action.looks(), &done, err)
 	if err == nil {
 		return result, nil
 	}
 	e := *model.AsError(err)
-	if e.Err != nil {
-		s.deps.Logger.Error("an operator's action failed", "action", name, "error", e.Err)
-	}
 	switch {
 	case e.Kind == model.Internal:
 		e.Text = "the server could not do it; its log says why"

@@ -223,6 +223,7 @@ func Reach(ctx context.Context, t Target, config Config, deps Deps) (*Operator, 
 	if err != nil {
 		return nil, err
 	}
+	by := self()
 	acting, err := place.BecomeOwner(path)
 	if err != nil {
 		return nil, err
@@ -238,11 +239,13 @@ func Reach(ctx context.Context, t Target, config Config, deps Deps) (*Operator, 
 	if err != nil {
 		return nil, errors.Join(err, core.Close())
 	}
+	server.keepDeeds = true
 	core.attach(server)
+	ctxOf := func(ctx context.Context) context.Context { return context.WithValue(ctx, personKey{}, by) }
 	return &Operator{
 		database: core.Database(), acting: acting, aside: core.aside,
 		do: func(ctx context.Context, action string, params []byte) ([]byte, error) {
-			return server.perform(ctx, action, params)
+			return server.perform(ctxOf(ctx), action, params)
 		},
 		backup: func(ctx context.Context, w io.Writer) error {
 			made, err := core.store.Copy(ctx)
@@ -250,8 +253,11 @@ func Reach(ctx context.Context, t Target, config Config, deps Deps) (*Operator, 
 				return err
 			}
 			_, err = io.Copy(w, made)
-			return errors.Join(err, made.Close())
+			err = errors.Join(err, made.Close())
+			server.tell(ctxOf(ctx), backupAction, false, new(deed), err)
+			return err
 		},
+		kept:  server.kept.Load,
 		close: func() error { core.detach(server); return core.Close() },
 	}, nil
 }

@@ -2,8 +2,6 @@ package matrixauth
 
 import (
 	"cmp"
-	"context"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -141,9 +139,13 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, found *route, cl
 	if err != nil && seen.status == 0 {
 		s.refuse(seen, r, found.wire, err)
 	}
-	if outcome.Refused == (model.TokenHash{}) || s.countRefusal(seen.status, &outcome, clientIP) {
-		s.log(ctx, r, found, seen.status, err, outcome, clientIP, time.Since(start))
+	counted := outcome.Refused != model.TokenHash{}
+	if counted && !s.countRefusal(seen.status, &outcome, clientIP) {
+		return
 	}
+	s.log(ctx, requestLine{
+		route: found, method: r.Method, status: seen.status, err: err, Outcome: outcome, clientIP: clientIP, took: time.Since(start), counted: counted,
+	})
 }
 
 // countRefusal counts an answer that refuses a token, and reports whether it is to be logged. It adds to
@@ -158,7 +160,7 @@ func (s *Server) countRefusal(status int, o *web.Outcome, clientIP string) (log 
 	} else {
 		log = s.core.refusals.Note(refusal)
 	}
-	o.Owner, o.UserID = refusal.Owner, cmp.Or(refusal.Owner.UserID, o.UserID)
+	o.Owner = cmp.Or(refusal.Owner, o.Owner)
 	return log
 }
 
@@ -200,38 +202,6 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, found *route) (err 
 		return &model.Error{Kind: model.Invalid, Code: model.MethodNotAllowed}
 	}
 	return handler(w, r)
-}
-
-// log writes the one line about a request. Path and query are not in it: the route's name stands for
-// them, and neither token nor code can slip in (KEY-6).
-func (s *Server) log(ctx context.Context, r *http.Request, found *route, status int, err error, o web.Outcome, clientIP string, took time.Duration) {
-	level := slog.LevelInfo
-	if found.hot {
-		level = slog.LevelDebug
-	}
-	if status >= http.StatusInternalServerError {
-		level = slog.LevelWarn
-	}
-	if !s.deps.Logger.Enabled(ctx, level) {
-		return
-	}
-	attrs := []slog.Attr{
-		slog.String("route", found.name), slog.String("method", r.Method), slog.Int("status", status),
-		slog.String("client_ip", clientIP), slog.Duration("took", took),
-	}
-	if o.UserID != "" {
-		attrs = append(attrs, slog.String("user_id", o.UserID))
-	}
-	if o.Owner != (model.Owner{}) {
-		attrs = append(attrs, slog.String("user", o.Owner.Localpart), slog.String("device_id", o.Owner.DeviceID))
-	}
-	if err != nil {
-		attrs = append(attrs, slog.String("code", string(model.AsError(err).Code)))
-		if cause := web.Cause(err); cause != nil {
-			attrs = append(attrs, slog.String("cause", cause.Error()))
-		}
-	}
-	s.deps.Logger.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // recorder remembers the status of an answer.

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/account"
@@ -68,6 +69,11 @@ type Server struct {
 
 	public, internal table
 
+	// keepDeeds has the lines about operators' actions kept for the log of the next server, as this process
+	// serves nobody; kept counts them.
+	keepDeeds bool
+	kept      atomic.Int64
+
 	stop context.CancelFunc
 	work sync.WaitGroup
 }
@@ -84,6 +90,9 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	if err := core.store.CheckServerName(context.Background(), config.ServerName); err != nil {
 		return nil, err
@@ -120,7 +129,7 @@ func (s *Server) wireDomain() {
 	s.sessions = session.New(session.Config{
 		Store: s.core.store, Outbox: s.core.outbox, Registry: s.core.registry, Homeserver: s.homeserver,
 		ReadOnly: s.config.Kind == SynapseReadOnly, AccessLife: s.config.AccessTokenLifetime,
-		Limiter: s.core.limiter, Refreshes: limit.Rate(s.config.RefreshesPerSession), Logger: s.deps.Logger,
+		Limiter: s.core.limiter, Refreshes: limit.Rate(s.config.RefreshesPerSession), ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
 	s.browsers = browser.New(s.core.store)
 	s.users = user.New(user.Config{
@@ -161,7 +170,7 @@ func (s *Server) wireDoors() {
 		Seen:       s.core.probes.note, Logger: s.deps.Logger,
 	})
 	s.gateway = gateway.New(gateway.Config{
-		Sessions: s.sessions, Enter: s.enter, Refusals: s.core.refusals, Refused: s.doubt, ClientIP: s.deps.ClientIP, Logger: s.deps.Logger,
+		Sessions: s.sessions, Enter: s.enter, Refusals: s.core.refusals, Refused: s.doubt, ClientIP: s.deps.ClientIP, ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
 	s.public, s.internal = s.routes()
 }
@@ -177,7 +186,7 @@ func (s *Server) doubt(refused model.Token) {
 func (s *Server) jobs() outbox.Config {
 	handlers := s.users.Handlers()
 	maps.Copy(handlers, map[model.JobKind]outbox.Handler{model.JobDeleteDevice: s.sessions.DeleteDevice})
-	return outbox.Config{Handlers: handlers, Paused: s.config.Kind == SynapseReadOnly || s.core.aside, Logger: s.deps.Logger}
+	return outbox.Config{Handlers: handlers, Paused: s.config.Kind == SynapseReadOnly || s.core.aside, ServerName: s.config.ServerName, Logger: s.deps.Logger}
 }
 
 // Start makes this configuration the one in force for jobs and commands, as soon as those started
@@ -189,6 +198,7 @@ func (s *Server) Start() {
 	}
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
+	s.tellKept(ctx)
 	s.work.Go(func() { s.greet(ctx) })
 }
 

@@ -52,7 +52,7 @@ func listenSocket(c *Core) (*socket, error) {
 		return nil, fmt.Errorf("socket for commands: %w", err)
 	}
 	s := &socket{core: c, listener: listener}
-	s.server = &http.Server{Handler: http.HandlerFunc(s.handle), ReadHeaderTimeout: 10 * time.Second}
+	s.server = &http.Server{Handler: http.HandlerFunc(s.handle), ReadHeaderTimeout: 10 * time.Second, ConnContext: withPeer}
 	return s, nil
 }
 
@@ -139,7 +139,7 @@ const copyOrder = "copy"
 func (s *socket) sendCopy(w http.ResponseWriter, r *http.Request, server *Server) {
 	made, err := s.core.store.Copy(r.Context())
 	if err != nil {
-		server.deps.Logger.Error("an operator's action failed", "action", copyOrder, "error", err)
+		server.tell(r.Context(), backupAction, false, new(deed), err)
 		writeOperatorError(w, &model.Error{Kind: model.Internal, Code: model.ServerError, Text: "the server could not copy the database; its log says why"})
 		return
 	}
@@ -148,8 +148,9 @@ func (s *socket) sendCopy(w http.ResponseWriter, r *http.Request, server *Server
 		w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
 		_, err = io.Copy(w, made)
 	}
-	if err = errors.Join(err, made.Close()); err != nil {
-		server.deps.Logger.Error("an operator's action failed", "action", copyOrder, "error", err)
+	err = errors.Join(err, made.Close())
+	server.tell(r.Context(), backupAction, false, new(deed), err)
+	if err != nil {
 		panic(http.ErrAbortHandler) // so that the command sees that the copy is not whole
 	}
 }

@@ -81,7 +81,7 @@ func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, s
 	if who.ID == "" || !model.IsBlocked(err) {
 		return err
 	}
-	web.SetUser(r.Context(), who.ID)
+	web.SetUser(r.Context(), who.ID, who.Localpart)
 	shown.Code = model.AsError(err).Code
 	shown.Account = model.MatrixID(who.Localpart, d.ServerName)
 	if failed := d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown); failed != nil {
@@ -101,6 +101,6 @@ func (d *Door) owner(w http.ResponseWriter, r *http.Request, g goal) (signedIn m
 	case err != nil:
 		return signedIn, who, false, d.blocked(w, r, who, page.Blocked{Action: g.action, DeviceID: g.deviceID}, err)
 	}
-	web.SetUser(r.Context(), who.ID)
+	web.SetUser(r.Context(), who.ID, who.Localpart)
 	return signedIn, who, true, nil
 }

@@ -115,14 +115,17 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 		e := model.AsError(err)
 		web.SetRetryAfter(w.Header(), web.PageWire, e)
 		shown.Problem, shown.Retry, shown.Username = e.Code, e.Retry, form["username"]
-		return d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown)
+		if failed := d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown); failed != nil {
+			return failed
+		}
+		return err // the answer is written; the log says what it was
 	}
 	if err != nil {
 		return d.blocked(w, r, proof.User, page.Blocked{
 			Request: where.request, Client: shown.Client, Action: where.action, DeviceID: where.deviceID, UILocales: pending.Request.UILocales,
 		}, err)
 	}
-	web.SetUser(r.Context(), proof.User.ID)
+	web.SetUser(r.Context(), proof.User.ID, proof.User.Localpart)
 	start := browser.Start{User: proof.User, Value: model.NewBrowserValue(), Replaced: d.Cookie.Value(r), Device: proof.Device, Origin: web.OriginOf(r)}
 	if start.Device == "" {
 		start.Device = model.NewBrowserValue()
@@ -145,12 +148,13 @@ func (d *Door) goOn(w http.ResponseWriter, g goal) error {
 
 // authenticate has a person prove their password, within the limits of where they are.
 func (d *Door) authenticate(r *http.Request, id user.Identifier, password string) (user.Proof, error) {
+	about := web.SetSignIn(r.Context())
 	if len(id.Name)+len(id.Email) > maxName {
 		// Nobody has such a name. It is not looked up, and keeps no room in the limits.
 		return user.Proof{}, &model.Error{Kind: model.Denied, Code: model.InvalidCredentials}
 	}
 	proof, err := d.Users.Authenticate(r.Context(), user.Attempt{
-		Identifier: id, Password: password, IP: web.FactsOf(r.Context()).ClientIP, Devices: d.Devices.Values(r),
+		Identifier: id, Password: password, IP: web.FactsOf(r.Context()).ClientIP, Devices: d.Devices.Values(r), About: about,
 	})
 	if err == nil {
 		err = d.Users.Confirm(r.Context(), proof.User)
@@ -174,7 +178,7 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if who.ID != "" {
-		web.SetUser(r.Context(), who.ID)
+		web.SetUser(r.Context(), who.ID, who.Localpart)
 		if err := d.Browsers.End(r.Context(), signedIn.ID, model.EndSignedOut); err != nil {
 			return err
 		}

@@ -56,12 +56,13 @@ func (d *Door) login(w http.ResponseWriter, r *http.Request) (loginAnswer, error
 	// A client that runs in a browser at our own host brings the cookie along.
 	proof, err := d.Users.Authenticate(r.Context(), user.Attempt{
 		Identifier: request.identifier, Password: request.password, IP: web.FactsOf(r.Context()).ClientIP, Devices: d.Devices.Values(r),
+		About: web.SetSignIn(r.Context()),
 	})
 	if err != nil {
 		return loginAnswer{}, err
 	}
 	found := proof.User
-	web.SetUser(r.Context(), found.ID)
+	web.SetUser(r.Context(), found.ID, found.Localpart)
 	started, tokens, err := d.Sessions.Start(r.Context(), session.Start{
 		Kind: model.CompatSession, User: found, DeviceID: request.deviceID, DeviceName: request.deviceName,
 		Scope: model.CompatScope(false), Refreshable: request.refresh, Origin: web.OriginOf(r),
@@ -69,6 +70,7 @@ func (d *Door) login(w http.ResponseWriter, r *http.Request) (loginAnswer, error
 	if err != nil {
 		return loginAnswer{}, err
 	}
+	web.SetOwner(r.Context(), tokens.Owner)
 	return loginAnswer{
 		UserID: model.MatrixID(found.Localpart, d.ServerName), DeviceID: started.DeviceID,
 		AccessToken: tokens.Access, RefreshToken: tokens.Refresh, ExpiresInMS: tokens.Life.Milliseconds(),

@@ -38,6 +38,9 @@ func (d *Door) refresh(w http.ResponseWriter, r *http.Request) (session.Tokens, 
 		return session.Tokens{}, err
 	}
 	tokens, err := d.Sessions.Refresh(r.Context(), session.Refresh{Kind: model.CompatSession, Token: token, Origin: web.OriginOf(r)})
+	if err == nil {
+		web.SetOwner(r.Context(), tokens.Owner)
+	}
 	return tokens, web.NoteRefused(r.Context(), token, err)
 }
 
@@ -47,9 +50,11 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return missingToken()
 	}
-	if err := d.Sessions.Logout(r.Context(), token); err != nil {
+	owner, err := d.Sessions.Logout(r.Context(), token)
+	if err != nil {
 		return web.NoteRefused(r.Context(), token, err)
 	}
+	web.SetOwner(r.Context(), owner)
 	return web.WriteJSON(w, http.StatusOK, struct{}{})
 }
 
@@ -63,6 +68,7 @@ func (d *Door) LogoutAll(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return web.NoteRefused(r.Context(), token, err)
 	}
+	web.SetOwner(r.Context(), found.Owner())
 	if err := d.Users.LogoutAll(r.Context(), found.UserID); err != nil {
 		return err
 	}

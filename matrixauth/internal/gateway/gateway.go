@@ -26,7 +26,9 @@ type Config struct {
 	Refusals *Refusals
 	// ClientIP gives the address of a request's client, found through trusted proxies only.
 	ClientIP func(*http.Request) string
-	Logger   *slog.Logger
+	// ServerName is the homeserver's name in Matrix ids, for the log.
+	ServerName string
+	Logger     *slog.Logger
 }
 
 // Gateway judges requests that are not ours, and the answers to them.
@@ -89,5 +91,5 @@ func (g *Gateway) Judge(r *http.Request, found Reading) (known web.Outcome, err 
 	if !g.Sessions.Registry.Locked(token.UserID) {
 		return known, nil
 	}
-	return web.Outcome{Refused: hash, UserID: token.UserID, Owner: token.Owner()}, &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
+	return web.Outcome{Refused: hash, Owner: token.Owner()}, &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
 }

@@ -247,14 +247,15 @@ func (n *neighbours) take(one *refusals) {
 
 // Tell logs what was counted and is due, or with all everything that is left. It forgets what is over, and
 // is to be called every few seconds.
-func (r *Refusals) Tell(logger *slog.Logger, all bool) {
+func (r *Refusals) Tell(logger *slog.Logger, serverName string, all bool) {
 	for _, s := range r.summaries(all) {
-		text, attrs := "a client went on with a refused token", s.of.attrs()
+		counts := []slog.Attr{slog.Int("refused", s.refused), slog.Int("told_to_wait", s.delayed)}
 		if s.of.Token == (model.TokenHash{}) {
-			text, attrs = "more requests were refused, with several tokens", []slog.Attr{slog.String("network", s.network)}
+			logger.LogAttrs(context.Background(), slog.LevelInfo, "more requests were refused, with several tokens",
+				append([]slog.Attr{slog.String("network", s.network)}, counts...)...)
+			continue
 		}
-		attrs = append(attrs, slog.Int("refused", s.refused), slog.Int("told_to_wait", s.delayed))
-		logger.LogAttrs(context.Background(), slog.LevelInfo, text, attrs...)
+		logger.LogAttrs(context.Background(), slog.LevelInfo, "a client went on with a refused token", append(s.of.attrs(serverName), counts...)...)
 	}
 }
 
@@ -269,12 +270,12 @@ type summary struct {
 
 // attrs says whose a token was, and if nobody knows any more, by what it can be told from others: the
 // beginning of the hash that we store of tokens gives nothing away.
-func (n Refusal) attrs() []slog.Attr {
+func (n Refusal) attrs(serverName string) []slog.Attr {
 	attrs := []slog.Attr{slog.String("client_ip", n.IP)}
 	if n.Owner == (model.Owner{}) {
 		return append(attrs, slog.String("token_hash", hex.EncodeToString(n.Token[:4])))
 	}
-	return append(attrs, slog.String("user", n.Owner.Localpart), slog.String("user_id", n.Owner.UserID), slog.String("device_id", n.Owner.DeviceID))
+	return append(attrs, model.LogUser(n.Owner.Localpart, serverName, n.Owner.UserID), slog.String("device_id", n.Owner.DeviceID))
 }
 
 func (r *Refusals) summaries(all bool) (out []summary) {

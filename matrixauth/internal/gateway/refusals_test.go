@@ -38,7 +38,7 @@ type line struct {
 func (d *desk) tell(t testing.TB, all bool) (lines []line) {
 	t.Helper()
 	d.log.Reset()
-	d.Tell(slog.New(slog.NewJSONHandler(&d.log, &slog.HandlerOptions{Level: slog.LevelDebug})), all)
+	d.Tell(slog.New(slog.NewJSONHandler(&d.log, &slog.HandlerOptions{Level: slog.LevelDebug})), "example.test", all)
 	decoder := json.NewDecoder(&d.log)
 	for decoder.More() {
 		var l line
@@ -84,7 +84,7 @@ func TestRefusalsInTime(t *testing.T) {
 	}
 	d.now = d.now.Add(tellQuiet)
 	lines := d.tell(t, false)
-	if len(lines) != 1 || lines[0] != (line{Level: "INFO", Msg: "a client went on with a refused token", User: "alice", Device: "PHONE", Refused: refusalBurst - 1, Delayed: 1}) {
+	if len(lines) != 1 || lines[0] != (line{Level: "INFO", Msg: "a client went on with a refused token", User: "@alice:example.test", Device: "PHONE", Refused: refusalBurst - 1, Delayed: 1}) {
 		t.Errorf("told %+v", lines)
 	}
 	if lines := d.tell(t, true); lines != nil {

@@ -62,7 +62,7 @@ func (g *Gateway) revise(p passage, body []byte) ([]byte, error) {
 		Token: token.Hash, Dead: expired, Expected: expired, Owner: token.Owner(), IP: g.ClientIP(p.request),
 	}
 	if g.Refusals.Note(refusal) && !expired {
-		g.Logger.LogAttrs(p.request.Context(), slog.LevelWarn, "the homeserver refused a token that is live", refusal.attrs()...)
+		g.Logger.LogAttrs(p.request.Context(), slog.LevelWarn, "the homeserver refused a token that is live", refusal.attrs(g.ServerName)...)
 	}
 	if g.Refused != nil && !expired {
 		g.Refused(*token)
@@ -108,7 +108,7 @@ func (g *Gateway) noteUnknown(p passage, value string) {
 	n.Owner, _ = g.Sessions.Registry.Retired(n.Token)
 	n.IP = g.ClientIP(p.request)
 	if g.Refusals.Note(n) {
-		g.Logger.LogAttrs(p.request.Context(), slog.LevelInfo, "the homeserver refused a token", n.attrs()...)
+		g.Logger.LogAttrs(p.request.Context(), slog.LevelInfo, "the homeserver refused a token", n.attrs(g.ServerName)...)
 	}
 }
 

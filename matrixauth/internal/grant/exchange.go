@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
-	"log/slog"
 	"regexp"
 	"time"
 
@@ -142,9 +141,13 @@ func (x *exchange) replayed(tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
+	owner, err := tx.User(begun.UserID)
+	if err != nil {
+		return err
+	}
 	sessions := x.grants.Sessions
-	sessions.Logger.LogAttrs(context.Background(), slog.LevelWarn, "a code was presented again; its session is ended",
-		slog.String("session_id", begun.ID), slog.String("user_id", begun.UserID), slog.String("client_ip", x.Origin.IP))
+	sessions.Logger.Warn("a code was presented again; its session is ended",
+		model.LogUser(owner.Localpart, sessions.ServerName, owner.ID), "session_id", begun.ID, "client_ip", x.Origin.IP)
 	return sessions.End(tx, begun, model.EndCodeReplay)
 }
 

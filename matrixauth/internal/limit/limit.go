@@ -46,6 +46,11 @@ const (
 	WrongSecrets
 	// Refreshes counts refreshes by session.
 	Refreshes
+	// LinesOfSignIns, LinesOfLimits and LinesOfRequests count lines of the log, about passwords that were wrong,
+	// requests that were one too many, and all others, by network or user.
+	LinesOfSignIns
+	LinesOfLimits
+	LinesOfRequests
 
 	classes
 )

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"log/slog"
 	"strings"
 	"time"
 )
@@ -75,6 +76,12 @@ const maxMatrixID = 255
 
 // MatrixID builds the full user id of a localpart on a server.
 func MatrixID(localpart, serverName string) string { return "@" + localpart + ":" + serverName }
+
+// LogUser is how a line of the log names a user: by the Matrix id that people know, and by the id that stands
+// in rows. It is one attribute for a logger, which makes two fields of it.
+func LogUser(localpart, serverName, id string) slog.Attr {
+	return slog.Group("", slog.String("user", MatrixID(localpart, serverName)), slog.String("user_id", id))
+}
 
 // ParseMatrixID splits a full user id. It reports false for anything that is not of the form
 // "@localpart:server"; it does not judge the characters of either part.

@@ -36,7 +36,7 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return d.blocked(w, r, user, id, err)
 	}
-	web.SetUser(r.Context(), user.ID)
+	web.SetUser(r.Context(), user.ID, user.Localpart)
 	review, err := d.Grants.Review(r.Context(), id, visitor)
 	switch {
 	case errors.Is(err, model.RequestExpired):
@@ -98,7 +98,7 @@ func (d *Door) Answer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return d.blocked(w, r, user, id, err)
 	}
-	web.SetUser(r.Context(), user.ID)
+	web.SetUser(r.Context(), user.ID, user.Localpart)
 	return d.conclude(w, r, id, func() (grant.Outcome, error) { return d.Grants.Approve(r.Context(), id, visitor) })
 }
 
@@ -115,7 +115,7 @@ func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, i
 	if who.ID == "" || !model.IsBlocked(err) {
 		return err
 	}
-	web.SetUser(r.Context(), who.ID)
+	web.SetUser(r.Context(), who.ID, who.Localpart)
 	shown := page.Blocked{Code: model.AsError(err).Code, Account: model.MatrixID(who.Localpart, d.ServerName)}
 	pending, missing := d.Grants.Pending(r.Context(), id)
 	switch {

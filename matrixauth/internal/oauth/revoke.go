@@ -66,6 +66,6 @@ func (d *Door) revoke(r *http.Request, caller model.Client, token string) error 
 			return &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient}
 		}
 	}
-	web.SetUser(r.Context(), found.UserID)
+	web.SetOwner(r.Context(), found.Owner())
 	return d.Sessions.Revoke(r.Context(), found)
 }

@@ -64,11 +64,11 @@ func (d *Door) exchange(r *http.Request, c model.Client, form map[string]string)
 			return session.Tokens{}, missing(name)
 		}
 	}
-	started, tokens, err := d.Grants.Exchange(r.Context(), grant.Exchange{
+	_, tokens, err := d.Grants.Exchange(r.Context(), grant.Exchange{
 		Client: c, Code: form["code"], RedirectURI: form["redirect_uri"], Verifier: form["code_verifier"], Origin: web.OriginOf(r),
 	})
 	if err == nil {
-		web.SetUser(r.Context(), started.UserID)
+		web.SetOwner(r.Context(), tokens.Owner)
 	}
 	return tokens, err
 }
@@ -86,6 +86,9 @@ func (d *Door) refresh(r *http.Request, c model.Client, form map[string]string) 
 	tokens, err := d.Sessions.Refresh(r.Context(), session.Refresh{
 		Kind: model.OAuthSession, Token: form["refresh_token"], ClientID: c.ID, Scope: form["scope"], Origin: web.OriginOf(r),
 	})
+	if err == nil {
+		web.SetOwner(r.Context(), tokens.Owner)
+	}
 	return tokens, web.NoteRefused(r.Context(), form["refresh_token"], err)
 }
 

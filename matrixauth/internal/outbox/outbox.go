@@ -49,7 +49,9 @@ type Config struct {
 	Handlers map[model.JobKind]Handler
 	// Paused keeps all jobs waiting, for a homeserver that must not be written to.
 	Paused bool
-	Logger *slog.Logger
+	// ServerName is the homeserver's name in Matrix ids, for the log.
+	ServerName string
+	Logger     *slog.Logger
 }
 
 // New makes an outbox on a store. Without a configuration it runs nothing.
@@ -243,8 +245,6 @@ func (o *Outbox) do(ctx context.Context, job model.Job) error {
 	work, cancel := context.WithTimeout(ctx, jobTimeout)
 	defer cancel()
 	failure := handler(work, job)
-	logger := config.Logger.With("job", job.Kind, "position", job.Position, "user_id", job.Lane)
-
 	var final refused
 	switch {
 	case failure == nil:
@@ -259,7 +259,8 @@ func (o *Outbox) do(ctx context.Context, job model.Job) error {
 			return tx.DeleteJob(job.Position)
 		})
 	case errors.As(failure, &final):
-		logger.Error("the homeserver refused a job for good; it is set aside", "error", failure)
+		config.Logger.Warn("the homeserver refused a job for good; it is set aside", o.whose(job, config.ServerName),
+			"device_id", job.Payload.DeviceID, "job", job.Kind, "position", job.Position, "error", failure)
 		return o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 			return tx.SetJobAside(job.Position, failure.Error())
 		})
@@ -267,11 +268,25 @@ func (o *Outbox) do(ctx context.Context, job model.Job) error {
 		// Ended from outside, so this says nothing about the job.
 		return ctx.Err()
 	}
-	logger.Warn("a job failed and is tried again later", "error", failure, "attempts", job.Attempts+1)
+	config.Logger.Warn("a job failed and is tried again later", o.whose(job, config.ServerName),
+		"device_id", job.Payload.DeviceID, "job", job.Kind, "position", job.Position, "attempts", job.Attempts+1, "error", failure)
 	err := o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		return tx.PostponeJob(job.Position, failure.Error(), tx.Now.Add(backoff(job.Attempts)))
 	})
 	return errors.Join(failure, err)
+}
+
+// whose is how a line of the log names the user of a job.
+func (o *Outbox) whose(job model.Job, serverName string) slog.Attr {
+	var who model.User
+	err := o.store.View(context.Background(), func(tx *store.Tx) (err error) {
+		who, err = tx.User(job.Lane)
+		return err
+	})
+	if err != nil {
+		return slog.String("user_id", job.Lane) // a job may outlive what it was about
+	}
+	return model.LogUser(who.Localpart, serverName, who.ID)
 }
 
 func backoff(attempts int) time.Duration {

@@ -47,10 +47,10 @@ func (r *Reconciler) Devices(ctx context.Context, userID string) (restored bool,
 	}
 	if restored {
 		r.Logger.Warn("devices of several users are missing at the homeserver, as after a restore of an older database; no session is ended. \"caddy matrix-auth doctor\" lists them",
-			"user_id", userID)
+			model.LogUser(u.Localpart, r.ServerName, u.ID))
 		return true, nil
 	}
-	return false, r.end(context.WithoutCancel(ctx), missing)
+	return false, r.end(context.WithoutCancel(ctx), u, missing)
 }
 
 // missing lists the live sessions of a user whose devices the homeserver lacks. The sessions are read
@@ -153,7 +153,7 @@ func (r *Reconciler) isLive(ctx context.Context, id string) (live bool, err erro
 }
 
 // end ends sessions whose devices are gone already.
-func (r *Reconciler) end(ctx context.Context, missing []model.Session) error {
+func (r *Reconciler) end(ctx context.Context, u model.User, missing []model.Session) error {
 	return r.Store.Update(ctx, func(tx *store.Tx) error {
 		for _, s := range missing {
 			now, err := tx.LiveSession(s.ID)
@@ -167,7 +167,7 @@ func (r *Reconciler) end(ctx context.Context, missing []model.Session) error {
 				return err
 			}
 			tx.AfterCommit(func() {
-				r.Logger.Warn("the homeserver has deleted the device of a session; the session is ended", "session_id", now.ID, "user_id", now.UserID)
+				r.Logger.Warn("the homeserver has deleted the device of a session; the session is ended", model.LogUser(u.Localpart, r.ServerName, u.ID), "session_id", now.ID, "device_id", now.DeviceID)
 			})
 		}
 		return nil

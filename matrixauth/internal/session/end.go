@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
@@ -125,11 +126,12 @@ func (s *Sessions) EndAllOwn(ctx context.Context, userID string) (ended int, err
 	return ended, nil
 }
 
-// Logout ends the session of an access token (LEG-37). It works for locked users too (LEG-39).
-func (s *Sessions) Logout(ctx context.Context, token string) error {
+// Logout ends the session of an access token (LEG-37), and tells whose it was. It works for locked users too
+// (LEG-39).
+func (s *Sessions) Logout(ctx context.Context, token string) (model.Owner, error) {
 	t, err := s.Peek(token)
 	if err != nil {
-		return err
+		return model.Owner{}, err
 	}
 	err = s.Store.Update(ctx, func(tx *store.Tx) error {
 		session, err := tx.LiveSession(t.SessionID)
@@ -142,10 +144,10 @@ func (s *Sessions) Logout(ctx context.Context, token string) error {
 		return s.End(tx, session, model.EndLogout)
 	})
 	if err != nil {
-		return err
+		return model.Owner{}, err
 	}
 	s.Settle(ctx, t.UserID)
-	return nil
+	return t.Owner(), nil
 }
 
 // Revoke ends the session of a token that Find found. That it has ended already is no error: what the
@@ -179,10 +181,23 @@ func (s *Sessions) Settle(ctx context.Context, userID string) {
 	defer cancel()
 	leave, err := s.Outbox.Enter(ctx, userID)
 	if err != nil {
-		s.Logger.Info("a logout did not wait for its device's deletion", "user_id", userID, "error", errors.Unwrap(err))
+		s.Logger.Info("a logout did not wait for its device's deletion", s.logUser(userID), "error", errors.Unwrap(err))
 		return
 	}
 	leave()
+}
+
+// logUser is how a line of the log names the user of an id, for lines that are rare.
+func (s *Sessions) logUser(id string) slog.Attr {
+	var who model.User
+	err := s.Store.View(context.Background(), func(tx *store.Tx) (err error) {
+		who, err = tx.User(id)
+		return err
+	})
+	if err != nil {
+		return slog.String("user_id", id) // the line is about something else
+	}
+	return model.LogUser(who.Localpart, s.ServerName, id)
 }
 
 // DeleteDevice is the handler of model.JobDeleteDevice. It deletes the device unless a live session

@@ -98,7 +98,7 @@ func (r *rotation) run(tx *store.Tx) error {
 	case replay:
 		r.answer = refused()
 		r.sessions.Logger.Warn("a consumed refresh token was presented again; its session is ended",
-			"session_id", p.Session.ID, "user_id", p.Session.UserID, "client_ip", r.asked.Origin.IP)
+			model.LogUser(p.Token.Localpart, r.sessions.ServerName, p.Token.UserID), "session_id", p.Session.ID, "client_ip", r.asked.Origin.IP)
 		return r.sessions.End(tx, p.Session, model.EndReplay)
 	case refuse:
 		r.answer = &model.Error{Kind: model.Unauthenticated, Code: model.RefreshPassed}

@@ -35,7 +35,9 @@ type Config struct {
 	// Limiter counts refreshes by session, and Refreshes is their rate.
 	Limiter   *limit.Limiter
 	Refreshes limit.Rate
-	Logger    *slog.Logger
+	// ServerName is the homeserver's name in Matrix ids, for the log.
+	ServerName string
+	Logger     *slog.Logger
 }
 
 // Sessions starts, resolves, rotates and ends sessions.
@@ -53,6 +55,8 @@ type Tokens struct {
 	Life time.Duration
 	// Scope is what the access token grants.
 	Scope string
+	// Owner is whose they are.
+	Owner model.Owner
 }
 
 // unknownToken is the answer to every access token that grants nothing, whatever the reason.

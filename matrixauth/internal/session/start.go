@@ -152,7 +152,7 @@ func (s *Sessions) ensureDevice(ctx context.Context, p Start) (created bool, err
 		err = s.Homeserver.UpdateDeviceDisplayName(ctx, p.User.Localpart, p.DeviceID, p.DeviceName)
 	}
 	if err != nil {
-		s.Logger.Warn("a device could not be made at the homeserver", "user_id", p.User.ID, "error", err)
+		s.Logger.Warn("a device could not be made at the homeserver", model.LogUser(p.User.Localpart, s.ServerName, p.User.ID), "error", err)
 		return created, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: err}
 	}
 	return created, nil
@@ -254,7 +254,7 @@ func mintPair(tx *store.Tx, p minting) (Tokens, error) {
 	if p.scope != "" {
 		access.Scope = p.scope
 	}
-	tokens := Tokens{Access: model.NewToken(access.Kind), Life: p.life, Scope: access.Scope}
+	tokens := Tokens{Access: model.NewToken(access.Kind), Life: p.life, Scope: access.Scope, Owner: row.Owner()}
 	access.Hash = model.HashToken(tokens.Access)
 	if p.life == 0 {
 		return tokens, tx.InsertToken(access)

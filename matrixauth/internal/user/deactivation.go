@@ -23,7 +23,7 @@ func (u *Users) Confirm(ctx context.Context, user model.User) error {
 	defer cancel()
 	leave, err := u.Outbox.Enter(work, user.ID)
 	if err != nil {
-		u.Logger.Info("the homeserver could not be asked about an account", "user_id", user.ID, "error", errors.Unwrap(err))
+		u.Logger.Info("the homeserver could not be asked about an account", u.logUser(user), "error", errors.Unwrap(err))
 		return nil
 	}
 	defer leave()
@@ -38,7 +38,7 @@ func (u *Users) ConfirmInLane(ctx context.Context, user model.User) error {
 		return nil
 	}
 	if err != nil {
-		u.Logger.Info("the homeserver could not be asked about an account", "user_id", user.ID, "error", err)
+		u.Logger.Info("the homeserver could not be asked about an account", u.logUser(user), "error", err)
 		return nil
 	}
 	if !found.Deactivated {
@@ -73,7 +73,7 @@ func (u *Users) FollowDeactivation(ctx context.Context, id string) (followed boo
 			return err
 		}
 		tx.AfterCommit(func() {
-			u.Logger.Warn("the homeserver has deactivated an account; it is deactivated here too, and its sessions are ended", "user_id", id)
+			u.Logger.Warn("the homeserver has deactivated an account; it is deactivated here too, and its sessions are ended", u.logUser(user))
 		})
 		return nil
 	})

@@ -28,6 +28,9 @@ type Attempt struct {
 	// Devices are the values of the browser's device cookie, at most store.MaxBrowserHashes of them. They are
 	// a place in the limits and nothing else: no right follows from one.
 	Devices []string
+	// About is told whose account the attempt is about, if there is one. It is for the log alone: whatever
+	// else followed from it would tell who has an account (ENUM-1). It may be nil.
+	About func(model.User)
 }
 
 func (a Attempt) hashes() []model.TokenHash {

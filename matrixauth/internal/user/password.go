@@ -109,6 +109,9 @@ func (u *Users) admit(ctx context.Context, a Attempt) (found candidate, forgive 
 	if found, err = u.candidate(ctx, a); err != nil {
 		return found, nil, err
 	}
+	if a.About != nil && found.user.ID != "" {
+		a.About(found.user)
+	}
 	if len(a.Devices) > 0 {
 		if err := u.Logins.takeNetwork(a, found.place); err != nil {
 			return found, nil, err
@@ -198,6 +201,6 @@ func (u *Users) upgrade(ctx context.Context, user model.User, old, clear string)
 		err = u.Store.Update(ctx, func(tx *store.Tx) error { return tx.UpgradePassword(user.ID, old, hash) })
 	}
 	if err != nil {
-		u.Logger.Warn("a password could not be stored under the present scheme", "user_id", user.ID, "error", err)
+		u.Logger.Warn("a password could not be stored under the present scheme", u.logUser(user), "error", err)
 	}
 }

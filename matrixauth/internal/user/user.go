@@ -41,6 +41,11 @@ func New(c Config) *Users { return &Users{c} }
 // matrixID is the full Matrix id of a localpart of ours.
 func (u *Users) matrixID(localpart string) string { return model.MatrixID(localpart, u.ServerName) }
 
+// logUser is how a line of the log names a user.
+func (u *Users) logUser(who model.User) slog.Attr {
+	return model.LogUser(who.Localpart, u.ServerName, who.ID)
+}
+
 // localpartOf is the localpart of a name, which may be a full Matrix id of our server. One of another server
 // is an Error with code UserNotFound.
 func (u *Users) localpartOf(name string) (string, error) {

@@ -22,9 +22,10 @@ type Facts struct {
 
 // Outcome is what a handler tells the request's log line beyond the answer itself. It holds no secret.
 type Outcome struct {
-	UserID string
-	// Owner is whose the refused token is, if it is known; beside the user id it names user and device.
+	// Owner is the user whom the request was about, with the device if it was about one.
 	Owner model.Owner
+	// SignIn tells that a password was tried.
+	SignIn bool
 	// Refused is the token that a 401 is about, so that a client that goes on with it does not fill the log.
 	// The zero hash means that there is none.
 	Refused model.TokenHash
@@ -56,10 +57,26 @@ func WithOutcome(ctx context.Context, o *Outcome) context.Context {
 }
 
 // SetUser notes for the request's log line which user it was about.
-func SetUser(ctx context.Context, userID string) {
+func SetUser(ctx context.Context, id, localpart string) {
 	if o, ok := ctx.Value(outcomeKey{}).(*Outcome); ok {
-		o.UserID = userID
+		o.Owner = model.Owner{UserID: id, Localpart: localpart}
 	}
+}
+
+// SetOwner notes for the request's log line which user and device it was about.
+func SetOwner(ctx context.Context, owner model.Owner) {
+	if o, ok := ctx.Value(outcomeKey{}).(*Outcome); ok {
+		o.Owner = owner
+	}
+}
+
+// SetSignIn notes for the request's log line that a password was tried, and gives what notes whose, if
+// there is such an account: what was typed may be a password in the wrong field, and is nothing for a log.
+func SetSignIn(ctx context.Context) (about func(model.User)) {
+	if o, ok := ctx.Value(outcomeKey{}).(*Outcome); ok {
+		o.SignIn = true
+	}
+	return func(who model.User) { SetUser(ctx, who.ID, who.Localpart) }
 }
 
 // SetOutcome notes all at once what is known before a route runs.

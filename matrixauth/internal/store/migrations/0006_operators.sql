@@ -5,3 +5,10 @@ CREATE TABLE homeserver (
 	one         INTEGER PRIMARY KEY CHECK (one = 1),
 	server_name TEXT NOT NULL
 );
+
+-- What operators did while no server ran, until a server's log has it. line is the line's fields, as JSON.
+CREATE TABLE deeds (
+	position INTEGER PRIMARY KEY,
+	at       BIGINT NOT NULL,
+	line     TEXT NOT NULL
+);
