@@ -146,6 +146,12 @@ add_user() {
 	mv "$demo/password.new" "$demo/password"
 }
 
+# examine has the doctor look at all of it. It trusts the certificate authority of the demo's Caddy.
+examine() {
+	doctor=("$demo/caddy" matrix-auth doctor --config "$demo/Caddyfile" --ca-file "$ca" --synapse-config "$demo/homeserver.yaml")
+	"${doctor[@]}" >"$demo/doctor.log" 2>&1 || { cat "$demo/doctor.log" >&2; fail "the doctor found something; it is above"; }
+}
+
 # need tells of all that is missing at once, before anything that takes minutes.
 need() {
 	local missing=()
@@ -170,6 +176,7 @@ start() {
 	start_synapse
 	start_caddy
 	add_user
+	examine
 	cat <<EOF
 
 Homeserver   $issuer
@@ -181,6 +188,7 @@ Log in:
   curl --cacert $ca $issuer/_matrix/client/v3/login \\
     -d '{"type":"m.login.password","identifier":{"type":"m.id.user","user":"$user"},"password":"$(cat "$demo/password")"}'
 
+Doctor:      ${doctor[*]}
 Commands:    $demo/caddy matrix-auth --config $demo/Caddyfile user list
 The end:     make demo-stop
 EOF

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -55,6 +56,7 @@ func TestDemo(t *testing.T) {
 	if err != nil || !strings.Contains(string(answer), `"access_token":"mct_`) {
 		t.Fatalf("the printed login %q gave %v: %s", login, err, answer)
 	}
+	t.Run("the_doctor_is_content", func(t *testing.T) { d.testDoctor(t, out) })
 	again, err := d.run("start")
 	if err != nil || strings.Contains(again, "starting") || strings.Contains(again, "building") {
 		t.Fatalf("the second start did not reuse the first: %v\n%s", err, again)
@@ -63,6 +65,34 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Run("a_port_in_use_is_a_sentence", d.testPorts)
+}
+
+// testDoctor runs the doctor as the demo prints it, in the environment of whoever reads that.
+func (d *demo) testDoctor(t *testing.T, printed string) {
+	doctor := regexp.MustCompile(`Doctor: +(.*)\n`).FindStringSubmatch(printed)
+	if doctor == nil {
+		t.Fatalf("it prints no doctor:\n%s", printed)
+	}
+	out, err := exec.Command("sh", "-c", doctor[1]+" --json").Output()
+	var found []finding
+	if err != nil || json.Unmarshal(out, &found) != nil {
+		t.Fatalf("%s gave %v:\n%s", doctor[1], err, out)
+	}
+	for _, id := range []string{"well-known", "public-routes", "synapses-call-to-us", "homeserver.yaml", "accounts-and-devices"} {
+		if !slices.ContainsFunc(found, func(f finding) bool { return f.ID == id && f.OK }) {
+			t.Errorf("it does not say that %s is well:\n%s", id, out)
+		}
+	}
+	// Without the authority it names the flag, and nothing but the certificates.
+	out, err = exec.Command("sh", "-c", regexp.MustCompile(`--ca-file \S+`).ReplaceAllString(doctor[1], "")+" --json").Output()
+	if err == nil || json.Unmarshal(out, &found) != nil {
+		t.Fatalf("without the authority: %v\n%s", err, out)
+	}
+	for _, f := range found {
+		if !f.OK && (f.ID != "certificate/unknown-authority" || !strings.Contains(f.Change, "--ca-file")) {
+			t.Errorf("without the authority it says %+v", f)
+		}
+	}
 }
 
 func (d *demo) testPorts(t *testing.T) {
