@@ -144,14 +144,18 @@ func (a *App) Start() error {
 
 // surroundings is what the doctor finds in Caddy around us.
 func (a *App) surroundings() []matrixauth.Finding {
-	var findings []matrixauth.Finding
+	var findings, inFront []matrixauth.Finding
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
 		if sites, ok := app.(*caddyhttp.App); ok {
 			findings = lookAround(sites, a.settings.config.Endpoint)
+			inFront = lookInFront(sites, a.settings.config.Issuer)
 		}
 	}
 	if len(findings) == 0 {
 		findings = append(findings, matrixauth.Well(waysCheck, "every proxy to Synapse in this configuration is behind matrix_auth"))
+	}
+	if findings = append(findings, inFront...); len(inFront) == 0 {
+		findings = append(findings, matrixauth.Well(inFrontCheck, "requests of clients from anywhere meet nothing in this configuration before matrix_auth that stops them"))
 	}
 	if a.leftmost.Load() {
 		findings = append(findings, leftmostFinding("the running server"))

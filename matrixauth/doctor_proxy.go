@@ -5,9 +5,30 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/account"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 )
+
+// SampleRequest is a request of a client that must reach us.
+type SampleRequest struct{ Method, Path string }
+
+// SampleRequests are requests to the issuer's host of each kind that clients, their browsers and Synapse send.
+func SampleRequests(issuer string) []SampleRequest {
+	u, err := url.Parse(Config{Issuer: issuer}.base())
+	if err != nil {
+		return nil
+	}
+	base := u.Path
+	return []SampleRequest{
+		{http.MethodGet, "/_matrix/client/v3/login"}, {http.MethodPost, "/_matrix/client/v3/login"}, {http.MethodOptions, "/_matrix/client/v3/login"},
+		{http.MethodPost, "/_matrix/client/v3/logout"}, {http.MethodPost, "/_matrix/client/v3/refresh"},
+		{http.MethodGet, "/_matrix/client/v1/auth_metadata"}, {http.MethodGet, base + discoveryPath},
+		{http.MethodGet, base + oauth.AuthorizePath}, {http.MethodPost, base + oauth.TokenPath}, {http.MethodOptions, base + oauth.TokenPath},
+		{http.MethodPost, base + oauth.RegistrationPath}, {http.MethodGet, base + account.LoginPath}, {http.MethodGet, base + account.HomePath},
+	}
+}
 
 const routesCheck = "public routes"
 
@@ -28,12 +49,15 @@ func (d *doctor) lookAtRoutes(ctx context.Context) {
 		}
 		return
 	}
+	if d.lookAtGates(ctx, issuer) {
+		return
+	}
 	if !d.isOurLogin(login) {
 		d.bad(check, "login", "GET /_matrix/client/v3/login is answered by somebody else", origin, change)
 		return
 	}
 	logout, err := d.send(ctx, http.MethodPost, origin, "/_matrix/client/v3/logout", oauth.ProbePrefix+"logout")
-	if err != nil || logout.status != http.StatusUnauthorized {
+	if err != nil || logout.status != http.StatusUnauthorized || logout.text("errcode") != "M_UNKNOWN_TOKEN" {
 		d.bad(check, "logout", "POST /_matrix/client/v3/logout is answered by somebody else", origin, change)
 		return
 	}
@@ -50,6 +74,43 @@ func (d *doctor) lookAtRoutes(ctx context.Context) {
 	} else if well {
 		d.good(check, "login, logout, auth_metadata and discovery at %s reach us, and web clients can read them", origin)
 	}
+}
+
+// lookAtGates sees whether somebody on the way to us wants a sign-in of their own, or keeps clients out: in
+// another proxy, which the configuration of this one does not show.
+func (d *doctor) lookAtGates(ctx context.Context, issuer *url.URL) (found bool) {
+	const check = routesCheck
+	const change = "let clients pass there without it: all of /_matrix, and at the issuer's host /.well-known/, /authorize, /oauth2/ and /account/"
+	origin := issuer.Scheme + "://" + issuer.Host
+	for _, sample := range SampleRequests(d.config.Issuer) {
+		if sample.Method == http.MethodPost {
+			continue // it would count, and meets nothing else than what browsers ask before it
+		}
+		what, where := "requests of clients such as "+sample.Method+" "+sample.Path, origin+sample.Path
+		answer, err := d.send(ctx, sample.Method, origin, sample.Path, "")
+		if err != nil {
+			d.bad(check, "cut-off", what+" get no answer: "+explain(err), where, change)
+			return true
+		}
+		target, err := issuer.Parse(answer.header.Get("Location"))
+		elsewhere := isRedirect(answer.status) && (err != nil || target.Host != issuer.Host || target.Scheme != issuer.Scheme || !strings.HasPrefix(target.Path, issuer.Path))
+		switch {
+		case answer.text("errcode") != "" || answer.text("error") != "":
+			continue // that is the API's own
+		case answer.status == http.StatusUnauthorized, answer.status == http.StatusProxyAuthRequired:
+			d.bad(check, "password", fmt.Sprintf("%s are asked for a password of another kind (status %d), and no client knows that", what, answer.status), where, change)
+		case answer.status == http.StatusForbidden:
+			d.bad(check, "forbidden", what+" are refused by somebody on the way", where, change)
+		case elsewhere && target != nil && target.Scheme != issuer.Scheme && target.Host == issuer.Host:
+			d.bad(check, "other-scheme", "the issuer is "+issuer.Scheme+", and the site sends clients on to "+target.Scheme, "issuer "+d.config.Issuer, "write the address at which the site answers")
+		case elsewhere:
+			d.bad(check, "redirected", what+" are sent elsewhere, as by a sign-in of another kind", where, change)
+		default:
+			continue
+		}
+		return true
+	}
+	return false
 }
 
 // lookAtGuard tries the homeserver's API for us from outside, with a secret that is none, also below a
@@ -69,7 +130,7 @@ func (d *doctor) lookAtGuard(ctx context.Context) {
 		if err != nil {
 			return // lookAtRoutes says so
 		}
-		if errcode := answer.text("errcode"); answer.status == http.StatusNotFound && errcode == refusal || errcode == "" && isRefusal(answer.status) {
+		if errcode := answer.text("errcode"); answer.status == http.StatusNotFound && errcode == refusal || errcode == "" && (isRefusal(answer.status) || isRedirect(answer.status)) {
 			continue
 		}
 		d.bad(check, "open", fmt.Sprintf("Synapse's API for us is open: %s is answered with status %d %s", path, answer.status, answer.text("errcode")), origin,
@@ -82,9 +143,9 @@ func (d *doctor) lookAtGuard(ctx context.Context) {
 // refusal is the errcode of our refusal at the edge. Synapse refuses a wrong secret with another.
 const refusal = "M_UNRECOGNIZED"
 
-// isRefusal tells the statuses with which a proxy keeps somebody from a path.
+// isRefusal reports whether a proxy keeps somebody from a path by a status.
 func isRefusal(status int) bool {
-	return status == http.StatusForbidden || status == http.StatusNotFound || status == http.StatusMethodNotAllowed
+	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound || status == http.StatusMethodNotAllowed
 }
 
 // isOurLogin tells our answer to GET /login: exactly the flows that we serve.

@@ -109,13 +109,21 @@ func TestDoctorReadsAsAPage(t *testing.T) { // LEG-5, LEG-6, DISC-12
 		"a second header": {func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 			next(&adder{w}, r)
 		}, []string{"public-routes/cors-doubled"}},
-		"no preflight without a password": {func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
-			if r.Method == http.MethodOptions {
-				w.WriteHeader(http.StatusUnauthorized)
-				return
-			}
-			next(w, r)
-		}, []string{"public-routes/preflight-refused"}},
+		"no preflight":                    {instead("OPTIONS", "/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMethodNotAllowed) }), []string{"public-routes/preflight-refused"}},
+		"no preflight without a password": {instead("OPTIONS", "/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }), []string{"public-routes/password"}},
+		"a password":                      {instead("", "/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }), []string{"public-routes/password"}},
+		"a password for the pages":        {instead("", "/account/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }), []string{"public-routes/password"}},
+		"a portal": {instead("", "/_matrix/", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://sso.example.com/?rd=x", http.StatusFound)
+		}), []string{"public-routes/redirected"}},
+		"a portal for the pages": {instead("", "/authorize", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://sso.example.com/?rd=x", http.StatusFound)
+		}), []string{"public-routes/redirected"}},
+		"https": {instead("", "/", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://"+r.Host+r.URL.Path, http.StatusPermanentRedirect)
+		}), []string{"public-routes/other-scheme"}},
+		"a wall":        {instead("GET", "/.well-known/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }), []string{"public-routes/forbidden"}},
+		"a closed door": {instead("GET", "/authorize", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), []string{"public-routes/cut-off"}},
 		"a preflight of another's": {func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 			if r.Method == http.MethodOptions {
 				w.Header().Set("Access-Control-Allow-Origin", "*")
@@ -154,6 +162,16 @@ func TestDoctorReadsAsAPage(t *testing.T) { // LEG-5, LEG-6, DISC-12
 				t.Errorf("it found %v, want %v: %+v", ids, want, found)
 			}
 		})
+	}
+}
+
+// instead answers in our place below a path; method is empty for every one.
+func instead(method, path string, answer http.HandlerFunc) func(http.ResponseWriter, *http.Request, http.HandlerFunc) {
+	return func(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+		if strings.HasPrefix(r.URL.Path, path) && (method == "" || r.Method == method) {
+			next = answer
+		}
+		next(w, r)
 	}
 }
 

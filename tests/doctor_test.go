@@ -168,6 +168,23 @@ func TestDoctor(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	t.Run("a_password_stands_in_front_of_a_part", func(t *testing.T) {
+		hash, err := c.Run("", "hash-password", "--plaintext", "letmein", "--algorithm", "bcrypt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write(c.Text("basic_auth /_matrix/client/v1/* {\n\t\tbob " + strings.TrimSpace(hash) + "\n\t}"))
+		if err := c.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		found := with(t, nil)
+		want(t, found["in front of us"], "meet basic_auth before matrix_auth", "@private not path /_matrix/*")
+		want(t, found["public routes"], "asked for a password", "let clients pass")
+		c.Write(c.Text(""))
+		if err := c.Reload(); err != nil {
+			t.Fatal(err)
+		}
+	})
 	t.Run("clients_can_invent_their_addresses", func(t *testing.T) {
 		text := c.Text("")
 		for _, test := range []struct {
