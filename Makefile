@@ -1,5 +1,5 @@
 # Everything needed is installed by these targets, into git-ignored folders of the checkout.
-.PHONY: build demo demo-stop test unit real lint bench screenshots clean
+.PHONY: build demo demo-stop test unit real lint golangci bench screenshots clean
 
 build:
 	./xcaddy.sh -o caddy
@@ -22,6 +22,11 @@ real:
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	go vet ./...
+
+# A linter of many linters, by .golangci.yml. No part of "make test": it takes minutes to build.
+golangci:
+	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
+	cd tests && go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run --config ../.golangci.yml --build-tags goolm ./...
 
 bench:
 	tests/bench.sh

@@ -82,12 +82,18 @@ func TestDoctor(t *testing.T) {
 			answer http.HandlerFunc
 			ok     bool
 		}{
-			"a secret is judged":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403); say(w, `{"errcode":"M_FORBIDDEN"}`) }, false},
+			"a secret is judged": {func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusForbidden)
+				say(w, `{"errcode":"M_FORBIDDEN"}`)
+			}, false},
 			"something else answers": {func(w http.ResponseWriter, _ *http.Request) { say(w, "<html>") }, false},
-			"synapse knows nobody":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); say(w, `{"errcode":"M_NOT_FOUND"}`) }, false},
-			"a proxy keeps us out":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403); say(w, "no") }, true},
+			"synapse knows nobody": {func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusNotFound)
+				say(w, `{"errcode":"M_NOT_FOUND"}`)
+			}, false},
+			"a proxy keeps us out": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden); say(w, "no") }, true},
 			"open below a prefix": {func(w http.ResponseWriter, r *http.Request) {
-				w.WriteHeader(404)
+				w.WriteHeader(http.StatusNotFound)
 				if strings.HasPrefix(r.URL.Path, "/_synapse") {
 					say(w, `{"errcode":"M_UNRECOGNIZED"}`)
 				} else {

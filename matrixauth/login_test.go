@@ -125,14 +125,14 @@ func loginIdentifiers(t *testing.T) {
 		const spaced = " a password with blanks around "
 		act(h, AddUser, NewUser{Localpart: "dave", Password: spaced})
 		h.settle()
-		for clear, want := range map[string]int{spaced: http.StatusOK, strings.TrimSpace(spaced): http.StatusForbidden, spaced + " ": http.StatusForbidden} {
-			if a := h.do(call{method: "POST", path: loginPath, body: loginBody("dave", clear, nil)}); a.status != want {
-				t.Errorf("%q: got %d, want %d", clear, a.status, want)
+		for given, want := range map[string]int{spaced: http.StatusOK, strings.TrimSpace(spaced): http.StatusForbidden, spaced + " ": http.StatusForbidden} {
+			if a := h.do(call{method: "POST", path: loginPath, body: loginBody("dave", given, nil)}); a.status != want {
+				t.Errorf("%q: got %d, want %d", given, a.status, want)
 			}
 			v := h.guest()
 			v.get("/account/login")
-			if a := v.post("/account/login", "username", "dave", "password", clear); (a.status == http.StatusSeeOther) != (want == http.StatusOK) {
-				t.Errorf("%q at the page: got %d", clear, a.status)
+			if a := v.post("/account/login", "username", "dave", "password", given); (a.status == http.StatusSeeOther) != (want == http.StatusOK) {
+				t.Errorf("%q at the page: got %d", given, a.status)
 			}
 		}
 	})

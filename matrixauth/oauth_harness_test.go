@@ -182,12 +182,12 @@ var linkOf = regexp.MustCompile(`<a class="button primary" href="([^"]*)"`)
 func (b *visitor) consent(values url.Values) string {
 	b.h.t.Helper()
 	id := b.request(values)
-	if a := b.get(consentPath + "?request=" + id); a.status != http.StatusSeeOther {
-		a.shows(b.h.t, http.StatusOK, "")
-		return b.code(b.post(consentPath, "request", id, "answer", "continue"))
-	} else {
+	a := b.get(consentPath + "?request=" + id)
+	if a.status == http.StatusSeeOther {
 		return b.code(a)
 	}
+	a.shows(b.h.t, http.StatusOK, "")
+	return b.code(b.post(consentPath, "request", id, "answer", "continue"))
 }
 
 func (b *visitor) code(a answer) string {

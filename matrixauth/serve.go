@@ -2,6 +2,7 @@ package matrixauth
 
 import (
 	"cmp"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -179,7 +180,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, found *route) (err 
 		if v == nil {
 			return
 		}
-		if v == http.ErrAbortHandler {
+		if aborted, ok := v.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {
 			panic(v)
 		}
 		s.deps.Logger.Error("a request panicked", "route", found.name, "panic", v, "stack", string(debug.Stack()))

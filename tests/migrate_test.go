@@ -93,7 +93,7 @@ func TestSynapseConfig(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			c := rig.NewCaddy(t, rig.CaddyConfig{ServerName: rig.ServerName, Synapse: "http://synapse.invalid"})
 			plain := func(synapse string) string {
-				return strings.Replace(strings.Replace(c.Text(""), "secret {env.MATRIX_SECRET}", "", 1), "http://synapse.invalid", synapse, -1)
+				return strings.ReplaceAll(strings.Replace(c.Text(""), "secret {env.MATRIX_SECRET}", "", 1), "http://synapse.invalid", synapse)
 			}
 			c.Write(plain("http://synapse.invalid"))
 			c.Start()

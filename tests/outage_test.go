@@ -226,7 +226,7 @@ func getOK(transport http.RoundTripper, url, token string) error {
 	}
 	body, err := io.ReadAll(response.Body)
 	if err = errors.Join(err, response.Body.Close()); err != nil {
-		return fmt.Errorf("an answer broke off: %s", err) // not wrapped: this request was begun
+		return fmt.Errorf("an answer broke off: %s", err) //nolint:errorlint // not wrapped: this request was begun
 	}
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s: %s: %s", url, response.Status, body)

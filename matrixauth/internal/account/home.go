@@ -39,9 +39,9 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	aim, chosen := aims[where.action], -1
+	aim := aims[where.action]
 	if one := where.deviceID != "" || query.Has("session") || query.Has("device_id"); one && aim != aimHome {
-		chosen = slices.IndexFunc(sessions, func(s page.Session) bool {
+		chosen := slices.IndexFunc(sessions, func(s page.Session) bool {
 			return where.deviceID != "" && s.DeviceID == where.deviceID || where.deviceID == "" && s.ID == query.Get("session")
 		})
 		if chosen < 0 {

@@ -94,7 +94,8 @@ func TestAuthenticate(t *testing.T) { // CAUTH-3, CAUTH-5, CAUTH-13
 				return
 			}
 			var e *model.Error
-			if !errors.As(err, &e) || *e != *(invalidClient().(*model.Error)) || found.ID != "" {
+			var want *model.Error
+			if !errors.As(err, &e) || !errors.As(invalidClient(), &want) || *e != *want || found.ID != "" {
 				t.Errorf("got %q: %#v", found.ID, err) // the same answer for every reason
 			}
 		})

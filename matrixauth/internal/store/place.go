@@ -90,7 +90,7 @@ func openFile(path string) (mended string, err error) {
 	magic := []byte("SQLite format 3\x00")
 	got := make([]byte, len(magic))
 	n, err := io.ReadFull(f, got)
-	if !(err == io.EOF && n == 0) && !bytes.Equal(got[:n], magic) {
+	if !(errors.Is(err, io.EOF) && n == 0) && !bytes.Equal(got[:n], magic) {
 		return "", errors.Join(fmt.Errorf("%s is no SQLite database; name another file or move this one away", path), f.Close())
 	}
 	return mended, f.Close()
