@@ -14,6 +14,7 @@ test: lint unit real
 
 unit:
 	go test -race -timeout 30m ./...
+	cd tests/containers && go test ./...
 
 real:
 	tests/setup.sh
@@ -22,6 +23,7 @@ real:
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	go vet ./...
+	cd tests/containers && go vet ./...
 
 # A linter of many linters, by .golangci.yml. No part of "make test": it takes minutes to build.
 golangci:
