@@ -20,7 +20,7 @@ import (
 // unmet are the bounds that nobody outside meets: those of what only we write, of what only operators have, and of
 // work in the background.
 var unmet = []string{
-	"account.maxProduct", "account.maxRequest", "caddymodule.maxDepth", "caddymodule.maxInstances", "homeserver.maxText",
+	"account.maxProduct", "account.maxRequest", "caddymodule.maxDepth", "caddymodule.maxEnvironment", "caddymodule.maxImports", "caddymodule.maxInstances", "homeserver.maxText",
 	"limit.maxKey", "matrixauth.maxDoctorAnswer", "matrixauth.maxOrder", "matrixauth.maxProbes", "matrixauth.maxUnescape", "model.maxMarks",
 	"oauth.maxRequest", "page.maxPreference", "password.maxBcryptCost", "password.maxEncoded", "password.maxIterations", "password.maxMemory",
 	"password.maxParallelism", "password.maxSalt", "password.maxTag", "password.maxTime", "password.maxWork", "password.minSalt", "password.minTag",
