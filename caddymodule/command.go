@@ -33,6 +33,7 @@ interrupted while a password was asked for.`,
 		root.AddCommand(userCommand(), sessionCommand(), consentCommand(), tokenCommand(), synapseConfigCommand(), doctorCommand(), migrateCommand(),
 			backupCommand(), versionCommand())
 		asGroup(root)
+		explainUsage(root)
 	},
 }
 
