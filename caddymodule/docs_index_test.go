@@ -1,7 +1,11 @@
 package caddymodule
 
 import (
+	"bytes"
+	"encoding/xml"
+	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -156,6 +160,38 @@ func TestIndex(t *testing.T) {
 	}
 	if !linked["docs/README.md"] {
 		t.Error("README.md does not lead to docs/README.md")
+	}
+}
+
+// TestPictures: drawings are well-formed, load nothing, tell who cannot see them what they show, and are for light and
+// dark.
+func TestPictures(t *testing.T) {
+	drawings, err := filepath.Glob("../docs/*.svg")
+	if err != nil || len(drawings) == 0 {
+		t.Fatalf("there are no drawings: %v", err)
+	}
+	for _, file := range drawings {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoder := xml.NewDecoder(bytes.NewReader(data))
+		for err == nil {
+			_, err = decoder.Token()
+		}
+		if !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v", file, err)
+		}
+		for _, needed := range []string{"<title", "<desc", "prefers-color-scheme: dark"} {
+			if !bytes.Contains(data, []byte(needed)) {
+				t.Errorf("%s has no %s", file, needed)
+			}
+		}
+		for _, outside := range []string{"href=", "@import", "url(http", "<script", "<foreignObject"} {
+			if bytes.Contains(data, []byte(outside)) {
+				t.Errorf("%s has %s", file, outside)
+			}
+		}
 	}
 }
 

