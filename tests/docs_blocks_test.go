@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,6 +62,16 @@ func blocksOf(t *testing.T, page string) (blocks []block) {
 	return blocks
 }
 
+// blocksIn gives the blocks of a section.
+func blocksIn(t *testing.T, page, section string) []block {
+	t.Helper()
+	blocks := slices.DeleteFunc(blocksOf(t, page), func(b block) bool { return b.section != section })
+	if len(blocks) == 0 {
+		t.Fatalf("%s has no blocks in a section %q", page, section)
+	}
+	return blocks
+}
+
 // owner follows pages on a machine, as root.
 type owner struct {
 	t *testing.T
@@ -73,12 +84,7 @@ const typed = "correct horse battery"
 // follow does what a section of a page says, by copy and paste, and gives what its commands showed.
 func (o owner) follow(page, section string) (shown string) {
 	o.t.Helper()
-	found := false
-	for _, b := range blocksOf(o.t, page) {
-		if b.section != section {
-			continue
-		}
-		found = true
+	for _, b := range blocksIn(o.t, page, section) {
 		switch b.kind {
 		case "sh":
 			shown += o.paste(b)
@@ -87,9 +93,6 @@ func (o owner) follow(page, section string) (shown string) {
 		default:
 			o.t.Fatalf("%s: the test does not know what a reader does with %q", b, b.kind)
 		}
-	}
-	if !found {
-		o.t.Fatalf("%s has no blocks in a section %q", page, section)
 	}
 	return shown
 }

@@ -21,7 +21,12 @@ import (
 // and a loopback network that nobody else sees. Its files are Debian's until something writes them; what is
 // written lies in memory and is gone with the machine, like every mount of it.
 type Machine struct {
-	t      testing.TB
+	t testing.TB
+	*container
+}
+
+// container is what holds a machine.
+type container struct {
 	name   string
 	log    string
 	proc   *process
@@ -55,7 +60,8 @@ func Boot(t testing.TB, c MachineConfig) *Machine {
 		t.Skipf("no machine can be booted: %s", reason)
 	}
 	dir := t.TempDir()
-	m := &Machine{t: t, name: groupPrefix + strconv.Itoa(os.Getpid()) + "-" + strings.ToLower(rand.Text()[:6]), log: filepath.Join(dir, "machine.log")}
+	name := groupPrefix + strconv.Itoa(os.Getpid()) + "-" + strings.ToLower(rand.Text()[:6])
+	m := &Machine{t, &container{name: name, log: filepath.Join(dir, "machine.log")}}
 	for _, bind := range c.Binds {
 		m.binds = append(m.binds, "--bind-ro="+bind)
 	}
@@ -86,6 +92,9 @@ func noMachine() (reason string, excused bool) {
 	}
 	return "", false
 }
+
+// In is the machine in a part of a test, which fails in its place.
+func (m *Machine) In(t testing.TB) *Machine { return &Machine{t, m.container} }
 
 // boot starts the container and waits for it.
 func (m *Machine) boot(tree, dir string) {
