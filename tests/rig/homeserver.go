@@ -150,17 +150,23 @@ func (h *Homeserver) Devices(token string) map[string]bool {
 
 // Provision makes a user at a Synapse as the authentication service does.
 func Provision(synapse, secret, localpart string) (status int, err error) {
-	return tellSynapse(synapse, secret, "provision_user", map[string]string{"localpart": localpart})
+	return tellSynapse(synapse, secret, "provision_user", map[string]any{"localpart": localpart})
+}
+
+// Deactivate deactivates a user at a Synapse as the authentication service does.
+func Deactivate(synapse, secret, localpart string) error {
+	_, err := tellSynapse(synapse, secret, "delete_user", map[string]any{"localpart": localpart, "erase": false})
+	return err
 }
 
 // UpsertDevice makes a device at a Synapse that the authentication service knows nothing of.
 func UpsertDevice(synapse, secret, localpart, device string) error {
-	_, err := tellSynapse(synapse, secret, "upsert_device", map[string]string{"localpart": localpart, "device_id": device})
+	_, err := tellSynapse(synapse, secret, "upsert_device", map[string]any{"localpart": localpart, "device_id": device})
 	return err
 }
 
 // tellSynapse makes a call of the API for the authentication service.
-func tellSynapse(synapse, secret, op string, params map[string]string) (status int, err error) {
+func tellSynapse(synapse, secret, op string, params map[string]any) (status int, err error) {
 	body, err := json.Marshal(params)
 	if err != nil {
 		return 0, err
