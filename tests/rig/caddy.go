@@ -197,6 +197,11 @@ func (c *Caddy) Command(stdin string, args ...string) (string, error) {
 	return c.Run(stdin, append(append([]string{"matrix-auth"}, args...), "--config", c.File())...)
 }
 
+// CommandBoth is Command with what it wrote to standard error.
+func (c *Caddy) CommandBoth(stdin string, args ...string) (out, said string, err error) {
+	return c.run(stdin, append(append([]string{"matrix-auth"}, args...), "--config", c.File())...)
+}
+
 // MustCommand fails the test if the command does.
 func (c *Caddy) MustCommand(stdin string, args ...string) string {
 	c.t.Helper()
@@ -209,12 +214,17 @@ func (c *Caddy) MustCommand(stdin string, args ...string) string {
 
 // Run runs Caddy's binary beside the server.
 func (c *Caddy) Run(stdin string, args ...string) (string, error) {
+	out, _, err := c.run(stdin, args...)
+	return out, err
+}
+
+func (c *Caddy) run(stdin string, args ...string) (out, said string, err error) {
 	cmd := exec.Command(c.binary, args...)
-	var out, problems bytes.Buffer
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, bytes.NewBufferString(stdin), &out, &problems
+	var text, problems bytes.Buffer
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, bytes.NewBufferString(stdin), &text, &problems
 	cmd.Env = append(os.Environ(), c.env()...)
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("caddy %v: %w\n%s%s", args, err, out.String(), problems.String())
+	if err = cmd.Run(); err != nil {
+		err = fmt.Errorf("caddy %v: %w\n%s%s", args, err, text.String(), problems.String())
 	}
-	return out.String(), nil
+	return text.String(), problems.String(), err
 }

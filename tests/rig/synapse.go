@@ -29,6 +29,8 @@ type SynapseConfig struct {
 	Delegation string
 	// PublicURL is the address that clients use.
 	PublicURL string
+	// ConfigPaths are read after homeserver.yaml, as Debian's service reads a folder.
+	ConfigPaths []string
 	// Compress has it compress its answers by itself.
 	Compress bool
 }
@@ -145,7 +147,11 @@ func (s *Synapse) Start() {
 // TryStart starts it and gives an error if it does not come up.
 func (s *Synapse) TryStart() (err error) {
 	s.t.Helper()
-	s.proc, err = launch(s.Dir, s.outFile(), nil, Python(s.t, s.Version), "-m", "synapse.app.homeserver", "-c", "homeserver.yaml")
+	args := []string{"-m", "synapse.app.homeserver", "-c", "homeserver.yaml"}
+	for _, path := range s.ConfigPaths {
+		args = append(args, "-c", path)
+	}
+	s.proc, err = launch(s.Dir, s.outFile(), nil, Python(s.t, s.Version), args...)
 	if err != nil {
 		return err
 	}

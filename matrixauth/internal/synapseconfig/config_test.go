@@ -32,24 +32,27 @@ func writeFiles(t *testing.T, files map[string]string) (folder string) {
 	return folder
 }
 
+// mergedFiles are files of which some count, some are replaced, and some are passed over.
+var mergedFiles = map[string]string{
+	"homeserver.yaml":          "report_stats: true\nenable_registration: true\npassword_config:\n  pepper: x\n" + goodBlock,
+	"conf.d/20-second.yaml":    "password_config:\n  enabled: true\nsession_lifetime:\n",
+	"conf.d/10-first.yaml":     "server_name: example.test\nsession_lifetime: 5h\nenable_registration: false\npassword_config: {enabled: false}\n",
+	"conf.d/.hidden.yaml":      "matrix_authentication_service: {enabled: true, endpoint: 'http://hidden/', secret: shared}\n",
+	"conf.d/empty.yaml":        "# nothing\n",
+	"conf.d/list.yaml":         "- a\n",
+	"conf.d/other.yml":         "server_name: wrong\n",
+	"conf.d/old.yaml.bak":      "server_name: wrong\n",
+	"conf.d/dangling.yaml":     "->nowhere",
+	"conf.d/folder.yaml/x":     "server_name: wrong\n",
+	"elsewhere/linked.yaml":    "enable_3pid_changes: true\n",
+	"conf.d/30-linked.yaml":    "->../elsewhere/linked.yaml",
+	"conf.d/40-again.yaml":     "->../elsewhere/linked.yaml",
+	"conf.d/nested/inner.yaml": "server_name: wrong\n",
+}
+
 // TestMerge holds the way in which Synapse merges files: by keys of the top level, the last one counts.
 func TestMerge(t *testing.T) {
-	folder := writeFiles(t, map[string]string{
-		"homeserver.yaml":          "report_stats: true\nenable_registration: true\npassword_config:\n  pepper: x\n" + goodBlock,
-		"conf.d/20-second.yaml":    "password_config:\n  enabled: true\nsession_lifetime:\n",
-		"conf.d/10-first.yaml":     "server_name: example.test\nsession_lifetime: 5h\nenable_registration: false\npassword_config: {enabled: false}\n",
-		"conf.d/.hidden.yaml":      "matrix_authentication_service: {enabled: true, endpoint: 'http://hidden/', secret: shared}\n",
-		"conf.d/empty.yaml":        "# nothing\n",
-		"conf.d/list.yaml":         "- a\n",
-		"conf.d/other.yml":         "server_name: wrong\n",
-		"conf.d/old.yaml.bak":      "server_name: wrong\n",
-		"conf.d/dangling.yaml":     "->nowhere",
-		"conf.d/folder.yaml/x":     "server_name: wrong\n",
-		"elsewhere/linked.yaml":    "enable_3pid_changes: true\n",
-		"conf.d/30-linked.yaml":    "->../elsewhere/linked.yaml",
-		"conf.d/40-again.yaml":     "->../elsewhere/linked.yaml",
-		"conf.d/nested/inner.yaml": "server_name: wrong\n",
-	})
+	folder := writeFiles(t, mergedFiles)
 	c, err := Read(filepath.Join(folder, "homeserver.yaml"), filepath.Join(folder, "conf.d"))
 	if err != nil {
 		t.Fatal(err)

@@ -55,6 +55,9 @@ func Parse(name string, data []byte) (*File, error) {
 	if bad := invalidUTF8(f.text, f.lines); bad > 0 {
 		return nil, f.errorf(bad, "is not UTF-8 text")
 	}
+	if err := f.checkCharacters(); err != nil {
+		return nil, err
+	}
 	decoder := yaml.NewDecoder(bytes.NewReader(f.text))
 	var document, second yaml.Node
 	if err := decoder.Decode(&document); err != nil {
@@ -70,6 +73,9 @@ func Parse(name string, data []byte) (*File, error) {
 		return nil, f.kindf(ErrNoSettings, 0, "holds no settings")
 	}
 	f.root = document.Content[0]
+	if err := f.checkAsSynapse(); err != nil {
+		return nil, err
+	}
 	if f.root.Kind != yaml.MappingNode {
 		return nil, f.kindf(ErrNoSettings, f.root.Line, "is no mapping of settings at the top level, so Synapse ignores it")
 	}

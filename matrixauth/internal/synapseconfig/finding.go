@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -78,6 +80,12 @@ func (c *Config) blockFindings() []Finding {
 		return []Finding{{Path: f.name, Line: key.Line, Key: keyMAS, What: "the block is no mapping, so Synapse does not start",
 			Change: "write enabled, endpoint and secret_path below " + keyMAS}}
 	}
+	for i := 0; i < len(block.Content); i += 2 {
+		if name := block.Content[i]; kindOf(name) != kindString && !isMerge(name) {
+			return []Finding{{Path: f.name, Line: name.Line, Key: keyMAS, What: "a key of the block is no text, so Synapse does not start",
+				Change: "remove the line; the block has enabled, endpoint and secret_path"}}
+		}
+	}
 	var findings []Finding
 	add := func(name, what, change string) {
 		line := key.Line
@@ -114,8 +122,8 @@ func (f *File) secretFindings(block *yaml.Node, add func(name, what, change stri
 	if fileKey != nil {
 		add("secret_file", "Synapse ignores secret_file; it reads secret_path", "rename secret_file to secret_path")
 	}
-	if truthy(secret) && kindOf(secret) != kindString {
-		add("secret", "the secret is a number or a boolean in YAML, not text, so Synapse does not start", "put the secret in quotes")
+	if kind := kindOf(secret); kind != kindNull && kind != kindString {
+		add("secret", "the secret is no text in YAML but a number, a boolean or another kind of value, so Synapse does not start", "put the secret in quotes")
 		return
 	}
 	if truthy(secret) && !isBearer(stringOf(secret)) {
@@ -159,7 +167,7 @@ func (f *File) emptySecretFindings(block *yaml.Node) []Finding {
 	switch {
 	case truthy(secret) && pathKey != nil && kindOf(path) == kindNull:
 		return []Finding{{Path: f.name, Line: pathKey.Line, Key: keyMAS + ".secret_path", What: what, Change: "remove the line", Before: "1.142"}}
-	case truthy(path) && secretKey != nil && !truthy(secret):
+	case truthy(path) && secretKey != nil && (kindOf(secret) == kindNull || stringOf(secret) == "" && kindOf(secret) == kindString):
 		return []Finding{{Path: f.name, Line: secretKey.Line, Key: keyMAS + ".secret", What: what, Change: "remove the line", Before: "1.142"}}
 	}
 	return nil
@@ -227,8 +235,24 @@ func (c *Config) moduleFindings() []Finding {
 	return findings
 }
 
-// isEndpoint reports what Synapse takes as an endpoint: an http or https URL with a host.
+// isEndpoint reports what all versions of Synapse take as an endpoint: an http or https URL with a host.
 func isEndpoint(text string) bool {
 	u, err := url.Parse(text)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || strings.ContainsAny(text, " \t\r\n\\") || strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	if port := u.Port(); port != "" {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return false
+		}
+	}
+	if strings.HasPrefix(u.Host, "[") {
+		return true // an IPv6 address, which the URL's parser has looked at
+	}
+	labels := strings.Split(strings.TrimSuffix(u.Hostname(), "."), ".")
+	if len(labels) == 4 && !slices.ContainsFunc(labels, func(l string) bool { return strings.Trim(l, "0123456789") != "" }) {
+		_, err := netip.ParseAddr(u.Hostname())
+		return err == nil
+	}
+	return !slices.ContainsFunc(labels, func(l string) bool { return l == "" || l[0] == '-' || l[len(l)-1] == '-' })
 }

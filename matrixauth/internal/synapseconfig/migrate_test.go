@@ -219,8 +219,6 @@ func TestMigrateRefuses(t *testing.T) {
 		{name: "merge_in_block", text: "x: &x {enabled: true}\nexperimental_features:\n  msc3861:\n    <<: *x\n    admin_token: token-value\n", want: ":4: a merge key"},
 		{name: "tag_on_token", text: head + "    enabled: true\n    admin_token: !!str 12345678\n", want: ":5: msc3861 holds a value with a YAML tag"},
 		{name: "question_mark_key", text: "experimental_features:\n  ? msc3861\n  : {enabled: true, admin_token: token-value}\n", want: ":2: the key msc3861 does not begin its line"},
-		{name: "list_as_key", text: "[a, b]: 1\n" + whole, want: ":1: a key here is no plain word"},
-		{name: "tab_in_the_block", text: "experimental_features:\n  msc3861: {enabled: true,\n\tadmin_token: token-value}\n", want: ":3: the line is indented by a tab"},
 		{name: "value_would_change", text: "keep: |+\n  a\n\nexperimental_features:\n  msc3861: {enabled: true, admin_token: token-value}\n  last: |+\n    text\n\n\nnext: 1\n",
 			want: "cannot be changed safely (another setting would change)"},
 	} {

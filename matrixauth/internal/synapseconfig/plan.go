@@ -1,7 +1,6 @@
 package synapseconfig
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
@@ -109,7 +108,7 @@ func (f *File) planMigration(block string) (*plan, error) {
 	outer := indexOf(f.root, keyExperimental)
 	key, features := f.root.Content[outer], f.root.Content[outer+1]
 	from, to := f.entry(f.root, outer, f.endOfDocument(key.Line))
-	if err := f.checkLines(key, from, to); err != nil {
+	if err := f.checkKeyLine(key); err != nil {
 		return nil, err
 	}
 	block = indented(block, key.Column-1, f.lineBreak())
@@ -119,7 +118,7 @@ func (f *File) planMigration(block string) (*plan, error) {
 			return f.newPlan(lineEdit{from, to, block}), nil
 		}
 		start, end := f.entry(features, inner, to)
-		if err := f.checkLines(features.Content[inner], start, end); err != nil {
+		if err := f.checkKeyLine(features.Content[inner]); err != nil {
 			return nil, err
 		}
 		// Comments that stay, indented, must not look as if they belonged to the new block. Nor must
@@ -137,7 +136,7 @@ func (f *File) planMigration(block string) (*plan, error) {
 		return nil, f.errorf(features.Line, "%s is one {...} with more than msc3861 in it; write it as lines of \"key: value\" first", keyExperimental)
 	}
 	start, end := f.entry(features, inner, to)
-	if err := f.checkLines(features.Content[inner], start, end); err != nil {
+	if err := f.checkKeyLine(features.Content[inner]); err != nil {
 		return nil, err
 	}
 	last := to - 1
@@ -213,21 +212,11 @@ func (f *File) endOfDocument(from int) int {
 	return len(f.lines) + 1
 }
 
-// checkLines refuses a key that does not begin its line and lines that are indented by tabs, which
-// Synapse's YAML reader does not take.
-func (f *File) checkLines(key *yaml.Node, from, to int) error {
-	line := f.body(from)
+// checkKeyLine refuses a key that does not begin its line.
+func (f *File) checkKeyLine(key *yaml.Node) error {
+	line := f.body(key.Line)
 	if indent(line) != key.Column-1 || !strings.Contains(string(line), key.Value) {
 		return f.errorf(key.Line, "the key %s does not begin its line; write it as \"%s:\" on a line of its own first", key.Value, key.Value)
-	}
-	for n := from; n < to; n++ {
-		body := f.body(n)
-		if isBlank(body) {
-			continue
-		}
-		if lead := body[:len(body)-len(bytes.TrimLeft(body, " \t"))]; bytes.ContainsRune(lead, '\t') {
-			return f.errorf(n, "the line is indented by a tab, which Synapse does not take; use blanks")
-		}
 	}
 	return nil
 }

@@ -28,16 +28,32 @@ var startsAnyway = map[string]bool{
 	"{enabled: true, secret_file: /x}":                                           true,
 	"{enabled: true, secret_path: empty}":                                        true,
 	"{enabled: true, secret_path: two_words}":                                    true,
+	`{enabled: true, secret: shared, endpoint: " http://a/"}`:                    true, // 1.136 takes it
+	`{enabled: true, secret: shared, endpoint: "http://a/ "}`:                    true, // 1.136 takes it
+	`{enabled: true, secret: shared, endpoint: "http://256.1.1.1/"}`:             true, // 1.136 takes it
+	`{enabled: true, secret: shared, endpoint: "http://%61/"}`:                   true, // 1.163 takes it
+	`{enabled: true, secret: shared, endpoint: "http://a:/"}`:                    true, // 1.163 takes it
+	`{enabled: true, secret: shared, endpoint: "http://-a-/"}`:                   true, // 1.163 takes it
+	`{enabled: true, secret: shared, endpoint: "http://a..b/"}`:                  true, // 1.163 takes it
 	"": true,
 }
 
-// TestSynapseAgrees puts every case of the tables to real Synapses. SYNAPSE_PYTHON lists Python
-// interpreters that have matrix-synapse (and authlib), separated as in PATH.
-func TestSynapseAgrees(t *testing.T) {
-	interpreters := filepath.SplitList(os.Getenv("SYNAPSE_PYTHON"))
-	if len(interpreters) == 0 {
+// interpreters are those of Python that have matrix-synapse (and authlib). SYNAPSE_PYTHON lists them,
+// separated as in PATH.
+func interpreters(t *testing.T) []string {
+	t.Helper()
+	all := filepath.SplitList(os.Getenv("SYNAPSE_PYTHON"))
+	if len(all) == 0 {
 		t.Skip("SYNAPSE_PYTHON names no interpreter with Synapse")
 	}
+	return all
+}
+
+// nameOf is the folder of an interpreter, which names its Synapse.
+func nameOf(python string) string { return filepath.Base(filepath.Dir(filepath.Dir(python))) }
+
+// TestSynapseAgrees puts every case of the tables of settings to real Synapses.
+func TestSynapseAgrees(t *testing.T) {
 	var names, texts []string
 	var found []bool
 	add := func(name, text, want string) {
@@ -65,9 +81,15 @@ func TestSynapseAgrees(t *testing.T) {
 		// The loader of 1.136 refuses msc4108 beside the new block; that is a finding of its own.
 		add(name, strings.ReplaceAll(string(data), "msc4108_enabled: true", "msc4108_enabled: false"), "")
 	}
-	for _, python := range interpreters {
-		t.Run(filepath.Base(filepath.Dir(filepath.Dir(python))), func(t *testing.T) {
-			for i, refusal := range loadBySynapse(t, python, texts) {
+	for _, python := range interpreters(t) {
+		t.Run(nameOf(python), func(t *testing.T) {
+			skipped := 0
+			for i, answer := range loadBySynapse(t, python, texts) {
+				if answer == nil {
+					skipped++
+					continue
+				}
+				refusal := *answer
 				if refusal != "" && !found[i] {
 					t.Errorf("%s\nis not found, but Synapse says %s", names[i], refusal)
 				}
@@ -75,19 +97,33 @@ func TestSynapseAgrees(t *testing.T) {
 					t.Errorf("%s\nis found, but Synapse takes it", names[i])
 				}
 			}
+			if skipped > len(texts)/10 {
+				t.Errorf("%d of %d cases were not looked at", skipped, len(texts))
+			}
 		})
 	}
 }
 
-func loadBySynapse(t *testing.T, python string, texts []string) []string {
+func loadBySynapse(t *testing.T, python string, texts []string) []*string {
 	t.Helper()
-	input, err := json.Marshal(texts)
+	var answers []*string
+	askSynapse(t, python, "load.py", texts, &answers)
+	if len(answers) != len(texts) {
+		t.Fatalf("%d answers", len(answers))
+	}
+	return answers
+}
+
+// askSynapse runs a script of testdata with an interpreter that has Synapse.
+func askSynapse(t *testing.T, python, script string, question, answer any) {
+	t.Helper()
+	input, err := json.Marshal(question)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, python, "load.py")
+	command := exec.CommandContext(ctx, python, "-X", "utf8", script)
 	command.Dir = "testdata"
 	command.Stdin = bytes.NewReader(input)
 	var stderr bytes.Buffer
@@ -96,9 +132,7 @@ func loadBySynapse(t *testing.T, python string, texts []string) []string {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, stderr.Bytes())
 	}
-	var answers []string
-	if err := json.Unmarshal(output, &answers); err != nil || len(answers) != len(texts) {
-		t.Fatalf("%d answers, %v\n%s", len(answers), err, output)
+	if err := json.Unmarshal(output, answer); err != nil {
+		t.Fatalf("%v\n%s", err, output)
 	}
-	return answers
 }

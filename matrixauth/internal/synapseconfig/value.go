@@ -1,6 +1,7 @@
 package synapseconfig
 
 import (
+	"math/big"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,7 +18,10 @@ const (
 	kindInt
 	kindFloat
 	kindString
-	kindOther // mappings, lists, dates
+	kindDate
+	kindMerge   // <<
+	kindDefault // =
+	kindOther   // mappings, lists
 )
 
 // The implicit resolvers of PyYAML (YAML 1.1), which differ from those of yaml.v3: yes, on and off are
@@ -28,7 +32,11 @@ var (
 	pyNull  = regexp.MustCompile(`^(?:~|null|Null|NULL|)$`)
 	pyInt   = regexp.MustCompile(`^(?:[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+)$`)
 	pyFloat = regexp.MustCompile(`^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$`)
-	pyDate  = regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:$|[Tt \t])`)
+	pyDate  = regexp.MustCompile(`^(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?)$`)
+	// The same with the parts of a date: year, month, day, hour, minute, second, hour and minute of the zone.
+	pyDateParts = regexp.MustCompile(`^([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:(?:[Tt]|[ \t]+)([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+]([0-9]{1,2})(?::([0-9]{2}))?))?)?$`)
+	// A boolean that is said to be one by a tag.
+	pyTagged = regexp.MustCompile(`^(?i:yes|no|true|false|on|off)$`)
 	// Prefix and separators aside, what is left of a number that is zero.
 	pyZero = regexp.MustCompile(`^[-+]?(?:0[bx])?[0_]*(?:\.[0_]*)?(?:[eE][-+][0-9]+)?$`)
 )
@@ -52,7 +60,7 @@ func kindOf(n *yaml.Node) kind {
 	if n.Style&yaml.TaggedStyle != 0 {
 		return kindOfTag(n.ShortTag())
 	}
-	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+	if !isPlain(n) {
 		return kindString
 	}
 	switch {
@@ -65,9 +73,18 @@ func kindOf(n *yaml.Node) kind {
 	case pyNull.MatchString(n.Value):
 		return kindNull
 	case pyDate.MatchString(n.Value):
-		return kindOther
+		return kindDate
+	case n.Value == "<<":
+		return kindMerge
+	case n.Value == "=":
+		return kindDefault
 	}
 	return kindString
+}
+
+// isPlain reports whether a scalar stands without quotes, | and >.
+func isPlain(n *yaml.Node) bool {
+	return n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
 }
 
 func kindOfTag(tag string) kind {
@@ -82,8 +99,59 @@ func kindOfTag(tag string) kind {
 		return kindFloat
 	case "!!str":
 		return kindString
+	case "!!timestamp":
+		return kindDate
+	case "!!merge":
+		return kindMerge
 	}
 	return kindOther
+}
+
+// pythonDigits is how many digits Python reads of an integer of base ten.
+const pythonDigits = 4300
+
+// intOf is the number that PyYAML makes of an integer; ok is false if it makes none. 010 is octal and 1:30
+// counts in sixties.
+func intOf(text string) (n *big.Int, ok bool) {
+	if !pyInt.MatchString(text) {
+		return nil, false
+	}
+	digits := strings.ReplaceAll(text, "_", "")
+	negative := strings.HasPrefix(digits, "-")
+	digits = strings.TrimLeft(digits, "+-")
+	n = new(big.Int)
+	switch {
+	case strings.HasPrefix(digits, "0b"):
+		n, ok = n.SetString(digits[2:], 2)
+	case strings.HasPrefix(digits, "0x"):
+		n, ok = n.SetString(digits[2:], 16)
+	case strings.HasPrefix(digits, "0"):
+		n, ok = n.SetString(digits, 8)
+	case strings.Contains(digits, ":"):
+		for part := range strings.SplitSeq(digits, ":") {
+			digit, good := new(big.Int).SetString(part, 10)
+			if !good || len(part) > pythonDigits {
+				return nil, false
+			}
+			n.Add(n.Mul(n, big.NewInt(60)), digit)
+		}
+		ok = true
+	case len(digits) <= pythonDigits:
+		n, ok = n.SetString(digits, 10)
+	}
+	if ok && negative {
+		n.Neg(n)
+	}
+	return n, ok
+}
+
+// isFloat reports whether PyYAML makes a number of a text that a tag calls one.
+func isFloat(text string) bool {
+	if pyFloat.MatchString(text) {
+		return true
+	}
+	_, err := strconv.ParseFloat(strings.ReplaceAll(text, "_", ""), 64)
+	return err == nil && !strings.ContainsAny(text, "xXpP")
 }
 
 // truthy is Python's bool() of the value, by which Synapse tests most settings.
@@ -94,7 +162,10 @@ func truthy(n *yaml.Node) bool {
 		return false
 	case kindBool:
 		return pyTrue.MatchString(n.Value)
-	case kindInt, kindFloat:
+	case kindInt:
+		number, ok := intOf(n.Value)
+		return ok && number.Sign() != 0
+	case kindFloat:
 		return !pyZero.MatchString(n.Value)
 	case kindString:
 		return n.Value != ""
@@ -173,9 +244,7 @@ func lookupMerged(m *yaml.Node, key string, seen map[*yaml.Node]bool) (keyNode, 
 	return nil, nil
 }
 
-func isMerge(key *yaml.Node) bool {
-	return key.Kind == yaml.ScalarNode && key.Value == "<<" && key.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0
-}
+func isMerge(key *yaml.Node) bool { return kindOf(key) == kindMerge }
 
 // get is lookup through several mappings; the value is nil if one of them is missing.
 func (f *File) get(path ...string) (keyNode, value *yaml.Node) {

@@ -1,6 +1,7 @@
 """Loads each homeserver.yaml of the JSON list on standard input with Synapse's own loader.
 
-Prints a JSON list: "" for a file that Synapse starts with, else why it does not.
+Prints a JSON list: "" for a file that Synapse starts with, else why it does not, and null where a package
+that is not installed keeps Synapse from looking.
 """
 
 import json
@@ -9,6 +10,7 @@ import tempfile
 
 import yaml
 from synapse.config.homeserver import HomeServerConfig
+from synapse.util.check_dependencies import DependencyException
 
 directory = tempfile.mkdtemp()
 base = {
@@ -32,6 +34,8 @@ def load(text):
         HomeServerConfig().parse_config_dict(
             settings, config_dir_path=directory, data_dir_path=directory
         )
+    except DependencyException:
+        return None
     except BaseException as error:
         return f"{type(error).__name__} {error!r}"
     return ""
