@@ -95,13 +95,21 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 		findings = append(findings, diagnosis.Findings...)
 	}
 	files, err := s.synapseFiles(cmd)
-	if err != nil || len(files.paths) == 0 {
+	if err != nil {
 		return findings, err
+	}
+	var synapse matrixauth.SynapseUser
+	if s.synapseIsNear() {
+		synapse = findSynapseUser(files.paths)
+	}
+	if len(files.paths) == 0 {
+		return append(findings, matrixauth.ExamineSecretFile(want.SecretPath, synapse)...), nil
 	}
 	return append(findings, matrixauth.ExamineSynapse(matrixauth.SynapseExamination{
 		Paths: files.paths, Found: files.found,
 		Want: want, Exact: endpoint != "", Near: s.listensNear(),
 		ServerName: s.config.ServerName, Issuer: s.config.Issuer, Homeserver: s.config.Endpoint,
+		User:    synapse,
 		Version: diagnosis.SynapseVersion, Reached: diagnosis.Comparable,
 	})...), nil
 }

@@ -32,6 +32,9 @@ type SynapseExamination struct {
 	// Near tells that Synapse reaches us from this machine only, if at all (internal_listen on loopback).
 	Near bool
 
+	// User is who must be able to read the file of the secret.
+	User SynapseUser
+
 	// Version is that of the running Synapse, empty if it is not known.
 	Version string
 	// Reached tells that the running Synapse has just asked us, and with our secret.
@@ -43,12 +46,14 @@ type SynapseExamination struct {
 func ExamineSynapse(e SynapseExamination) []Finding {
 	config, err := synapseconfig.Read(e.Paths...)
 	if err != nil {
-		return []Finding{e.unreadable(err)}
+		return append([]Finding{e.unreadable(err)}, ExamineSecretFile(e.Want.SecretPath, e.User)...)
 	}
 	all := e.look(config)
+	secretFile := ExamineSecretFile(e.secretFile(config), e.User)
 	if !slices.ContainsFunc(all, func(f Finding) bool { return !f.OK }) {
 		all = append(all, Well(homeserverCheck, "%s: logins are delegated to us, and nothing keeps Synapse from starting", config))
 	}
+	all = append(all, secretFile...)
 	for _, file := range config.Ignored() {
 		all = append(all, Well(homeserverCheck, "Synapse passes over %s: %s", file.Path, file.Why))
 	}
@@ -88,6 +93,19 @@ func (e SynapseExamination) look(config *synapseconfig.Config) (all []Finding) {
 		return all
 	}
 	return append(append(all, e.compareEndpoint(block)...), e.compareSecret(block)...)
+}
+
+// secretFile is the file that Synapse reads the secret from, or is to read it from; empty for none, or for one
+// of another machine.
+func (e SynapseExamination) secretFile(config *synapseconfig.Config) string {
+	block := config.MAS()
+	switch {
+	case block == nil:
+		return e.Want.SecretPath
+	case block.HasSecret, e.elsewhere(block):
+		return ""
+	}
+	return block.SecretPath
 }
 
 // hint names the folder that Debian's service reads too, if it was left out.
