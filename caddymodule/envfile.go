@@ -36,7 +36,7 @@ func readEnvironment(path string, parse func(text string) (map[string]string, er
 // within quotes, and a quoted value may have more than one line.
 func parseEnvfile(text string) (map[string]string, error) {
 	variables := map[string]string{}
-	lines := strings.Split(text, "\n")
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	for i := 0; i < len(lines); i++ {
 		line, number := strings.TrimSpace(lines[i]), i+1
 		if line == "" || strings.HasPrefix(line, "#") {
@@ -78,68 +78,98 @@ func firstQuote(value string) string {
 	return ""
 }
 
-// parseUnitEnvironment reads the text of an EnvironmentFile of systemd's (systemd.exec(5)).
+// parseUnitEnvironment reads the text of an EnvironmentFile of systemd's (systemd.exec(5)). Quotes count at
+// the beginning of a value alone, and behind one another. Lines that say nothing are passed over, as there.
 func parseUnitEnvironment(text string) (map[string]string, error) {
 	variables := map[string]string{}
-	for len(text) > 0 {
-		var line string
-		line, text = unitEnvironmentLine(text)
-		line = strings.TrimLeft(line, " \t\r\n")
-		name, value, ok := strings.Cut(line, "=")
-		if !ok || isComment(line) {
-			continue // systemd goes on as well
+	for p := (unitText{text}); p.rest != ""; {
+		p.rest = strings.TrimLeft(p.rest, " \t\r\n")
+		if isComment(p.rest) {
+			p.line()
+			continue
 		}
-		variables[strings.TrimSpace(name)] = unitEnvironmentValue(value)
+		end := strings.IndexAny(p.rest, "=\n")
+		if end < 0 {
+			break
+		}
+		name, assigned := strings.TrimSpace(p.rest[:end]), p.rest[end] == '='
+		if p.rest = p.rest[end+1:]; assigned {
+			variables[name] = p.value()
+		}
 	}
 	return variables, nil
 }
 
-// unitEnvironmentLine cuts a line off: one ends outside of quotes, and not behind a backslash.
-func unitEnvironmentLine(text string) (line, rest string) {
-	comment := isComment(strings.TrimLeft(text, " \t\r"))
-	quote, value := byte(0), false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\\' && quote != '\'':
-			i++
-		case c == '=' && quote == 0:
-			value = true
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote == 0 && value && !comment && (c == '"' || c == '\''):
-			quote = c
-		case quote == 0 && c == '\n':
-			return text[:i], text[i+1:]
-		}
-	}
-	return text, ""
+// unitText is what is left of such a text.
+type unitText struct{ rest string }
+
+// line takes a line off.
+func (p *unitText) line() (line string) {
+	line, p.rest, _ = strings.Cut(p.rest, "\n")
+	return line
 }
 
-// unitEnvironmentValue takes quotes and backslashes away.
-func unitEnvironmentValue(value string) string {
+// value takes a value off, with the end of its line.
+func (p *unitText) value() string {
 	var out strings.Builder
-	quote := byte(0)
-	value = strings.TrimSpace(value)
-	for i := 0; i < len(value); i++ {
-		c := value[i]
+	for {
+		p.rest = strings.TrimLeft(p.rest, " \t\r")
 		switch {
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote == 0 && (c == '"' || c == '\''):
-			quote = c
-		case c == '\\' && quote != '\'' && i+1 < len(value):
+		case strings.HasPrefix(p.rest, "'"):
+			var inner string
+			inner, p.rest, _ = strings.Cut(p.rest[1:], "'")
+			out.WriteString(inner)
+		case strings.HasPrefix(p.rest, `"`):
+			p.rest = p.rest[1:]
+			p.doubleQuoted(&out)
+		default:
+			p.unquoted(&out)
+			return out.String()
+		}
+	}
+}
+
+// doubleQuoted takes what stands before the closing quote, and that. A backslash stays unless it escapes.
+func (p *unitText) doubleQuoted(out *strings.Builder) {
+	for i := 0; i < len(p.rest); i++ {
+		switch c := p.rest[i]; {
+		case c == '"':
+			p.rest = p.rest[i+1:]
+			return
+		case c == '\\' && i+1 < len(p.rest):
 			i++
-			if quote == '"' && !strings.ContainsRune("\"\\`$\n", rune(value[i])) {
+			if !strings.ContainsRune("\"\\`$\n", rune(p.rest[i])) {
 				out.WriteByte('\\')
 			}
-			if value[i] != '\n' {
-				out.WriteByte(value[i])
+			if p.rest[i] != '\n' {
+				out.WriteByte(p.rest[i])
 			}
 		default:
 			out.WriteByte(c)
 		}
 	}
-	return out.String()
+	p.rest = ""
+}
+
+// unquoted takes the rest of a line, which a backslash before its end makes go on.
+func (p *unitText) unquoted(out *strings.Builder) {
+	var text strings.Builder
+	for i := 0; i < len(p.rest); i++ {
+		switch c := p.rest[i]; {
+		case c == '\n':
+			out.WriteString(strings.TrimRight(text.String(), " \t\r"))
+			p.rest = p.rest[i+1:]
+			return
+		case c == '\\' && i+1 < len(p.rest):
+			if i++; p.rest[i] != '\n' {
+				text.WriteByte(p.rest[i])
+			}
+		default:
+			text.WriteByte(c)
+		}
+	}
+	out.WriteString(strings.TrimRight(text.String(), " \t\r"))
+	p.rest = ""
 }
 
 // lookAway are variables of a service that are not taken over from it: they say who runs and where, or how

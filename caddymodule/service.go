@@ -206,6 +206,11 @@ func (s site) places() []string {
 		return []string{ours}
 	case s.service.named, s.service.acts():
 		return []string{theirs, ours}
+	case s.ownsFile():
+		return []string{ours}
+	}
+	if _, err := os.Lstat(ours); err == nil {
+		return []string{ours}
 	}
 	return []string{ours, theirs}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -155,8 +156,9 @@ func splitWords(value string) (words []string) {
 		c := value[i]
 		switch {
 		case c == '\\' && i+1 < len(value):
-			i++
-			word.WriteByte(unescaped(value[i]))
+			text, length := unescape(value[i+1:])
+			word.WriteString(text)
+			i += length
 			inWord = true
 		case quote != 0 && c == quote:
 			quote = 0
@@ -179,20 +181,40 @@ func splitWords(value string) (words []string) {
 	return words
 }
 
-// unescaped is what stands behind a backslash.
-func unescaped(c byte) byte {
-	switch c {
-	case 'n':
-		return '\n'
-	case 't':
-		return '\t'
-	case 's':
-		return ' '
+// escapes are what one letter stands for behind a backslash; any other stands for itself.
+var escapes = map[byte]string{'a': "\a", 'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v", 's': " "}
+
+// unescape gives what stands behind a backslash, and how long it is there.
+func unescape(text string) (meant string, length int) {
+	number := func(prefix, digits, base int) (string, int) {
+		if len(text) < prefix+digits {
+			return text[:1], 1
+		}
+		n, err := strconv.ParseUint(text[prefix:prefix+digits], base, 32)
+		if err != nil || base != 16 && n > 255 {
+			return text[:1], 1
+		}
+		if digits > 3 {
+			return string(rune(n)), prefix + digits
+		}
+		return string([]byte{byte(n)}), prefix + digits
 	}
-	return c
+	switch c := text[0]; {
+	case c == 'x':
+		return number(1, 2, 16)
+	case c == 'u':
+		return number(1, 4, 16)
+	case c == 'U':
+		return number(1, 8, 16)
+	case c >= '0' && c <= '7':
+		return number(0, 3, 8)
+	case escapes[c] != "":
+		return escapes[c], 1
+	}
+	return text[:1], 1
 }
 
-// files are the values of a flag of the command, in order.
+// flag gives the values of a flag of the command, in order.
 func (u *unit) flag(names ...string) (values []string) {
 	for i, word := range u.command {
 		name, value, joined := strings.Cut(word, "=")

@@ -96,7 +96,7 @@ func (t Target) unreachable(err error) error {
 	case errors.As(err, &problem):
 		return fmt.Errorf("the socket for commands: %w", err)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("a server has the database %s, and this user may not talk to it; run the command as the server's user or as root", t.Database)
+		return fmt.Errorf("this user may neither talk to a server that has the database %s nor see whether one runs; run the command as the server's user or as root", t.Database)
 	}
 	return ErrNoServer
 }
@@ -219,28 +219,11 @@ func Reach(ctx context.Context, t Target, config Config, deps Deps) (*Operator, 
 	} else if t.Learned || !errors.Is(err, ErrNoServer) {
 		return nil, err
 	}
-	path, err := filepath.Abs(t.Database)
+	by := self() // as whom the command was run, before it goes on as somebody else
+	core, server, acting, err := t.open(ctx, config, deps)
 	if err != nil {
 		return nil, err
 	}
-	by := self()
-	acting, err := place.BecomeOwner(path)
-	if err != nil {
-		return nil, err
-	}
-	core, err := Open(ctx, OpenOptions{Database: path})
-	if err != nil {
-		return nil, err
-	}
-	if core.aside = t.Aside; t.Aside {
-		deps.HTTP, config.Secret = noSynapse(), cmp.Or(config.Secret, "unknown")
-	}
-	server, err := New(core, config, deps)
-	if err != nil {
-		return nil, errors.Join(err, core.Close())
-	}
-	server.keepDeeds = true
-	core.attach(server)
 	ctxOf := func(ctx context.Context) context.Context { return context.WithValue(ctx, personKey{}, by) }
 	return &Operator{
 		database: core.Database(), acting: acting, aside: core.aside,
@@ -260,4 +243,27 @@ func Reach(ctx context.Context, t Target, config Config, deps Deps) (*Operator, 
 		kept:  server.kept.Load,
 		close: func() error { core.detach(server); return core.Close() },
 	}, nil
+}
+
+// open opens the database for one command.
+func (t Target) open(ctx context.Context, config Config, deps Deps) (core *Core, server *Server, acting string, err error) {
+	path, err := filepath.Abs(t.Database)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if acting, err = place.BecomeOwner(path); err != nil {
+		return nil, nil, "", err
+	}
+	if core, err = Open(ctx, OpenOptions{Database: path}); err != nil {
+		return nil, nil, "", err
+	}
+	if core.aside = t.Aside; t.Aside {
+		deps.HTTP, config.Secret = noSynapse(), cmp.Or(config.Secret, "unknown")
+	}
+	if server, err = New(core, config, deps); err != nil {
+		return nil, nil, "", errors.Join(err, core.Close())
+	}
+	server.keepDeeds = true
+	core.attach(server)
+	return core, server, acting, nil
 }

@@ -255,3 +255,62 @@ func TestGuarded(t *testing.T) {
 		t.Error("a link of somebody else's is followed")
 	}
 }
+
+// TestMakeDir makes directories for a user only where they could themselves, and by no link of theirs (KEY-14).
+func TestMakeDir(t *testing.T) {
+	asRoot(t)
+	top := t.TempDir()
+	must(t, os.Chmod(top, 0o755))
+	home := filepath.Join(top, "home")
+	must(t, os.Mkdir(home, 0o755))
+	must(t, os.Chown(home, stranger, stranger))
+	deep := filepath.Join(home, ".local", "share", "caddy")
+	for range 2 { // what is there is left as it is
+		must(t, MakeDir(deep, stranger, stranger))
+	}
+	for _, dir := range []string{filepath.Join(home, ".local"), filepath.Join(home, ".local", "share"), deep} {
+		info, err := os.Lstat(dir)
+		must(t, err)
+		if owner, _ := Owner(info); owner != stranger || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s is %v of %d", dir, info.Mode(), owner)
+		}
+	}
+	must(t, Create(filepath.Join(deep, "secret"), []byte("x")))
+	info, err := os.Lstat(filepath.Join(deep, "secret"))
+	must(t, err)
+	if owner, _ := Owner(info); owner != stranger || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v of %d", info.Mode(), owner)
+	}
+	if err := Create(filepath.Join(deep, "secret"), []byte("y")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a second file: %v", err)
+	}
+	wantContent(t, filepath.Join(deep, "secret"), "x")
+
+	t.Run("below a directory of somebody else", func(t *testing.T) {
+		wantRefused(t, MakeDir(filepath.Join(top, "data", "x"), stranger, stranger), "install -d -m 700 -o")
+		if _, err := os.Lstat(filepath.Join(top, "data")); err == nil {
+			t.Error("it was made")
+		}
+	})
+	t.Run("one of somebody else", func(t *testing.T) {
+		wantRefused(t, MakeDir(top, stranger, stranger), "belongs to root")
+	})
+	t.Run("by a link of the user", func(t *testing.T) {
+		must(t, os.Mkdir(filepath.Join(top, "roots"), 0o700))
+		link := filepath.Join(home, "link")
+		must(t, os.Symlink(filepath.Join(top, "roots"), link))
+		must(t, os.Lchown(link, stranger, stranger))
+		if err := MakeDir(filepath.Join(link, "x"), stranger, stranger); err == nil {
+			t.Error("the link was followed")
+		}
+		if err := Create(filepath.Join(link, "x"), nil); err == nil {
+			t.Error("the link was followed to a file")
+		}
+		if found, err := os.ReadDir(filepath.Join(top, "roots")); err != nil || len(found) > 0 {
+			t.Errorf("root's directory holds %v, %v", found, err)
+		}
+	})
+	t.Run("root's own", func(t *testing.T) {
+		must(t, MakeDir(filepath.Join(top, "a", "b"), 0, 0))
+	})
+}

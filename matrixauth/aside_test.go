@@ -1,0 +1,105 @@
+package matrixauth
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// aside are the parameters of every action, for a database that is not the server's, and whether it is refused.
+var aside = map[string]struct {
+	params  string
+	refused bool
+}{
+	"user.judge":        {`{"localpart":"carol"}`, true},
+	"user.add":          {`{"localpart":"carol","password":"correct horse battery","force":true}`, true},
+	"user.list":         {`{}`, false},
+	"user.show":         {`{"user":"alice"}`, false},
+	"user.set-password": {`{"user":"alice","password":"another long password"}`, false},
+	"user.add-email":    {`{"user":"alice","email":"alice@example.com"}`, false},
+	"user.lock":         {`{"user":"alice"}`, false},
+	"user.unlock":       {`{"user":"alice"}`, false},
+	"user.deactivate":   {`{"user":"bob"}`, false},
+	"user.reactivate":   {`{"user":"bob"}`, false},
+	"user.set-admin":    {`{"user":"alice","admin":true}`, false},
+	"user.allow-reset":  {`{"user":"alice"}`, true},
+	"session.list":      {`{"user":"alice"}`, false},
+	"session.kill":      {`{"user":"alice"}`, false},
+	"token.issue":       {`{"user":"alice"}`, true},
+	"consent.list":      {`{"user":"alice"}`, false},
+	"consent.withdraw":  {`{"user":"alice","all":true}`, false},
+	"doctor":            {`{}`, true},
+	"doctor.compare":    {`{}`, true},
+	"doctor.mend":       {`{}`, true},
+	"instance":          {`{}`, false},
+	"secret.tell":       {`{}`, false},
+	"secret.take":       {`{"secret":"x"}`, true},
+}
+
+// TestAside works on a database that is not the server's, such as a backup: Synapse is neither asked nor told
+// anything on its behalf, nor does the server's own database change.
+func TestAside(t *testing.T) {
+	ctx := t.Context()
+	h := newHouse(t)
+	h.add("alice", "bob")
+	h.loginOn("alice", "PHONE")
+	h.settle()
+	file := filepath.Join(t.TempDir(), "copy.db")
+	made, err := h.core.store.Copy(ctx)
+	h.must(err)
+	content, err := io.ReadAll(made)
+	h.must(errors.Join(err, made.Close(), os.WriteFile(file, content, 0o600)))
+
+	var calls atomic.Int64
+	synapse := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { calls.Add(1); http.Error(w, "{}", http.StatusTeapot) }))
+	t.Cleanup(synapse.Close)
+	config := h.config
+	config.Endpoint, config.Secret = synapse.URL, "" // a backup has no secret beside it
+	before := h.rows()
+	core, server, _, err := Target{Database: file, Aside: true}.open(ctx, config, Deps{Logger: slog.New(slog.NewJSONHandler(h.log, nil))})
+	h.must(err)
+	perform := func(name string) error {
+		_, err := server.perform(ctx, name, []byte(aside[name].params))
+		return err
+	}
+	for name := range actions {
+		test, known := aside[name]
+		if !known {
+			t.Fatalf("it is not decided what %s is on a database aside", name)
+		}
+		if !test.refused {
+			continue
+		}
+		if err := perform(name); err == nil || needSynapse[name] && !strings.Contains(err.Error(), "what needs Synapse is not done on it") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"user.list", "user.show", "user.set-password", "user.add-email", "user.lock", "user.unlock", "user.set-admin", "session.list",
+		"session.kill", "consent.list", "consent.withdraw", "user.deactivate", "user.reactivate", "instance", "secret.tell"} {
+		if err := perform(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// What was left to the outbox stays there, even where somebody would hurry it.
+	core.outbox.Pass(ctx)
+	state, err := core.outbox.State(ctx)
+	if err != nil || state.Waiting == 0 || strings.Contains(h.log.String(), "a job failed") {
+		t.Errorf("%d jobs wait, %v\n%s", state.Waiting, err, h.log)
+	}
+	core.detach(server)
+	h.must(core.Close())
+	if calls.Load() != 0 {
+		t.Errorf("Synapse was called %d times", calls.Load())
+	}
+	if after := h.rows(); after != before {
+		t.Errorf("the server's database changed from\n%s\nto\n%s", before, after)
+	}
+	h.wantDevices("alice", "PHONE")
+}
