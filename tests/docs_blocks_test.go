@@ -101,11 +101,15 @@ func (o owner) follow(page, section string) (shown string) {
 // people would stop.
 func (o owner) paste(b block) string {
 	o.t.Helper()
-	result := o.Type("root", "set -eo pipefail\n"+b.text, typed, typed)
+	result := o.try(b)
 	if result.Err != nil {
 		o.t.Fatalf("%s: %v", b, result.Err)
 	}
 	return result.Out
+}
+
+func (o owner) try(b block) rig.Result {
+	return o.Type("root", "set -eo pipefail\n"+b.text, typed, typed)
 }
 
 // edit puts the sites of a block in the place of those that the file has for the same address.
