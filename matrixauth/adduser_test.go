@@ -121,6 +121,15 @@ func TestAddUser(t *testing.T) {
 			}
 		}
 	})
+	t.Run("another server name, before there is anybody", func(t *testing.T) {
+		h := newHouse(t)
+		h.serveFake(fake.Config{ServerName: "other.test", Keys: true})
+		for _, force := range []bool{false, true} {
+			h.wantSentence(h.tryAdd(NewUser{Localpart: "alice", Force: force}), `it is "other.test", the configuration says "example.test"`)
+		}
+		h.serveFake(fake.Config{Keys: true})
+		act(h, AddUser, NewUser{Localpart: "alice", Password: alicesPassword})
+	})
 	t.Run("ours already", func(t *testing.T) {
 		h := newHouse(t)
 		h.add("alice")

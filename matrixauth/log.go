@@ -29,7 +29,7 @@ type requestLine struct {
 // them, and neither token nor code can slip in (KEY-6).
 func (s *Server) log(ctx context.Context, l requestLine) {
 	level := slog.LevelInfo
-	if l.route.hot {
+	if l.route.hot && l.status < http.StatusBadRequest {
 		level = slog.LevelDebug
 	}
 	if l.status >= http.StatusInternalServerError {

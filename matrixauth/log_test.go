@@ -360,3 +360,14 @@ func TestEveryActionIsLookOrDeed(t *testing.T) {
 		t.Errorf("these only look: %q, want %q", looks, want)
 	}
 }
+
+// TestRefusedIntrospections: what happens all the time is no news, but a homeserver with another secret is.
+func TestRefusedIntrospections(t *testing.T) {
+	h := newHouse(t, unlimited)
+	mark := len(h.log.String())
+	h.introspect("nothing")
+	holds(t, h.lineWith(mark, "request"), map[string]any{"route": "introspect", "level": "DEBUG"})
+	mark = len(h.log.String())
+	h.do(call{method: http.MethodPost, path: "/oauth2/introspect", inside: true, bearer: "another", body: form("token", "nothing"), header: formType})
+	holds(t, h.lineWith(mark, "request"), map[string]any{"route": "introspect", "level": "INFO", "status": 401, "code": "invalid_client"})
+}

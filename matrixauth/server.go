@@ -224,7 +224,10 @@ func (s *Server) greet(ctx context.Context) {
 	for {
 		version, err := s.version(ctx)
 		if err == nil {
-			s.deps.Logger.Info("the homeserver answers", "endpoint", s.config.Endpoint, "version", version.String())
+			s.deps.Logger.Info("the homeserver answers", "endpoint", s.homeserver.Address(), "version", version.String())
+			if err := s.homeserver.CheckServerName(ctx); err != nil {
+				s.deps.Logger.Warn("the homeserver is another one than the configured", "endpoint", s.homeserver.Address(), "error", err)
+			}
 			if version.Less(homeserver.SafeVersion) {
 				s.deps.Logger.Warn("the homeserver has known security holes; upgrade it", "version", version.String(), "closed_by", homeserver.SafeVersion.String())
 			}
@@ -234,7 +237,7 @@ func (s *Server) greet(ctx context.Context) {
 			return
 		}
 		if !warned {
-			s.deps.Logger.Warn("the homeserver is not ready for us; logins wait for it", "endpoint", s.config.Endpoint, "error", err)
+			s.deps.Logger.Warn("the homeserver is not ready for us; logins wait for it", "endpoint", s.homeserver.Address(), "error", err)
 			warned = true
 		}
 		select {

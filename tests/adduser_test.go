@@ -74,6 +74,22 @@ func TestAddUser(t *testing.T) {
 					t.Errorf("a command: %v\n%s", err, out)
 				}
 			})
+			t.Run("another server name, before there is anybody", func(t *testing.T) {
+				s := rig.StartSynapse(t, rig.SynapseConfig{Version: version, ServerName: rig.ServerName, Endpoint: h.Internal, Secret: h.Secret, Keys: true})
+				other := rig.NewCaddy(t, rig.CaddyConfig{ServerName: "exmaple.test", Secret: h.Secret, Synapse: s.URL})
+				other.Start()
+				_, err := other.Command("", "user", "add", "alice", "--force")
+				if err == nil || !strings.Contains(err.Error(), `it is "example.test", the configuration says "exmaple.test"`) {
+					t.Errorf("it says %v", err)
+				}
+				rig.Await(t, "a warning in the log", func() error {
+					log, err := os.ReadFile(other.LogFile())
+					if err == nil && !strings.Contains(string(log), "the homeserver is another one than the configured") {
+						err = fmt.Errorf("the log is %s", log)
+					}
+					return err
+				})
+			})
 			t.Run("another secret", func(t *testing.T) {
 				other := rig.NewCaddy(t, rig.CaddyConfig{ServerName: rig.ServerName, Secret: "another-secret", Synapse: h.Synapse.URL})
 				other.Start()

@@ -47,7 +47,7 @@ func TestHomeserverContract(t *testing.T) {
 	for _, version := range rig.Versions {
 		t.Run(version, func(t *testing.T) {
 			secret, port := rand.Text(), rig.FreePort(t)
-			s := rig.StartSynapse(t, rig.SynapseConfig{Version: version, ServerName: rig.ServerName, Delegation: fmt.Sprintf(contractYAML, port, secret)})
+			s := rig.StartSynapse(t, rig.SynapseConfig{Version: version, ServerName: rig.ServerName, Delegation: fmt.Sprintf(contractYAML, port, secret), Keys: true})
 			rig.Await(t, "the indexes of a new database", func() error { return reactivates(s.URL, secret) })
 			// The client is internal to the module above, so its own test is run against this Synapse.
 			const test = "TestContractSynapse"

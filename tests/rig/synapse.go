@@ -33,6 +33,8 @@ type SynapseConfig struct {
 	ConfigPaths []string
 	// Compress has it compress its answers by itself.
 	Compress bool
+	// Keys has its listener serve its signing keys too, as that of its package does for other servers.
+	Keys bool
 }
 
 // Synapse is a running Synapse.
@@ -57,7 +59,11 @@ func NewSynapse(t testing.TB, c SynapseConfig) *Synapse {
 	if s.PublicURL == "" {
 		s.PublicURL = s.URL
 	}
-	s.write("homeserver.yaml", fmt.Sprintf(synapseYAML, s.ServerName, s.PublicURL, s.Dir, port, s.Delegation, s.Compress))
+	more := ""
+	if c.Keys {
+		more = ", keys"
+	}
+	s.write("homeserver.yaml", fmt.Sprintf(synapseYAML, s.ServerName, s.PublicURL, s.Dir, port, s.Delegation, s.Compress, more))
 	s.write("log.yaml", fmt.Sprintf(synapseLog, s.logFile()))
 	s.write("bridge.yaml", bridgeYAML)
 	showLog(t, s.logFile())
@@ -93,7 +99,7 @@ public_baseurl: "%[2]s/"
 report_stats: false
 pid_file: "%[3]s/synapse.pid"
 listeners:
-  - {port: %[4]d, bind_addresses: ["127.0.0.1"], type: http, tls: false, x_forwarded: true, resources: [{names: [client], compress: %[6]t}]}
+  - {port: %[4]d, bind_addresses: ["127.0.0.1"], type: http, tls: false, x_forwarded: true, resources: [{names: [client%[7]s], compress: %[6]t}]}
 database: {name: sqlite3, args: {database: "%[3]s/homeserver.db"}}
 media_store_path: "%[3]s/media"
 signing_key_path: "%[3]s/signing.key"

@@ -14,7 +14,7 @@ import (
 func TestContract(t *testing.T) {
 	for _, version := range []homeserver.Version{homeserver.MinVersion, {Major: 1, Minor: 163, Patch: 2}} {
 		t.Run("fake "+version.String(), func(t *testing.T) {
-			s := fake.Start(t, fake.Config{Version: version})
+			s := fake.Start(t, fake.Config{Version: version, Keys: true})
 			introspector := contract.StartIntrospector(t, "127.0.0.1:0")
 			s.AskAt(introspector.URL)
 			contract.Run(t, contract.Target{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -56,7 +55,7 @@ func (c *Client) QueryUser(ctx context.Context, localpart string) (User, error) 
 	}
 	_, server, ok := strings.Cut(*body.UserID, ":")
 	if !ok || server != c.serverName {
-		return User{}, &Error{Reason: OtherServerName, Op: op, Status: a.status, Err: fmt.Errorf("it is %q, the configuration says %q", server, c.serverName)}
+		return User{}, c.otherServerName(op, a.status, server)
 	}
 	user := User{ID: *body.UserID, Suspended: *body.Suspended, Deactivated: *body.Deactivated}
 	if body.DisplayName != nil {

@@ -98,6 +98,28 @@ func (c *Client) Version(ctx context.Context) (Version, error) {
 	return v, nil
 }
 
+// CheckServerName compares the homeserver's server_name with the configured one, where it tells it to
+// everybody: with its signing keys, on a listener that serves these. The error is of reason OtherServerName;
+// nil means that it is the same, or was not told. The call carries no secret.
+func (c *Client) CheckServerName(ctx context.Context) error {
+	const op = "server_keys"
+	a, err := c.send(ctx, request{op: op, method: http.MethodGet, path: "_matrix/key/v2/server", open: true})
+	if err != nil || a.status != http.StatusOK || !isObject(a) {
+		return nil
+	}
+	var body struct {
+		ServerName string `json:"server_name"`
+	}
+	if json.Unmarshal(a.body, &body) != nil || body.ServerName == "" || body.ServerName == c.serverName {
+		return nil
+	}
+	return c.otherServerName(op, a.status, body.ServerName)
+}
+
+func (c *Client) otherServerName(op string, status int, found string) *Error {
+	return &Error{Reason: OtherServerName, Op: op, Status: status, Err: fmt.Errorf("it is %q, the configuration says %q", printable(found), c.serverName)}
+}
+
 // versionText finds the version in an answer.
 func versionText(a answer) (string, error) {
 	if a.status == http.StatusOK && isObject(a) {

@@ -159,6 +159,10 @@ func (u *Users) insert(tx *store.Tx, created model.User, hash string, email mode
 // checkAvailable has the homeserver say that it gives a name out (CREATE-5).
 func (u *Users) checkAvailable(ctx context.Context, localpart string, force bool) error {
 	err := u.Homeserver.LocalpartAvailable(ctx, localpart)
+	if err == nil {
+		// It would be another one's word: whoever is added first has nobody to compare with.
+		err = u.Homeserver.CheckServerName(ctx)
+	}
 	var e *homeserver.Error
 	if err == nil || !errors.As(err, &e) {
 		return err

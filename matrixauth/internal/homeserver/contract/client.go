@@ -60,6 +60,10 @@ func otherServerName(t *testing.T, r *run) {
 	client := r.with(func(c *homeserver.Config) { c.ServerName = "other.test" })
 	_, err := client.QueryUser(t.Context(), name)
 	wantReason(t, err, homeserver.OtherServerName)
+	wantReason(t, client.CheckServerName(t.Context()), homeserver.OtherServerName)
+	if err := r.client.CheckServerName(t.Context()); err != nil {
+		t.Errorf("the right name: %v", err)
+	}
 }
 
 func nobody(t *testing.T, r *run) {

@@ -16,7 +16,8 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 )
 
-// Target is a homeserver with matrix_authentication_service enabled, and how to reach it.
+// Target is a homeserver with matrix_authentication_service enabled, and how to reach it. Its listener serves
+// its signing keys too.
 type Target struct {
 	Endpoint   *url.URL
 	Secret     string

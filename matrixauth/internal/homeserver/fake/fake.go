@@ -27,6 +27,8 @@ type Config struct {
 	Version homeserver.Version
 	// NoDelegation leaves the section out, and with it the API.
 	NoDelegation bool
+	// Keys has its listener serve its signing keys too, and with them the server name.
+	Keys bool
 	// Exclusive is the prefix of localparts that an application service has for itself; the default is
 	// "bridge_".
 	Exclusive string
@@ -207,6 +209,9 @@ func (s *Synapse) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Synapse) other(r *http.Request) result {
 	if r.URL.Path == "/_synapse/admin/v1/server_version" && r.Method == http.MethodGet {
 		return result{status: http.StatusOK, body: map[string]string{"server_version": s.config.Version.String()}}
+	}
+	if s.config.Keys && r.URL.Path == "/_matrix/key/v2/server" && r.Method == http.MethodGet {
+		return result{status: http.StatusOK, body: map[string]any{"server_name": s.config.ServerName, "verify_keys": map[string]any{}}}
 	}
 	if serve := s.tokenAPI(r); serve != nil {
 		return serve()
