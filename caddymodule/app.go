@@ -1,14 +1,15 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -27,11 +28,17 @@ type App struct {
 	configured bool
 	settings   resolved
 
-	core      *shared
+	// database is the key of the open database in the pool; empty while there is none.
+	database  string
 	server    atomic.Pointer[matrixauth.Server]
+	inside    atomic.Pointer[http.Handler]
 	listeners []*listener
 	// leftmost is set once a client could choose its own address.
 	leftmost atomic.Bool
+
+	// waiting is the work that opens the instance once it can be opened, and giveUp ends it.
+	waiting sync.WaitGroup
+	giveUp  context.CancelFunc
 }
 
 // cores are the open databases by their paths: a reload hands one on to the next configuration.
@@ -78,8 +85,17 @@ func (a *App) join(s Settings) error {
 		}
 		return nil
 	}
-	ready, err := s.resolve()
-	if err != nil {
+	ready, err := s.settle()
+	errs := []error{err}
+	for _, p := range append(ready.problems(), ready.unusable...) {
+		if !bearable(p.Option) {
+			errs = append(errs, p)
+		}
+	}
+	if len(ready.missing) == 0 && judging() {
+		errs = append(errs, matrixauth.ExamineDatabase(ready.database))
+	}
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	// While this process has the database open, Start says so.
@@ -92,64 +108,49 @@ func (a *App) join(s Settings) error {
 	return nil
 }
 
-// lockWait bounds how long a start waits for the database: an earlier configuration's handle may
-// still be draining.
-const lockWait = 5 * time.Second
-
-// Start opens the database and begins to answer. An error leaves the old configuration in force.
+// Start opens the database and begins to answer. An error leaves the old configuration in force; where there
+// is none, all that keeps us from answering is borne, for the sake of the owner's other sites.
 func (a *App) Start() error {
 	if !a.configured {
-		return errors.New("no matrix_auth of this configuration has settings; write in one site: matrix_auth example.com https://matrix.example.com")
+		return noSettings()
 	}
-	// A copy: requests may read the settings already, as Caddy starts its apps in any order.
-	config := a.settings.config
-	if config.Secret == "" {
-		secret, err := matrixauth.EnsureSecret(a.settings.secretFile)
-		if err != nil {
-			return err
-		}
-		config.Secret = secret
-	}
-	value, loaded, err := cores.LoadOrNew(a.settings.database, a.open)
-	if err != nil {
+	if err := a.listen(); err != nil {
 		return err
 	}
-	core, ok := value.(shared)
-	if !ok {
-		return fmt.Errorf("the pool of databases holds a %T", value)
-	}
-	a.core = &core
-	if err := a.ctx.GetMetricsRegistry().Register(core.Metrics()); err != nil {
+	if err := a.ctx.GetMetricsRegistry().Register(appMetrics{a}); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
-	server, err := matrixauth.New(core.Core, config, matrixauth.Deps{Logger: a.logger, ClientIP: a.clientIP, Surroundings: a.surroundings, Placement: a.given.placement(a.settings)})
-	if err != nil {
-		return err
+	for _, p := range a.settings.unusable {
+		a.bear(p.Option, p)
+		a.logger.Error("the operator's own pages cannot be used; the built-in ones stand in until a reload", "error", p)
 	}
-	if err := a.listen(server.Internal()); err != nil {
-		return err
+	trouble := a.open(lockWait)
+	if trouble != nil && !trouble.bearable() {
+		return trouble
 	}
-	server.Start()
-	a.server.Store(server)
+	if trouble != nil {
+		a.wait(trouble)
+	}
 	a.announce()
-	for _, f := range a.surroundings() {
+	for _, f := range a.around() {
 		if !f.OK {
 			a.logger.Warn(f.What, "where", f.Where, "change", f.Change)
 		}
 	}
-	a.logger.Info("matrix_auth is ready", "server_name", config.ServerName, "issuer", config.Issuer,
-		"database", a.settings.database, "internal_listen", a.settings.listen, "taken_over", loaded)
 	return nil
 }
 
 // surroundings is what the doctor finds in Caddy around us.
 func (a *App) surroundings() []matrixauth.Finding {
+	return slices.Concat(a.around(), a.listenFindings(), a.pageFindings())
+}
+
+// around is what is to be said of the sites.
+func (a *App) around() []matrixauth.Finding {
 	var findings, inFront []matrixauth.Finding
-	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
-		if sites, ok := app.(*caddyhttp.App); ok {
-			findings = lookAround(sites, a.settings.config.Endpoint)
-			inFront = lookInFront(sites, a.settings.config.Issuer)
-		}
+	if sites := a.sites(); sites != nil {
+		findings = lookAround(sites, a.settings.config.Endpoint)
+		inFront = lookInFront(sites, a.settings.config.Issuer)
 	}
 	if len(findings) == 0 {
 		findings = append(findings, matrixauth.Well(waysCheck, "every proxy to Synapse in this configuration is behind matrix_auth"))
@@ -163,43 +164,20 @@ func (a *App) surroundings() []matrixauth.Finding {
 	return findings
 }
 
-func (a *App) open() (caddy.Destructor, error) {
-	core, err := matrixauth.Open(a.ctx, matrixauth.OpenOptions{Database: a.settings.database, Create: true, LockWait: lockWait})
+// sites are the sites of the configuration; nil if there are none.
+func (a *App) sites() *caddyhttp.App {
+	app, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
-		return nil, err
-	}
-	if err := core.Run(); err != nil {
-		return nil, errors.Join(err, core.Close())
-	}
-	for _, what := range core.Mended() {
-		a.logger.Warn("a file beside the database was open to others: " + what)
-	}
-	return shared{core}, nil
-}
-
-// listen opens the listeners for the homeserver, or takes them over from the old configuration. Of
-// the default addresses one may be missing, as not every machine has both families.
-func (a *App) listen(handler http.Handler) error {
-	var failed []error
-	for _, address := range a.settings.listen {
-		l, err := acquireListener(address, handler, a.logger)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		a.listeners = append(a.listeners, l)
-	}
-	missing := len(failed) == 1 && a.settings.listenDefault && errors.Is(failed[0], errNoSuchAddress)
-	if missing {
-		a.logger.Info("this machine has only one of the loopback addresses", "error", failed[0])
 		return nil
 	}
-	return errors.Join(failed...)
+	sites, _ := app.(*caddyhttp.App)
+	return sites
 }
 
 // Stop quiets what works in the background and lets the next configuration, if there is one, answer
 // the homeserver. Requests under way go on.
 func (a *App) Stop() error {
+	a.endWait()
 	for _, l := range a.listeners {
 		l.yield()
 	}
@@ -212,16 +190,12 @@ func (a *App) Stop() error {
 // Cleanup lets go of what Start acquired, and of nothing else: Caddy calls it also on an app that
 // never started, while the running configuration holds the same database.
 func (a *App) Cleanup() error {
+	a.endWait()
 	a.withdraw()
+	borne.forget(a)
 	var errs []error
 	for _, l := range a.listeners {
 		errs = append(errs, l.release())
 	}
-	a.listeners = nil
-	if a.core != nil {
-		_, err := cores.Delete(a.settings.database)
-		errs = append(errs, err)
-		a.core = nil
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, a.letGo())...)
 }

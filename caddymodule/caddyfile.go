@@ -72,6 +72,7 @@ func parseHandler(h httpcaddyfile.Helper) (*Handler, error) {
 	matcher := len(p.errs)
 	p.directive()
 	if p.settings.empty() && len(p.errs) == matcher && len(p.places) == 0 {
+		noteBare(h.State, p.start)
 		return &Handler{}, errors.Join(p.errs...)
 	}
 	p.judge()
@@ -363,10 +364,15 @@ func (p *parser) judge() {
 		"templates": s.Templates,
 	}
 	for _, problem := range config.Validate() {
-		if !strings.Contains(values[problem.Option], "{") {
+		if strings.Contains(values[problem.Option], "{") {
+			continue
+		}
+		// Files may be there again when the configuration is loaded, or may be kept from who loads it.
+		if judging() || problem.Option != "templates" && problem.Option != "branding logo" {
 			p.at(p.place(problem.Option), "%s: %s", problem.Option, problem.Text)
 		}
 	}
+	p.judgeDatabase()
 	p.judgeSecret("", s.Matrix.Secret, s.Matrix.SecretFile)
 	p.judgeClients()
 	if len(s.InternalListen) == 1 && s.InternalListen[0] == listenOff {
@@ -379,12 +385,30 @@ func (p *parser) judge() {
 	}
 }
 
+// judgeDatabase checks the path of the database, and its place if that is asked for.
+func (p *parser) judgeDatabase() {
+	path := p.settings.Database
+	if strings.Contains(path, "{") {
+		return
+	}
+	if path == "" {
+		path = ownDatabase()
+	}
+	err := checkDatabase(path)
+	if err == nil && judging() {
+		err = matrixauth.ExamineDatabase(path)
+	}
+	if err != nil {
+		p.at(p.place("database"), "database: %v", err)
+	}
+}
+
 // judgeSecret checks what two options say of one secret. prefix stands before the options' names.
 func (p *parser) judgeSecret(prefix, secret, file string) {
 	if secret != "" && file != "" {
 		p.at(p.place(prefix+"secret_file"), "%ssecret and secret_file are both there; one of them is enough", prefix)
 	}
-	if file == "" || strings.Contains(file, "{") {
+	if file == "" || strings.Contains(file, "{") || !judging() {
 		return
 	}
 	if _, err := readSecret(file); err != nil {

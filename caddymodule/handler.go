@@ -21,7 +21,8 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.matrix_auth", New: func() caddy.Module { return new(Handler) }}
 }
 
-// Provision judges the settings and joins the app's instance.
+// Provision judges the settings and joins the app's instance. What can be judged without opening anything is
+// judged here, as "caddy validate" goes no further.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	app, err := ctx.App("matrix_auth")
 	if err != nil {
@@ -31,7 +32,17 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.app, ok = app.(*App); !ok {
 		return fmt.Errorf("the app matrix_auth is a %T", app)
 	}
-	return h.app.join(h.Settings)
+	if err := h.app.join(h.Settings); err != nil {
+		return err
+	}
+	sites := sitesAbove(ctx)
+	if sites == nil {
+		return nil // Start judges what is left
+	}
+	if !h.app.configured && !settingsToCome(sites) {
+		return noSettings()
+	}
+	return h.app.judgePorts(sites)
 }
 
 // ServeHTTP answers what is ours.

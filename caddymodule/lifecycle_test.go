@@ -23,6 +23,9 @@ import (
 // validate does what "caddy validate" does.
 func validate(t *testing.T, raw []byte) error {
 	t.Helper()
+	before := judging
+	judging = func() bool { return true }
+	defer func() { judging = before }()
 	var config caddy.Config
 	must(t, caddy.StrictUnmarshalJSON(raw, &config))
 	return caddy.Validate(&config)
@@ -107,7 +110,7 @@ func TestBeforeStart(t *testing.T) {
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			w := httptest.NewRecorder()
-			must(t, h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, c.path, nil), passing))
+			must(t, h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, testIssuer+c.path, nil), passing))
 			a := answer{w.Code, w.Header(), w.Body.String()}
 			a.want(t, http.StatusServiceUnavailable, "")
 			if a.header.Get("Retry-After") == "" || a.member(t, c.member) != c.code {
@@ -115,7 +118,8 @@ func TestBeforeStart(t *testing.T) {
 			}
 		})
 	}
-	for _, path := range []string{"/", "/_matrix/key/v2/server", "/_matrix/federation/v1/version", "/.well-known/matrix/client", "/oauth2/introspect", "/_synapses/client/x"} {
+	for _, path := range []string{"/", "/_matrix/key/v2/server", "/_matrix/federation/v1/version", "/.well-known/matrix/client", "/oauth2/introspect", "/_synapses/client/x",
+		"https://other.test/auth/account/"} {
 		t.Run(path+" passes", func(t *testing.T) {
 			w := httptest.NewRecorder()
 			must(t, h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil), passing))

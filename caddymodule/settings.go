@@ -156,6 +156,10 @@ type resolved struct {
 	// secretFile is where the secret is kept if none was configured, beside the database. The two are empty
 	// if the database is named by a placeholder that says nothing here.
 	secretFile string
+	// missing is what cannot be had now and may come: placeholders and files of secrets.
+	missing []absence
+	// unusable is what can be gone without: the operator's templates and logo, for which ours stand in.
+	unusable []matrixauth.Problem
 }
 
 // unsetProblem is a problem with a placeholder that says nothing in this process. In another one's
@@ -171,21 +175,57 @@ func onlyUnset(err error) bool {
 	return errors.As(err, &unset)
 }
 
-// resolve replaces placeholders, reads the secret and judges everything. It writes nothing.
+// resolve is settle for who needs all of it: what is missing is an error too.
 func (s Settings) resolve() (resolved, error) {
+	r, err := s.settle()
+	errs := []error{err}
+	for _, p := range r.missing {
+		errs = append(errs, p.said())
+	}
+	for _, p := range r.unusable {
+		errs = append(errs, p)
+	}
+	return r, errors.Join(errs...)
+}
+
+// absence is an error about what cannot be had now and may come.
+type absence struct {
+	matrixauth.Problem
+	// unset tells that it is a placeholder that says nothing in this process.
+	unset bool
+}
+
+// problems are what is missing.
+func (r resolved) problems() (all []matrixauth.Problem) {
+	for _, p := range r.missing {
+		all = append(all, p.Problem)
+	}
+	return all
+}
+
+// said is the absence as an error for commands.
+func (a absence) said() error {
+	if a.unset {
+		return unsetProblem{a.Problem}
+	}
+	return a.Problem
+}
+
+// settle replaces placeholders, reads secrets and judges everything. It writes nothing. The error is about
+// mistakes; what a configuration without a mistake lacks at this moment is in the result.
+func (s Settings) settle() (r resolved, err error) {
 	replacer := caddy.NewReplacer()
 	var errs []error
-	unset := map[string]bool{}
+	var missing []absence
 	text := func(option, value string) string {
 		out, err := replacer.ReplaceOrErr(value, true, true)
 		if err != nil {
-			unset[option] = true
-			errs = append(errs, unsetProblem{matrixauth.Problem{Option: option, Text: err.Error()}})
+			missing = append(missing, absence{matrixauth.Problem{Option: option, Text: err.Error()}, true})
 			return ""
 		}
 		return out
 	}
-	r := resolved{
+	r = resolved{
 		config: matrixauth.Config{
 			ServerName: text("homeserver", s.Matrix.Homeserver), Issuer: text("issuer", s.Issuer),
 			Kind: matrixauth.Kind(text("kind", s.Matrix.Kind)), Endpoint: text("endpoint", s.Matrix.Endpoint),
@@ -199,7 +239,7 @@ func (s Settings) resolve() (resolved, error) {
 			},
 			Templates: text("templates", s.Templates),
 		}.WithDefaults(),
-		database: defaultDatabase(caddy.AppDataDir()),
+		database: ownDatabase(),
 		listen:   s.InternalListen,
 	}
 	if s.Database != "" {
@@ -216,42 +256,71 @@ func (s Settings) resolve() (resolved, error) {
 			errs = append(errs, matrixauth.Problem{Option: "internal_listen", Text: err.Error()})
 		}
 	}
-	var err error
 	if r.database != "" {
-		if r.database, err = filepath.Abs(r.database); err != nil {
+		if err := checkDatabase(r.database); err != nil {
 			errs = append(errs, matrixauth.Problem{Option: "database", Text: err.Error()})
 		}
+		r.database = filepath.Clean(r.database)
 		r.secretFile = matrixauth.SecretFile(r.database)
 	}
-	if r.config.Secret, err = resolveSecret(replacer, "", s.Matrix.Secret, s.Matrix.SecretFile); err != nil {
-		errs = append(errs, err)
-	}
-	for _, c := range s.Client {
-		known, err := c.resolve(replacer)
-		if err != nil {
+	note := func(err error) {
+		var absent absence
+		switch {
+		case errors.As(err, &absent):
+			missing = append(missing, absent)
+		case err != nil:
 			errs = append(errs, err)
-			continue
-		}
-		r.config.Clients = append(r.config.Clients, known)
-	}
-	for _, p := range r.config.Validate() {
-		if !unset[p.Option] {
-			errs = append(errs, p)
 		}
 	}
-	return r, errors.Join(errs...)
+	r.config.Secret, err = resolveSecret(replacer, "", s.Matrix.Secret, s.Matrix.SecretFile)
+	note(err)
+	for _, c := range s.Client {
+		known, err := c.resolve(replacer, text)
+		if note(err); err == nil {
+			r.config.Clients = append(r.config.Clients, known)
+		}
+	}
+	r.missing = missing
+	return r, errors.Join(append(errs, r.judge()...)...)
 }
 
-// resolve replaces a client's placeholders and reads its secret.
-func (c Client) resolve(replacer *caddy.Replacer) (matrixauth.Client, error) {
-	var errs []error
-	text := func(option, value string) string {
-		out, err := replacer.ReplaceOrErr(value, true, true)
-		if err != nil {
-			errs = append(errs, unsetProblem{matrixauth.Problem{Option: matrixauth.ClientOption(c.ID, option), Text: err.Error()}})
+// judge gives the mistakes of what is there, and goes without what can be gone without.
+func (r *resolved) judge() (mistakes []error) {
+	for _, p := range r.config.Validate() {
+		switch {
+		case slices.ContainsFunc(r.missing, func(m absence) bool { return m.Option == p.Option }):
+		case p.Option == "templates":
+			r.unusable, r.config.Templates = append(r.unusable, p), ""
+		case p.Option == "branding logo":
+			r.unusable, r.config.Branding.Logo = append(r.unusable, p), ""
+		default:
+			mistakes = append(mistakes, p)
 		}
-		return out
 	}
+	return mistakes
+}
+
+// ownDatabase is where the database lies that no configuration names, in this process's data directory.
+func ownDatabase() string {
+	path := defaultDatabase(caddy.AppDataDir())
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole // Caddy's data directory is a relative one where there is no home
+	}
+	return path
+}
+
+// checkDatabase wants a path that means the same file whoever asks: a service runs in another directory than
+// its operator's shell.
+func checkDatabase(path string) error {
+	if !filepath.IsAbs(path) {
+		return fmt.Errorf("%q is relative to whatever directory Caddy runs in; write the whole path, such as /var/lib/caddy/matrix_auth.db", path)
+	}
+	return nil
+}
+
+// resolve replaces a client's placeholders, by replace, and reads its secret.
+func (c Client) resolve(replacer *caddy.Replacer, replace func(option, value string) string) (matrixauth.Client, error) {
+	text := func(option, value string) string { return replace(matrixauth.ClientOption(c.ID, option), value) }
 	known := matrixauth.Client{
 		ID: text("", c.ID), Name: text("name", c.Name), URI: text("uri", c.URI),
 		AuthMethod: text("auth_method", c.AuthMethod), ApplicationType: text("application_type", c.ApplicationType),
@@ -259,12 +328,9 @@ func (c Client) resolve(replacer *caddy.Replacer) (matrixauth.Client, error) {
 	for _, uri := range c.RedirectURI {
 		known.RedirectURIs = append(known.RedirectURIs, text("redirect_uri", uri))
 	}
-	secret, err := resolveSecret(replacer, matrixauth.ClientOption(c.ID, "")+" ", c.Secret, c.SecretFile)
-	if err != nil {
-		errs = append(errs, err)
-	}
-	known.Secret = secret
-	return known, errors.Join(errs...)
+	var err error
+	known.Secret, err = resolveSecret(replacer, matrixauth.ClientOption(c.ID, "")+" ", c.Secret, c.SecretFile)
+	return known, err
 }
 
 // resolveSecret gives a configured secret, or nothing if none is configured. prefix stands before the
@@ -276,11 +342,10 @@ func resolveSecret(replacer *caddy.Replacer, prefix, secret, file string) (strin
 	if file != "" {
 		path, err := replacer.ReplaceOrErr(file, true, true)
 		if err != nil {
-			return "", unsetProblem{matrixauth.Problem{Option: prefix + "secret_file", Text: err.Error()}}
+			return "", absence{matrixauth.Problem{Option: prefix + "secret_file", Text: err.Error()}, true}
 		}
-		secret, err := readSecret(path)
-		if err != nil {
-			return "", matrixauth.Problem{Option: prefix + "secret_file", Text: err.Error()}
+		if secret, err = readSecret(path); err != nil {
+			return "", absence{matrixauth.Problem{Option: prefix + "secret_file", Text: err.Error()}, false}
 		}
 		return secret, nil
 	}
@@ -290,10 +355,10 @@ func resolveSecret(replacer *caddy.Replacer, prefix, secret, file string) (strin
 	secret, err := replacer.ReplaceOrErr(secret, true, true)
 	if err != nil {
 		// The replacer's error names the placeholder, not a value.
-		return "", unsetProblem{matrixauth.Problem{Option: prefix + "secret", Text: err.Error()}}
+		return "", absence{matrixauth.Problem{Option: prefix + "secret", Text: err.Error()}, true}
 	}
 	if secret = strings.TrimSpace(secret); secret == "" {
-		return "", matrixauth.Problem{Option: prefix + "secret", Text: "is empty"}
+		return "", absence{matrixauth.Problem{Option: prefix + "secret", Text: "is empty"}, false}
 	}
 	return secret, nil
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // area are the beginnings of requirement ids.
-const area = `(?:LEG|SYN|INTRO|REF|MOD|SOFT|DISC|ENUM|HTTP|KEY|PW|TOK|SCOPE|ASV|CREATE|MAIL|AMB|REV|REG|AUTHZ|CAUTH|OIDC|SESS|ACCT|AWARE|NEW|VEC|XS)`
+const area = `(?:LEG|SYN|INTRO|REF|MOD|SOFT|DISC|ENUM|HTTP|KEY|PW|TOK|SCOPE|ASV|CREATE|MAIL|AMB|REV|REG|AUTHZ|CAUTH|OIDC|SESS|ACCT|AWARE|NEW|VEC|XS|LIFE)`
 
 var (
 	citation = regexp.MustCompile(`\b` + area + `-\d+\b|\bS\d{1,2}\b`)

@@ -85,6 +85,10 @@ func CheckDatabase(ctx context.Context, path, serverName string) error {
 	return nil
 }
 
+// ExamineDatabase judges the place of a database as Open would, as far as that leaves no trace: nothing is
+// made, mended or locked, and a database that a server has is well. Its errors name the path.
+func ExamineDatabase(path string) error { return store.Examine(path) }
+
 // Metrics gives the collector of the Core's metrics.
 func (c *Core) Metrics() *Metrics { return c.metrics }
 

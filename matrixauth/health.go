@@ -13,6 +13,8 @@ type healthAnswer struct {
 	Status string       `json:"status"`
 	Schema int64        `json:"schema"`
 	Outbox outboxHealth `json:"outbox"`
+	// NotListening are the addresses at which the homeserver should reach us and cannot.
+	NotListening []string `json:"not_listening,omitempty"`
 }
 
 type outboxHealth struct {
@@ -40,6 +42,9 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 	answer := healthAnswer{Status: "ok", Schema: schema, Outbox: outboxHealth{Waiting: state.Waiting, SetAside: state.SetAside}}
 	if !state.Oldest.IsZero() {
 		answer.Outbox.OldestAgeSeconds = int64(max(0, s.core.store.Now().Sub(state.Oldest)) / time.Second)
+	}
+	if s.deps.NotListening != nil {
+		answer.NotListening = s.deps.NotListening()
 	}
 	return web.WriteJSON(w, http.StatusOK, answer)
 }

@@ -136,7 +136,7 @@ func everyEndpointIsThere(t *testing.T, h *house, text string) {
 
 func unready(c Config, path string) (status int, ours bool) {
 	w := httptest.NewRecorder()
-	ours = c.Unready(w, httptest.NewRequest(http.MethodGet, path, nil))
+	ours = c.Unready(w, httptest.NewRequest(http.MethodGet, "https://"+issuerHost+path, nil))
 	return w.Code, ours
 }
 
@@ -152,6 +152,25 @@ func TestUnready(t *testing.T) {
 	for _, path := range []string{"/oauth2/token", "/authorize", "/auth", "/auth/oauth2", "/account/nope", "/.well-known/oauth-authorization-server", "/"} {
 		if _, ours := unready(config, path); ours {
 			t.Errorf("%s was kept", path)
+		}
+	}
+	// Another host's pages are its own, however long we are not ready; the Matrix API is ours wherever it is.
+	for path, want := range map[string]bool{"/auth/account/": false, "/auth/oauth2/token": false, loginPath: true} {
+		if ours := config.Unready(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "https://other.test"+path, nil)); ours != want {
+			t.Errorf("at another host %s: %v", path, ours)
+		}
+	}
+}
+
+// TestUnreadyInside: what the homeserver asks before the database is open is answered 503 in the shape of what
+// it asked: a token that is refused then, or called inactive, would cost a client its keys.
+func TestUnreadyInside(t *testing.T) {
+	config := Config{ServerName: serverName, Issuer: "https://" + issuerHost + "/auth"}.WithDefaults()
+	for _, path := range []string{"/oauth2/introspect", "/auth/oauth2/introspect", "/.well-known/openid-configuration", "/auth/.well-known/openid-configuration", "/health", "/nope"} {
+		w := httptest.NewRecorder()
+		config.UnreadyInside(w, httptest.NewRequest(http.MethodPost, path, nil))
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "temporarily_unavailable") || w.Header().Get("WWW-Authenticate") != "" {
+			t.Errorf("%s: %d %v %s", path, w.Code, w.Header(), w.Body)
 		}
 	}
 }

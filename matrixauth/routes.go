@@ -219,10 +219,13 @@ var refusedAtEdge = route{name: "refused", wire: web.MatrixWire, methods: method
 
 // isIssuer reports whether a Host header names the issuer's host, whatever the port: a proxy in front
 // may have another.
-func (s *Server) isIssuer(host string) bool {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		host = host[:i]
+func (s *Server) isIssuer(host string) bool { return isHost(host, s.host) }
+
+// isHost reports whether a Host header names a host, whatever the port.
+func isHost(header, host string) bool {
+	if i := strings.LastIndexByte(header, ':'); i >= 0 && !strings.HasSuffix(header, "]") {
+		header = header[:i]
 	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	return strings.EqualFold(host, s.host)
+	header = strings.TrimSuffix(strings.TrimPrefix(header, "["), "]")
+	return strings.EqualFold(header, host)
 }

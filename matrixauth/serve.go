@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
 	"runtime/debug"
 	"time"
 
@@ -65,33 +64,6 @@ func (s *Server) enter() (leave func(), err error) {
 		return nil, closing()
 	}
 	return s.core.gate.leave, nil
-}
-
-// closing is the answer while the database is not open.
-func closing() error {
-	return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Retry: time.Second}
-}
-
-// Unready answers a request that came before the database was open, if it may be one of ours or one
-// that the gateway must judge; it reports false for any other. Which paths are ours depends on the
-// configuration, which c is.
-func (c Config) Unready(w http.ResponseWriter, r *http.Request) bool {
-	base := c.base()
-	if u, err := url.Parse(base); err == nil {
-		base = u.Path
-	}
-	path := r.URL.Path
-	wire, ours := wireAtIssuer(base, path)
-	if isJudged(path) || isHidden(r.URL) {
-		wire, ours = web.MatrixWire, true
-	}
-	if !ours {
-		withhold(r)
-		return false
-	}
-	web.SetHeaders(w.Header(), wire)
-	web.WriteError(w, wire, closing())
-	return true
 }
 
 // stopped is the route of a request that the gateway stopped, with what it knows of it.

@@ -42,6 +42,8 @@ type Deps struct {
 	Placement Placement
 	// Surroundings tells what the doctor is to say of the embedding server itself. It may be nil.
 	Surroundings func() []Finding
+	// NotListening gives the addresses at which the homeserver should reach us and cannot. It may be nil.
+	NotListening func() []string
 }
 
 // Server answers requests by one configuration. Making one is cheap and opens nothing.

@@ -87,13 +87,21 @@ func openFile(path string) (mended string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("the database: %w", err)
 	}
+	if err := judgeMagic(f, path); err != nil {
+		return "", errors.Join(err, f.Close())
+	}
+	return mended, f.Close()
+}
+
+// judgeMagic reports a file that SQLite did not write. An empty one is a database to be.
+func judgeMagic(f *os.File, path string) error {
 	magic := []byte("SQLite format 3\x00")
 	got := make([]byte, len(magic))
 	n, err := io.ReadFull(f, got)
 	if !(errors.Is(err, io.EOF) && n == 0) && !bytes.Equal(got[:n], magic) {
-		return "", errors.Join(fmt.Errorf("%s is no SQLite database; name another file or move this one away", path), f.Close())
+		return fmt.Errorf("%s is no SQLite database; name another file or move this one away", path)
 	}
-	return mended, f.Close()
+	return nil
 }
 
 func checkWritable(dir string) error {
@@ -171,4 +179,47 @@ func noteHolder(lock *flock.Flock, f *os.File) error {
 	}
 	_, err = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
 	return err
+}
+
+// Examine judges the place of a database as Open would, as far as that leaves no trace: nothing is made,
+// mended or locked, and a database that another process has is well.
+func Examine(path string) error {
+	dir := filepath.Dir(path)
+	info, err := os.Stat(dir)
+	for errors.Is(err, os.ErrNotExist) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir) // what is missing would be made in the next one that is there
+		info, err = os.Stat(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("database %s: %w", path, err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("database %s: %s is no directory", path, dir)
+	}
+	if err := mayWrite(dir); err != nil {
+		return fmt.Errorf("database %s: the directory %s cannot be written by this user: %w", path, dir, err)
+	}
+	if name := networkFileSystem(dir); name != "" {
+		return fmt.Errorf("database %s lies on a network file system (%s), where SQLite's locks cannot be relied upon; move it to a local disk", path, name)
+	}
+	return examineFile(path)
+}
+
+// examineFile judges the file of a database, if it is there.
+func examineFile(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("database %s: %w", path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("database %s is no regular file; name another file", path)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|place.NoFollow, 0)
+	if err != nil {
+		return fmt.Errorf("database %s: %w", path, err)
+	}
+	return errors.Join(judgeMagic(f, path), f.Close())
 }

@@ -23,3 +23,8 @@ func networkFileSystem(dir string) string {
 	}
 	return ""
 }
+
+// mayWrite asks the kernel whether files may be made in dir, and makes none.
+func mayWrite(dir string) error {
+	return unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+}

@@ -1,0 +1,179 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+)
+
+// obstacle is what keeps an instance from opening.
+type obstacle struct {
+	// subjects name what it is about: options, or a file.
+	subjects []string
+	error
+}
+
+// bearable reports whether the instance may wait for the obstacle to go.
+func (o *obstacle) bearable() bool {
+	for _, subject := range o.subjects {
+		if !bearable(subject) {
+			return false
+		}
+	}
+	return true
+}
+
+// databaseSubject is what a database that cannot be opened is about.
+func databaseSubject(path string) string { return "database " + path }
+
+// lockWait bounds how long a start waits for the database: an earlier configuration's handle may
+// still be draining.
+const lockWait = 5 * time.Second
+
+// open opens the instance, and has it answer. If it cannot, nothing of it is left open.
+func (a *App) open(wait time.Duration) *obstacle {
+	ready, problem := a.settled()
+	if problem != nil {
+		return problem
+	}
+	// A copy: requests may read the settings already, as Caddy starts its apps in any order.
+	config := ready.config
+	if config.Secret == "" {
+		secret, err := matrixauth.EnsureSecret(ready.secretFile)
+		if err != nil {
+			return &obstacle{[]string{"secret " + ready.secretFile}, err}
+		}
+		config.Secret = secret
+	}
+	subject := databaseSubject(ready.database)
+	value, loaded, err := cores.LoadOrNew(ready.database, func() (caddy.Destructor, error) { return a.openCore(ready.database, wait) })
+	if err != nil {
+		return &obstacle{[]string{subject}, err}
+	}
+	a.database = ready.database
+	core, ok := value.(shared)
+	if !ok {
+		return &obstacle{[]string{subject}, errors.Join(fmt.Errorf("the pool of databases holds a %T", value), a.letGo())}
+	}
+	server, err := matrixauth.New(core.Core, config, matrixauth.Deps{
+		Logger: a.logger, ClientIP: a.clientIP, Surroundings: a.surroundings, NotListening: a.notListening,
+		Placement: a.given.placement(ready),
+	})
+	if err == nil {
+		err = a.ctx.GetMetricsRegistry().Register(core.Metrics())
+	}
+	if err != nil {
+		return &obstacle{[]string{subject}, errors.Join(err, a.letGo())}
+	}
+	server.Start()
+	inside := server.Internal()
+	a.inside.Store(&inside)
+	a.server.Store(server)
+	a.logger.Info("matrix_auth is ready", "server_name", config.ServerName, "issuer", config.Issuer,
+		"database", ready.database, "internal_listen", ready.listen, "taken_over", loaded)
+	return nil
+}
+
+// settled gives the settings with all that was missing when they were read first.
+func (a *App) settled() (resolved, *obstacle) {
+	if len(a.settings.missing) == 0 {
+		return a.settings, nil
+	}
+	ready, err := a.given.settle()
+	o := &obstacle{error: err}
+	for _, p := range ready.missing {
+		o.subjects = append(o.subjects, p.Option)
+		o.error = errors.Join(o.error, p.Problem)
+	}
+	if o.error == nil {
+		return ready, nil
+	}
+	if len(o.subjects) == 0 {
+		o.subjects = []string{"settings"}
+	}
+	return resolved{}, o
+}
+
+func (a *App) openCore(database string, wait time.Duration) (caddy.Destructor, error) {
+	core, err := matrixauth.Open(a.ctx, matrixauth.OpenOptions{Database: database, Create: true, LockWait: wait})
+	if err != nil {
+		return nil, err
+	}
+	if err := core.Run(); err != nil {
+		return nil, errors.Join(err, core.Close())
+	}
+	for _, what := range core.Mended() {
+		a.logger.Warn("a file beside the database was open to others: " + what)
+	}
+	return shared{core}, nil
+}
+
+// letGo undoes what open took from the pool.
+func (a *App) letGo() error {
+	if a.database == "" {
+		return nil
+	}
+	_, err := cores.Delete(a.database)
+	a.database = ""
+	return err
+}
+
+// wait has the instance opened in the background.
+func (a *App) wait(trouble *obstacle) {
+	var ctx context.Context
+	ctx, a.giveUp = context.WithCancel(a.ctx)
+	a.bearAll(trouble)
+	a.logger.Error("matrix_auth cannot open; all other sites are served, ours answers 503 until it can", "error", trouble.error)
+	a.waiting.Go(func() {
+		for p := (patience{}); p.wait(ctx); {
+			again := a.open(0)
+			a.relieveAll(trouble)
+			if again == nil {
+				return
+			}
+			trouble = again
+			a.bearAll(trouble)
+			if p.speak() {
+				a.logger.Error("matrix_auth still cannot open", "error", trouble.error, "tries", p.tries+1)
+			}
+		}
+	})
+}
+
+// endWait ends what wait began.
+func (a *App) endWait() {
+	if a.giveUp == nil {
+		return
+	}
+	a.giveUp()
+	a.waiting.Wait()
+}
+
+func (a *App) bear(subject string, why error) { borne.bear(a, subject, why.Error()) }
+
+func (a *App) bearAll(o *obstacle) {
+	for _, subject := range o.subjects {
+		a.bear(subject, o.error)
+	}
+}
+
+func (a *App) relieveAll(o *obstacle) {
+	for _, subject := range o.subjects {
+		borne.relieve(a, subject)
+	}
+}
+
+// pageFindings tells of the operator's pages that could not be used.
+func (a *App) pageFindings() []matrixauth.Finding {
+	var findings []matrixauth.Finding
+	for _, p := range a.settings.unusable {
+		findings = append(findings, matrixauth.Wrong("pages", "unusable", "the built-in ones stand in: "+p.Error(),
+			p.Option+" in the Caddyfile", "mend the files, and reload Caddy: caddy reload --force"))
+	}
+	return findings
+}

@@ -1,0 +1,115 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// What keeps us from starting must not keep the owner's other sites from it: a restart at night meets a port
+// that is taken for a moment, an address that comes up later or a disk that is not mounted yet. So while
+// nothing is served yet such a trouble is borne: the sites are served, ours answers 503, and it is tried again.
+// While sites are served already it is an error, upon which the old configuration goes on.
+
+// judgements are the commands that only want to know whether a configuration is good.
+var judgements = map[string]bool{"validate": true, "adapt": true}
+
+// judging reports whether this process only judges configurations. Caddy provisions modules in the same way
+// whether it starts them or not, so the command is all that tells. Tests replace it.
+var judging = func() bool { return len(os.Args) > 1 && judgements[os.Args[1]] }
+
+// bearable reports whether the configuration that is loaded now may go without something: because nothing is
+// served yet, or because the running one goes without the same thing, and a reload for another site's sake
+// must not be refused for it.
+func bearable(subject string) bool {
+	if judging() {
+		return false
+	}
+	if _, err := caddy.ActiveContext().AppIfConfigured("http"); errors.Is(err, caddy.ErrNotConfigured) {
+		return true
+	}
+	return borne.by(subject)
+}
+
+// troubles are what the apps of this process go without, by what it is about.
+type troubles struct {
+	mu   sync.Mutex
+	apps map[*App]map[string]string
+}
+
+var borne troubles
+
+// bear notes that an app goes without something, and why.
+func (t *troubles) bear(a *App, subject, why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.apps == nil {
+		t.apps = map[*App]map[string]string{}
+	}
+	if t.apps[a] == nil {
+		t.apps[a] = map[string]string{}
+	}
+	t.apps[a][subject] = why
+}
+
+// relieve undoes bear.
+func (t *troubles) relieve(a *App, subject string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.apps[a], subject)
+}
+
+// forget forgets an app.
+func (t *troubles) forget(a *App) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.apps, a)
+}
+
+// by reports whether any app goes without something.
+func (t *troubles) by(subject string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, subjects := range t.apps {
+		if _, ok := subjects[subject]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	// firstPause is the wait after the first failure; each further one waits twice as long, up to lastPause.
+	firstPause = 500 * time.Millisecond
+	lastPause  = 30 * time.Second
+	// loggedEvery is how many failures share a line in the log after the first: ten minutes' worth.
+	loggedEvery = 20
+)
+
+// after is the clock of all that is tried again. Tests replace it.
+var after = time.After
+
+// patience paces what is tried until it works.
+type patience struct{ tries int }
+
+// wait waits for the time of the next try. It reports false if ctx ended before.
+func (p *patience) wait(ctx context.Context) bool {
+	pause := lastPause
+	if p.tries < 6 {
+		pause = firstPause << p.tries
+	}
+	p.tries++
+	select {
+	case <-ctx.Done():
+		return false
+	case <-after(pause):
+		return ctx.Err() == nil
+	}
+}
+
+// speak reports whether the failure of this try is to be logged.
+func (p *patience) speak() bool { return p.tries%loggedEvery == 0 }
