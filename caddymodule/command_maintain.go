@@ -2,6 +2,8 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -27,12 +29,26 @@ func backupCommand() *cobra.Command {
 			return err
 		}
 		err = s.copyTo(cmd, file)
-		if err = errors.Join(err, file.Close()); err != nil {
+		if err != nil {
+			return errors.Join(err, discard(file))
+		}
+		if err = file.Close(); err != nil {
 			return errors.Join(err, os.Remove(path))
 		}
 		return say(cmd.OutOrStdout(), "%s", path)
 	})
 	return cmd
+}
+
+// discard removes the file of a backup that could not be finished. A process that has gone on as the owner of
+// the database may not do that in root's directory any more, but has the file open.
+func discard(file *os.File) error {
+	err := os.Remove(file.Name())
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%s is left behind, empty; remove it", file.Name())
+		return errors.Join(err, file.Truncate(0), file.Close())
+	}
+	return errors.Join(err, file.Close())
 }
 
 // copyToOutput writes a copy of a site's database to standard output, for a pipe. A terminal would be spoilt by it.

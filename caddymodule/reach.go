@@ -51,9 +51,12 @@ func (s site) open(ctx context.Context, cmd *cobra.Command) (*matrixauth.Operato
 	if s.problem != nil {
 		return nil, s.problem
 	}
-	path, _, err := s.stored()
+	path, there, err := s.stored()
 	if err != nil {
 		return nil, err
+	}
+	if other := s.orElse(path); !there && other != "" {
+		return nil, fmt.Errorf("there is no database at %s%s", path, other)
 	}
 	aside, err := s.isAside(ctx, path)
 	if err != nil {
@@ -86,8 +89,8 @@ func (s site) isAside(ctx context.Context, path string) (bool, error) {
 		return false, nil
 	}
 	plain := s.plain()
-	if !slices.ContainsFunc(plain.places(), func(place string) bool { return sameFile(place, path) }) {
-		return true, nil
+	if place, there, err := plain.stored(); err != nil || !there || !sameFile(place, path) {
+		return true, nil // what cannot be looked at is not this file
 	}
 	o, err := plain.reachServer(ctx, nil)
 	switch {

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
@@ -95,7 +96,7 @@ func lookupUser(nameOrID string) (*user.User, error) {
 
 // serviceOf is the service of a user by a unit, which may be empty.
 func serviceOf(who *user.User, u unit) service {
-	s := service{name: who.Username, environment: maps.Clone(u.environment)}
+	s := service{name: who.Username, environment: maps.Clone(u.environment), problem: u.problem}
 	var err, errGroup error
 	s.uid, err = strconv.Atoi(who.Uid)
 	s.gid, errGroup = strconv.Atoi(who.Gid)
@@ -107,7 +108,7 @@ func serviceOf(who *user.User, u unit) service {
 		s.environment = map[string]string{}
 	}
 	for _, file := range u.environmentFiles {
-		variables, err := readOptional(file)
+		variables, err := readOptional(file) // systemd reads it as root
 		s.problem = errors.Join(s.problem, err)
 		maps.Copy(s.environment, variables)
 	}
@@ -189,6 +190,14 @@ func (s service) adopt() error {
 	return setMissing(s.environment, lookAway)
 }
 
+// unread says what of the service's variables this user may not read.
+func (s service) unread() string {
+	if s.problem == nil {
+		return ""
+	}
+	return "; the service's own cannot be read: " + strings.ReplaceAll(s.problem.Error(), "\n", "; ")
+}
+
 // defaultDatabase is where the database lies that no configuration names, in a data directory of Caddy's.
 func defaultDatabase(data string) string {
 	return filepath.Join(data, "matrix_auth", "matrix_auth.db")
@@ -215,9 +224,14 @@ func (s site) places() []string {
 	return []string{ours, theirs}
 }
 
-// stored is where the database of a site lies, or would be made. Nothing is opened.
+// stored is where the database of a site lies, or would be made. Nothing is opened. Where the service is
+// known, and the one who runs the command may do what it does, what lies in their own directory is not the
+// service's: somebody may have started Caddy by hand once.
 func (s site) stored() (path string, there bool, err error) {
 	places := s.places()
+	if s.service.acts() || s.service.named {
+		places = places[:1]
+	}
 	for _, path := range places {
 		_, err := os.Lstat(path)
 		switch {
@@ -228,6 +242,16 @@ func (s site) stored() (path string, there bool, err error) {
 		}
 	}
 	return places[0], false, nil
+}
+
+// orElse says where else a database lies that was looked for in vain, if it does.
+func (s site) orElse(looked string) string {
+	for _, path := range s.places() {
+		if _, err := os.Lstat(path); err == nil && path != looked {
+			return fmt.Sprintf("; there is one at %s, which is not the place of the service's user %s: if it is the right one, name it with --database", path, s.service.name)
+		}
+	}
+	return ""
 }
 
 // ownerOf is the user whose place a path is, for a message.

@@ -179,3 +179,23 @@ func TestUnsetVariables(t *testing.T) {
 		t.Errorf("JSON has %q", got)
 	}
 }
+
+// FuzzVariables reads any text of a unit or of a file of variables to its end, and makes no name of nothing.
+func FuzzVariables(f *testing.F) {
+	for _, text := range []string{"A=b", "[Service]\nEnvironment=\"A=b\\x41\" 'c'\nUser=%%S\\\n;\nEnvironment=", "A='b\nc' \"d\\", "A=\"x\\\"\n\"", "\\", "=", "A=\\u12"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		u := unit{environment: map[string]string{}}
+		u.read(text)
+		u.read("[Service]\nEnvironment=" + text)
+		u.flag("--envfile")
+		if variables, err := parseEnvfile(text); err == nil && variables[""] != "" {
+			t.Errorf("a variable without a name: %q", variables)
+		}
+		if _, err := parseUnitEnvironment(text); err != nil {
+			t.Error(err)
+		}
+		unsetVariables("Caddyfile", text, maxImports)
+	})
+}

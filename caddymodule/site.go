@@ -96,7 +96,7 @@ func (s *site) read(cmd *cobra.Command) error {
 	case s.problem != nil || err == nil:
 	case onlyUnset(err):
 		s.lacks = true
-		s.problem = fmt.Errorf("%s: %w; variables that only the service has are read from a file by --envfile", s.file, err)
+		s.problem = fmt.Errorf("%s: %w; variables that only the service has are read from a file by --envfile%s", s.file, err, s.service.unread())
 	default:
 		s.problem = fmt.Errorf("%s: %w", s.file, err)
 	}
@@ -109,10 +109,11 @@ func (s site) lacking() string {
 	for i, name := range s.unset {
 		names[i] = "{$" + name + "}"
 	}
+	are := " are"
 	if len(names) == 1 {
-		return names[0] + " is not set in this environment (--envfile reads it from a file)"
+		are = " is"
 	}
-	return strings.Join(names, ", ") + " are not set in this environment (--envfile reads them from a file)"
+	return strings.Join(names, ", ") + are + " not set in this environment (--envfile FILE reads a file of variables)" + s.service.unread()
 }
 
 // defaultConfigs are where a configuration is looked for.

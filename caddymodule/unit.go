@@ -30,6 +30,8 @@ type unit struct {
 	environmentFiles []string
 	// command are the words of ExecStart.
 	command []string
+	// problem says which of the files this user may not read: one with a secret in it is root's alone.
+	problem error
 }
 
 // readUnit reads a service of systemd's with its drop-ins. It reports false if there is none, or if it is
@@ -51,10 +53,11 @@ func readUnit(dirs []string, name string) (u unit, found bool, err error) {
 	}
 	for _, file := range append([]string{main}, dropIns(dirs, name)...) {
 		text, err := os.ReadFile(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // gone meanwhile
+		case errors.Is(err, fs.ErrPermission):
+			u.problem = errors.Join(u.problem, err)
+		case err != nil:
 			return u, false, err
 		}
 		u.read(string(text))

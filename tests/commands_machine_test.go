@@ -125,6 +125,10 @@ func (o owner) anotherFile(t *testing.T) {
 	o.call(http.MethodGet, "/v3/account/whoami", token, nil).Must(t, http.StatusOK)
 	// The file of the service is the service's, by whatever name.
 	o.told("root", "cd /var/lib/caddy && caddy matrix-auth user list --database .local/share/caddy/matrix_auth/matrix_auth.db", ofService+byServer)
+	// What cannot be copied leaves no half of it behind, also where the command is root no more.
+	o.Must("root", "install -d -o caddy /srv/broken && head -c 9000 /dev/urandom | install -o caddy -m 600 /dev/stdin /srv/broken/x.db")
+	o.refused("root", "caddy matrix-auth backup /root/broken.db --database /srv/broken/x.db", "/root/broken.db is left behind, empty")
+	o.Must("root", "test ! -s /root/broken.db")
 	o.refused("root", "caddy matrix-auth user list --database /root/none.db", "there is no database at /root/none.db")
 }
 
@@ -203,12 +207,18 @@ http://{$OTHER}:8002 {
 	const data = "/var/lib/caddy/the data"
 	const database = data + "/caddy/matrix_auth/matrix_auth.db"
 	o.Write("/etc/systemd/system/caddy.service.d/override.conf", "[Service]\nEnvironment=\"XDG_DATA_HOME="+data+"\" SITE=localhost \\\n  SERVER_NAME=example.com\nEnvironment='OTHER=localhost'\nEnvironmentFile=-/etc/default/none\nEnvironmentFile=/etc/default/caddy\n", "644", "root")
-	o.Write("/etc/default/caddy", "# the secret\nSHARED="+secret+" \nOTHER_TEXT=\"two words\" \n", "600", "root")
+	o.Write("/etc/default/caddy", "# the secret\nSHARED="+secret+" \n", "600", "root")
 
 	o.Must("root", "install -d -o caddy '"+data+"'")
+	o.Write("/etc/systemd/system/caddy.service.d/secret.conf", "[Service]\nEnvironment=OTHER_TEXT=text\n", "600", "root") // Caddy's user may not read it
+	// What root made once when they started Caddy by hand is not the service's.
+	o.Write("/root/.local/share/caddy/matrix_auth/matrix_auth.secret", "roots-own\n", "600", "root")
+	o.Write("/root/.local/share/caddy/matrix_auth/matrix_auth.db", "", "600", "root")
 	configure(strings.Replace(site, generated, "", 1))
 	t.Run("before the first start", func(t *testing.T) {
 		o := owner{t, o.Machine}
+		o.refused("root", "caddy matrix-auth user list", "there is no database at "+database, "there is one at /root/.local/share/caddy", "--database")
+		o.Must("root", "rm /root/.local/share/caddy/matrix_auth/matrix_auth.db")
 		o.refused("root", "caddy matrix-auth user list", "there is no database at "+database, "start the server once")
 		o.refused("root", "caddy matrix-auth doctor")
 		o.Must("root", "test ! -e '"+data+"/caddy'")
@@ -243,7 +253,7 @@ http://{$OTHER}:8002 {
 	t.Run("while it does not", func(t *testing.T) {
 		all(t, withoutServer, "root")
 		// Who may not read the unit's file of variables is told to name one.
-		owner{t, o.Machine}.refused("caddy", "caddy matrix-auth user list", "{env.SHARED}", "--envfile")
+		owner{t, o.Machine}.refused("caddy", "caddy matrix-auth user list", "{env.SHARED}", "--envfile", "/etc/default/caddy: permission denied")
 	})
 	t.Run("variables that no unit names", func(t *testing.T) {
 		o := owner{t, o.Machine}
@@ -265,7 +275,7 @@ http://{$OTHER}:8002 {
 		o.Must("root", "rm -r /etc/systemd/system/caddy.service.d /lib/systemd/system/caddy.service && systemctl daemon-reload")
 		configure("http://localhost:8001 {\n\tmatrix_auth example.com http://localhost:8001\n}\n")
 		o.told("root", "caddy matrix-auth synapse-config", `secret_path: "`+secretOf+`"`)
-		o.Must("root", "rm -r /var/lib/caddy/.local && userdel caddy")
+		o.Must("root", "rm -r /var/lib/caddy/.local /root/.local/share/caddy && userdel caddy")
 		o.refused("root", "caddy matrix-auth synapse-config", "it cannot be told as which user Caddy will run", "--service-user")
 		o.Must("root", "useradd --system --create-home --home-dir /srv/web web && test ! -e /root/.local/share/caddy/matrix_auth")
 		o.told("root", "caddy matrix-auth synapse-config --service-user web", `secret_path: "/srv/web/.local/share/caddy/matrix_auth/matrix_auth.secret"`)
