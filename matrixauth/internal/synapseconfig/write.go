@@ -13,7 +13,7 @@ import (
 // Write puts the migration into its file, and returns the path of the file that was written and that of a
 // copy of what was there.
 //
-// The copy stands beside the file, named after it and now (UTC), with the same mode and owner; an
+// The copy stands beside the file, named after it and now (UTC), with the same owner, mode and access list; an
 // existing one is never overwritten. Then the file is replaced in one step, so that Synapse sees the
 // old or the new one. A symbolic link stays and its target is replaced. A link of somebody else is refused,
 // so that nobody can send a command of root to a file of their choice. ErrChanged means that the file is not
@@ -31,7 +31,7 @@ func Write(m *Migration, now time.Time) (written, backup string, err error) {
 		return "", "", err
 	}
 	backup = target + "." + now.UTC().Format("20060102T150405Z") + ".bak"
-	if err := createLike(backup, m.old, info); err != nil {
+	if err := createLike(backup, m.old, target, info); err != nil {
 		return "", "", errors.Join(fmt.Errorf("make the backup copy: %w", err), os.Remove(temporary))
 	}
 	// Once more, as late as can be: an editor may have saved the file in between.
@@ -95,24 +95,27 @@ func copyBeside(target string, data []byte, like fs.FileInfo) (path string, err 
 	if err != nil {
 		return "", err
 	}
-	return file.Name(), fill(file, data, like)
+	return file.Name(), fill(file, data, target, like)
 }
 
 // createLike writes data to a file that must not exist yet.
-func createLike(path string, data []byte, like fs.FileInfo) error {
+func createLike(path string, data []byte, target string, like fs.FileInfo) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	return fill(file, data, like)
+	return fill(file, data, target, like)
 }
 
-// fill gives a new file its owner and mode before its content, so that nobody reads it in between who
+// fill gives a new file the owner, mode and access list of target before its content, so that nobody reads it in between who
 // could not read the original; on an error the file is removed.
-func fill(file *os.File, data []byte, like fs.FileInfo) error {
+func fill(file *os.File, data []byte, target string, like fs.FileInfo) error {
 	err := sameOwner(file, like)
 	if err == nil {
 		err = file.Chmod(like.Mode().Perm())
+	}
+	if err == nil {
+		err = sameAccess(file, target)
 	}
 	if err == nil {
 		_, err = file.Write(data)
