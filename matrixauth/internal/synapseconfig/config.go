@@ -86,8 +86,8 @@ func (c *Config) expand(path string) ([]string, error) {
 			// A link is followed; what is no file, or leads nowhere, is passed over.
 			if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
 				names = append(names, name)
-			} else if err != nil && !errors.Is(err, os.ErrNotExist) {
-				return nil, err
+			} else if errors.Is(err, os.ErrPermission) {
+				return nil, err // Synapse may see more
 			}
 		}
 	}

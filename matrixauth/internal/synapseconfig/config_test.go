@@ -42,6 +42,7 @@ var mergedFiles = map[string]string{
 	"conf.d/list.yaml":         "- a\n",
 	"conf.d/other.yml":         "server_name: wrong\n",
 	"conf.d/old.yaml.bak":      "server_name: wrong\n",
+	"conf.d/loop.yaml":         "->loop.yaml",
 	"conf.d/dangling.yaml":     "->nowhere",
 	"conf.d/folder.yaml/x":     "server_name: wrong\n",
 	"elsewhere/linked.yaml":    "enable_3pid_changes: true\n",
