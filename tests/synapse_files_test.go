@@ -160,3 +160,27 @@ func TestMigrateMSC3861OfSeveralFiles(t *testing.T) {
 		s.Stop()
 	}
 }
+
+// TestSynapseByAnotherName has Synapse reach us by a name of its own, as in containers, on a machine with the packaged
+// services: the block is printed for that name, and the doctor finds by itself what Synapse reads and takes no name for
+// wrong that works.
+func TestSynapseByAnotherName(t *testing.T) {
+	o := bootInstalled(t, rig.Newest)
+	o.Must("root", "echo 127.0.0.1 caddy >>/etc/hosts")
+	o.Must("root", "caddy matrix-auth synapse-config --endpoint http://caddy:8080/ --secret-path /etc/matrix-synapse/matrix_auth.secret >/etc/matrix-synapse/conf.d/matrix_auth.yaml")
+	if block := o.Read("/etc/matrix-synapse/conf.d/matrix_auth.yaml"); !strings.Contains(block, `endpoint: "http://caddy:8080/"`) || strings.Contains(block, "#") {
+		t.Fatalf("the file is\n%s", block)
+	}
+	o.Must("root", "systemctl restart matrix-synapse")
+	o.login("alice", typed).Must(t, http.StatusOK)
+	shown := o.Must("root", "caddy matrix-auth doctor")
+	if !strings.Contains(shown, "conf.d/matrix_auth.yaml:3: its endpoint is http://caddy:8080/: Synapse reaches us; where caddy:8080 leads is not seen from here") {
+		t.Errorf("the doctor says\n%s", shown)
+	}
+	// A port that is not ours is wrong by any name, once Synapse is started with it.
+	o.Must("root", "sed -i s/:8080/:8081/ /etc/matrix-synapse/conf.d/matrix_auth.yaml && systemctl restart matrix-synapse")
+	shown = o.Run("root", "caddy matrix-auth doctor").Out
+	if !strings.Contains(shown, "WRONG homeserver.yaml: its endpoint is http://caddy:8081/") || !strings.Contains(shown, "conf.d/matrix_auth.yaml:3\n") {
+		t.Errorf("the doctor says\n%s", shown)
+	}
+}
