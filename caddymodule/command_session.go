@@ -41,6 +41,13 @@ func sessionKillCommand() *cobra.Command {
 			default:
 				return errors.New("name one session by its id, or a user by --user")
 			}
+			if user != "" {
+				u, err := matrixauth.ShowUser.Do(cmd.Context(), o, matrixauth.Name{User: user})
+				if err != nil {
+					return err
+				}
+				what = "all sessions of " + u.MatrixID
+			}
 			if err := confirm(cmd, "End "+what+"? Its devices, and the keys on them, are lost."); err != nil {
 				return err
 			}

@@ -87,11 +87,19 @@ func userShowCommand() *cobra.Command {
 func userPasswordCommand() *cobra.Command {
 	return operatorCommand("set-password NAME", "Sets a password; asks for it, or reads it from standard input", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			// Nobody is to think of a password for an account that cannot have one.
+			u, err := matrixauth.ShowUser.Do(cmd.Context(), o, matrixauth.Name{User: args[0]})
+			if err != nil {
+				return err
+			}
+			if !u.DeactivatedAt.IsZero() {
+				return fmt.Errorf("the account %s is deactivated; reactivate it first", u.MatrixID)
+			}
 			password, err := newPassword(cmd)
 			if err != nil {
 				return err
 			}
-			u, err := matrixauth.SetPassword.Do(cmd.Context(), o, matrixauth.NameAndPassword{Name: matrixauth.Name{User: args[0]}, Password: password})
+			u, err = matrixauth.SetPassword.Do(cmd.Context(), o, matrixauth.NameAndPassword{Name: matrixauth.Name{User: args[0]}, Password: password})
 			if err != nil {
 				return err
 			}
@@ -126,10 +134,14 @@ func userDeactivateCommand() *cobra.Command {
 	var erase bool
 	cmd := operatorCommand("deactivate NAME", "Ends all sessions of a user and deactivates the account at the homeserver", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
-			if err := confirm(cmd, "Deactivate "+args[0]+"? All its devices, and the keys on them, are lost."); err != nil {
+			u, err := matrixauth.ShowUser.Do(cmd.Context(), o, matrixauth.Name{User: args[0]})
+			if err != nil {
 				return err
 			}
-			u, err := matrixauth.DeactivateUser.Do(cmd.Context(), o, matrixauth.Deactivation{Name: matrixauth.Name{User: args[0]}, Erase: erase})
+			if err := confirm(cmd, "Deactivate "+u.MatrixID+"? All its devices, and the keys on them, are lost."); err != nil {
+				return err
+			}
+			u, err = matrixauth.DeactivateUser.Do(cmd.Context(), o, matrixauth.Deactivation{Name: matrixauth.Name{User: args[0]}, Erase: erase})
 			if err != nil {
 				return err
 			}
