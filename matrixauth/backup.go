@@ -20,3 +20,11 @@ func CreateBackup(path string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// noteCopied remembers that a copy was given out whole, for the metrics. Where that cannot be kept it is known
+// until the end of this process.
+func (c *Core) noteCopied() {
+	if err := c.store.NoteCopied(); err != nil {
+		c.logger().Warn("the time of a backup could not be kept", "error", err)
+	}
+}

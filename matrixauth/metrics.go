@@ -2,81 +2,156 @@ package matrixauth
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
 // Metrics are the counters of a Core. They outlive reloads; the embedding server registers them in
-// the registry of each configuration.
+// the registry of each configuration. No label's value comes from outside, so their number is bounded and
+// none names a user.
 type Metrics struct {
 	core           *Core
 	logins         *prometheus.CounterVec
 	refreshes      *prometheus.CounterVec
 	introspections *prometheus.CounterVec
 	hashSeconds    prometheus.Histogram
+	census         census
 
-	waiting, setAside, oldest *prometheus.Desc
+	jobs, setAside, oldest, lanes *prometheus.Desc
+	users, sessions               *prometheus.Desc
+	limited, backup, up           *prometheus.Desc
 }
 
 func newMetrics(c *Core) *Metrics {
-	counter := func(name, help, label string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "matrix_auth", Name: name, Help: help}, []string{label})
+	counter := func(name, help string, outcomes []string) *prometheus.CounterVec {
+		made := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "matrix_auth", Name: name, Help: help}, []string{"outcome"})
+		for _, outcome := range outcomes {
+			made.WithLabelValues(outcome) // so that it is there, with zero, before the first one
+		}
+		return made
 	}
-	gauge := func(name, help string) *prometheus.Desc {
-		return prometheus.NewDesc("matrix_auth_outbox_"+name, help, nil, nil)
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("matrix_auth_"+name, help, labels, nil)
 	}
 	return &Metrics{
 		core:           c,
-		logins:         counter("logins_total", "Passwords tried and codes exchanged, by outcome.", "outcome"),
-		refreshes:      counter("refreshes_total", "Token refreshes by outcome.", "outcome"),
-		introspections: counter("introspections_total", "Introspections by outcome.", "outcome"),
+		logins:         counter("logins_total", "Passwords tried and codes exchanged, by outcome.", results()),
+		refreshes:      counter("refreshes_total", "Token refreshes by outcome.", results()),
+		introspections: counter("introspections_total", "Introspections by outcome.", oauth.Outcomes),
 		hashSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "matrix_auth", Name: "password_hash_seconds", Help: "Time taken by password hashes.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5},
 		}),
-		waiting:  gauge("jobs", "Jobs that wait for the homeserver."),
-		setAside: gauge("jobs_set_aside", "Jobs that the homeserver refused for good."),
-		oldest:   gauge("oldest_job_age_seconds", "Age of the job that waits longest."),
+		census:   census{store: c.store, now: c.store.Now},
+		jobs:     desc("outbox_jobs", "Jobs that wait for the homeserver.", "job"),
+		setAside: desc("outbox_jobs_set_aside", "Jobs that the homeserver refused for good.", "job"),
+		oldest:   desc("outbox_oldest_job_age_seconds", "Age of the job that waits longest; zero if none waits.", "job"),
+		lanes:    desc("outbox_lanes", "Users for whom jobs wait."),
+		users:    desc("users", "Accounts by state.", "state"),
+		sessions: desc("sessions", "Live sessions by kind.", "kind"),
+		limited:  desc("limited_total", "Requests refused by a limit, by its class.", "class"),
+		up:       desc("database_up", "Whether the database answered this scrape. What it did not tell is missing."),
+		backup:   desc("backup_timestamp_seconds", "When the last backup was taken by the command; zero if none was."),
 	}
+}
+
+// results are all outcomes that a request may have.
+func results() []string {
+	all := []string{model.Result(nil)}
+	for _, code := range model.Codes {
+		all = append(all, string(code))
+	}
+	return all
 }
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
-	m.logins.Describe(out)
-	m.refreshes.Describe(out)
-	m.introspections.Describe(out)
-	m.hashSeconds.Describe(out)
-	out <- m.waiting
-	out <- m.setAside
-	out <- m.oldest
+	for _, c := range []prometheus.Collector{m.logins, m.refreshes, m.introspections, m.hashSeconds} {
+		c.Describe(out)
+	}
+	for _, d := range []*prometheus.Desc{m.jobs, m.setAside, m.oldest, m.lanes, m.users, m.sessions, m.limited, m.backup, m.up} {
+		out <- d
+	}
 }
 
-// scrapeTimeout bounds the reading of the outbox for a scrape.
+// scrapeTimeout bounds what a scrape waits for the database.
 const scrapeTimeout = 2 * time.Second
 
 // Collect implements prometheus.Collector. The outbox is read when somebody asks.
 func (m *Metrics) Collect(out chan<- prometheus.Metric) {
-	m.logins.Collect(out)
-	m.refreshes.Collect(out)
-	m.introspections.Collect(out)
-	m.hashSeconds.Collect(out)
+	for _, c := range []prometheus.Collector{m.logins, m.refreshes, m.introspections, m.hashSeconds} {
+		c.Collect(out)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	state, err := m.core.outbox.State(ctx)
+	// An invalid metric would have Caddy refuse the whole scrape, with the metrics of all else in it.
+	err := errors.Join(m.collectOutbox(ctx, out), m.collectPopulation(ctx, out))
+	up := 1.0
 	if err != nil {
-		out <- prometheus.NewInvalidMetric(m.waiting, err)
-		return
+		up = 0
 	}
-	age := 0.0
-	if !state.Oldest.IsZero() {
-		age = max(0, m.core.store.Now().Sub(state.Oldest).Seconds())
+	out <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, up)
+	for class, n := range m.core.limiter.Refused() {
+		out <- prometheus.MustNewConstMetric(m.limited, prometheus.CounterValue, float64(n), class.String())
 	}
-	out <- prometheus.MustNewConstMetric(m.waiting, prometheus.GaugeValue, float64(state.Waiting))
-	out <- prometheus.MustNewConstMetric(m.setAside, prometheus.GaugeValue, float64(state.SetAside))
-	out <- prometheus.MustNewConstMetric(m.oldest, prometheus.GaugeValue, age)
+	at := 0.0
+	if copied := m.core.store.Copied(); !copied.IsZero() {
+		at = float64(copied.Unix())
+	}
+	out <- prometheus.MustNewConstMetric(m.backup, prometheus.GaugeValue, at)
+}
+
+// collectOutbox tells how much work waits, by its kind: lanes are users, who are in no metric.
+func (m *Metrics) collectOutbox(ctx context.Context, out chan<- prometheus.Metric) error {
+	var lanes int64
+	counts := map[model.JobKind]store.JobCount{}
+	err := m.core.store.View(ctx, func(tx *store.Tx) error {
+		found, err := tx.CountJobs()
+		if err != nil {
+			return err
+		}
+		for _, c := range found {
+			counts[c.Kind] = c
+		}
+		lanes, err = tx.CountLanes()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, kind := range model.JobKinds {
+		c, age := counts[kind], 0.0
+		if !c.Oldest.IsZero() {
+			age = max(0, m.core.store.Now().Sub(c.Oldest).Seconds())
+		}
+		out <- prometheus.MustNewConstMetric(m.jobs, prometheus.GaugeValue, float64(c.Waiting), string(kind))
+		out <- prometheus.MustNewConstMetric(m.setAside, prometheus.GaugeValue, float64(c.SetAside), string(kind))
+		out <- prometheus.MustNewConstMetric(m.oldest, prometheus.GaugeValue, age, string(kind))
+	}
+	out <- prometheus.MustNewConstMetric(m.lanes, prometheus.GaugeValue, float64(lanes))
+	return nil
+}
+
+// collectPopulation tells how many users and sessions there are, or nothing: a zero would look as if
+// everybody had gone.
+func (m *Metrics) collectPopulation(ctx context.Context, out chan<- prometheus.Metric) error {
+	p, known, err := m.census.take(ctx)
+	if !known {
+		return err
+	}
+	for state, n := range map[string]int64{"active": p.Active, "locked": p.Locked, "deactivated": p.Deactivated} {
+		out <- prometheus.MustNewConstMetric(m.users, prometheus.GaugeValue, float64(n), state)
+	}
+	for _, kind := range model.SessionKinds {
+		out <- prometheus.MustNewConstMetric(m.sessions, prometheus.GaugeValue, float64(p.Sessions[kind]), string(kind))
+	}
+	return err
 }
 
 // countGrant counts an OAuth token request: a code begins a session, as a login does.

@@ -236,7 +236,9 @@ func Reach(ctx context.Context, t Target, config Config, deps Deps) (*Operator, 
 				return err
 			}
 			_, err = io.Copy(w, made)
-			err = errors.Join(err, made.Close())
+			if err = errors.Join(err, made.Close()); err == nil {
+				core.noteCopied()
+			}
 			server.tell(ctxOf(ctx), backupAction, false, new(deed), err)
 			return err
 		},

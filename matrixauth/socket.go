@@ -148,7 +148,9 @@ func (s *socket) sendCopy(w http.ResponseWriter, r *http.Request, server *Server
 		w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
 		_, err = io.Copy(w, made)
 	}
-	err = errors.Join(err, made.Close())
+	if err = errors.Join(err, made.Close()); err == nil {
+		s.core.noteCopied()
+	}
 	server.tell(r.Context(), backupAction, false, new(deed), err)
 	if err != nil {
 		panic(http.ErrAbortHandler) // so that the command sees that the copy is not whole

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -55,11 +56,33 @@ const (
 	classes
 )
 
+// names are the classes' names in metrics.
+var names = [classes]string{
+	LoginsByNetwork: "logins_by_network", LoginsByAccount: "logins_by_account", LoginsByPlace: "logins_by_place",
+	LoginsByBrowser: "logins_by_browser", LoginsInBrowser: "logins_in_browser", Registrations: "registrations",
+	Authorizations: "authorizations", Exchanges: "exchanges", WrongSecrets: "wrong_secrets", Refreshes: "refreshes",
+	LinesOfSignIns: "log_lines_of_sign_ins", LinesOfLimits: "log_lines_of_limits", LinesOfRequests: "log_lines_of_requests",
+}
+
+// String is the name of a class in metrics.
+func (c Class) String() string { return names[c] }
+
 // Limiter limits by class and key. It outlives reloads.
 type Limiter struct {
 	now func() time.Time
 	// fine are the keys of each class, and wide those of the sites that hold many networks.
 	fine, wide [classes]table
+	// refused counts what each class refused.
+	refused [classes]atomic.Uint64
+}
+
+// Refused gives how many tries each class has refused.
+func (l *Limiter) Refused() map[Class]uint64 {
+	counts := make(map[Class]uint64, classes)
+	for class := range classes {
+		counts[class] = l.refused[class].Load()
+	}
+	return counts
 }
 
 // table is the keys of one class. Its memory is bounded: keys that have recovered are forgotten, and
@@ -89,7 +112,14 @@ func New(now func() time.Time) *Limiter { return &Limiter{now: now} }
 // after which the next one is allowed; a try that is refused is not counted.
 func (l *Limiter) Take(class Class, key string, r Rate) error {
 	_, err := l.fine[class].take(l.now(), key, r)
+	l.count(class, err)
 	return err
+}
+
+func (l *Limiter) count(class Class, err error) {
+	if err != nil {
+		l.refused[class].Add(1)
+	}
 }
 
 // wider is how many times the rate of one network a whole site has: it may be one customer, or an
@@ -98,7 +128,8 @@ const wider = 10
 
 // TakeNetwork is Take by the network of a client's address. An IPv6 address counts for its site too, since
 // whoever has a /48 has 65,536 networks in it (ENUM-4).
-func (l *Limiter) TakeNetwork(class Class, ip string, r Rate) error {
+func (l *Limiter) TakeNetwork(class Class, ip string, r Rate) (err error) {
+	defer func() { l.count(class, err) }()
 	now := l.now()
 	giveBack, err := l.fine[class].take(now, model.Network(ip), r)
 	if err != nil {

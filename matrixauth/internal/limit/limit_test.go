@@ -169,3 +169,31 @@ func TestTakeNetwork(t *testing.T) {
 		}
 	}
 }
+
+// TestRefused counts what each class refused, under names that are all there and all different.
+func TestRefused(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	l := New(func() time.Time { return now })
+	rate := Rate{Burst: 1, PerMinute: 1}
+	for range 3 {
+		_ = l.Take(Refreshes, "a", rate) // two of them are refused
+		_ = l.TakeNetwork(Registrations, "192.0.2.1", rate)
+	}
+	names := map[string]bool{"": true}
+	for class, n := range l.Refused() {
+		if names[class.String()] {
+			t.Errorf("class %d is called %q", class, class)
+		}
+		names[class.String()] = true
+		want := uint64(0)
+		if class == Refreshes || class == Registrations {
+			want = 2
+		}
+		if n != want {
+			t.Errorf("%s: %d", class, n)
+		}
+	}
+	if len(names) != int(classes)+1 {
+		t.Errorf("%d classes are counted", len(names)-1)
+	}
+}

@@ -17,6 +17,9 @@ const (
 	JobReactivateUser JobKind = "reactivate_user"
 )
 
+// JobKinds lists every kind of work.
+var JobKinds = []JobKind{JobProvisionUser, JobDeleteDevice, JobDeactivateUser, JobReactivateUser}
+
 // Job is one row of the outbox.
 type Job struct {
 	// Position orders the jobs of a lane.

@@ -13,6 +13,9 @@ const (
 	OAuthSession SessionKind = "oauth"
 )
 
+// SessionKinds lists every kind of session.
+var SessionKinds = []SessionKind{CompatSession, OAuthSession}
+
 // Tokens gives the kinds of token that sessions of the kind have.
 func (k SessionKind) Tokens() (access, refresh TokenKind) {
 	if k == OAuthSession {

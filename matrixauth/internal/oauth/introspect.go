@@ -37,13 +37,26 @@ type introspection struct {
 // compatClient is the client_id of sessions that no OAuth client started.
 const compatClient = "legacy"
 
+// The outcomes of an introspection, for metrics: a token that lives, one that does not, one of a locked user,
+// a caller with a wrong secret, and a database that did not answer.
+const (
+	outcomeActive   = "active"
+	outcomeInactive = "inactive"
+	outcomeLocked   = "locked"
+	outcomeRefused  = "refused"
+	outcomeFailed   = "failed"
+)
+
+// Outcomes lists the outcomes of an introspection that Count is told.
+var Outcomes = []string{outcomeActive, outcomeInactive, outcomeLocked, outcomeRefused, outcomeFailed}
+
 // Introspect answers POST /oauth2/introspect: for the homeserver about every token, and for confidential
 // clients about their own (INTRO-9). The hint is not needed to find a token (INTRO-4).
 func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) error {
 	form, formErr := web.ReadForm(w, r)
 	caller, err := d.introspector(r, form)
 	if err != nil {
-		d.Count("refused")
+		d.Count(outcomeRefused)
 		return err
 	}
 	if formErr != nil {
@@ -54,22 +67,22 @@ func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) error {
 	}
 	token, err := d.inspected(caller, form["token"])
 	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.ExpiredToken) {
-		d.Count("inactive")
+		d.Count(outcomeInactive)
 		return web.WriteJSON(w, http.StatusOK, struct {
 			Active bool `json:"active"`
 		}{})
 	}
 	if err != nil {
-		d.Count("failed")
+		d.Count(outcomeFailed)
 		return err
 	}
 	// Synapse turns "inactive" into a logout after which clients throw their keys away. A failure it
 	// reports as 503 and does not remember (MOD-3, MOD-4). What we ask ourselves is about locked users too.
 	if !session.IsInternal(form["token"]) && d.Sessions.Registry.Locked(token.UserID) {
-		d.Count("locked")
+		d.Count(outcomeLocked)
 		return &model.Error{Kind: model.Unavailable, Code: model.UserLocked}
 	}
-	d.Count("active")
+	d.Count(outcomeActive)
 	return web.WriteJSON(w, http.StatusOK, d.describe(caller, token))
 }
 

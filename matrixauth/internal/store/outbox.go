@@ -100,3 +100,26 @@ func (tx *Tx) OutboxState() (OutboxState, error) {
 		MIN(created_at) FILTER (WHERE set_aside_at IS NULL),
 		COALESCE((SELECT last_error FROM outbox WHERE set_aside_at IS NULL ORDER BY position LIMIT 1), '') FROM outbox`)
 }
+
+// JobCount is how much work of one kind waits.
+type JobCount struct {
+	Kind model.JobKind
+	// Waiting counts the jobs to be done, SetAside those that the homeserver refused for good.
+	Waiting, SetAside int64
+	// Oldest is the time at which the longest waiting job was written; zero if none waits.
+	Oldest time.Time
+}
+
+// CountJobs counts the jobs of the outbox by kind. A kind without jobs is left out.
+func (tx *Tx) CountJobs() ([]JobCount, error) {
+	return many(tx, func(s scanner) (v JobCount, err error) {
+		err = s.Scan(&v.Kind, &v.Waiting, &v.SetAside, timeInto{&v.Oldest})
+		return v, err
+	}, `SELECT kind, COUNT(*) FILTER (WHERE set_aside_at IS NULL), COUNT(*) FILTER (WHERE set_aside_at IS NOT NULL),
+		MIN(created_at) FILTER (WHERE set_aside_at IS NULL) FROM outbox GROUP BY kind`)
+}
+
+// CountLanes counts the users for whom jobs wait.
+func (tx *Tx) CountLanes() (int64, error) {
+	return one(tx, scanCount, "SELECT COUNT(DISTINCT lane) FROM outbox WHERE set_aside_at IS NULL")
+}

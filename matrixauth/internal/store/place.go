@@ -21,7 +21,7 @@ var sidecars = []string{"-wal", "-shm", "-journal"}
 
 // Files are the paths of the database and of all that lies beside it but the socket.
 func Files(path string) []string {
-	files := []string{path, LockPath(path)}
+	files := []string{path, LockPath(path), copiedPath(path)}
 	for _, suffix := range sidecars {
 		files = append(files, path+suffix)
 	}

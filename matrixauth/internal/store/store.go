@@ -58,6 +58,9 @@ type Store struct {
 	// mended says what was set right in the place of the database.
 	mended []string
 
+	// copied is when the database was copied last.
+	copied atomic.Pointer[time.Time]
+
 	statements atomic.Uint64
 	weights    weights
 	// idleUntil is the last activity of the sessions that Retain has tidied.
@@ -110,6 +113,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := s.removeCopies(); err != nil {
 		return err
 	}
+	s.readCopied()
 	if s.writer, err = sql.Open(driver, dsn(s.path, "_txlock=immediate&_cache_size=-4000")); err != nil {
 		return fmt.Errorf("database %s: %w", s.path, err)
 	}

@@ -1,0 +1,47 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
+)
+
+// copiedPath is the file that holds when the database was copied last. It is no row: a restored database
+// would tell the time of the backup before it.
+func copiedPath(path string) string { return path + ".copied" }
+
+// NoteCopied remembers that a copy was given out whole now.
+func (s *Store) NoteCopied() error {
+	now := s.Now()
+	s.copied.Store(&now)
+	f, _, err := place.Open(copiedPath(s.path), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, place.Closed)
+	if err != nil {
+		return fmt.Errorf("the time of the copy cannot be kept: %w", err)
+	}
+	_, err = f.WriteString(now.Format(time.RFC3339) + "\n")
+	return errors.Join(err, f.Close())
+}
+
+// Copied is when the last copy was given out whole; zero if none was.
+func (s *Store) Copied() time.Time {
+	if at := s.copied.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
+
+// readCopied reads what NoteCopied left. What cannot be read is as if nothing was copied: that alarms
+// somebody, and a wrong time would calm them.
+func (s *Store) readCopied() {
+	text, err := place.ReadSmall(copiedPath(s.path), place.Closed)
+	if err != nil {
+		return
+	}
+	if at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text))); err == nil {
+		s.copied.Store(&at)
+	}
+}
