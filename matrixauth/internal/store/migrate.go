@@ -16,11 +16,14 @@ var migrations embed.FS
 // migrate brings the schema up to date, each step in a transaction of its own. It refuses a schema
 // newer than it knows: an older program would misread what a newer one wrote (KEY-9).
 func migrate(ctx context.Context, db *sql.DB, path string) error {
+	if err := judgeTables(ctx, db, path); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return fmt.Errorf("database %s: %w", path, err)
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName("schema_version"))
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName(versionTable))
 	if err != nil {
 		return fmt.Errorf("database %s: %w", path, err)
 	}

@@ -46,7 +46,13 @@ func preparePlace(path string, create bool) (mended []string, err error) {
 			mended = append(mended, what)
 		}
 	}
-	if _, err := os.Lstat(path); err == nil {
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode().IsRegular() {
+			// Before its mode is touched or anything is made beside it.
+			if err := examineTables(path); err != nil {
+				return nil, err
+			}
+		}
 		what, err := openFile(path)
 		if err != nil {
 			return nil, err
@@ -221,5 +227,8 @@ func examineFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("database %s: %w", path, err)
 	}
-	return errors.Join(judgeMagic(f, path), f.Close())
+	if err := errors.Join(judgeMagic(f, path), f.Close()); err != nil {
+		return err
+	}
+	return examineTables(path)
 }
