@@ -169,7 +169,7 @@ func notListening(address string, err error) error {
 	case errors.Is(err, syscall.EADDRINUSE) && ownPort(address) != "":
 		return fmt.Errorf("internal_listen: %s overlaps with %s, which the running configuration has; choose another port, or stop Caddy and start it again", address, ownPort(address))
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("internal_listen: %s is in use by another program; stop that one, or choose another address with internal_listen and name it as endpoint in Synapse's matrix_authentication_service", address)
+		return fmt.Errorf("internal_listen: %s is in use by another program, to which Synapse tells our secret meanwhile; stop that one, or choose another address with internal_listen and name it as endpoint in Synapse's matrix_authentication_service", address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
 		return fmt.Errorf("internal_listen: %w: %s", errNoSuchAddress, address)
 	}

@@ -110,7 +110,7 @@ func (a *App) listenFindings() []matrixauth.Finding {
 	for _, l := range a.listeners {
 		if err := l.refused(); err != nil {
 			findings = append(findings, matrixauth.Wrong(listenCheck, "closed", err.Error()+"; it is tried every "+lastPause.String(),
-				"internal_listen "+l.server.address, "free the address, or write another one"))
+				"internal_listen "+l.server.address, "free the address, or write another one; if you do not know the program that has it, take a new secret, as Synapse tells the present one to whoever answers there"))
 			continue
 		}
 		if l.server.isOpen() {

@@ -238,7 +238,7 @@ func TestListenInTrouble(t *testing.T) {
 	if got := health(); !slices.Equal(got, []string{address, nowhere}) {
 		t.Errorf("health names %v", got)
 	}
-	if lines := h.lines("cannot ask us at one address"); len(lines) != 2 || !strings.Contains(lines[0], address+" is in use by another program") {
+	if lines := h.lines("cannot ask us at one address"); len(lines) != 2 || !strings.Contains(lines[0], address+" is in use by another program, to which Synapse tells our secret meanwhile") {
 		t.Errorf("the log says %q", lines)
 	}
 	h.wantMetric("matrix_auth_internal_listen_up "+address, 0)
