@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -265,4 +267,60 @@ func TestFoundConfiguration(t *testing.T) {
 	want(run(), "./Caddyfile belongs to another user")
 	want(run("--config", "Caddyfile"), "there is no database at")
 	want(run("--service-user", fmt.Sprint(stranger)), "there is no database at")
+}
+
+// TestConfigurationOfAnother reads for a configuration only what its owner may read: who has taken over the user
+// that it belongs to would have root send a file of root's, as the secret, to an address of their choice (KEY-14).
+func TestConfigurationOfAnother(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files to another user")
+	}
+	dir, err := os.MkdirTemp("", "ma")
+	must(t, err)
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	must(t, os.Chmod(dir, 0o755))
+	file := func(name string, uid, gid int, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		must(t, errors.Join(os.WriteFile(path, []byte("what only some may read"), mode), os.Chown(path, uid, gid)))
+		return path
+	}
+	roots, theirs, lent := file("roots", 0, 0, 0o640), file("theirs", stranger, stranger, 0o600), file("lent", 0, stranger, 0o640)
+	link := filepath.Join(dir, "link")
+	must(t, errors.Join(os.Symlink(roots, link), os.Lchown(link, stranger, stranger)))
+	const refused = "with the rights of nobody"
+	for name, test := range map[string]struct {
+		secret string
+		owner  int
+		want   string
+	}{
+		"a_file_of_root's":                 {"secret_file " + roots, stranger, refused},
+		"a_link_to_it":                     {"secret_file " + link, stranger, refused},
+		"a_placeholder_for_it":             {"secret {file." + roots + "}", stranger, "secret"},
+		"a_file_of_their_own":              {"secret_file " + theirs, stranger, "there is no database at"},
+		"a_file_of_root's_for_their_group": {"secret_file " + lent, stranger, "there is no database at"},
+		"root's_in_root's":                 {"secret_file " + roots, 0, "there is no database at"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := filepath.Join(dir, "Caddyfile")
+			must(t, os.WriteFile(config, fmt.Appendf(nil, "{\nadmin off\n}\nhttp://%s {\nmatrix_auth %s %s {\ndatabase /nowhere/x.db\nmatrix {\n%s\n}\n}\n}\n",
+				testHost, testServerName, testIssuer, test.secret), 0o644))
+			must(t, os.Chown(config, test.owner, test.owner))
+			root := &cobra.Command{Use: "matrix-auth"}
+			command.CobraFunc(root)
+			root.AddCommand(operatorCommandOfTest())
+			root.SetErr(new(bytes.Buffer))
+			root.SetOut(new(bytes.Buffer))
+			root.SetArgs([]string{"reach", "--config", config})
+			before, err := os.Getgroups()
+			must(t, err)
+			if err := root.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+			after, err := os.Getgroups()
+			must(t, err)
+			if _, err := os.ReadFile(roots); err != nil || !slices.Equal(before, after) {
+				t.Errorf("root is less than before: %v, groups %v", err, after)
+			}
+		})
+	}
 }

@@ -90,8 +90,7 @@ func (s *site) read(cmd *cobra.Command) error {
 		s.problem = fmt.Errorf("%s cannot be read here, as %s: %w", s.file, s.lacking(), err)
 		s.raw, s.given, s.lacks = nil, Settings{}, true
 	}
-	ready, err := s.given.resolve()
-	s.resolved = ready
+	err = s.resolve()
 	switch {
 	case s.problem != nil || err == nil:
 	case onlyUnset(err):
@@ -101,6 +100,25 @@ func (s *site) read(cmd *cobra.Command) error {
 		s.problem = fmt.Errorf("%s: %w", s.file, err)
 	}
 	return nil
+}
+
+// resolve judges the settings. The files that they name are read with the rights of who wrote the configuration:
+// whoever has taken over Caddy's user, where the configuration is that user's, must not have root read a file for
+// them and send it as the secret to an address of their choice (KEY-14).
+func (s *site) resolve() (err error) {
+	info, missing := os.Stat(s.file)
+	if missing != nil { // standard input
+		s.resolved, err = s.given.resolve()
+		return err
+	}
+	by, failed := matrixauth.AsOwner(info, func() { s.resolved, err = s.given.resolve() })
+	switch {
+	case failed != nil:
+		return failed
+	case err != nil && by != "" && !onlyUnset(err):
+		return fmt.Errorf("%w (what it names is read with the rights of %s, whose file it is)", err, by)
+	}
+	return err
 }
 
 // lacking says which variables are not set.

@@ -87,20 +87,9 @@ func BecomeOwner(path string) (name string, err error) {
 
 // become gives up root. The system's own groups of the user come along.
 func become(uid, gid int) error {
-	groups := []int{}
-	if found, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		if primary, err := strconv.Atoi(found.Gid); err == nil {
-			gid = primary
-		}
-		ids, err := found.GroupIds()
-		if err != nil {
-			return fmt.Errorf("the groups of %s: %w", found.Username, err)
-		}
-		for _, id := range ids {
-			if n, err := strconv.Atoi(id); err == nil {
-				groups = append(groups, n)
-			}
-		}
+	gid, groups, err := groupsOf(uid, gid)
+	if err != nil {
+		return err
 	}
 	for _, step := range []func() error{
 		func() error { return syscall.Setgroups(groups) }, func() error { return syscall.Setgid(gid) }, func() error { return syscall.Setuid(uid) },
@@ -113,4 +102,26 @@ func become(uid, gid int) error {
 		return fmt.Errorf("the command cannot go on as %s", UserName(uid))
 	}
 	return nil
+}
+
+// groupsOf are the groups of a user by the system; for an id without a name it is the given one alone.
+func groupsOf(uid, given int) (gid int, groups []int, err error) {
+	groups = []int{}
+	found, err := user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		return given, groups, nil //nolint:nilerr // containers have users without a name
+	}
+	if gid, err = strconv.Atoi(found.Gid); err != nil {
+		gid = given
+	}
+	ids, err := found.GroupIds()
+	if err != nil {
+		return gid, nil, fmt.Errorf("the groups of %s: %w", found.Username, err)
+	}
+	for _, id := range ids {
+		if n, err := strconv.Atoi(id); err == nil {
+			groups = append(groups, n)
+		}
+	}
+	return gid, groups, nil
 }

@@ -1,0 +1,7 @@
+//go:build linux && !386 && !arm
+
+package place
+
+import "golang.org/x/sys/unix"
+
+const sysSetgroups = unix.SYS_SETGROUPS
