@@ -16,7 +16,12 @@ type loaderCheck struct {
 	*File
 	anchors map[string]int // to their lines
 	merged  map[*yaml.Node]map[string]*yaml.Node
+	depth   int
 }
+
+// deepest is how many lists and mappings may stand in one another. PyYAML ends by Python's limit of calls, at
+// nearly 500.
+const deepest = 400
 
 func (f *File) checkAsSynapse() *Error {
 	c := &loaderCheck{File: f, anchors: map[string]int{}, merged: map[*yaml.Node]map[string]*yaml.Node{}}
@@ -59,6 +64,10 @@ func (c *loaderCheck) tree(n *yaml.Node) *Error {
 	if n.Kind == yaml.AliasNode {
 		return nil // looked at where it is named
 	}
+	if c.depth++; c.depth > deepest {
+		return c.errorf(n.Line, "%slists or mappings stand in one another too deep", notLoaded)
+	}
+	defer func() { c.depth-- }()
 	if n.Anchor != "" {
 		if first, found := c.anchors[n.Anchor]; found {
 			return c.errorf(n.Line, "%san anchor (&) is here that is on line %d too; or a value begins with & but is not in quotes", notLoaded, first)

@@ -1,5 +1,7 @@
 package synapseconfig
 
+import "strings"
+
 // verdict is what becomes of a text.
 type verdict int
 
@@ -93,7 +95,7 @@ var loaderCases = []struct {
 	{"key_of_two_lines", "a\nb: 1\n", refused, ""},
 	{"indented_too_far", "a: 1\n b: 2\n", refused, ""},
 	{"indented_back_too_far", "v:\n    a: 1\n  b: 2\n", refused, ""},
-	{"long_key", string(make1024()) + ": 1\n", refused, ""},
+	{"long_key", strings.Repeat("k", 1025) + ": 1\n", refused, ""},
 	// Tags.
 	{"tag_of_ones_own", "v: !env X\n", refused, ""},
 	{"tag_of_ones_own_elsewhere", "a: {b: [!secret x]}\nv: 1\n", refused, ""},
@@ -174,8 +176,8 @@ var loaderCases = []struct {
 	{"tilde", "v: ~\n", taken, "<nil>"},
 	{"nothing", "v:\n", taken, "<nil>"},
 	{"empty_quotes", "v: ''\n", taken, "str "},
-	{"very_long_number", "v: 1" + zeros(5000) + "\n", refused, ""},
-	{"long_number", "v: 1" + zeros(50) + "\n", taken, "int"},
+	{"very_long_number", "v: 1" + strings.Repeat("0", 5000) + "\n", refused, ""},
+	{"long_number", "v: 1" + strings.Repeat("0", 50) + "\n", taken, "int"},
 	// Texts that begin with or hold marks.
 	{"secret_with_star", "v: *hunter2\n", refused, ""},
 	{"secret_with_and", "v: &hunter2\n", taken, "<nil>"},
@@ -206,6 +208,8 @@ var loaderCases = []struct {
 	{"comma_last_in_flow", "v: [1,2,]\n", taken, "[int 1 int 2]"},
 	{"flow_closed_at_the_margin", "v: [1,\n2\n]\n", taken, "[int 1 int 2]"},
 	{"flow_without_a_value", "v: {a, b: }\n", taken, "map[\"str a\":<nil> \"str b\":<nil>]"},
+	{"deep", "v: " + strings.Repeat("[", 350) + strings.Repeat("]", 350) + "\n", taken, ""},
+	{"too_deep", "v: " + strings.Repeat("[", 600) + strings.Repeat("]", 600) + "\n", refused, ""},
 	{"literal_kept", "v: |+\n  a\n\n", taken, "str a\n\n"},
 	{"literal_stripped_and_indented", "v: |2-\n   a\n", taken, "str  a"},
 	{"hash_behind_literal", "v: |#x\n  a\n", refused, ""},
@@ -214,20 +218,4 @@ var loaderCases = []struct {
 	{"plain_over_lines", "v: a\n  b\n\n  c\n", taken, "str a b\nc"},
 	{"list_at_the_margin", "v:\n- 1\n- 2\n", taken, "[int 1 int 2]"},
 	{"list_item_without_blank", "v:\n-1\n", refused, ""},
-}
-
-func make1024() []byte {
-	key := make([]byte, 1025)
-	for i := range key {
-		key[i] = 'k'
-	}
-	return key
-}
-
-func zeros(n int) string {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = '0'
-	}
-	return string(b)
 }
