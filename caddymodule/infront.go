@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -197,7 +198,7 @@ func (w *walk) handler(handler caddyhttp.MiddlewareHandler, depth int) (answered
 		}
 		return w.stop("reverse_proxy " + dialed(h))
 	case *caddyhttp.StaticResponse:
-		if h.StatusCode == "103" {
+		if string(h.StatusCode) == strconv.Itoa(http.StatusEarlyHints) {
 			return false
 		}
 		return w.stop(nameOfResponse(h))

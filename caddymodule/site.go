@@ -76,7 +76,7 @@ var errNoSettings = errors.New("has no matrix_auth with settings")
 func (s *site) read(cmd *cobra.Command) error {
 	text, raw, err := readConfig(cmd, s.file, s.adapter)
 	s.unset = unsetVariables(s.file, text, 0)
-	found := false
+	var found bool
 	if err == nil {
 		s.raw = raw
 		if s.given, found, err = findSettings(raw); err == nil && !found {

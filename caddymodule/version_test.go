@@ -1,9 +1,31 @@
 package caddymodule
 
 import (
+	"fmt"
+	"os"
 	"runtime/debug"
+	"strings"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
+
+// TestChangesNameTheSchema: the newest section of the changes names the schema that this program writes, by which an
+// owner knows whether a downgrade needs a backup.
+func TestChangesNameTheSchema(t *testing.T) {
+	page, err := os.ReadFile("../CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, err := matrixauth.SchemaVersion()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := strings.Split(string(page), "\n## ")
+	if want := fmt.Sprintf("Schema %d.", schema); len(sections) < 2 || !strings.Contains(sections[1], want) {
+		t.Errorf("the newest section of CHANGELOG.md does not say %q", want)
+	}
+}
 
 // TestVersionOf tells the version of every way in which the module comes into a binary.
 func TestVersionOf(t *testing.T) {

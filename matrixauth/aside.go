@@ -32,6 +32,7 @@ func noSynapse() *http.Client { return &http.Client{Transport: refusingTransport
 
 type refusingTransport struct{}
 
+// RoundTrip refuses every call.
 func (refusingTransport) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("Synapse is not called on behalf of a database that is not the server's")
 }

@@ -16,13 +16,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/tests/rig"
 )
 
-// post sends a JSON document.
-func post(t *testing.T, address string, body any) rig.Answer {
-	t.Helper()
-	return postBy(t, http.DefaultClient, address, body)
-}
-
-// postBy is post by a client that finds the address.
+// postBy sends a JSON document by a client that finds the address.
 func postBy(t *testing.T, by *http.Client, address string, body any) rig.Answer {
 	t.Helper()
 	text, err := json.Marshal(body)
