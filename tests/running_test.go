@@ -196,9 +196,14 @@ func TestImage(t *testing.T) {
 	if c.exec("", c.made.Health[1:]...).Err == nil {
 		t.Fatal("the container is healthy before it is started")
 	}
+	block := only(t, "running.md", "Containers", "yaml")
+	printed := c.exec("", "caddy", "matrix-auth", "synapse-config", "--endpoint", "http://caddy:8080/", "--secret-path", "/run/secrets/matrix_auth")
+	if printed.Err != nil || printed.Out != block {
+		t.Errorf("synapse-config prints %q, %v\nthe page says %q", printed.Out, printed.Err, block)
+	}
 	c.start()
 	c.awaitHealth()
-	c.Write("/etc/matrix-synapse/conf.d/matrix_auth.yaml", only(t, "running.md", "Containers", "yaml"), "644", "root")
+	c.Write("/etc/matrix-synapse/conf.d/matrix_auth.yaml", block, "644", "root")
 	c.Must("root", "sed -i '/^session_lifetime/d' /etc/matrix-synapse/homeserver.yaml && systemctl restart matrix-synapse")
 
 	if added := c.exec(typed+"\n", "caddy", "matrix-auth", "user", "add", "alice", "--existing", "--admin"); added.Err != nil {
