@@ -217,7 +217,7 @@ func TestMadClient(t *testing.T) {
 	t.Run("refused_by_us", func(t *testing.T) {
 		mark := len(read(t, h.LogFile()))
 		nio(t)
-		if found := lines(mark, `"device_id":"NIO"`, `"user":"alice"`); len(found) != 2 {
+		if found := lines(mark, `"device_id":"NIO"`, `"user":"@alice:example.test"`); len(found) != 2 {
 			t.Errorf("%d lines:\n%s", len(found), strings.Join(found, ""))
 		}
 	})
