@@ -3,7 +3,6 @@ package tests
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -41,7 +40,9 @@ func TestOwnersYear(t *testing.T) {
 		app.goesOn(t)
 	})
 	t.Run("an update", func(t *testing.T) {
-		o.in(t).follow("install.md", "Updates")
+		o := o.in(t)
+		o.CopyIn(rig.Binary(t, ""), "/root/caddy.new", "755")
+		o.follow("upgrade.md", "Put it in place")
 		app.goesOn(t)
 	})
 	t.Run("a reboot", func(t *testing.T) {
@@ -110,22 +111,14 @@ func (a *ownersApp) take(answer rig.Answer) {
 	a.access, a.refresh = answer.Text("access_token"), answer.Text("refresh_token")
 }
 
-// restore makes copies and puts one back, by the page on commands. Who signed in before the copy stays signed in.
+// restore makes a copy and puts it back, by the page on commands. Who signed in before the copy stays signed in.
 func (o owner) restore(a *ownersApp) {
-	// Another machine takes what it is sent, and does with it what it is told.
-	o.Write("/usr/local/bin/ssh", "#!/bin/sh\ncd /root && exec sh -c \"$2\"\n", "755", "root")
-	copies, restoration := blocksIn(o.t, "commands.md", "Backup")[0], blocksIn(o.t, "commands.md", "Backup")[1]
 	a.goesOn(o.t)
-	o.paste(copies)
-	o.Must("root", `gunzip matrix_auth.db.gz && test "$(head -c 15 matrix_auth.db)" = "SQLite format 3" && cmp matrix_auth.db /var/backups/matrix_auth-$(date +%F).db`)
+	o.follow("commands.md", "Backup")
 	later := o.login("bob", typed).Must(o.t, http.StatusOK).Text("access_token")
 	o.Must("root", "systemctl stop caddy && printf lost >"+dataOf+"/matrix_auth.db; systemctl start caddy || true")
 	rig.Await(o.t, "Caddy to say that this is no database", func() error { return o.Run("root", "systemctl is-failed caddy").Err })
-
-	// The owner writes the date of the copy that they have.
-	today := strings.TrimSpace(o.Must("root", "date +%F"))
-	restoration.text = regexp.MustCompile(`\d{4}-\d\d-\d\d`).ReplaceAllLiteralString(restoration.text, today)
-	o.paste(restoration)
+	o.follow("commands.md", "Restore")
 	a.goesOn(o.t)
 	o.call(http.MethodGet, "/v3/account/whoami", later, nil).Must(o.t, http.StatusUnauthorized)
 	o.Must("caddy", "test -O "+dataOf+"/matrix_auth.db")
