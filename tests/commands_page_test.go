@@ -156,7 +156,7 @@ func (o owner) withoutServer() {
 func (o owner) moveSecret() {
 	o.Must("root", `install -d /etc/systemd/system/caddy.service.d
 printf '[Service]\nEnvironment=MATRIX_SECRET=%s\n' "$(cat `+dataOf+`/matrix_auth.secret)" >/etc/systemd/system/caddy.service.d/secret.conf
-chmod 0644 /etc/systemd/system/caddy.service.d/secret.conf
+chmod 0600 /etc/systemd/system/caddy.service.d/secret.conf
 sed -i 's|matrix_auth example.com https://matrix.example.com|& {\n\t\tmatrix {\n\t\t\tsecret {env.MATRIX_SECRET}\n\t\t}\n\t}|' /etc/caddy/Caddyfile
 rm `+dataOf+`/matrix_auth.secret
 systemctl daemon-reload && systemctl restart caddy`)
