@@ -52,6 +52,7 @@ func TestOwnersYear(t *testing.T) {
 		app.goesOn(t)
 		o.Must("root", "caddy matrix-auth doctor")
 	})
+	t.Run("another program took the port", func(t *testing.T) { o.in(t).losePort(app) })
 	t.Run("a backup and its restoration", func(t *testing.T) { o.in(t).restore(app) })
 	t.Run("a full disk", func(t *testing.T) { o.in(t).fillDisk(app) })
 	t.Run("no secret is in the journal", func(t *testing.T) {
@@ -102,6 +103,19 @@ func (a *ownersApp) goesOn(t *testing.T) {
 	a.take(a.tryRefresh().Must(t, http.StatusOK))
 }
 
+// goesOnSoon is goesOn once Synapse can ask us again.
+func (a *ownersApp) goesOnSoon(t *testing.T) {
+	t.Helper()
+	a.owner = a.in(t)
+	rig.Await(t, "Synapse to find us again", func() error {
+		if answer := a.call(http.MethodGet, "/v3/account/whoami", a.access, nil); answer.Status != http.StatusOK {
+			return fmt.Errorf("status %d: %v", answer.Status, answer.Body)
+		}
+		return nil
+	})
+	a.goesOn(t)
+}
+
 func (a *ownersApp) tryRefresh() rig.Answer {
 	a.t.Helper()
 	return a.call(http.MethodPost, "/v3/refresh", "", map[string]string{"refresh_token": a.refresh})
@@ -122,6 +136,23 @@ func (o owner) restore(a *ownersApp) {
 	a.goesOn(o.t)
 	o.call(http.MethodGet, "/v3/account/whoami", later, nil).Must(o.t, http.StatusUnauthorized)
 	o.Must("caddy", "test -O "+dataOf+"/matrix_auth.db")
+}
+
+// losePort has another program take the port on which Synapse asks us, while Caddy is down: every site is served, the
+// doctor says what is wrong, and all goes on by itself once the port is free.
+func (o owner) losePort(a *ownersApp) {
+	o.Must("root", "systemctl stop caddy && systemd-run --quiet --unit=another python3 -m http.server 8080 --bind 127.0.0.1")
+	rig.Await(o.t, "the other program to listen", func() error { return o.Run("root", "curl -fsS http://127.0.0.1:8080/ >/dev/null").Err })
+	o.Must("root", "systemctl start caddy")
+	rig.Await(o.t, "the owner's own site to be served", func() error {
+		return o.Run("root", "curl -fsS https://example.com/.well-known/matrix/client >/dev/null").Err
+	})
+	if shown := o.Must("root", "caddy matrix-auth doctor || true"); !strings.Contains(shown, "8080") || !strings.Contains(shown, "WRONG") {
+		o.t.Errorf("the doctor says\n%s", shown)
+	}
+	o.Must("root", "systemctl stop another")
+	a.goesOnSoon(o.t)
+	o.Must("root", "caddy matrix-auth doctor")
 }
 
 // fillDisk has the disk of the database full. Nobody is signed out by it, and all goes on once there is room.
