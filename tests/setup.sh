@@ -50,6 +50,10 @@ debian_tree() { # the files of a small Debian with the packages of tests/require
 		say "no Debian machine: only root can make and boot one, and the tests on it are skipped"
 		return
 	fi
+	if ! unshare --mount --pid --net --fork mount -t tmpfs tmpfs /mnt 2>/dev/null; then
+		say "no Debian machine: this system forbids containers, and the tests on one are skipped"
+		return
+	fi
 	# The host's release, so that the programs of the host that the machine borrows find their libraries.
 	# shellcheck source=/dev/null
 	if [ -r /etc/os-release ]; then release=$(. /etc/os-release && [ "$ID" = debian ] && echo "$VERSION_CODENAME" || echo bookworm); fi
