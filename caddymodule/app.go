@@ -174,6 +174,14 @@ func (a *App) sites() *caddyhttp.App {
 	return sites
 }
 
+// named are the sites that are known by a name.
+func (a *App) named() []matrixauth.Site {
+	if sites := a.sites(); sites != nil {
+		return namedSites(sites)
+	}
+	return nil
+}
+
 // Stop quiets what works in the background and lets the next configuration, if there is one, answer
 // the homeserver. Requests under way go on.
 func (a *App) Stop() error {

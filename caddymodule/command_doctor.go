@@ -187,6 +187,9 @@ func printFindings(cmd *cobra.Command, findings []matrixauth.Finding) error {
 	if bad > 0 {
 		return fmt.Errorf("%d of %d checks found something", bad, len(findings))
 	}
+	if !wantsJSON(cmd) {
+		return say(cmd.OutOrStdout(), "all is well")
+	}
 	return nil
 }
 

@@ -61,7 +61,7 @@ func (a *App) open(wait time.Duration) *obstacle {
 		return &obstacle{[]string{subject}, errors.Join(fmt.Errorf("the pool of databases holds a %T", value), a.letGo())}
 	}
 	server, err := matrixauth.New(core.Core, config, matrixauth.Deps{
-		Logger: a.logger, ClientIP: a.clientIP, Surroundings: a.surroundings, NotListening: a.notListening,
+		Logger: a.logger, ClientIP: a.clientIP, Surroundings: a.surroundings, Sites: a.named, NotListening: a.notListening,
 		Placement: a.given.placement(ready),
 	})
 	if err == nil {

@@ -198,3 +198,50 @@ func dialOf(address string) string {
 	}
 	return net.JoinHostPort(strings.ToLower(host), port)
 }
+
+// namedSites are the sites that are known by a name, and where Caddy listens for them.
+func namedSites(sites *caddyhttp.App) (all []matrixauth.Site) {
+	for _, name := range slices.Sorted(maps.Keys(sites.Servers)) {
+		server := sites.Servers[name]
+		if len(server.Listen) == 0 {
+			continue
+		}
+		listener, err := caddy.ParseNetworkAddress(server.Listen[0])
+		if err != nil || listener.PortRangeSize() > 1 {
+			continue // Caddy has judged it
+		}
+		scheme, network, at, port := "http", listener.Network, listener.JoinHostPort(0), ""
+		if len(server.TLSConnPolicies) > 0 {
+			scheme = "https"
+		}
+		if !listener.IsUnixNetwork() {
+			port = fmt.Sprintf(":%d", listener.StartPort)
+			if ip, err := netip.ParseAddr(listener.Host); listener.Host == "" || err == nil && ip.IsUnspecified() {
+				at = "localhost" + port
+			}
+		}
+		for _, host := range hostsOf(server.Routes, 0) {
+			all = append(all, matrixauth.Site{Address: scheme + "://" + host + port, Network: network, Listener: at})
+		}
+	}
+	return all
+}
+
+// hostsOf are the names that the routes of a server are for, without patterns and placeholders.
+func hostsOf(routes caddyhttp.RouteList, depth int) (hosts []string) {
+	for _, route := range routes {
+		for _, set := range route.MatcherSets {
+			for _, matcher := range set {
+				if names, ok := matcher.(*caddyhttp.MatchHost); ok {
+					hosts = append(hosts, *names...)
+				}
+			}
+		}
+		for _, handler := range route.Handlers {
+			if below, ok := handler.(*caddyhttp.Subroute); ok && depth < maxDepth {
+				hosts = append(hosts, hostsOf(below.Routes, depth+1)...)
+			}
+		}
+	}
+	return slices.DeleteFunc(hosts, func(host string) bool { return strings.ContainsAny(host, "*{") })
+}

@@ -64,6 +64,7 @@ func (s *Server) examine(ctx context.Context, e Examination) (Diagnosis, error) 
 	d.lookAtRoutes(ctx)
 	d.lookAtGuard(ctx)
 	d.lookAtWellKnown(ctx)
+	d.lookAtHosts(ctx)
 	// Last, as what the requests before show counts too.
 	if s.deps.Surroundings != nil {
 		d.findings = append(d.findings, s.deps.Surroundings()...)

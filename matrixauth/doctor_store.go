@@ -2,6 +2,7 @@ package matrixauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -30,10 +31,18 @@ func (d *doctor) lookAtOutbox(ctx context.Context) {
 	const check = "outbox"
 	state, err := d.core.outbox.State(ctx)
 	var aside []model.Job
+	names := map[string]string{}
 	if err == nil {
 		err = d.core.store.View(ctx, func(tx *store.Tx) (err error) {
-			aside, err = tx.JobsSetAside(20)
-			return err
+			if aside, err = tx.JobsSetAside(20); err != nil {
+				return err
+			}
+			for _, job := range aside {
+				if names[job.Lane], err = d.nameIn(tx, job.Lane); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 	}
 	if err != nil {
@@ -41,7 +50,7 @@ func (d *doctor) lookAtOutbox(ctx context.Context) {
 		return
 	}
 	for _, job := range aside {
-		d.bad(check, "refused", fmt.Sprintf("job %d (%s, user %s) was refused by Synapse for good: %s", job.Position, job.Kind, job.Lane, job.LastError),
+		d.bad(check, "refused", fmt.Sprintf("job %d (%s, user %s) was refused by Synapse for good: %s", job.Position, job.Kind, names[job.Lane], job.LastError),
 			d.core.Database(), "mend the cause and repeat the change by its command; the note goes after 30 days")
 	}
 	age := time.Duration(0)
@@ -56,4 +65,16 @@ func (d *doctor) lookAtOutbox(ctx context.Context) {
 	if len(aside) == 0 {
 		d.good(check, "%d jobs wait, none was refused", state.Waiting)
 	}
+}
+
+// nameIn names a user for people, with the id of our own by which logs and the database have them.
+func (d *doctor) nameIn(tx *store.Tx, id string) (string, error) {
+	user, err := tx.User(id)
+	if errors.Is(err, model.ErrNotFound) {
+		return id, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return model.MatrixID(user.Localpart, d.config.ServerName) + ", " + id, nil
 }

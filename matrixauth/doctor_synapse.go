@@ -87,6 +87,7 @@ func (d *doctor) lookAtTheirCall(ctx context.Context) {
 		d.bad(check, "down", "Synapse's client API does not answer: "+err.Error(), "endpoint "+d.config.Endpoint+" in the Caddyfile", "write the address of Synapse's client listener")
 		return
 	}
+	d.lookAtClock(answer)
 	probe, asked := d.core.probes.find(token)
 	switch {
 	case asked && probe.SecretOK:

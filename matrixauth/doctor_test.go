@@ -59,7 +59,8 @@ func TestDoctor(t *testing.T) {
 		h.tap.refuseAll("delete_device")
 		h.logout(s.AccessToken).want(t, http.StatusOK, "")
 		h.settle()
-		h.wantFinding(t, outbox, false, "was refused by Synapse for good: ", "repeat the change")
+		h.wantFinding(t, outbox, false, "user @alice:"+serverName+", ", "repeat the change")
+		h.wantFinding(t, outbox, false, ") was refused by Synapse for good: ", "repeat the change")
 	})
 	t.Run("the database is gone", func(t *testing.T) {
 		h := newHouse(t)

@@ -258,3 +258,23 @@ func newCertificate(t *testing.T, from, until time.Time, host string) (certifica
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pemOf(der)
 }
+
+// TestDoctorComparesClocks reads the time of an answer of Synapse's.
+func TestDoctorComparesClocks(t *testing.T) {
+	h := newHouse(t)
+	now := h.clock.Now()
+	for name, test := range map[string]struct{ date, want string }{
+		"the same":   {now.Add(-20 * time.Second).UTC().Format(http.TimeFormat), "clock"},
+		"ahead":      {now.Add(time.Hour).UTC().Format(http.TimeFormat), "clock/off"},
+		"behind":     {now.Add(-2 * time.Minute).UTC().Format(http.TimeFormat), "clock/off"},
+		"no time":    {"", ""},
+		"not a time": {"yesterday", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ids, found := h.ids(t, "", func(d *doctor) { d.lookAtClock(doctorAnswer{header: http.Header{"Date": {test.date}}}) })
+			if strings.Join(ids, " ") != test.want {
+				t.Errorf("it found %+v", found)
+			}
+		})
+	}
+}

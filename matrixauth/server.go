@@ -40,6 +40,8 @@ type Deps struct {
 	ClientIP func(*http.Request) string
 	// Placement is what commands are told of where the server stands.
 	Placement Placement
+	// Sites tells the sites that the embedding server has, for the doctor. It may be nil.
+	Sites func() []Site
 	// Surroundings tells what the doctor is to say of the embedding server itself. It may be nil.
 	Surroundings func() []Finding
 	// NotListening gives the addresses at which the homeserver should reach us and cannot. It may be nil.

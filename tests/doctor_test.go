@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/tests/rig"
@@ -48,9 +51,13 @@ func examineBy(t *testing.T, run func(stdin string, args ...string) (string, err
 }
 
 // wellKnown serves the document of a server name over TLS and gives the name and a file of the
-// authority to trust.
-func wellKnown(t *testing.T, base func() string) (name, authority string) {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+// authority to trust. Everything else on that host is for leaky to answer, if it is set.
+func wellKnown(t *testing.T, base func() string, leaky *atomic.Pointer[httputil.ReverseProxy]) (name, authority string) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if leak := leaky.Load(); leak != nil && r.URL.Path != wellKnownPath {
+			leak.ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"m.homeserver":{"base_url":%q}}`, base())
@@ -67,7 +74,8 @@ func wellKnown(t *testing.T, base func() string) (name, authority string) {
 // TestDoctor breaks each thing and reads the finding.
 func TestDoctor(t *testing.T) {
 	var site string
-	name, authority := wellKnown(t, func() string { return site })
+	var leaky atomic.Pointer[httputil.ReverseProxy]
+	name, authority := wellKnown(t, func() string { return site }, &leaky)
 	const secret = "the-shared-secret"
 	c := rig.NewCaddy(t, rig.CaddyConfig{ServerName: name, Secret: secret})
 	site = c.URL
@@ -180,6 +188,35 @@ func TestDoctor(t *testing.T) {
 		found := with(t, nil)
 		want(t, found["in front of us"], "meet basic_auth before matrix_auth", "@private not path /_matrix/*")
 		want(t, found["public routes"], "asked for a password", "let clients pass")
+		c.Write(c.Text(""))
+		if err := c.Reload(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("the_server_name's_host_leads_past_us", func(t *testing.T) {
+		target, err := url.Parse(good.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaky.Store(httputil.NewSingleHostReverseProxy(target))
+		defer leaky.Store(nil)
+		want(t, with(t, nil)["other hosts"], "https://"+name+" leads to Synapse past matrix_auth", "bare matrix_auth")
+	})
+	t.Run("another_site_leads_past_us", func(t *testing.T) {
+		port := rig.FreePort(t)
+		beside := fmt.Sprintf("http://beside.test:%d {\n\treverse_proxy %s\n}\n", port, strings.Replace(good.URL, "127.0.0.1", "localhost", 1))
+		c.Write(c.Text("") + beside)
+		if err := c.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		want(t, with(t, nil)["other hosts"], fmt.Sprintf("http://beside.test:%d leads to Synapse past matrix_auth", port), "bare matrix_auth")
+		c.Write(c.Text("") + strings.Replace(beside, "reverse_proxy", "matrix_auth\n\treverse_proxy", 1))
+		if err := c.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if found, healthy := examine(t, c, "--ca-file", authority); !healthy {
+			t.Errorf("with a bare matrix_auth it finds %+v", found)
+		}
 		c.Write(c.Text(""))
 		if err := c.Reload(); err != nil {
 			t.Fatal(err)
