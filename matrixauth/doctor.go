@@ -36,7 +36,9 @@ var Examine = newLook("doctor", (*Server).examine)
 type doctor struct {
 	*Server
 	Examination
-	client   *http.Client
+	client *http.Client
+	// named tells that something answers at the server name's host.
+	named    bool
 	findings []Finding
 }
 

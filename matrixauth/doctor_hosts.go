@@ -33,7 +33,10 @@ type Site struct {
 // matrix_auth is well; past it, locked users and ended sessions go on, and clients may lose their keys.
 func (d *doctor) lookAtHosts(ctx context.Context) {
 	const check = "other hosts"
-	sites := []Site{{Address: "https://" + d.config.ServerName}}
+	var sites []Site
+	if d.named { // else clients do not get there either
+		sites = append(sites, Site{Address: "https://" + d.config.ServerName})
+	}
 	if d.deps.Sites != nil {
 		sites = append(sites, d.deps.Sites()...)
 	}

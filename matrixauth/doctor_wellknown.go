@@ -25,6 +25,7 @@ func (d *doctor) lookAtWellKnown(ctx context.Context) {
 		}
 		return
 	}
+	d.named = true
 	before := len(d.findings)
 	for _, o := range obstacles {
 		d.bad(check, o.fault, o.what, o.where, o.change)
