@@ -29,13 +29,11 @@ type socket struct {
 	server   *http.Server
 }
 
-// maxSocketPath is the longest path of a Unix socket that every system takes.
-const maxSocketPath = 100
-
-// socketPath is where the server of a database listens: beside it, or if that path is too long for a
-// socket, in a private directory for temporary files.
+// socketPath is where the server of a database listens: beside it. Where that path is too long for a socket it
+// is a private directory for temporary files, which a service may have to itself, so that its commands do not
+// find it; Linux has a way around.
 func socketPath(database string) string {
-	if path := database + ".sock"; len(path) <= maxSocketPath {
+	if path := database + ".sock"; len(path) <= place.MaxSocketPath || place.LongSockets() {
 		return path
 	}
 	sum := sha256.Sum256([]byte(database))

@@ -204,7 +204,8 @@ http://{$OTHER}:8002 {
 		o.Must("root", "systemctl daemon-reload && systemctl restart caddy && for i in $(seq 100); do curl -fs -o /dev/null http://localhost:8001/_matrix/client/v3/login && exit; sleep 0.1; done; exit 1")
 	}
 	const secret = `a "secret" of the unit's $file`
-	const data = "/var/lib/caddy/the data"
+	// Too long for the address of a socket, and the unit has a /tmp to itself.
+	const data = "/var/lib/caddy/the data, which lies so deep that no address of a socket could be as long as its path"
 	const database = data + "/caddy/matrix_auth/matrix_auth.db"
 	o.Write("/etc/systemd/system/caddy.service.d/override.conf", "[Service]\nEnvironment=\"XDG_DATA_HOME="+data+"\" SITE=localhost \\\n  SERVER_NAME=example.com\nEnvironment='OTHER=localhost'\nEnvironmentFile=-/etc/default/none\nEnvironmentFile=/etc/default/caddy\n", "644", "root")
 	o.Write("/etc/default/caddy", "# the secret\nSHARED="+secret+" \n", "600", "root")

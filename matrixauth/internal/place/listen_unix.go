@@ -16,7 +16,10 @@ func Listen(path string) (net.Listener, error) {
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) }) // looked at below
 	}}
-	listener, err := config.Listen(context.Background(), "unix", path)
+	listen := func(address string) (net.Listener, error) {
+		return config.Listen(context.Background(), "unix", address)
+	}
+	listener, err := listenAt(path, listen)
 	if err != nil {
 		return nil, err
 	}
@@ -28,6 +31,16 @@ func Listen(path string) (net.Listener, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	return listener, nil
+}
+
+// MaxSocketPath is the longest path of a Unix socket that every system takes.
+const MaxSocketPath = 100
+
+func listenAt(path string, listen func(address string) (net.Listener, error)) (net.Listener, error) {
+	if len(path) <= MaxSocketPath {
+		return listen(path)
+	}
+	return longListen(path, listen)
 }
 
 // SameOwner reports whether one user owns both files.
