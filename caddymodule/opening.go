@@ -41,6 +41,10 @@ func (a *App) open(wait time.Duration) *obstacle {
 	if problem != nil {
 		return problem
 	}
+	subject := databaseSubject(ready.database)
+	if err := missed(ready.database); err != nil {
+		return &obstacle{[]string{subject}, err}
+	}
 	// A copy: requests may read the settings already, as Caddy starts its apps in any order.
 	config := ready.config
 	if config.Secret == "" {
@@ -50,12 +54,14 @@ func (a *App) open(wait time.Duration) *obstacle {
 		}
 		config.Secret = secret
 	}
-	subject := databaseSubject(ready.database)
 	value, loaded, err := cores.LoadOrNew(ready.database, func() (caddy.Destructor, error) { return a.openCore(ready.database, wait) })
 	if err != nil {
 		return &obstacle{[]string{subject}, err}
 	}
 	a.database = ready.database
+	if err := remember(ready.database); err != nil {
+		a.logger.Warn("it could not be kept that there is a database; were its disk not mounted at a start, a new one would be made", "database", ready.database, "error", err)
+	}
 	core, ok := value.(shared)
 	if !ok {
 		return &obstacle{[]string{subject}, errors.Join(fmt.Errorf("the pool of databases holds a %T", value), a.letGo())}

@@ -131,6 +131,18 @@ func TestStartInTrouble(t *testing.T) {
 			must(t, os.WriteFile(h.setup.Database, []byte(strings.Repeat("x", 100)), 0o600))
 			return unchanged, func() { must(t, os.Remove(h.setup.Database)) }
 		}, "no SQLite database"},
+		{"the disk of the database is not mounted", func(t *testing.T, h *house) (func(*setup), func()) {
+			h.start()
+			must(t, caddy.Stop())
+			h.awaitClosed(h.setup.Database)
+			dir, elsewhere := filepath.Dir(h.setup.Database), filepath.Join(h.dir, "elsewhere")
+			must(t, os.Rename(dir, elsewhere))
+			must(t, os.Mkdir(dir, 0o700))
+			return unchanged, func() {
+				must(t, os.Remove(dir)) // so nothing was made in it
+				must(t, os.Rename(elsewhere, dir))
+			}
+		}, "is its disk mounted?"},
 		{"the generated secret cannot be read", func(t *testing.T, h *house) (func(*setup), func()) {
 			file := filepath.Join(filepath.Dir(h.setup.Database), "matrix_auth.secret")
 			must(t, os.MkdirAll(file, 0o700))
@@ -354,10 +366,26 @@ func TestSiteTakesOurPort(t *testing.T) {
 				h.get("/_matrix/client/v3/login").want(t, http.StatusOK, "m.login.password")
 				must(t, caddy.Stop())
 			}
+			awaitFree(t, h.setup.Listen) // Caddy closes its sites a little later
 			must(t, h.load())
 			wantError(t, h.load(beside), "is the port of a site")
 			h.getInside("/health").want(t, http.StatusOK, "ok")
 		})
+	}
+}
+
+// awaitFree waits until nobody listens on an address.
+func awaitFree(t *testing.T, address string) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			must(t, l.Close())
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
 	}
 }
 
