@@ -203,6 +203,15 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 
+	for _, name := range found.ours() {
+		for _, m := range found[name].GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "job" || l.GetName() == "instance" {
+					t.Errorf("%s has the label %s, which Prometheus gives itself", name, l.GetName())
+				}
+			}
+		}
+	}
 	t.Run("a restart knows the backup", func(t *testing.T) {
 		h.Caddy.Stop()
 		h.Caddy.Start()
