@@ -17,6 +17,8 @@ type instance struct {
 	ServerName string `json:"server_name"`
 	Issuer     string `json:"issuer"`
 	Database   string `json:"database"`
+	// Waiting is why the database is not open yet; empty if it is.
+	Waiting string `json:"waiting,omitempty"`
 }
 
 // running are the started apps.
@@ -43,7 +45,10 @@ func listInstances(w http.ResponseWriter, r *http.Request) error {
 	}
 	all := []instance{}
 	running.Lock()
-	for _, one := range running.apps {
+	for app, one := range running.apps {
+		if app.server.Load() == nil {
+			one.Waiting = borne.text(app)
+		}
 		all = append(all, one)
 	}
 	running.Unlock()
@@ -57,7 +62,7 @@ func (a *App) announce() {
 	if running.apps == nil {
 		running.apps = map[*App]instance{}
 	}
-	running.apps[a] = instance{a.settings.config.ServerName, a.settings.config.Issuer, a.settings.database}
+	running.apps[a] = instance{ServerName: a.settings.config.ServerName, Issuer: a.settings.config.Issuer, Database: a.settings.database}
 }
 
 func (a *App) withdraw() {

@@ -81,6 +81,10 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 	want.Endpoint = cmp.Or(endpoint, want.Endpoint)
 	var diagnosis matrixauth.Diagnosis
 	switch {
+	case errors.Is(unreached, matrixauth.ErrNoServer) && s.waitsFor(cmd.Context()) != "":
+		findings = append(findings, matrixauth.Wrong(serverCheck, "waiting", "the server runs, and cannot open: "+s.waitsFor(cmd.Context()), s.likely(),
+			"mend what is named; it is tried every "+lastPause.String()))
+		findings = append(findings, matrixauth.ExaminePlace(s.likely())...)
 	case errors.Is(unreached, matrixauth.ErrNoServer):
 		findings = append(findings, matrixauth.Wrong(serverCheck, "none", "no server is running on the database", s.likely(), "start Caddy with this configuration"))
 		findings = append(findings, matrixauth.ExaminePlace(s.likely())...)

@@ -3,7 +3,10 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,6 +71,13 @@ func (t *troubles) forget(a *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.apps, a)
+}
+
+// text says what an app goes without.
+func (t *troubles) text(a *App) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.Join(slices.Compact(slices.Sorted(maps.Values(t.apps[a]))), "; ")
 }
 
 // by reports whether any app goes without something.

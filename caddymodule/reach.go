@@ -207,21 +207,7 @@ const adminTime = 5 * time.Second
 // run, anybody may listen at that address, so the answer is hearsay. Nobody is asked if the endpoint is off
 // or the database is named.
 func (s site) learn(ctx context.Context) (database, address string, ok bool) {
-	var document struct {
-		Admin caddy.AdminConfig `json:"admin"`
-	}
-	if s.raw != nil {
-		if err := json.Unmarshal(s.raw, &document); err != nil || document.Admin.Disabled {
-			return "", "", false
-		}
-	}
-	address = cmp.Or(document.Admin.Listen, os.Getenv("CADDY_ADMIN"), caddy.DefaultAdminListen)
-	ctx, cancel := context.WithTimeout(ctx, adminTime)
-	defer cancel()
-	instances, err := askAdmin(ctx, address)
-	if err != nil {
-		return "", "", false
-	}
+	instances, address := s.announced(ctx)
 	if s.uncertain() && len(instances) == 1 && filepath.IsAbs(instances[0].Database) {
 		return filepath.Clean(instances[0].Database), address, true // there is no other
 	}
@@ -231,6 +217,38 @@ func (s site) learn(ctx context.Context) (database, address string, ok bool) {
 		}
 	}
 	return "", "", false
+}
+
+// announced are the instances that Caddy's admin endpoint tells of; none if it tells nothing.
+func (s site) announced(ctx context.Context) (instances []instance, address string) {
+	var document struct {
+		Admin caddy.AdminConfig `json:"admin"`
+	}
+	if s.raw != nil {
+		if err := json.Unmarshal(s.raw, &document); err != nil || document.Admin.Disabled {
+			return nil, ""
+		}
+	}
+	address = cmp.Or(document.Admin.Listen, os.Getenv("CADDY_ADMIN"), caddy.DefaultAdminListen)
+	ctx, cancel := context.WithTimeout(ctx, adminTime)
+	defer cancel()
+	instances, err := askAdmin(ctx, address)
+	if err != nil {
+		return nil, address
+	}
+	return instances, address
+}
+
+// waitsFor is why the running server of the site has not opened its database, by what the admin endpoint
+// tells; empty if it tells of no such server.
+func (s site) waitsFor(ctx context.Context) string {
+	instances, _ := s.announced(ctx)
+	for _, one := range instances {
+		if one.ServerName == s.config.ServerName && one.Issuer == s.config.Issuer && one.Waiting != "" {
+			return one.Waiting
+		}
+	}
+	return ""
 }
 
 // maxInstances bounds the answer of the admin endpoint, in bytes.

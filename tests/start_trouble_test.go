@@ -73,6 +73,10 @@ func TestStartInTrouble(t *testing.T) {
 		t.Error("the metrics do not tell")
 	}
 
+	if found, _ := examine(t, h.Caddy); found["server"].ID != "server/waiting" || !strings.Contains(found["server"].What, "is held by") {
+		t.Errorf("the doctor finds %+v", found["server"])
+	}
+
 	if err := lock.Close(); err != nil {
 		t.Fatal(err)
 	}
