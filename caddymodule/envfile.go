@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -14,16 +15,17 @@ const maxEnvironment = 1 << 20
 // readEnvironment reads a file of variables by one of the two grammars. Its errors name the file and the
 // line and never a value.
 func readEnvironment(path string, parse func(text string) (map[string]string, error)) (map[string]string, error) {
-	info, err := os.Stat(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxEnvironment {
+	// Neither a pipe nor a device says how much it holds.
+	text, err := io.ReadAll(io.LimitReader(file, maxEnvironment+1))
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, err
+	}
+	if len(text) > maxEnvironment {
 		return nil, fmt.Errorf("%s is too large for a file of variables", path)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
 	}
 	variables, err := parse(string(text))
 	if err != nil {

@@ -76,7 +76,11 @@ func findService(cmd *cobra.Command) (service, error) {
 	if err != nil {
 		return service{}, nil
 	}
-	return serviceOf(who, unit{}), nil
+	s := serviceOf(who, unit{})
+	if s.known && s.uid == os.Geteuid() {
+		s.data = caddy.AppDataDir() // a container has one environment, for the server and for commands
+	}
+	return s, nil
 }
 
 // lookupUser finds a user by name or id; empty means root, as in a unit. An id may have no name.

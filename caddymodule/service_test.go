@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -98,6 +99,16 @@ func TestService(t *testing.T) {
 		packagedUser = "daemon"
 		t.Cleanup(func() { packagedUser = "no-such-user" })
 		if found, err := serviceBy(t, map[string]string{}); err != nil || found.name != "daemon" {
+			t.Errorf("got %+v, %v", found, err)
+		}
+	})
+	t.Run("the user of the packages without a unit, as in a container", func(t *testing.T) {
+		who, err := user.Current()
+		must(t, err)
+		packagedUser = who.Username
+		t.Cleanup(func() { packagedUser = "no-such-user" })
+		t.Setenv("XDG_DATA_HOME", "/data")
+		if found, err := serviceBy(t, map[string]string{}); err != nil || found.data != "/data/caddy" {
 			t.Errorf("got %+v, %v", found, err)
 		}
 	})
@@ -198,4 +209,12 @@ func FuzzVariables(f *testing.F) {
 		}
 		unsetVariables("Caddyfile", text, maxImports)
 	})
+}
+
+// TestEndlessEnvironment reads no more of a file of variables than there may be: what a service names may be a
+// link of its user's to a device.
+func TestEndlessEnvironment(t *testing.T) {
+	if _, err := readEnvironment("/dev/zero", parseEnvfile); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("got %v", err)
+	}
 }
