@@ -50,7 +50,7 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 	var pem []byte
 	if e.authorities != "" {
 		var err error
-		if pem, err = os.ReadFile(e.authorities); err != nil {
+		if pem, err = readAuthorities(e.authorities); err != nil {
 			return nil, err
 		}
 	}
@@ -116,6 +116,24 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 		User:    synapse,
 		Version: diagnosis.SynapseVersion, Reached: diagnosis.Comparable,
 	})...), nil
+}
+
+// maxAuthorities bounds a file of certificate authorities, in bytes. A whole system's has a quarter of it.
+const maxAuthorities = 1 << 20
+
+func readAuthorities(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	pem, err := io.ReadAll(io.LimitReader(file, maxAuthorities+1))
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, err
+	}
+	if len(pem) > maxAuthorities {
+		return nil, fmt.Errorf("--ca-file: %s is too large for certificate authorities", path)
+	}
+	return pem, nil
 }
 
 // judgeReading says whether the configuration can be read. What only lacks variables here is no fault while

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -60,7 +61,7 @@ func (s site) copyToOutput(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(operator.Backup(cmd.Context(), cmd.OutOrStdout()), leave(cmd, operator))
+	return errors.Join(takeBackup(cmd, operator, cmd.OutOrStdout(), func() error { return nil }), leave(cmd, operator))
 }
 
 // copyTo writes a copy of a site's database, durably.
@@ -69,5 +70,20 @@ func (s site) copyTo(cmd *cobra.Command, file *os.File) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(operator.Backup(cmd.Context(), file), file.Sync(), leave(cmd, operator))
+	return errors.Join(takeBackup(cmd, operator, file, file.Sync), leave(cmd, operator))
+}
+
+// takeBackup writes a copy, makes it durable, and has the server remember that it is kept: not before, as a disk
+// may be full.
+func takeBackup(cmd *cobra.Command, o *matrixauth.Operator, w io.Writer, sync func() error) error {
+	if err := o.Backup(cmd.Context(), w); err != nil {
+		return err
+	}
+	if err := sync(); err != nil {
+		return err
+	}
+	if _, err := matrixauth.NoteBackup.Do(cmd.Context(), o, matrixauth.Nothing{}); err != nil {
+		return say(cmd.ErrOrStderr(), "the copy is whole, and that it was taken could not be noted for the metrics: %v", err)
+	}
+	return nil
 }

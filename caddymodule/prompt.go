@@ -109,11 +109,17 @@ func confirm(cmd *cobra.Command, question string) error {
 	return nil
 }
 
-// checkWords refuses arguments and flags that are no text.
+// checkWords refuses arguments and flags that are no text, and flags that are there and empty: a script whose
+// variable is not set means something else than a command without the flag, which acts on the running server.
 func checkWords(cmd *cobra.Command, args []string) (err error) {
 	for i, arg := range args {
 		err = errors.Join(err, checkText(fmt.Sprintf("argument %d", i+1), arg))
 	}
-	cmd.Flags().Visit(func(f *pflag.Flag) { err = errors.Join(err, checkText("--"+f.Name, f.Value.String())) })
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.String() == "" && f.Name != "synapse-config" { // whose empty value says that there is none
+			err = errors.Join(err, fmt.Errorf("--%s is empty; leave it out, or see what should stand there", f.Name))
+		}
+		err = errors.Join(err, checkText("--"+f.Name, f.Value.String()))
+	})
 	return err
 }

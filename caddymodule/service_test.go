@@ -211,10 +211,13 @@ func FuzzVariables(f *testing.F) {
 	})
 }
 
-// TestEndlessEnvironment reads no more of a file of variables than there may be: what a service names may be a
-// link of its user's to a device.
-func TestEndlessEnvironment(t *testing.T) {
+// TestEndlessFiles reads no more of a file of variables, or of authorities, than there may be: what a service
+// names may be a link of its user's to a device.
+func TestEndlessFiles(t *testing.T) {
 	if _, err := readEnvironment("/dev/zero", parseEnvfile); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := readAuthorities("/dev/zero"); err == nil || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -38,6 +38,7 @@ var aside = map[string]struct {
 	"doctor":            {`{}`, true},
 	"doctor.compare":    {`{}`, true},
 	"doctor.mend":       {`{}`, true},
+	"backup.note":       {`{}`, false},
 	"instance":          {`{}`, false},
 	"secret.tell":       {`{}`, false},
 	"secret.take":       {`{"secret":"x"}`, true},
@@ -82,7 +83,7 @@ func TestAside(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"user.list", "user.show", "user.set-password", "user.add-email", "user.lock", "user.unlock", "user.set-admin", "session.list",
-		"session.kill", "consent.list", "consent.withdraw", "user.deactivate", "user.reactivate", "instance", "secret.tell"} {
+		"session.kill", "consent.list", "consent.withdraw", "user.deactivate", "user.reactivate", "instance", "secret.tell", "backup.note"} {
 		if err := perform(name); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

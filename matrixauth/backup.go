@@ -1,6 +1,7 @@
 package matrixauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,10 +22,12 @@ func CreateBackup(path string) (*os.File, error) {
 	return f, nil
 }
 
-// noteCopied remembers that a copy was given out whole, for the metrics. Where that cannot be kept it is known
-// until the end of this process.
-func (c *Core) noteCopied() {
-	if err := c.store.NoteCopied(); err != nil {
-		c.logger().Warn("the time of a backup could not be kept", "error", err)
+// NoteBackup has a server remember, for the metrics, that a copy that it gave out is kept whole: on the disk, or
+// taken by whom the command wrote it to. Only the command knows that. Where the time cannot be kept it is known
+// until the end of the server.
+var NoteBackup = newLook("backup.note", func(s *Server, _ context.Context, _ Nothing) (Nothing, error) {
+	if err := s.core.store.NoteCopied(); err != nil {
+		s.core.logger().Warn("the time of a backup could not be kept", "error", err)
 	}
-}
+	return Nothing{}, nil
+})

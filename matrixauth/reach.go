@@ -240,9 +240,7 @@ func Reach(ctx context.Context, t Target, config Config, deps Deps) (*Operator, 
 				return err
 			}
 			_, err = io.Copy(w, made)
-			if err = errors.Join(err, made.Close()); err == nil {
-				core.noteCopied()
-			}
+			err = errors.Join(err, made.Close())
 			server.tell(ctxOf(ctx), backupAction, false, new(deed), err)
 			return err
 		},

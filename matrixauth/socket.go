@@ -146,9 +146,7 @@ func (s *socket) sendCopy(w http.ResponseWriter, r *http.Request, server *Server
 		w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
 		_, err = io.Copy(w, made)
 	}
-	if err = errors.Join(err, made.Close()); err == nil {
-		s.core.noteCopied()
-	}
+	err = errors.Join(err, made.Close())
 	server.tell(r.Context(), backupAction, false, new(deed), err)
 	if err != nil {
 		panic(http.ErrAbortHandler) // so that the command sees that the copy is not whole

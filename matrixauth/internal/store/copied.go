@@ -14,7 +14,7 @@ import (
 // would tell the time of the backup before it.
 func copiedPath(path string) string { return path + ".copied" }
 
-// NoteCopied remembers that a copy was given out whole now.
+// NoteCopied remembers that a copy was taken whole now.
 func (s *Store) NoteCopied() error {
 	now := s.Now()
 	s.copied.Store(&now)
