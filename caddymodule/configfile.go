@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,39 +16,60 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// configText is the text of a configuration, and the file that it was read from; nil for standard input. Who
+// owned that file, and not what lies at its path later, says whose the text is.
+type configText struct {
+	text string
+	file fs.FileInfo
+}
+
+// readText reads the text of a configuration.
+func readText(cmd *cobra.Command, file string) (c configText, err error) {
+	var from io.Reader = cmd.InOrStdin()
+	if file != "-" {
+		opened, err := os.Open(file)
+		if err != nil {
+			return c, err
+		}
+		defer opened.Close()
+		if c.file, err = opened.Stat(); err != nil {
+			return c, err
+		}
+		from = opened
+	}
+	content, err := io.ReadAll(from)
+	c.text = string(content)
+	return c, err
+}
+
 // readConfig reads a configuration as JSON, by the adapter that Caddy would take for the file. Caddy's own
 // way says two lines in the log about it, which are for --verbose. The text is empty if it could not be read.
-func readConfig(cmd *cobra.Command, file, adapter string) (text string, raw []byte, err error) {
+func readConfig(cmd *cobra.Command, file, adapter string) (c configText, raw []byte, err error) {
+	if c, err = readText(cmd, file); err != nil {
+		return configText{}, nil, err
+	}
 	if verbose, err := cmd.Flags().GetBool("verbose"); err == nil && verbose && file != "-" {
-		raw, _, _, err := caddycmd.LoadConfig(file, adapter)
-		content, _ := os.ReadFile(file) // what is wrong with it was said
-		return string(content), raw, err
+		if _, _, _, err := caddycmd.LoadConfig(file, adapter); err != nil {
+			return c, nil, err
+		}
 	}
-	var content []byte
-	if file == "-" {
-		content, err = io.ReadAll(cmd.InOrStdin())
-	} else {
-		content, err = os.ReadFile(file)
-	}
-	if err != nil {
-		return "", nil, err
-	}
+	content := []byte(c.text)
 	if adapter == "" && isCaddyfile(file) {
 		adapter = "caddyfile"
 	}
 	if adapter == "" {
 		var document any
 		if err := json.Unmarshal(content, &document); err != nil {
-			return string(content), nil, fmt.Errorf("the configuration is no JSON: %w; name its adapter with --adapter", err)
+			return c, nil, fmt.Errorf("the configuration is no JSON: %w; name its adapter with --adapter", err)
 		}
-		return string(content), content, nil
+		return c, content, nil
 	}
 	known := caddyconfig.GetAdapter(adapter)
 	if known == nil {
-		return string(content), nil, fmt.Errorf("there is no config adapter %q", adapter)
+		return c, nil, fmt.Errorf("there is no config adapter %q", adapter)
 	}
 	raw, _, err = known.Adapt(content, map[string]any{"filename": file}) // warnings are of the formatting
-	return string(content), raw, err
+	return c, raw, err
 }
 
 // isCaddyfile reports whether Caddy takes a file for a Caddyfile by its name.

@@ -74,8 +74,8 @@ var errNoSettings = errors.New("has no matrix_auth with settings")
 
 // read reads the configuration and judges its settings.
 func (s *site) read(cmd *cobra.Command) error {
-	text, raw, err := readConfig(cmd, s.file, s.adapter)
-	s.unset = unsetVariables(s.file, text, 0)
+	config, raw, err := readConfig(cmd, s.file, s.adapter)
+	s.unset = unsetVariables(s.file, config.text, 0)
 	var found bool
 	if err == nil {
 		s.raw = raw
@@ -90,7 +90,7 @@ func (s *site) read(cmd *cobra.Command) error {
 		s.problem = fmt.Errorf("%s cannot be read here, as %s: %w", s.file, s.lacking(), err)
 		s.raw, s.given, s.lacks = nil, Settings{}, true
 	}
-	err = s.resolve()
+	err = s.resolve(config.file)
 	switch {
 	case s.problem != nil || err == nil:
 	case onlyUnset(err):
@@ -105,13 +105,12 @@ func (s *site) read(cmd *cobra.Command) error {
 // resolve judges the settings. The files that they name are read with the rights of who wrote the configuration:
 // whoever has taken over Caddy's user, where the configuration is that user's, must not have root read a file for
 // them and send it as the secret to an address of their choice (KEY-14).
-func (s *site) resolve() (err error) {
-	info, missing := os.Stat(s.file)
-	if missing != nil { // standard input
+func (s *site) resolve(file fs.FileInfo) (err error) {
+	if file == nil { // standard input
 		s.resolved, err = s.given.resolve()
 		return err
 	}
-	by, failed := matrixauth.AsOwner(info, func() { s.resolved, err = s.given.resolve() })
+	by, failed := matrixauth.AsOwner(file, func() { s.resolved, err = s.given.resolve() })
 	switch {
 	case failed != nil:
 		return failed
