@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,6 +50,9 @@ func (s site) printBlock(cmd *cobra.Command, d matrixauth.Delegation) error {
 	}
 	if d.SecretPath == "" {
 		remarks = append(remarks, "the block holds the secret itself: nobody but Synapse's user should be able to read the file that it goes into; with secret_file in the Caddyfile it names a file instead")
+		if mode := openOutput(cmd); mode != 0 {
+			remarks = append(remarks, fmt.Sprintf("the file that it goes into now has mode %04o, so that everybody on this machine may read the secret: close it before Synapse is restarted", mode))
+		}
 	} else {
 		remarks = append(remarks, "Synapse's user must be able to read "+d.SecretPath)
 	}
@@ -57,6 +62,19 @@ func (s site) printBlock(cmd *cobra.Command, d matrixauth.Delegation) error {
 		}
 	}
 	return sayText(cmd.OutOrStdout(), d.Block())
+}
+
+// openOutput is the mode of the file that standard output goes to, if everybody may read it; 0 otherwise.
+func openOutput(cmd *cobra.Command) fs.FileMode {
+	out, ok := cmd.OutOrStdout().(*os.File)
+	if !ok {
+		return 0
+	}
+	info, err := out.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o004 == 0 {
+		return 0
+	}
+	return info.Mode().Perm()
 }
 
 // obstacles says what in Synapse's configuration must go before it takes the block: with file and line where

@@ -73,3 +73,13 @@ func quoteShell(path string) string {
 	}
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
+
+// nobody is a user whom no file belongs to and no group or access list names.
+const nobody = -1
+
+// OpenToAll reports whether every user of this machine may read a file, by modes and access lists. It is false
+// where that cannot be told.
+func OpenToAll(path string) bool {
+	obstacles, err := place.MayRead(path, place.Reader{UID: nobody})
+	return err == nil && len(obstacles) == 0
+}

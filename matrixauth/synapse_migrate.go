@@ -33,6 +33,9 @@ func PlanMigration(paths []string, endpoint, secretPath string) (*Migration, err
 		return nil, err
 	}
 	m := &Migration{Diff: planned.Diff, Secret: planned.Secret, Notes: planned.Notes, planned: planned}
+	if planned.SecretPath == "" && OpenToAll(planned.Path) {
+		m.Notes = append(m.Notes, fmt.Sprintf("Everybody on this machine may read %s, which holds the secret that makes its bearer master of all accounts: close it to all but Synapse's user, or name a file for the secret with --secret-path.", planned.Path))
+	}
 	for _, c := range planned.Conflicts {
 		m.Notes = append(m.Notes, fmt.Sprintf("%s:%d: %s; %s", c.Path, c.Line, c.What, c.Change))
 	}
