@@ -223,17 +223,21 @@ func (s *internalServer) logger() *slog.Logger {
 // currentLog is the log of the configuration that answers: the one that opened the server may be long gone.
 type currentLog struct{ server *internalServer }
 
+// Enabled reports whether that log has a level.
 func (c currentLog) Enabled(ctx context.Context, level slog.Level) bool {
 	return c.server.logger().Enabled(ctx, level)
 }
 
+// Handle writes a record to that log.
 func (c currentLog) Handle(ctx context.Context, record slog.Record) error {
 	return c.server.logger().Handler().Handle(ctx, record)
 }
 
-// WithAttrs and WithGroup are for loggers that are made of this one; none is.
+// WithAttrs is for loggers that are made of this one; none is.
 func (c currentLog) WithAttrs([]slog.Attr) slog.Handler { return c }
-func (c currentLog) WithGroup(string) slog.Handler      { return c }
+
+// WithGroup is for such loggers too.
+func (c currentLog) WithGroup(string) slog.Handler { return c }
 
 // ServeHTTP answers by the first configuration.
 func (s *internalServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {

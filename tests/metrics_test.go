@@ -21,7 +21,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -122,7 +121,7 @@ func (e exposed) judge(t *testing.T, where, text string) {
 		for _, m := range v.LabelMatchers {
 			values, there := known[m.Name]
 			switch {
-			case m.Name == labels.MetricName || m.Name == "instance":
+			case m.Name == model.MetricNameLabel || m.Name == "instance":
 			case !there:
 				t.Errorf("%s: %s has no label %s", where, v.Name, m.Name)
 			default:
