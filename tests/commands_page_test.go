@@ -64,6 +64,7 @@ func TestEveryCommand(t *testing.T) {
 	t.Run("one line as root", func(t *testing.T) { o.in(t).useAll("root", "/root", "carol") })
 	t.Run("one line as Caddy's user", func(t *testing.T) { o.in(t).useAll("caddy", "/var/lib/caddy", "dave") })
 	t.Run("the examples", func(t *testing.T) { o.in(t).tryExamples("commands.md") })
+	t.Run("what the page on proxies names", func(t *testing.T) { o.in(t).tryNamed("proxies.md") })
 	t.Run("what is no command", func(t *testing.T) {
 		for _, wrong := range []string{"usr list", "user lst", "doctorr", "session kil 1", "migrate msc3862", "user add"} {
 			if r := o.Run("root", "caddy matrix-auth "+wrong); r.Err == nil {
@@ -131,6 +132,23 @@ func (o owner) tryExamples(page string) {
 	}
 	if !found {
 		o.t.Errorf("%s has no examples", page)
+	}
+}
+
+// tryNamed runs the commands that stand in the sentences of a page.
+func (o owner) tryNamed(page string) {
+	text, err := os.ReadFile(filepath.Join(rig.Tests(), "..", "docs", page))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(caddy matrix-auth [^`]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) == 0 {
+		o.t.Errorf("%s names no commands", page)
+	}
+	for _, command := range named {
+		if r := o.Run("root", command[1]); r.Err != nil {
+			o.t.Errorf("%s: %v", page, r.Err)
+		}
 	}
 }
 
