@@ -131,7 +131,9 @@ func (o owner) restore(a *ownersApp) {
 	o.follow("commands.md", "Backup")
 	later := o.login("bob", typed).Must(o.t, http.StatusOK).Text("access_token")
 	o.Must("root", "systemctl stop caddy && printf lost >"+dataOf+"/matrix_auth.db; systemctl start caddy || true")
-	rig.Await(o.t, "Caddy to say that this is no database", func() error { return o.Run("root", "systemctl is-failed caddy").Err })
+	rig.Await(o.t, "the journal to say that this is no database", func() error {
+		return o.Run("root", "journalctl --quiet --unit=caddy --lines=50 | grep 'is no SQLite database'").Err
+	})
 	o.follow("commands.md", "Restore")
 	a.goesOn(o.t)
 	o.call(http.MethodGet, "/v3/account/whoami", later, nil).Must(o.t, http.StatusUnauthorized)
@@ -152,7 +154,7 @@ func (o owner) losePort(a *ownersApp) {
 	}
 	o.Must("root", "systemctl stop another")
 	a.goesOnSoon(o.t)
-	o.Must("root", "caddy matrix-auth doctor")
+	rig.Await(o.t, "the doctor to find nothing", func() error { return o.Run("root", "caddy matrix-auth doctor").Err })
 }
 
 // fillDisk has the disk of the database full. Nobody is signed out by it, and all goes on once there is room.
