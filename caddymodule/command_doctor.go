@@ -80,9 +80,13 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 	}
 	want.Endpoint = cmp.Or(endpoint, want.Endpoint)
 	var diagnosis matrixauth.Diagnosis
+	waiting := ""
+	if errors.Is(unreached, matrixauth.ErrNoServer) {
+		waiting = s.waitsFor(cmd.Context())
+	}
 	switch {
-	case errors.Is(unreached, matrixauth.ErrNoServer) && s.waitsFor(cmd.Context()) != "":
-		findings = append(findings, matrixauth.Wrong(serverCheck, "waiting", "the server runs, and cannot open: "+s.waitsFor(cmd.Context()), s.likely(),
+	case waiting != "":
+		findings = append(findings, matrixauth.Wrong(serverCheck, "waiting", waiting, s.likely(),
 			"mend what is named; it is tried every "+lastPause.String()))
 		findings = append(findings, matrixauth.ExaminePlace(s.likely())...)
 	case errors.Is(unreached, matrixauth.ErrNoServer):

@@ -239,13 +239,16 @@ func (s site) announced(ctx context.Context) (instances []instance, address stri
 	return instances, address
 }
 
-// waitsFor is why the running server of the site has not opened its database, by what the admin endpoint
-// tells; empty if it tells of no such server.
+// maxWaiting bounds what is shown of such a reason, in characters.
+const maxWaiting = 1000
+
+// waitsFor is why the running server of the site has not opened its database, and whose word that is; empty if
+// nobody tells of such a server. Where Caddy does not run, it may be a stranger's.
 func (s site) waitsFor(ctx context.Context) string {
-	instances, _ := s.announced(ctx)
+	instances, address := s.announced(ctx)
 	for _, one := range instances {
 		if one.ServerName == s.config.ServerName && one.Issuer == s.config.Issuer && one.Waiting != "" {
-			return one.Waiting
+			return fmt.Sprintf("what answers at Caddy's admin address %s says that the server runs and cannot open: %.*s", address, maxWaiting, one.Waiting)
 		}
 	}
 	return ""

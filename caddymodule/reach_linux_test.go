@@ -29,6 +29,7 @@ type hearsay struct {
 	asked    atomic.Int32
 	database string
 	issuer   string
+	waiting  string
 }
 
 func newHearsay(t *testing.T) *hearsay {
@@ -36,7 +37,7 @@ func newHearsay(t *testing.T) *hearsay {
 	h := &hearsay{issuer: testIssuer}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		h.asked.Add(1)
-		_ = json.NewEncoder(w).Encode([]instance{{ServerName: testServerName, Issuer: h.issuer, Database: h.database}})
+		_ = json.NewEncoder(w).Encode([]instance{{ServerName: testServerName, Issuer: h.issuer, Database: h.database, Waiting: h.waiting}})
 	}))
 	t.Cleanup(s.Close)
 	h.address = s.Listener.Addr().String()
@@ -219,6 +220,20 @@ func TestHearsay(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// TestHearsayOfWaiting shows whose word it is that a server waits, and not more of it than there may be.
+func TestHearsayOfWaiting(t *testing.T) {
+	h := newHearsay(t)
+	h.database, h.waiting = "/nowhere/x.db", "mend it by this command:\x1b[2J "+strings.Repeat("x", 2*maxWaiting)
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	must(t, os.WriteFile(file, fmt.Appendf(nil, "{\nadmin %s\n}\nhttp://%s {\nmatrix_auth %s %s\n}\n", h.address, testHost, testServerName, testIssuer), 0o600))
+	out, _, _ := runCommand(t, "doctor", "--config", file)
+	said := "what answers at Caddy's admin address " + h.address + " says that the server runs and cannot open: mend it"
+	if !strings.Contains(out, said) || strings.Contains(out, "\x1b") || strings.Count(out, "x") > maxWaiting+100 {
+		t.Errorf("it says %s", out)
+	}
 }
 
 // TestPlantedSecret reads and writes no generated secret by a link (KEY-14).
