@@ -34,5 +34,5 @@ type refusingTransport struct{}
 
 // RoundTrip refuses every call.
 func (refusingTransport) RoundTrip(*http.Request) (*http.Response, error) {
-	return nil, errors.New("Synapse is not called on behalf of a database that is not the server's")
+	return nil, errors.New("no call to Synapse is made for a database that is not the server's")
 }

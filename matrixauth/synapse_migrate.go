@@ -1,7 +1,6 @@
 package matrixauth
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -41,9 +40,6 @@ func PlanMigration(paths []string, endpoint, secretPath string) (*Migration, err
 	}
 	return m, nil
 }
-
-// AlreadyMigrated reports whether an error of PlanMigration says that there is nothing left to do.
-func AlreadyMigrated(err error) bool { return errors.Is(err, synapseconfig.ErrAlreadyMigrated) }
 
 // Write writes the migrated file after a backup copy, and returns the paths of both. The file is another
 // than the one that was named if that is a link.
