@@ -25,7 +25,7 @@ const (
 type comparison struct {
 	differences                 []matrixauth.Difference
 	compared, waiting, accounts int
-	// complete tells that all accounts were looked at.
+	// complete reports whether all accounts were looked at.
 	complete bool
 }
 

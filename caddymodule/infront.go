@@ -88,7 +88,7 @@ type walk struct {
 	server  *caddyhttp.Server
 	request *http.Request
 	groups  map[string]bool
-	// ours tells that the request came to a site with matrix_auth.
+	// ours reports whether the request came to a site with matrix_auth.
 	ours bool
 	met  []met
 }

@@ -36,7 +36,7 @@ type internalServer struct {
 	handlers []*listener
 	// refused is why the address is not open; nil while it is.
 	refused error
-	// persistent tells that the address is tried again.
+	// persistent reports whether the address is tried again.
 	persistent bool
 }
 
@@ -47,7 +47,7 @@ type listener struct {
 	logger  *slog.Logger
 	// site is an address of a site of the configuration that needs the same port; empty for none.
 	site string
-	// spare tells that another address answers in its place, where the machine does not have it.
+	// spare reports whether another address answers in its place, where the machine does not have it.
 	spare bool
 }
 
@@ -176,7 +176,7 @@ func notListening(address string, err error) error {
 	return fmt.Errorf("internal_listen: %w", err)
 }
 
-// ownPort gives the address on which this process has the same port already, or nothing.
+// ownPort returns the address on which this process has the same port already, or nothing.
 func ownPort(address string) (own string) {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -301,7 +301,7 @@ func (l *listener) release() error {
 	return err
 }
 
-// without gives the other handlers. The caller holds the lock.
+// without returns the other handlers. The caller holds the lock.
 func (s *internalServer) without(l *listener) []*listener {
 	return slices.DeleteFunc(s.handlers, func(other *listener) bool { return other == l })
 }

@@ -123,7 +123,7 @@ func (a *App) listenFindings() []matrixauth.Finding {
 	return findings
 }
 
-// portOfSite gives the address of a site that needs the port of one of ours; empty if there is none. Ours
+// portOfSite returns the address of a site that needs the port of one of ours; empty if there is none. Ours
 // would take it from the site, if it came first.
 func portOfSite(sites *caddyhttp.App, address string) string {
 	host, port, err := net.SplitHostPort(address)

@@ -85,7 +85,7 @@ func (a *App) open(wait time.Duration) *obstacle {
 	return nil
 }
 
-// settled gives the settings with all that was missing when they were read first.
+// settled returns the settings with all that was missing when they were read first.
 func (a *App) settled() (resolved, *obstacle) {
 	if len(a.settings.missing) == 0 {
 		return a.settings, nil

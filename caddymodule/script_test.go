@@ -55,7 +55,7 @@ func agreeable(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `{}`)
 }
 
-// unusedAddress gives a loopback address that nobody listens on. Its port is below those that systems hand
+// unusedAddress returns a loopback address that nobody listens on. Its port is below those that systems hand
 // out to the connections of clients, so that none of these takes it before the server does.
 func unusedAddress() (string, error) {
 	for range 100 {

@@ -27,7 +27,7 @@ var packagedUser = "caddy"
 type service struct {
 	// known is false if the machine does not say.
 	known bool
-	// named tells that a flag named the user.
+	// named reports whether a flag named the user.
 	named    bool
 	name     string
 	uid, gid int

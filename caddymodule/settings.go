@@ -151,7 +151,7 @@ type resolved struct {
 	config   matrixauth.Config
 	database string
 	listen   []string
-	// listenDefault tells that nobody chose the addresses, so that one of them may be missing.
+	// listenDefault reports whether nobody chose the addresses, so that one of them may be missing.
 	listenDefault bool
 	// secretFile is where the secret is kept if none was configured, beside the database. The two are empty
 	// if the database is named by a placeholder that says nothing here.
@@ -191,7 +191,7 @@ func (s Settings) resolve() (resolved, error) {
 // absence is an error about what cannot be had now and may come.
 type absence struct {
 	matrixauth.Problem
-	// unset tells that it is a placeholder that says nothing in this process.
+	// unset reports whether it is a placeholder that says nothing in this process.
 	unset bool
 }
 
@@ -284,7 +284,7 @@ func (s Settings) settle() (r resolved, err error) {
 	return r, errors.Join(append(errs, r.judge()...)...)
 }
 
-// judge gives the mistakes of what is there, and goes without what can be gone without.
+// judge returns the mistakes of what is there, and goes without what can be gone without.
 func (r *resolved) judge() (mistakes []error) {
 	for _, p := range r.config.Validate() {
 		switch {
@@ -333,7 +333,7 @@ func (c Client) resolve(replacer *caddy.Replacer, replace func(option, value str
 	return known, err
 }
 
-// resolveSecret gives a configured secret, or nothing if none is configured. prefix stands before the
+// resolveSecret returns a configured secret, or nothing if none is configured. prefix stands before the
 // options' names in errors.
 func resolveSecret(replacer *caddy.Replacer, prefix, secret, file string) (string, error) {
 	if secret != "" && file != "" {

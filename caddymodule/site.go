@@ -25,11 +25,11 @@ type site struct {
 	// problem says why the settings cannot be used here. A server that runs has read them all the same, with
 	// variables and files that this process may lack.
 	problem error
-	// lacks tells that the problem is nothing but variables that are not set here.
+	// lacks reports whether the problem is nothing but variables that are not set here.
 	lacks bool
 	// unset are variables of the configuration that this process lacks.
 	unset []string
-	// databaseNamed tells that a flag named the database; configured is the one without it.
+	// databaseNamed reports whether a flag named the database; configured is the one without it.
 	databaseNamed bool
 	configured    string
 	service       service

@@ -51,7 +51,7 @@ func lookAround(sites *caddyhttp.App, endpoint string) []matrixauth.Finding {
 
 // passage is what may come along a chain of handlers.
 type passage struct {
-	// guarded tells that all of it has passed matrix_auth.
+	// guarded reports whether all of it has passed matrix_auth.
 	guarded bool
 	// open tells of each of the ways whether a request for it may come here.
 	open []bool

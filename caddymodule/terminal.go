@@ -103,7 +103,7 @@ type shownError struct{ error }
 // Error is the text with everything visible.
 func (e shownError) Error() string { return visibleLines(e.error.Error(), "    ") }
 
-// Unwrap gives the error itself.
+// Unwrap returns the error itself.
 func (e shownError) Unwrap() error { return e.error }
 
 // printTable writes rows of which the first are the headings, if there are any.

@@ -22,7 +22,7 @@ var unitDirs = []string{
 type unit struct {
 	// user is the name or id; empty for root.
 	user string
-	// dynamic tells that systemd makes a user up for each start.
+	// dynamic reports whether systemd makes a user up for each start.
 	dynamic          bool
 	workingDirectory string
 	environment      map[string]string
@@ -187,7 +187,7 @@ func splitWords(value string) (words []string) {
 // escapes are what one letter stands for behind a backslash; any other stands for itself.
 var escapes = map[byte]string{'a': "\a", 'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v", 's': " "}
 
-// unescape gives what stands behind a backslash, and how long it is there.
+// unescape returns what stands behind a backslash, and how long it is there.
 func unescape(text string) (meant string, length int) {
 	number := func(prefix, digits, base int) (string, int) {
 		if len(text) < prefix+digits {
@@ -217,7 +217,7 @@ func unescape(text string) (meant string, length int) {
 	return text[:1], 1
 }
 
-// flag gives the values of a flag of the command, in order.
+// flag returns the values of a flag of the command, in order.
 func (u *unit) flag(names ...string) (values []string) {
 	for i, word := range u.command {
 		name, value, joined := strings.Cut(word, "=")

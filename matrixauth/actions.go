@@ -131,7 +131,7 @@ type IssuedToken struct {
 
 // The actions of an operator.
 var (
-	// JudgeUser tells whether AddUser would add an account, whatever its password.
+	// JudgeUser reports whether AddUser would add an account, whatever its password.
 	JudgeUser      = newLook("user.judge", (*Server).judgeUser)
 	AddUser        = newAction("user.add", (*Server).addUser)
 	ListUsers      = newLook("user.list", (*Server).listUsers)

@@ -33,7 +33,7 @@ const (
 	censusTimeout = time.Minute
 )
 
-// take gives the newest count, and has another one made if it is too old. It waits for that until ctx ends,
+// take returns the newest count, and has another one made if it is too old. It waits for that until ctx ends,
 // and gives the old one then; known is false if there is none yet. err is why the last one failed.
 func (c *census) take(ctx context.Context) (p store.Population, known bool, err error) {
 	c.mu.Lock()

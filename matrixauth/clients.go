@@ -66,7 +66,7 @@ func checkClients(clients []Client) (all []Problem) {
 	return all
 }
 
-// Check gives every problem of a client.
+// Check returns every problem of a client.
 func (c Client) Check() (all []Problem) {
 	add := func(name, text string) {
 		if text != "" {

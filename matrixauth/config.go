@@ -141,7 +141,7 @@ type Problem struct {
 // Error makes a Problem an error.
 func (p Problem) Error() string { return p.Option + ": " + p.Text }
 
-// Validate gives every problem of a configuration whose defaults are filled in, so that an operator
+// Validate returns every problem of a configuration whose defaults are filled in, so that an operator
 // mends all in one go. An empty Secret is not judged here: it may be generated later.
 func (c Config) Validate() []Problem {
 	var all []Problem

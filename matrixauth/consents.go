@@ -67,7 +67,7 @@ func (s *Server) listConsents(ctx context.Context, p Name) ([]Consent, error) {
 	return all, err
 }
 
-// withdrawConsents gives an Error with code ConsentNotFound if there is none to a client that is named.
+// withdrawConsents returns an Error with code ConsentNotFound if there is none to a client that is named.
 func (s *Server) withdrawConsents(ctx context.Context, p Withdrawal) (done Withdrawn, err error) {
 	if p.All == (p.ClientID != "") {
 		return done, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: "name one client, or all"}

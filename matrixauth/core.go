@@ -32,7 +32,7 @@ type Core struct {
 	metrics   *Metrics
 	probes    probes
 	socket    *socket
-	// aside tells that this is another database than the server's, as a backup is: see Target.Aside.
+	// aside reports whether this is another database than the server's, as a backup is: see Target.Aside.
 	aside bool
 	// gate counts the requests under way.
 	gate gate
@@ -89,7 +89,7 @@ func CheckDatabase(ctx context.Context, path, serverName string) error {
 // made, mended or locked, and a database that a server has is well. Its errors name the path.
 func ExamineDatabase(path string) error { return store.Examine(path) }
 
-// Metrics gives the collector of the Core's metrics.
+// Metrics returns the collector of the Core's metrics.
 func (c *Core) Metrics() *Metrics { return c.metrics }
 
 // Database is the absolute path of the database.

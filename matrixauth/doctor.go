@@ -25,7 +25,7 @@ type Diagnosis struct {
 	// SynapseVersion is empty if Synapse did not tell.
 	SynapseVersion string    `json:"synapse_version,omitempty"`
 	Findings       []Finding `json:"findings"`
-	// Comparable tells that Synapse and we reach one another, so that accounts can be compared.
+	// Comparable reports whether Synapse and we reach one another, so that accounts can be compared.
 	Comparable bool `json:"comparable"`
 }
 
@@ -37,7 +37,7 @@ type doctor struct {
 	*Server
 	Examination
 	client *http.Client
-	// named tells that something answers at the server name's host.
+	// named reports whether something answers at the server name's host.
 	named    bool
 	findings []Finding
 }

@@ -22,9 +22,9 @@ type doctorAnswer struct {
 	// body is nil if the answer is no JSON object, and mistake says why it is none.
 	body    map[string]any
 	mistake error
-	// foreign tells that the body is no UTF-8. Browsers put marks in the place of what they cannot read.
+	// foreign reports whether the body is no UTF-8. Browsers put marks in the place of what they cannot read.
 	foreign bool
-	// marked tells that a byte order mark stands before the object. Browsers read past it; RFC 8259 section 8.1
+	// marked reports whether a byte order mark stands before the object. Browsers read past it; RFC 8259 section 8.1
 	// forbids it, and most other readers stop.
 	marked bool
 }

@@ -12,7 +12,7 @@ type cost struct {
 	hashes, statements uint64
 }
 
-// measure gives an answer with its cost.
+// measure returns an answer with its cost.
 func (h *house) measure(c call) (answer, cost) {
 	h.t.Helper()
 	before := cost{h.hashes(), h.core.store.Statements()}

@@ -14,7 +14,7 @@ type Placement struct {
 	SynapseEndpoint string
 	// SecretFile is the file that holds the secret shared with Synapse; empty if it stands in none.
 	SecretFile string
-	// SecretGenerated tells that the secret is our own, in the file beside the database.
+	// SecretGenerated reports whether the secret is our own, in the file beside the database.
 	SecretGenerated bool
 }
 

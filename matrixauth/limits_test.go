@@ -164,7 +164,7 @@ var durations = map[string]time.Duration{
 	"Microsecond": time.Microsecond, "Millisecond": time.Millisecond, "Second": time.Second, "Minute": time.Minute, "Hour": time.Hour,
 }
 
-// evaluate gives the value of an expression of numbers and units of time; nil for any other.
+// evaluate returns the value of an expression of numbers and units of time; nil for any other.
 func evaluate(e ast.Expr) constant.Value {
 	switch e := e.(type) {
 	case *ast.BasicLit:

@@ -21,7 +21,7 @@ type requestLine struct {
 	err      error
 	clientIP string
 	took     time.Duration
-	// counted tells that the lines about a refused token are bounded already, by token.
+	// counted reports whether the lines about a refused token are bounded already, by token.
 	counted bool
 }
 

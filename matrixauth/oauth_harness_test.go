@@ -75,7 +75,7 @@ type visitor struct {
 	value string
 }
 
-// signIn gives a browser in which a user has just proved who they are.
+// signIn returns a browser in which a user has just proved who they are.
 func (h *house) signIn(localpart string) *visitor {
 	h.t.Helper()
 	value := model.NewBrowserValue()

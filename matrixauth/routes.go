@@ -175,7 +175,7 @@ const (
 	serverMetadataPath = ".well-known/oauth-authorization-server"
 )
 
-// find gives the route of a public request, or nil for one that is not ours.
+// find returns the route of a public request, or nil for one that is not ours.
 func (s *Server) find(r *http.Request) *route {
 	if isHidden(r.URL) {
 		return &refusedAtEdge
@@ -201,7 +201,7 @@ var families = []struct {
 	{oauth.APIPath, route{name: "unknown", wire: web.OpenOAuthWire, issuer: true, methods: methods{"": notRecognized}}},
 }
 
-// belowOurs gives the answer to a path of our families that is not in the table; nil for any other.
+// belowOurs returns the answer to a path of our families that is not in the table; nil for any other.
 func (s *Server) belowOurs(path string) *route {
 	rest, below := strings.CutPrefix(path, s.base)
 	if !below {

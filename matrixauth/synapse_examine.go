@@ -29,7 +29,7 @@ type SynapseExamination struct {
 	Exact bool
 	// ServerName and Issuer are those that we are configured with, Homeserver is where we reach Synapse.
 	ServerName, Issuer, Homeserver string
-	// Near tells that Synapse reaches us from this machine only, if at all (internal_listen on loopback).
+	// Near reports whether Synapse reaches us from this machine only, if at all (internal_listen on loopback).
 	Near bool
 
 	// User is who must be able to read the file of the secret.
@@ -37,7 +37,7 @@ type SynapseExamination struct {
 
 	// Version is that of the running Synapse, empty if it is not known.
 	Version string
-	// Reached tells that the running Synapse has just asked us, and with our secret.
+	// Reached reports whether the running Synapse has just asked us, and with our secret.
 	Reached bool
 }
 

@@ -32,7 +32,7 @@ var (
 	intoOf    = regexp.MustCompile(`^<!-- into (\S+) -->$`)
 )
 
-// blocksOf gives the blocks of a page in their order.
+// blocksOf returns the blocks of a page in their order.
 func blocksOf(t *testing.T, page string) (blocks []block) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(rig.Tests(), "..", "docs", page))
@@ -62,7 +62,7 @@ func blocksOf(t *testing.T, page string) (blocks []block) {
 	return blocks
 }
 
-// blocksIn gives the blocks of a section.
+// blocksIn returns the blocks of a section.
 func blocksIn(t *testing.T, page, section string) []block {
 	t.Helper()
 	blocks := slices.DeleteFunc(blocksOf(t, page), func(b block) bool { return b.section != section })

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/tests/rig"
 )
 
-// only gives the one block of a kind in a section of a page.
+// only returns the one block of a kind in a section of a page.
 func only(t *testing.T, page, section, kind string) string {
 	t.Helper()
 	var found []block

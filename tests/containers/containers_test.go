@@ -45,7 +45,7 @@ func stages(t *testing.T) []instructions.Stage {
 	return found
 }
 
-// of gives the instructions of a kind.
+// of returns the instructions of a kind.
 func of[T instructions.Command](s instructions.Stage) (found []T) {
 	for _, command := range s.Commands {
 		if one, ok := command.(T); ok {
@@ -55,7 +55,7 @@ func of[T instructions.Command](s instructions.Stage) (found []T) {
 	return found
 }
 
-// only gives the one instruction of a kind.
+// only returns the one instruction of a kind.
 func only[T instructions.Command](t *testing.T, s instructions.Stage) (one T) {
 	t.Helper()
 	found := of[T](s)

@@ -56,7 +56,7 @@ type Answer struct {
 	Body   map[string]any
 }
 
-// Text gives a member that is a string, and the empty string if it is not there.
+// Text returns a member that is a string, and the empty string if it is not there.
 func (a Answer) Text(name string) string {
 	text, _ := a.Body[name].(string)
 	return text

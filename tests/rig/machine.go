@@ -77,7 +77,7 @@ func Boot(t testing.TB, c MachineConfig) *Machine {
 	return m
 }
 
-// noMachine gives the reason why no machine can be had, empty if there is none. excused reports whether nothing
+// noMachine returns the reason why no machine can be had, empty if there is none. excused reports whether nothing
 // that could be installed would help.
 func noMachine() (reason string, excused bool) {
 	if os.Geteuid() != 0 {
@@ -275,13 +275,13 @@ func (m *Machine) CopyIn(file, path, mode string) {
 // Leader is the id of its first process on the host.
 func (m *Machine) Leader() int { return m.leader }
 
-// Read gives the text of a file on the machine.
+// Read returns the text of a file on the machine.
 func (m *Machine) Read(path string) string {
 	m.t.Helper()
 	return m.Must("root", "cat '"+path+"'")
 }
 
-// Journal gives what a unit has logged since the machine was made.
+// Journal returns what a unit has logged since the machine was made.
 func (m *Machine) Journal(unit string) string {
 	m.t.Helper()
 	return m.Must("root", "journalctl --quiet --no-pager --output=short-iso --unit="+unit)

@@ -25,7 +25,7 @@ func (m *Machine) TrustCaddy() {
 	m.Must("root", "cp "+authority+" /usr/local/share/ca-certificates/caddy.crt && update-ca-certificates >/dev/null 2>&1")
 }
 
-// Browser gives an HTTP client on the machine's network. Every name leads to the machine itself, and Caddy's
+// Browser returns an HTTP client on the machine's network. Every name leads to the machine itself, and Caddy's
 // certificates are trusted.
 func (m *Machine) Browser() *http.Client {
 	m.t.Helper()

@@ -36,7 +36,7 @@ func BootSynapse(t testing.TB, version, serverName string) *Machine {
 	return m
 }
 
-// pythonOf gives the packages of a Synapse's virtual environment, and the directory of the Python below it.
+// pythonOf returns the packages of a Synapse's virtual environment, and the directory of the Python below it.
 func pythonOf(t testing.TB, version string) (packages, base string, err error) {
 	out, err := exec.Command(Python(t, version), "-c", "import sys, sysconfig; print(sysconfig.get_path('purelib')); print(sys.base_prefix)").Output()
 	if err != nil {

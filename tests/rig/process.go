@@ -137,7 +137,7 @@ var ports struct {
 	given map[int]bool
 }
 
-// FreePort gives a loopback port that nobody listens on, and never the same twice in a process.
+// FreePort returns a loopback port that nobody listens on, and never the same twice in a process.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	ports.Lock()

@@ -176,7 +176,7 @@ func (s *Synapse) Stop() {
 	s.proc = nil
 }
 
-// Answers gives nil if a GET is answered with 200.
+// Answers returns nil if a GET is answered with 200.
 func Answers(url string) error {
 	response, err := http.Get(url)
 	if err != nil {

@@ -206,7 +206,7 @@ func (v *Visitor) find(match func(*html.Node) bool) *html.Node {
 	return nil
 }
 
-// label gives the name of a field as people are shown it.
+// label returns the name of a field as people are shown it.
 func (v *Visitor) label(field *html.Node) string {
 	if name := attribute(field, "aria-label"); name != "" {
 		return name
@@ -284,7 +284,7 @@ func (v *Visitor) Authorize(address, user, password string) url.Values {
 	return values
 }
 
-// Returned gives the parameters with which the visitor was sent to a client.
+// Returned returns the parameters with which the visitor was sent to a client.
 func (v *Visitor) Returned() (url.Values, error) {
 	if v.Page != nil {
 		return nil, fmt.Errorf("the visitor is still at %s, status %d:\n%s", v.URL, v.Status, v.Text())

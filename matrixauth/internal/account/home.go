@@ -71,7 +71,7 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 // naming gives a client's name for a person and its host. Both are empty for a client that is gone.
 type naming func(clientID string) (name, host string, err error)
 
-// named gives names in a language, and looks each client up once.
+// named returns names in a language, and looks each client up once.
 func (d *Door) named(ctx context.Context, language string) naming {
 	clients := map[string]model.Client{}
 	return func(id string) (name, host string, err error) {

@@ -35,13 +35,13 @@ func invalidRedirect(index int, text string) error {
 	return &model.Error{Kind: model.Invalid, Code: model.InvalidRedirectURI, Param: member, Text: member + " " + text}
 }
 
-// member gives a member by its exact name; null counts as missing.
+// member returns a member by its exact name; null counts as missing.
 func (m Metadata) member(name string) (json.RawMessage, bool) {
 	raw, present := m[name]
 	return raw, present && !bytes.Equal(bytes.TrimSpace(raw), []byte("null"))
 }
 
-// text gives a member that must be a string of at most limit bytes; the empty string if it is missing.
+// text returns a member that must be a string of at most limit bytes; the empty string if it is missing.
 func (m Metadata) text(name string, limit int) (string, error) {
 	raw, present := m.member(name)
 	if !present {
@@ -57,7 +57,7 @@ func (m Metadata) text(name string, limit int) (string, error) {
 	return value, nil
 }
 
-// list gives a member that must be an array of at most count strings.
+// list returns a member that must be an array of at most count strings.
 func (m Metadata) list(name string, count, limit int) (values []string, present bool, err error) {
 	raw, present := m.member(name)
 	if !present {

@@ -62,7 +62,7 @@ func (c *Clients) home(uri string) (h home, problem string) {
 	return home{host: host}, ""
 }
 
-// splitWeb gives scheme and host of an http or https address. The host is in lower case and without
+// splitWeb returns scheme and host of an http or https address. The host is in lower case and without
 // the dot that may end it.
 func splitWeb(uri string) (scheme, host, problem string) {
 	if !plain(uri) {

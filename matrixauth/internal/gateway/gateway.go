@@ -61,10 +61,10 @@ func (g *Gateway) Pass(w http.ResponseWriter, r *http.Request, next Next) error 
 	return err
 }
 
-// Idle tells that there is nothing to judge. It costs two atomic loads, and is true nearly always.
+// Idle reports whether there is nothing to judge. It costs two atomic loads, and is true nearly always.
 func (g *Gateway) Idle() bool { return !g.Sessions.Registry.Watchful() }
 
-// Judge gives an Error with code UserLocked for a request that bears the token of a locked user
+// Judge returns an Error with code UserLocked for a request that bears the token of a locked user
 // (MOD-1): with it the client keeps its keys and waits. The token of a session that has ended gives
 // UnknownToken, at once and not when the homeserver has forgotten it (REV-9). Anything else passes,
 // whatever its token; the homeserver judges that. A store that cannot be read is an error too, as

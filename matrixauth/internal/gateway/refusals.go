@@ -36,9 +36,9 @@ type Refusals struct {
 // Refusal is one answer 401 M_UNKNOWN_TOKEN.
 type Refusal struct {
 	Token model.TokenHash
-	// Dead tells that the token is of our making and can never be live again. No other is told to wait.
+	// Dead reports whether the token is of our making and can never be live again. No other is told to wait.
 	Dead bool
-	// Expected tells that the token has expired and its session lives: clients come with such a one every few
+	// Expected reports whether the token has expired and its session lives: clients come with such a one every few
 	// minutes and refresh. It is worth no line unless they must be told to wait.
 	Expected bool
 	// Owner is whose the token was, as far as we know.
@@ -57,7 +57,7 @@ type refusals struct {
 	// told is when a line was last written, and the counts are from since then.
 	told             time.Time
 	refused, delayed int
-	// named tells that the token has a line of its own in the log, warned that its client was told to wait.
+	// named reports whether the token has a line of its own in the log, and warned whether its client was told to wait.
 	named, warned bool
 }
 

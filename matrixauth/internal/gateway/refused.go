@@ -112,7 +112,7 @@ func (g *Gateway) noteUnknown(p passage, value string) {
 	}
 }
 
-// Slow gives an Error with code RateLimited for the request of a client that goes on with a dead token
+// Slow returns an Error with code RateLimited for the request of a client that goes on with a dead token
 // although it was told so often enough. Whether the token is dead is asked again each time: nobody is kept
 // waiting by what was true once. Beside the error it gives what is to be logged. It costs one atomic load
 // while there is no such client.

@@ -23,7 +23,7 @@ type Outcome struct {
 	Pending
 	// Code is the code for the client; empty if there is none to send.
 	Code string
-	// Done tells that the client exchanged its code. If that is not so, and there is no code, the user declined.
+	// Done reports whether the client exchanged its code. If that is not so, and there is no code, the user declined.
 	Done bool
 }
 

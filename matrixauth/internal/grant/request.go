@@ -33,7 +33,7 @@ func invalidRequest(param, text string) error {
 	return &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: param, Text: text}
 }
 
-// Mode gives the response mode of a request. A missing one is query, also for those whose
+// Mode returns the response mode of a request. A missing one is query, also for those whose
 // specification wants another: clients in use leave it out (AUTHZ-9). One that is unknown, or
 // that the redirect URI cannot take, is an error, which travels by query.
 func (a Ask) Mode(redirectURI string) (model.ResponseMode, error) {

@@ -20,9 +20,9 @@ type Visitor struct {
 // Review is what a user is to be asked about a request, by the state of things.
 type Review struct {
 	Pending
-	// Remembered tells that the user granted this before and need not be asked again.
+	// Remembered reports whether the user granted this before and need not be asked again.
 	Remembered bool
-	// Replaces tells that another client's session has the device and would end (SCOPE-11).
+	// Replaces reports whether another client's session has the device and would end (SCOPE-11).
 	Replaces bool
 }
 

@@ -69,7 +69,7 @@ func scopeSyntax(scope string) bool {
 	return true
 }
 
-// deviceOf gives the device of a scope token, whichever spelling it has (SCOPE-3).
+// deviceOf returns the device of a scope token, whichever spelling it has (SCOPE-3).
 func deviceOf(token string) (id string, ok bool) {
 	if id, ok = strings.CutPrefix(token, model.ScopeDevicePrefix); ok {
 		return id, true

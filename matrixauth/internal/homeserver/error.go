@@ -85,7 +85,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause, so that errors.Is finds context.DeadlineExceeded and the like.
+// Unwrap returns the cause, so that errors.Is finds context.DeadlineExceeded and the like.
 func (e *Error) Unwrap() error { return e.Err }
 
 // IsUnknownUser reports whether a call failed because the homeserver does not have the user.

@@ -48,7 +48,7 @@ func (v Version) String() string {
 	return fmt.Sprintf("%d.%d.%d%s", v.Major, v.Minor, v.Patch, v.Pre)
 }
 
-// Compare gives -1, 0 or 1 for a version that is older than, equal to or newer than another. A
+// Compare returns -1, 0 or 1 for a version that is older than, equal to or newer than another. A
 // pre-release is older than its release.
 func (v Version) Compare(w Version) int {
 	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Patch, w.Patch), comparePre(v.Pre, w.Pre))

@@ -76,7 +76,7 @@ type Limiter struct {
 	refused [classes]atomic.Uint64
 }
 
-// Refused gives how many tries each class has refused.
+// Refused returns how many tries each class has refused.
 func (l *Limiter) Refused() map[Class]uint64 {
 	counts := make(map[Class]uint64, classes)
 	for class := range classes {

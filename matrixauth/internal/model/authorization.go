@@ -19,7 +19,7 @@ type Authorization struct {
 	// UserID and BrowserSessionID say who approved; empty before.
 	UserID           string
 	BrowserSessionID string
-	// Remembered tells that the approval was a consent of before: nobody was asked.
+	// Remembered reports whether the approval was a consent of before: nobody was asked.
 	Remembered bool
 	// CodeHash is the hash of the code that follows from the answering browser and the request (AnswerCode);
 	// the zero hash before there was an answer. A code that was declined is never given to anybody.
@@ -31,7 +31,7 @@ type Authorization struct {
 	SessionID string
 }
 
-// Declined tells that the answer to the request was no.
+// Declined reports whether the answer to the request was no.
 func (a Authorization) Declined() bool { return !a.ConsumedAt.IsZero() && a.UserID == "" }
 
 // ResponseMode says how an authorization response travels to the client.

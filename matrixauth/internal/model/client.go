@@ -99,7 +99,7 @@ func (m *ClientMetadata) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// localized gives a member in a language: the very language tag, or else a broader one, so that de-AT
+// localized returns a member in a language: the very language tag, or else a broader one, so that de-AT
 // gets what is said in de, or else what is said in none.
 func (m ClientMetadata) localized(member, language, otherwise string) string {
 	for tag := language; tag != ""; {

@@ -32,7 +32,7 @@ const (
 // ranges over Codes and every wire. It is an error itself only as a target of errors.Is.
 type Code string
 
-// Error gives the name.
+// Error returns the name.
 func (c Code) Error() string { return string(c) }
 
 // The codes of errors.
@@ -148,7 +148,7 @@ func (e *Error) Error() string {
 	return string(e.Code)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Is reports whether target is the code, so that errors.Is(err, UnknownToken) asks for it.

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// MarshalText gives a value as rows keep it: JSON that is not made fit for HTML, where a character would
+// MarshalText returns a value as rows keep it: JSON that is not made fit for HTML, where a character would
 // take six. Who may write much of it writes "<".
 func MarshalText(v any) (string, error) {
 	var b bytes.Buffer

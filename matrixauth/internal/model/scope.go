@@ -73,7 +73,7 @@ func HasScope(scope, token string) bool {
 	return false
 }
 
-// splitScope gives the stable spelling of what a token is about, and the rest of it, without making a
+// splitScope returns the stable spelling of what a token is about, and the rest of it, without making a
 // string.
 func splitScope(token string) (kind, rest string) {
 	if token == ScopeAPIUnstable {

@@ -16,7 +16,7 @@ const (
 // SessionKinds lists every kind of session.
 var SessionKinds = []SessionKind{CompatSession, OAuthSession}
 
-// Tokens gives the kinds of token that sessions of the kind have.
+// Tokens returns the kinds of token that sessions of the kind have.
 func (k SessionKind) Tokens() (access, refresh TokenKind) {
 	if k == OAuthSession {
 		return OAuthAccess, OAuthRefresh

@@ -27,7 +27,7 @@ type Handler func(ctx context.Context, job model.Job) error
 // refused marks an error that no retry will cure.
 type refused struct{ error }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (r refused) Unwrap() error { return r.error }
 
 // Refuse marks err as final: the job is set aside for the operator to see and holds up nobody.

@@ -254,13 +254,13 @@ func (s *speech) find(key string) (message, *speech) {
 	return s.base.find(key)
 }
 
-// say gives a text with its values, which are pairs of a name and a value.
+// say returns a text with its values, which are pairs of a name and a value.
 func (s *speech) say(key string, pairs ...string) string {
 	text, _ := s.find(key)
 	return fill(text["other"], pairs, func(value string) string { return value })
 }
 
-// rich gives a text as HTML. Each value is kept from mixing its direction of writing with that of the
+// rich returns a text as HTML. Each value is kept from mixing its direction of writing with that of the
 // text around it.
 func (s *speech) rich(key string, pairs ...string) template.HTML {
 	text, _ := s.find(key)
@@ -268,7 +268,7 @@ func (s *speech) rich(key string, pairs ...string) template.HTML {
 	return template.HTML(fill(html.EscapeString(text["other"]), pairs, isolate)) // both parts are escaped
 }
 
-// count gives a text in the form for a number.
+// count returns a text in the form for a number.
 func (s *speech) count(key string, n int) string {
 	text, of := s.find(key)
 	form := text[pluralNames[plural.Cardinal.MatchPlural(of.tag, n, 0, 0, 0, 0)]]

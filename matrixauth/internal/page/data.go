@@ -35,11 +35,11 @@ type Login struct {
 	Action, DeviceID string
 	// Username fills the form in.
 	Username string
-	// Create tells that the app asked for a new account, which the operator alone can make (CREATE-1).
+	// Create reports whether the app asked for a new account, which the operator alone can make (CREATE-1).
 	Create bool
-	// Again tells that the person is signed in already, and that the app wants them to prove it again.
+	// Again reports whether the person is signed in already and the app wants them to prove it again.
 	Again bool
-	// Admin tells that the app asks to administer the homeserver, for which the password must be a fresh one.
+	// Admin reports whether the app asks to administer the homeserver, for which the password must be a fresh one.
 	Admin bool
 	// Problem says why an earlier try failed: InvalidCredentials, RateLimited or CrossOrigin.
 	Problem model.Code
@@ -58,7 +58,7 @@ type Consent struct {
 	// Client is the app's name, ClientURI its website, and ClientHost the host of that.
 	Client, ClientURI, ClientHost string
 	TOSURI, PolicyURI             string
-	// Vouched tells that the operator put the app into the configuration.
+	// Vouched reports whether the operator put the app into the configuration.
 	Vouched bool
 	// Destination is where the answer goes: a host, or the scheme of a native app.
 	Destination string
@@ -69,7 +69,7 @@ type Consent struct {
 	// signed in already and that session will end.
 	Device   string
 	Replaces bool
-	// Admin tells that the app asks for the administration of the server.
+	// Admin reports whether the app asks for the administration of the server.
 	Admin bool
 	// UILocales are the languages that the app asked for.
 	UILocales string
@@ -144,7 +144,7 @@ type Account struct {
 	Sessions, Browsers []Session
 	// Granted are the apps that need not ask again.
 	Granted []Granted
-	// Ended tells that a session was signed out just now, EndedAll that several were.
+	// Ended reports whether a session was signed out just now, and EndedAll whether several were.
 	Ended, EndedAll bool
 }
 
@@ -192,7 +192,7 @@ func (EndSession) template() string { return "end_session" }
 // EndOthers asks whether several sessions are to be signed out at once, and says what is lost with them
 // (ACCT-5, ACCT-12).
 type EndOthers struct {
-	// Apps tells that it is about all apps; otherwise about all browsers but the one that asks.
+	// Apps reports whether it is about all apps; otherwise about all browsers but the one that asks.
 	Apps bool
 	// Number is how many will be signed out, more than none.
 	Number int
@@ -205,7 +205,7 @@ type Reset struct {
 	// Account is the Matrix id of who is signed in, Username their localpart. Action is the action that
 	// leads to this page.
 	Account, Username, Action string
-	// AskPassword tells that the password was not given within the last minutes.
+	// AskPassword reports whether the password was not given within the last minutes.
 	AskPassword bool
 	// Problem says why an earlier try failed: InvalidCredentials, RateLimited, LoginRequired,
 	// TemporarilyDown or CrossOrigin.

@@ -143,7 +143,7 @@ func parse(folder fs.FS, name string) (*template.Template, error) {
 	return t, nil
 }
 
-// read gives the operator's file, or ours if there is none.
+// read returns the operator's file, or ours if there is none.
 func read(folder fs.FS, theirs, own string) ([]byte, error) {
 	if folder != nil {
 		data, err := fs.ReadFile(folder, theirs)

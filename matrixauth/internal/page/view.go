@@ -22,13 +22,13 @@ type view struct {
 	Page Page
 }
 
-// T gives a text of the catalogue; pairs are the values for its places.
+// T returns a text of the catalogue; pairs are the values for its places.
 func (v *view) T(key string, pairs ...string) string { return v.speech.say(key, pairs...) }
 
-// Rich gives a text of the catalogue whose values are set apart.
+// Rich returns a text of the catalogue whose values are set apart.
 func (v *view) Rich(key string, pairs ...string) template.HTML { return v.speech.rich(key, pairs...) }
 
-// Token gives the token that every form of ours needs. Pages without one set no cookie.
+// Token returns the token that every form of ours needs. Pages without one set no cookie.
 func (v *view) Token() string { return v.token() }
 
 // Lang is the language of the page, and Dir the direction of its writing.

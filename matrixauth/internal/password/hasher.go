@@ -143,9 +143,9 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 
 // Result is what Verify found.
 type Result struct {
-	// OK tells that the password is right.
+	// OK reports whether the password is right.
 	OK bool
-	// Upgrade tells that the password is right and its hash should be replaced by one of Hash: it is of
+	// Upgrade reports whether the password is right and its hash should be replaced by one of Hash: it is of
 	// another scheme or of other parameters than new ones.
 	Upgrade bool
 }
@@ -199,7 +199,7 @@ type Stats struct {
 	Running, Waiting int
 }
 
-// Stats gives the present counters.
+// Stats returns the present counters.
 func (h *Hasher) Stats() Stats {
 	return Stats{
 		Hashes: h.hashes.Load(), Refused: h.refused.Load(),

@@ -14,7 +14,7 @@ import (
 	"syscall"
 )
 
-// Guarded gives the owner of a file if nobody but they, root and the caller can have put it there: all
+// Guarded returns the owner of a file if nobody but they, root and the caller can have put it there: all
 // directories on the way are theirs and nobody else may write them, and links on the way are root's or the
 // caller's.
 func Guarded(path string) (owner int, ok bool) {

@@ -25,7 +25,7 @@ type Error struct {
 // Error is one sentence with the path.
 func (e *Error) Error() string { return e.Path + " " + e.What + "; " + e.Change }
 
-// Unwrap gives what the system said, if it did.
+// Unwrap returns what the system said, if it did.
 func (e *Error) Unwrap() error { return e.cause }
 
 func wrong(path, what, change string) *Error { return &Error{Path: path, What: what, Change: change} }

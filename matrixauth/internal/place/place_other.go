@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// hasModes tells that files have an owner and a mode; here access lists, which directories hand down, take
+// hasModes reports whether files have an owner and a mode; here access lists, which directories hand down, take
 // their place.
 const hasModes = false
 

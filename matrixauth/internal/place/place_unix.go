@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hasModes tells that files have an owner and a mode.
+// hasModes reports whether files have an owner and a mode.
 const hasModes = true
 
 // Owner is the user id of a file's owner.

@@ -18,7 +18,7 @@ const (
 	allRights = 7
 )
 
-// MayRead gives all that keeps a user from reading a file: the file, and the directories on the way to it,
+// MayRead returns all that keeps a user from reading a file: the file, and the directories on the way to it,
 // those of links among them. It goes by modes and access lists, and opens and changes nothing. What the system
 // keeps from users in other ways (namespaces, security modules) does not show. An error means that the caller
 // cannot look.

@@ -43,7 +43,7 @@ type Queue struct {
 // mark is what is remembered of a user.
 type mark struct {
 	waiting bool
-	// devices tells that the devices are to be looked at too.
+	// devices reports whether the devices are to be looked at too.
 	devices bool
 	// accountAsked and devicesAsked are the times of the last questions.
 	accountAsked, devicesAsked time.Time

@@ -144,7 +144,7 @@ func (r *Reconciler) reader(ctx context.Context) (*reader, error) {
 	return nil, &model.Error{Kind: model.Conflict, Code: model.UserNotFound, Text: "the homeserver knows none of the accounts that are active here, in whose name it could be read"}
 }
 
-// bearer gives a token that lives long enough for a call.
+// bearer returns a token that lives long enough for a call.
 func (d *reader) bearer() (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -170,7 +170,7 @@ func (d *reader) close() {
 type side struct {
 	user model.User
 	live []model.Session
-	// waits tells that a job of the account waits for the homeserver, which will change it.
+	// waits reports whether a job of the account waits for the homeserver, which will change it.
 	waits bool
 }
 

@@ -29,7 +29,7 @@ type presented struct {
 	Consumed bool
 	// SuccessorUsed is the time at which a token of generation g+1 was first used; zero if none was.
 	SuccessorUsed time.Time
-	// SuccessorPassed tells that a token of g+1 was used so long ago that its row is gone.
+	// SuccessorPassed reports whether a token of g+1 was used so long ago that its row is gone.
 	SuccessorPassed bool
 	Now             time.Time
 }

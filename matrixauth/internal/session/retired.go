@@ -32,7 +32,7 @@ const (
 	maxRetired = 10_000
 )
 
-// over tells that the homeserver cannot remember the token any more.
+// over reports whether the homeserver cannot remember the token any more.
 func (t retired) over(now time.Time) bool { return now.Sub(t.at) > homeserverMemory }
 
 func (r *Registry) retire(tokens []model.Token, now time.Time) {

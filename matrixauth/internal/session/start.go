@@ -33,7 +33,7 @@ type Start struct {
 	// leaves no session behind.
 	Consume func(*store.Tx, model.Session) error
 
-	// created tells that the homeserver did not know the device.
+	// created reports whether the homeserver did not know the device.
 	created bool
 }
 

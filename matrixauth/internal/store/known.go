@@ -62,7 +62,7 @@ func (tx *Tx) NoteBrowser(userID string, hash model.TokenHash) error {
 
 // Place is how an account is known where somebody wants to sign in to it.
 type Place struct {
-	// Network tells that the account was used from the network lately.
+	// Network reports whether the account was used from the network lately.
 	Network bool
 	// Browser is the hash of the value by which the browser is known; the zero hash if it is not.
 	Browser model.TokenHash

@@ -33,7 +33,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.Path, e.Line, e.Reason)
 }
 
-// Unwrap gives the kind (ErrAlreadyMigrated …) or the cause, nil if there is none.
+// Unwrap returns the kind (ErrAlreadyMigrated …) or the cause, nil if there is none.
 func (e *Error) Unwrap() error { return e.kind }
 
 func (f *File) errorf(line int, format string, args ...any) *Error {

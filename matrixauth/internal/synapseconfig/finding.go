@@ -23,7 +23,7 @@ type Finding struct {
 	Change string // what to do about it, with the line to write
 	// Before is the Synapse version from which on the setting does no harm any more, "" if it always does.
 	Before string
-	// Unseen tells that a file which the configuration names is not there as seen from here. Synapse may run
+	// Unseen reports whether a file which the configuration names is not there as seen from here. Synapse may run
 	// in a container or on another machine.
 	Unseen bool
 }

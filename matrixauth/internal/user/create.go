@@ -33,11 +33,11 @@ type NewUser struct {
 type judged struct {
 	localpart string
 	email     model.Email
-	// deactivated tells that the homeserver has deactivated the account.
+	// deactivated reports whether the homeserver has deactivated the account.
 	deactivated bool
 }
 
-// Judge tells whether an account can be added, before anybody thinks of a password for it; NewUser's is not
+// Judge reports whether an account can be added, before anybody thinks of a password for it; NewUser's is not
 // looked at. Errors: InvalidUsername, InvalidEmail, InvalidParam, UserExists, EmailInUse, UserUnavailable if
 // the homeserver says that the name is taken, or with Existing that it is not, and TemporarilyDown if it
 // cannot be asked (CREATE-5).

@@ -68,7 +68,7 @@ func originOf(u *url.URL) string {
 	return u.Scheme + "://" + host
 }
 
-// Value gives the browser's value; empty if it has none that we can have made.
+// Value returns the browser's value; empty if it has none that we can have made.
 func (c *BrowserCookie) Value(r *http.Request) string {
 	for _, cookie := range r.CookiesNamed(c.name) {
 		if model.IsBrowserValue(cookie.Value) {
@@ -78,7 +78,7 @@ func (c *BrowserCookie) Value(r *http.Request) string {
 	return ""
 }
 
-// Ensure gives the value that the browser will have once it has the answer: the one that is being set,
+// Ensure returns the value that the browser will have once it has the answer: the one that is being set,
 // or else the one it came with, or else a new one. A new one lives as long as the browser does.
 func (c *BrowserCookie) Ensure(w http.ResponseWriter, r *http.Request) string {
 	pending := w.Header()["Set-Cookie"]
@@ -123,7 +123,7 @@ func FormToken(value string) string {
 	return derive(value, "matrix-auth form token")
 }
 
-// derive gives what follows from a browser's value for a purpose. Nobody makes it without the value, and
+// derive returns what follows from a browser's value for a purpose. Nobody makes it without the value, and
 // it tells nothing of the value.
 func derive(value, purpose string) string {
 	mac := hmac.New(sha256.New, []byte(value))

@@ -34,7 +34,7 @@ func NewDeviceCookie(issuer *url.URL) *DeviceCookie {
 	return &DeviceCookie{attributesOf(issuer, deviceCookieName)}
 }
 
-// Values gives the values of a browser, at most five of those that we can have made.
+// Values returns the values of a browser, at most five of those that we can have made.
 func (c *DeviceCookie) Values(r *http.Request) []string {
 	var values []string
 	for _, cookie := range r.CookiesNamed(c.name) {

@@ -54,7 +54,7 @@ func ParseObject(body []byte) (Object, error) {
 	return o, nil
 }
 
-// String gives a member that must be a string; the empty string if it is missing. A NUL byte is
+// String returns a member that must be a string; the empty string if it is missing. A NUL byte is
 // refused: no identifier, name or password has one, and C libraries below would stop at it.
 func (o Object) String(name string) (string, error) {
 	raw, present := o.member(name)
@@ -71,7 +71,7 @@ func (o Object) String(name string) (string, error) {
 	return *value, nil
 }
 
-// Bool gives a member that must be a boolean; false if it is missing.
+// Bool returns a member that must be a boolean; false if it is missing.
 func (o Object) Bool(name string) (bool, error) {
 	raw, present := o.member(name)
 	if !present {
@@ -84,7 +84,7 @@ func (o Object) Bool(name string) (bool, error) {
 	return *value, nil
 }
 
-// Object gives a member that must be an object; nil if it is missing.
+// Object returns a member that must be an object; nil if it is missing.
 func (o Object) Object(name string) (Object, error) {
 	raw, present := o.member(name)
 	if !present {

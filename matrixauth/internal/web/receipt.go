@@ -14,7 +14,7 @@ func Receipt(value, what string, until time.Time) string {
 	return when + "." + receiptMAC(value, what, when)
 }
 
-// ReadReceipt gives the time that a receipt of the browser names. It reports false for what is none, and
+// ReadReceipt returns the time that a receipt of the browser names. It reports false for what is none, and
 // for one about something else.
 func ReadReceipt(value, what, receipt string) (until time.Time, ok bool) {
 	when, mac, _ := strings.Cut(receipt, ".")

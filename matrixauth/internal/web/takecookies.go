@@ -29,7 +29,7 @@ func TakeCookies(h http.Header) {
 
 func mayHoldOurs(line string) bool { return strings.Contains(line, browserCookieName) }
 
-// withoutOurs gives a Cookie header without our cookies, and false if nothing else was in it.
+// withoutOurs returns a Cookie header without our cookies, and false if nothing else was in it.
 func withoutOurs(line string) (rest string, some bool) {
 	if !mayHoldOurs(line) {
 		return line, true

@@ -8,7 +8,7 @@ import (
 // TokenParam is the parameter that the Client-Server API allowed for access tokens until v1.19.
 const TokenParam = "access_token"
 
-// Bearer gives the access token of a request to a route of ours: the Authorization header, or else the
+// Bearer returns the access token of a request to a route of ours: the Authorization header, or else the
 // query parameter. What the homeserver would read in a request that goes on to it is package gateway's
 // business.
 func Bearer(r *http.Request) (token string, ok bool) {
@@ -24,7 +24,7 @@ func BearerOf(authorization, query string) (token string, ok bool) {
 	return token, token != ""
 }
 
-// BearerHeader gives the token of the Authorization header alone (RFC 6750 section 2.1).
+// BearerHeader returns the token of the Authorization header alone (RFC 6750 section 2.1).
 func BearerHeader(r *http.Request) (token string, ok bool) {
 	return bearerIn(r.Header.Get("Authorization"))
 }
@@ -38,7 +38,7 @@ func bearerIn(authorization string) (token string, ok bool) {
 	return token, token != ""
 }
 
-// FirstParam gives the first value of a parameter in a query or form, read as Synapse's HTTP library
+// FirstParam returns the first value of a parameter in a query or form, read as Synapse's HTTP library
 // does: a semicolon parts as an ampersand does, an item without "=" is none, an escape that is broken
 // stays as it stands, and any number of items is read. A token that Synapse finds must not pass us
 // unseen. name must be plain ASCII.
@@ -100,7 +100,7 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// unhex gives the value of a digit for which isHex holds.
+// unhex returns the value of a digit for which isHex holds.
 func unhex(c byte) byte {
 	switch {
 	case c <= '9':

@@ -24,7 +24,7 @@ type Facts struct {
 type Outcome struct {
 	// Owner is the user whom the request was about, with the device if it was about one.
 	Owner model.Owner
-	// SignIn tells that a password was tried.
+	// SignIn reports whether a password was tried.
 	SignIn bool
 	// Refused is the token that a 401 is about, so that a client that goes on with it does not fill the log.
 	// The zero hash means that there is none.
@@ -40,7 +40,7 @@ func WithFacts(ctx context.Context, f Facts) context.Context {
 	return context.WithValue(ctx, factsKey{}, f)
 }
 
-// FactsOf gives the facts of a request.
+// FactsOf returns the facts of a request.
 func FactsOf(ctx context.Context) Facts {
 	f, _ := ctx.Value(factsKey{}).(Facts)
 	return f

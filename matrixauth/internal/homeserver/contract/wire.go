@@ -77,7 +77,7 @@ func get(name, op, query string, status int, errcode string) wireCase {
 	return wireCase{name: name, method: http.MethodGet, path: mas + op + query, status: status, errcode: errcode}
 }
 
-// as1136 gives the error code of 1.136.0, which another validation library chose.
+// as1136 returns the error code of 1.136.0, which another validation library chose.
 func (c wireCase) as1136(errcode string) wireCase {
 	c.old = errcode
 	return c

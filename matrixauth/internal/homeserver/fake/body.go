@@ -61,7 +61,7 @@ func refused(status int, errcode, text string) *result {
 	return &r
 }
 
-// validate gives the error code of what is wrong, or none. One error has its own code, several have a
+// validate returns the error code of what is wrong, or none. One error has its own code, several have a
 // common one.
 func (s *Synapse) validate(body map[string]any, fields []field, exclusive [][2]string) (params, string) {
 	for _, pair := range exclusive {
@@ -103,7 +103,7 @@ func (s *Synapse) validate(body map[string]any, fields []field, exclusive [][2]s
 	return nil, "M_BAD_JSON"
 }
 
-// mismatch gives an error code for every fault of a value.
+// mismatch returns an error code for every fault of a value.
 func (s *Synapse) mismatch(k kind, value any) (errcodes []string) {
 	switch k {
 	case text, optionalText:

@@ -57,7 +57,7 @@ type User struct {
 	Locked      bool
 	Suspended   bool
 	Deactivated bool
-	// Erased tells that the user was deactivated with erase.
+	// Erased reports whether the user was deactivated with erase.
 	Erased bool
 	// CrossSigningResets counts the calls that allowed one.
 	CrossSigningResets int
