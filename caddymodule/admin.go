@@ -47,7 +47,7 @@ func listInstances(w http.ResponseWriter, r *http.Request) error {
 	running.Lock()
 	for app, one := range running.apps {
 		if app.server.Load() == nil {
-			one.Waiting = borne.text(app)
+			one.Waiting = tolerated.text(app)
 		}
 		all = append(all, one)
 	}

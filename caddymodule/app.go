@@ -88,7 +88,7 @@ func (a *App) join(s Settings) error {
 	ready, err := s.settle()
 	errs := []error{err}
 	for _, p := range append(ready.problems(), ready.unusable...) {
-		if !bearable(p.Option) {
+		if !tolerable(p.Option) {
 			errs = append(errs, p)
 		}
 	}
@@ -109,7 +109,7 @@ func (a *App) join(s Settings) error {
 }
 
 // Start opens the database and begins to answer. An error leaves the old configuration in force; where there
-// is none, all that keeps us from answering is borne, for the sake of the owner's other sites.
+// is none, all that keeps us from answering is tolerated, for the sake of the owner's other sites.
 func (a *App) Start() error {
 	if !a.configured {
 		return noSettings()
@@ -121,11 +121,11 @@ func (a *App) Start() error {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	for _, p := range a.settings.unusable {
-		a.bear(p.Option, p)
+		a.tolerate(p.Option, p)
 		a.logger.Error("the operator's own pages cannot be used; the built-in ones stand in until a reload", "error", p)
 	}
 	trouble := a.open(lockWait)
-	if trouble != nil && !trouble.bearable() {
+	if trouble != nil && !trouble.tolerable() {
 		return trouble
 	}
 	if trouble != nil {
@@ -200,7 +200,7 @@ func (a *App) Stop() error {
 func (a *App) Cleanup() error {
 	a.endWait()
 	a.withdraw()
-	borne.forget(a)
+	tolerated.drop(a)
 	var errs []error
 	for _, l := range a.listeners {
 		errs = append(errs, l.release())

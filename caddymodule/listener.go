@@ -139,7 +139,7 @@ func (s *internalServer) persist() {
 }
 
 func (s *internalServer) keepTrying() {
-	for p := (patience{}); p.wait(s.ctx); {
+	for b := (backoff{}); b.wait(s.ctx); {
 		s.mu.Lock()
 		if s.refused != nil {
 			s.try()
@@ -151,8 +151,8 @@ func (s *internalServer) keepTrying() {
 			s.logger().Info("the listener for the homeserver is open now", "address", s.address)
 			return
 		}
-		if p.speak() && !errors.Is(notListening(s.address, err), errNoSuchAddress) {
-			s.logger().Error("the listener for the homeserver still cannot be opened", "error", notListening(s.address, err), "tries", p.tries+1)
+		if b.logs() && !errors.Is(notListening(s.address, err), errNoSuchAddress) {
+			s.logger().Error("the listener for the homeserver still cannot be opened", "error", notListening(s.address, err), "tries", b.tries+1)
 		}
 	}
 }

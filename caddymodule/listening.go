@@ -31,7 +31,7 @@ func (a *App) listen() error {
 	var errs []error
 	for _, l := range a.listeners {
 		err := l.refused()
-		if err != nil && !bearable(listenSubject(l.server.address)) {
+		if err != nil && !tolerable(listenSubject(l.server.address)) {
 			errs = append(errs, err)
 		}
 	}
@@ -40,7 +40,7 @@ func (a *App) listen() error {
 	}
 	for _, l := range a.listeners {
 		if err := l.refused(); err != nil {
-			a.bear(listenSubject(l.server.address), err)
+			a.tolerate(listenSubject(l.server.address), err)
 			a.logger.Error("the homeserver cannot ask us at one address; it is tried until it is open", "error", err)
 		}
 		l.server.persist()
@@ -73,7 +73,7 @@ func (a *App) excuseSpare() {
 func (a *App) judgePorts(sites *caddyhttp.App) error {
 	var errs []error
 	for _, address := range a.settings.listen {
-		if site := portOfSite(sites, address); site != "" && !bearable(listenSubject(address)) {
+		if site := portOfSite(sites, address); site != "" && !tolerable(listenSubject(address)) {
 			errs = append(errs, fmt.Errorf("internal_listen: %w", siteConflict(address, site)))
 		}
 	}

@@ -18,10 +18,10 @@ type obstacle struct {
 	error
 }
 
-// bearable reports whether the instance may wait for the obstacle to go.
-func (o *obstacle) bearable() bool {
+// tolerable reports whether the instance may wait for the obstacle to go.
+func (o *obstacle) tolerable() bool {
 	for _, subject := range o.subjects {
-		if !bearable(subject) {
+		if !tolerable(subject) {
 			return false
 		}
 	}
@@ -133,19 +133,18 @@ func (a *App) letGo() error {
 func (a *App) wait(trouble *obstacle) {
 	var ctx context.Context
 	ctx, a.giveUp = context.WithCancel(a.ctx)
-	a.bearAll(trouble)
+	tolerated.swap(a, nil, trouble)
 	a.logger.Error("matrix_auth cannot open; all other sites are served, ours answers 503 until it can", "error", trouble.error)
 	a.waiting.Go(func() {
-		for p := (patience{}); p.wait(ctx); {
+		for b := (backoff{}); b.wait(ctx); {
 			again := a.open(0)
-			a.relieveAll(trouble)
+			tolerated.swap(a, trouble, again)
 			if again == nil {
 				return
 			}
 			trouble = again
-			a.bearAll(trouble)
-			if p.speak() {
-				a.logger.Error("matrix_auth still cannot open", "error", trouble.error, "tries", p.tries+1)
+			if b.logs() {
+				a.logger.Error("matrix_auth still cannot open", "error", trouble.error, "tries", b.tries+1)
 			}
 		}
 	})
@@ -160,19 +159,7 @@ func (a *App) endWait() {
 	a.waiting.Wait()
 }
 
-func (a *App) bear(subject string, why error) { borne.bear(a, subject, why.Error()) }
-
-func (a *App) bearAll(o *obstacle) {
-	for _, subject := range o.subjects {
-		a.bear(subject, o.error)
-	}
-}
-
-func (a *App) relieveAll(o *obstacle) {
-	for _, subject := range o.subjects {
-		borne.relieve(a, subject)
-	}
-}
+func (a *App) tolerate(subject string, why error) { tolerated.add(a, subject, why.Error()) }
 
 // pageFindings tells of the operator's pages that could not be used.
 func (a *App) pageFindings() []matrixauth.Finding {

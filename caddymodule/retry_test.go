@@ -336,7 +336,7 @@ func TestPagesInTrouble(t *testing.T) {
 	must(t, h.load(more("access_token_lifetime 1m")))
 	h.bindPort() // a reload that fails spoils Caddy's sockets
 	must(t, h.load())
-	// What is borne is the option, not the folder: the reload that would mend it must not be refused either.
+	// What is tolerated is the option, not the folder: the reload that would mend it must not be refused either.
 	must(t, os.MkdirAll(templates, 0o700))
 	must(t, os.WriteFile(filepath.Join(h.dir, "logo.svg"), []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`), 0o600))
 	must(t, h.load(more("access_token_lifetime 2m")))
@@ -469,4 +469,32 @@ func (h *house) wantMetric(name string, want float64) {
 		}
 	}
 	h.t.Errorf("%s is not there", name)
+}
+
+// TestToleratedIsReplacedAtOnce: a reload that looks while something is tried again sees that it is gone without.
+func TestToleratedIsReplacedAtOnce(t *testing.T) {
+	var faults toleratedFaults
+	app, full := new(App), &obstacle{[]string{"database x"}, errors.New("the disk is full")}
+	faults.swap(app, nil, full)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 5000 {
+			faults.swap(app, full, full)
+		}
+	}()
+	for missed := false; ; {
+		select {
+		case <-done:
+			if missed {
+				t.Error("for a moment it was not tolerated")
+			}
+			if faults.swap(app, full, nil); faults.has("database x") {
+				t.Error("it is gone, and tolerated")
+			}
+			return
+		default:
+			missed = missed || !faults.has("database x")
+		}
+	}
 }

@@ -15,8 +15,8 @@ import (
 
 // What keeps us from starting must not keep the owner's other sites from it: a restart at night meets a port
 // that is taken for a moment, an address that comes up later or a disk that is not mounted yet. So while
-// nothing is served yet such a trouble is borne: the sites are served, ours answers 503, and it is tried again.
-// While sites are served already it is an error, upon which the old configuration goes on.
+// nothing is served yet such a fault is tolerated: the sites are served, ours answers 503, and it is tried again.
+// While sites are served already it is an error, after which the old configuration goes on.
 
 // judgements are the commands that only want to know whether a configuration is good.
 var judgements = map[string]bool{"validate": true, "adapt": true}
@@ -25,31 +25,36 @@ var judgements = map[string]bool{"validate": true, "adapt": true}
 // whether it starts them or not, so the command is all that tells. Tests replace it.
 var judging = func() bool { return len(os.Args) > 1 && judgements[os.Args[1]] }
 
-// bearable reports whether the configuration that is loaded now may go without something: because nothing is
+// tolerable reports whether the configuration that is loaded now may go without something: because nothing is
 // served yet, or because the running one goes without the same thing, and a reload for another site's sake
 // must not be refused for it.
-func bearable(subject string) bool {
+func tolerable(subject string) bool {
 	if judging() {
 		return false
 	}
 	if _, err := caddy.ActiveContext().AppIfConfigured("http"); errors.Is(err, caddy.ErrNotConfigured) {
 		return true
 	}
-	return borne.by(subject)
+	return tolerated.has(subject)
 }
 
-// troubles are what the apps of this process go without, by what it is about.
-type troubles struct {
+// toleratedFaults are what the apps of this process go without, by what it is about.
+type toleratedFaults struct {
 	mu   sync.Mutex
 	apps map[*App]map[string]string
 }
 
-var borne troubles
+var tolerated toleratedFaults
 
-// bear notes that an app goes without something, and why.
-func (t *troubles) bear(a *App, subject, why string) {
+// add notes that an app goes without something, and why.
+func (t *toleratedFaults) add(a *App, subject, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.set(a, subject, why)
+}
+
+// set is add for a caller that holds the lock.
+func (t *toleratedFaults) set(a *App, subject, why string) {
 	if t.apps == nil {
 		t.apps = map[*App]map[string]string{}
 	}
@@ -59,29 +64,39 @@ func (t *troubles) bear(a *App, subject, why string) {
 	t.apps[a][subject] = why
 }
 
-// relieve undoes bear.
-func (t *troubles) relieve(a *App, subject string) {
+// swap replaces what an app went without before by what it goes without now; nil stands for nothing. It is one
+// step, as a reload that looks in between must not be refused.
+func (t *toleratedFaults) swap(a *App, before, now *obstacle) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.apps[a], subject)
+	if before != nil {
+		for _, subject := range before.subjects {
+			delete(t.apps[a], subject)
+		}
+	}
+	if now != nil {
+		for _, subject := range now.subjects {
+			t.set(a, subject, now.Error())
+		}
+	}
 }
 
-// forget forgets an app.
-func (t *troubles) forget(a *App) {
+// drop forgets an app.
+func (t *toleratedFaults) drop(a *App) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.apps, a)
 }
 
 // text says what an app goes without.
-func (t *troubles) text(a *App) string {
+func (t *toleratedFaults) text(a *App) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return strings.Join(slices.Compact(slices.Sorted(maps.Values(t.apps[a]))), "; ")
 }
 
-// by reports whether any app goes without something.
-func (t *troubles) by(subject string) bool {
+// has reports whether any app goes without something.
+func (t *toleratedFaults) has(subject string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, subjects := range t.apps {
@@ -103,16 +118,16 @@ const (
 // after is the clock of all that is tried again. Tests replace it.
 var after = time.After
 
-// patience paces what is tried until it works.
-type patience struct{ tries int }
+// backoff paces what is tried until it works.
+type backoff struct{ tries int }
 
 // wait waits for the time of the next try. It reports false if ctx ended before.
-func (p *patience) wait(ctx context.Context) bool {
+func (b *backoff) wait(ctx context.Context) bool {
 	pause := lastPause
-	if p.tries < 6 {
-		pause = firstPause << p.tries
+	if b.tries < 6 {
+		pause = firstPause << b.tries
 	}
-	p.tries++
+	b.tries++
 	select {
 	case <-ctx.Done():
 		return false
@@ -121,5 +136,5 @@ func (p *patience) wait(ctx context.Context) bool {
 	}
 }
 
-// speak reports whether the failure of this try is to be logged.
-func (p *patience) speak() bool { return p.tries%loggedEvery == 0 }
+// logs reports whether the failure of this try is to be logged.
+func (b *backoff) logs() bool { return b.tries%loggedEvery == 0 }
