@@ -80,21 +80,9 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 	}
 	want.Endpoint = cmp.Or(endpoint, want.Endpoint)
 	var diagnosis matrixauth.Diagnosis
-	waiting := ""
-	if errors.Is(unreached, matrixauth.ErrNoServer) {
-		waiting = s.waitsFor(cmd.Context())
-	}
-	switch {
-	case waiting != "":
-		findings = append(findings, matrixauth.Wrong(serverCheck, "waiting", waiting, s.likely(),
-			"mend what is named; it is tried every "+lastPause.String()))
-		findings = append(findings, matrixauth.ExaminePlace(s.likely())...)
-	case errors.Is(unreached, matrixauth.ErrNoServer):
-		findings = append(findings, matrixauth.Wrong(serverCheck, "none", "no server is running on the database", s.likely(), "start Caddy with this configuration"))
-		findings = append(findings, matrixauth.ExaminePlace(s.likely())...)
-	case unreached != nil:
-		findings = append(findings, matrixauth.Wrong(serverCheck, "unreached", unreached.Error(), s.likely(), "start Caddy with this configuration"))
-	default:
+	if unreached != nil {
+		findings = append(findings, s.examineAbsence(cmd, unreached)...)
+	} else {
 		findings = append(findings, matrixauth.Well(serverCheck, "a server runs on %s", operator.Database()))
 		diagnosis, err = examineServer(cmd, operator, e, matrixauth.Examination{SynapseEndpoint: want.Endpoint, Authorities: string(pem)})
 		if err = errors.Join(err, operator.Close()); err != nil {
@@ -102,24 +90,40 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 		}
 		findings = append(findings, diagnosis.Findings...)
 	}
-	files, err := s.synapseFiles(cmd)
-	if err != nil {
-		return findings, err
-	}
-	var synapse matrixauth.SynapseUser
-	if s.synapseIsNear() {
-		synapse = findSynapseUser(files.paths)
-	}
-	if len(files.paths) == 0 {
-		return append(findings, matrixauth.ExamineSecretFile(want.SecretPath, synapse)...), nil
-	}
-	return append(findings, matrixauth.ExamineSynapse(matrixauth.SynapseExamination{
-		Paths: files.paths, Found: files.found,
+	synapse, err := s.examineSynapse(cmd, matrixauth.SynapseExamination{
 		Want: want, Exact: endpoint != "", Near: s.listensNear(),
 		ServerName: s.config.ServerName, Issuer: s.config.Issuer, Homeserver: s.config.Endpoint,
-		User:    synapse,
 		Version: diagnosis.SynapseVersion, Reached: diagnosis.Comparable,
-	})...), nil
+	})
+	return append(findings, synapse...), err
+}
+
+// examineAbsence says why no server could be asked.
+func (s site) examineAbsence(cmd *cobra.Command, unreached error) []matrixauth.Finding {
+	if !errors.Is(unreached, matrixauth.ErrNoServer) {
+		return []matrixauth.Finding{matrixauth.Wrong(serverCheck, "unreached", unreached.Error(), s.likely(), "start Caddy with this configuration")}
+	}
+	finding := matrixauth.Wrong(serverCheck, "none", "no server is running on the database", s.likely(), "start Caddy with this configuration")
+	if waiting := s.waitsFor(cmd.Context()); waiting != "" {
+		finding = matrixauth.Wrong(serverCheck, "waiting", waiting, s.likely(), "mend what is named; it is tried every "+lastPause.String())
+	}
+	return append([]matrixauth.Finding{finding}, matrixauth.ExaminePlace(s.likely())...)
+}
+
+// examineSynapse looks at Synapse's configuration, if its files are known, and at the file of the secret.
+func (s site) examineSynapse(cmd *cobra.Command, e matrixauth.SynapseExamination) ([]matrixauth.Finding, error) {
+	files, err := s.synapseFiles(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if s.synapseIsNear() {
+		e.User = findSynapseUser(files.paths)
+	}
+	if len(files.paths) == 0 {
+		return matrixauth.ExamineSecretFile(e.Want.SecretPath, e.User), nil
+	}
+	e.Paths, e.Found = files.paths, files.found
+	return matrixauth.ExamineSynapse(e), nil
 }
 
 // maxAuthorities bounds a file of certificate authorities, in bytes. A whole system's has a quarter of it.

@@ -25,7 +25,7 @@ type configText struct {
 
 // readText reads the text of a configuration.
 func readText(cmd *cobra.Command, file string) (c configText, err error) {
-	var from io.Reader = cmd.InOrStdin()
+	from := cmd.InOrStdin()
 	if file != "-" {
 		opened, err := os.Open(file)
 		if err != nil {

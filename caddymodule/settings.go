@@ -225,23 +225,7 @@ func (s Settings) settle() (r resolved, err error) {
 		}
 		return out
 	}
-	r = resolved{
-		config: matrixauth.Config{
-			ServerName: text("homeserver", s.Matrix.Homeserver), Issuer: text("issuer", s.Issuer),
-			Kind: matrixauth.Kind(text("kind", s.Matrix.Kind)), Endpoint: text("endpoint", s.Matrix.Endpoint),
-			AccessTokenLifetime: timeOf(s.AccessTokenLifetime),
-			LoginsPerNetwork:    matrixauth.Rate(s.LoginLimit.Network), LoginsPerAccount: matrixauth.Rate(s.LoginLimit.Account),
-			RegistrationsPerNetwork: matrixauth.Rate(s.RegistrationLimit), RefreshesPerSession: matrixauth.Rate(s.RefreshLimit), AllowHTTPClients: s.AllowHTTPClients,
-			Branding: matrixauth.Branding{
-				Name: text("branding name", s.Branding.Name), Logo: text("branding logo", s.Branding.Logo), Accent: text("branding accent", s.Branding.Accent),
-				Terms: text("branding terms", s.Branding.Terms), Privacy: text("branding privacy", s.Branding.Privacy),
-				Imprint: text("branding imprint", s.Branding.Imprint), Help: text("branding help", s.Branding.Help),
-			},
-			Templates: text("templates", s.Templates),
-		}.WithDefaults(),
-		database: ownDatabase(),
-		listen:   s.InternalListen,
-	}
+	r = resolved{config: s.config(text), database: ownDatabase(), listen: s.InternalListen}
 	if s.Database != "" {
 		r.database = text("database", s.Database)
 	}
@@ -282,6 +266,23 @@ func (s Settings) settle() (r resolved, err error) {
 	}
 	r.missing = missing
 	return r, errors.Join(append(errs, r.judge()...)...)
+}
+
+// config is the configuration with placeholders replaced by text. Secrets and clients are not in it.
+func (s Settings) config(text func(option, value string) string) matrixauth.Config {
+	return matrixauth.Config{
+		ServerName: text("homeserver", s.Matrix.Homeserver), Issuer: text("issuer", s.Issuer),
+		Kind: matrixauth.Kind(text("kind", s.Matrix.Kind)), Endpoint: text("endpoint", s.Matrix.Endpoint),
+		AccessTokenLifetime: timeOf(s.AccessTokenLifetime),
+		LoginsPerNetwork:    matrixauth.Rate(s.LoginLimit.Network), LoginsPerAccount: matrixauth.Rate(s.LoginLimit.Account),
+		RegistrationsPerNetwork: matrixauth.Rate(s.RegistrationLimit), RefreshesPerSession: matrixauth.Rate(s.RefreshLimit), AllowHTTPClients: s.AllowHTTPClients,
+		Branding: matrixauth.Branding{
+			Name: text("branding name", s.Branding.Name), Logo: text("branding logo", s.Branding.Logo), Accent: text("branding accent", s.Branding.Accent),
+			Terms: text("branding terms", s.Branding.Terms), Privacy: text("branding privacy", s.Branding.Privacy),
+			Imprint: text("branding imprint", s.Branding.Imprint), Help: text("branding help", s.Branding.Help),
+		},
+		Templates: text("templates", s.Templates),
+	}.WithDefaults()
 }
 
 // judge returns the mistakes of what is there, and goes without what can be gone without.
