@@ -296,7 +296,7 @@ func TestConfigurationOfAnother(t *testing.T) {
 	must(t, os.Chmod(dir, 0o755))
 	file := func(name string, uid, gid int, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
-		must(t, errors.Join(os.WriteFile(path, []byte("what only some may read"), mode), os.Chown(path, uid, gid)))
+		must(t, errors.Join(os.WriteFile(path, []byte("what-only-some-may-read"), mode), os.Chown(path, uid, gid)))
 		return path
 	}
 	roots, theirs, lent := file("roots", 0, 0, 0o640), file("theirs", stranger, stranger, 0o600), file("lent", 0, stranger, 0o640)

@@ -156,9 +156,7 @@ func (c Config) Validate() []Problem {
 	if c.Kind != Synapse && c.Kind != SynapseReadOnly {
 		add("kind", strconv.Quote(string(c.Kind))+" is not known; write synapse or synapse_read_only")
 	}
-	if c.Secret != "" && strings.ContainsAny(c.Secret, "\r\n\x00") {
-		add("secret", "a secret is one line; this one has several")
-	}
+	add("secret", checkSecret(c.Secret))
 	if c.AccessTokenLifetime < minAccessTokenLifetime || c.AccessTokenLifetime > maxAccessTokenLifetime {
 		add("access_token_lifetime", "must be between 1s and 24h")
 	}
@@ -269,6 +267,15 @@ func checkIssuer(issuer string) string {
 		return strconv.Quote(issuer) + " must not have a fragment"
 	case strings.Contains(u.Path, "//") || strings.Contains(u.Path, "/."):
 		return strconv.Quote(issuer) + " has a path that clients would write in another way"
+	}
+	return ""
+}
+
+// checkSecret refuses what the homeserver could never be told: Synapse splits the Authorization header at blanks,
+// reads it as ASCII, and answers 401 to all else.
+func checkSecret(secret string) string {
+	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "a secret is letters, digits and signs of ASCII, without blanks and on one line; this one has other characters"
 	}
 	return ""
 }

@@ -51,7 +51,7 @@ func example() error {
 	}
 
 	// A Server answers by one configuration. A new configuration is a new Server on the same Core.
-	config := matrixauth.Config{ServerName: "example.com", Issuer: "https://matrix.example.com", Secret: "shared with Synapse"}
+	config := matrixauth.Config{ServerName: "example.com", Issuer: "https://matrix.example.com", Secret: "shared-with-synapse"}
 	server, err := matrixauth.New(core, config.WithDefaults(), matrixauth.Deps{Logger: slog.New(slog.DiscardHandler), ClientIP: peer})
 	if err != nil {
 		return err

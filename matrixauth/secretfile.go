@@ -30,6 +30,9 @@ func ParseSecret(path string, data []byte) (string, error) {
 	if len(data) > MaxSecret {
 		return "", fmt.Errorf("the secret file %s is longer than %d bytes; is it the right file?", path, MaxSecret)
 	}
+	if problem := checkSecret(secret); problem != "" {
+		return "", fmt.Errorf("the secret file %s: %s", path, problem)
+	}
 	return secret, nil
 }
 
