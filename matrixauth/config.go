@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/synapseconfig"
 )
 
 // Kind says how the homeserver is used.
@@ -271,10 +272,9 @@ func checkIssuer(issuer string) string {
 	return ""
 }
 
-// checkSecret refuses what the homeserver could never be told: Synapse splits the Authorization header at blanks,
-// reads it as ASCII, and answers 401 to all else.
+// checkSecret refuses what no header could bring to Synapse, which would answer 401 for ever.
 func checkSecret(secret string) string {
-	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if secret != "" && !synapseconfig.IsBearer(secret) {
 		return "a secret is letters, digits and signs of ASCII, without blanks and on one line; this one has other characters"
 	}
 	return ""

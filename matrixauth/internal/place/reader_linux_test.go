@@ -69,7 +69,7 @@ func TestMayRead(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can ask in the name of others")
 	}
-	const nobody = uint32(0xffffffff)
+	nobody := uint32(0xffffffff) // no constant, which an int of 32 bits could not hold
 	random := rand.New(rand.NewPCG(1, 2))
 	who := Reader{UID: 4001, GIDs: []int{4001, 4002}}
 	ids := []int{0, 4001, 4002, 4003}

@@ -126,7 +126,7 @@ func (f *File) secretFindings(block *yaml.Node, add func(name, what, change stri
 		add("secret", "the secret is no text in YAML but a number, a boolean or another kind of value, so Synapse does not start", "put the secret in quotes")
 		return
 	}
-	if truthy(secret) && !isBearer(stringOf(secret)) {
+	if truthy(secret) && !IsBearer(stringOf(secret)) {
 		add("secret", "the secret has a blank, a line break or a character that is not ASCII, which an HTTP header cannot carry", "use a secret of letters and digits")
 	}
 	if stringOf(secret) != "" && truthy(path) {
@@ -178,7 +178,7 @@ func (f *File) secretFileFinding(path string, line int, add func(name, what, cha
 	secret, err := f.readSecret(path, line, keyMAS+".secret_path")
 	var problem *Error
 	switch {
-	case err == nil && !isBearer(secret):
+	case err == nil && !IsBearer(secret):
 		add("secret_path", "the secret in "+path+" has a blank, a line break or a character that is not ASCII, which an HTTP header cannot carry", "write a secret of letters and digits into the file")
 	case errors.Is(err, fs.ErrPermission):
 	case errors.As(err, &problem):

@@ -164,7 +164,7 @@ func (f *File) carriedSecret(old *MSC3861, options Options) (secret, path string
 	if err != nil {
 		return "", "", err
 	}
-	if !isBearer(secret) {
+	if !IsBearer(secret) {
 		return "", "", f.errorf(old.line, "the admin token has a blank, a line break or a character that is not ASCII, which an HTTP header cannot carry")
 	}
 	if options.SecretPath == "" {

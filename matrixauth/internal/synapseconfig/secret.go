@@ -42,9 +42,9 @@ func reasonOf(err error) string {
 	return err.Error()
 }
 
-// isBearer reports text that can be sent as "Authorization: Bearer <text>": Synapse splits that
+// IsBearer reports whether a secret can be sent as "Authorization: Bearer <text>": Synapse splits that
 // header at blanks and reads it as ASCII.
-func isBearer(secret string) bool {
+func IsBearer(secret string) bool {
 	for i := range len(secret) {
 		if secret[i] <= ' ' || secret[i] > '~' {
 			return false
