@@ -29,7 +29,7 @@ func userAddCommand() *cobra.Command {
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
 			n.Localpart = args[0]
 			// Nobody is to think of a password for an account that cannot be added.
-			if _, err := matrixauth.JudgeUser.Do(cmd.Context(), o, n); err != nil {
+			if _, err := matrixauth.CheckNewUser.Do(cmd.Context(), o, n); err != nil {
 				return err
 			}
 			password, err := newPassword(cmd)

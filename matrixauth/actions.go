@@ -131,11 +131,11 @@ type IssuedToken struct {
 
 // The actions of an operator.
 var (
-	// JudgeUser reports whether AddUser would add an account, whatever its password.
-	JudgeUser      = newLook("user.judge", (*Server).judgeUser)
+	// CheckNewUser reports whether AddUser would add an account, whatever its password.
+	CheckNewUser   = newQuery("user.check", (*Server).checkNewUser)
 	AddUser        = newAction("user.add", (*Server).addUser)
-	ListUsers      = newLook("user.list", (*Server).listUsers)
-	ShowUser       = newLook("user.show", (*Server).showUser)
+	ListUsers      = newQuery("user.list", (*Server).listUsers)
+	ShowUser       = newQuery("user.show", (*Server).showUser)
 	SetPassword    = newAction("user.set-password", (*Server).setPassword)
 	AddEmail       = newAction("user.add-email", (*Server).addEmail)
 	LockUser       = newAction("user.lock", (*Server).lockUser)
@@ -144,18 +144,18 @@ var (
 	ReactivateUser = newAction("user.reactivate", (*Server).reactivateUser)
 	SetAdmin       = newAction("user.set-admin", (*Server).setAdmin)
 	AllowReset     = newAction("user.allow-reset", (*Server).allowReset)
-	ListSessions   = newLook("session.list", (*Server).listSessions)
+	ListSessions   = newQuery("session.list", (*Server).listSessions)
 	KillSessions   = newAction("session.kill", (*Server).killSessions)
 	IssueToken     = newAction("token.issue", (*Server).issueToken)
 )
 
-func (s *Server) judgeUser(ctx context.Context, p NewUser) (Nothing, error) {
+func (s *Server) checkNewUser(ctx context.Context, p NewUser) (Nothing, error) {
 	return Nothing{}, s.users.Judge(ctx, user.NewUser(p))
 }
 
 func (s *Server) addUser(ctx context.Context, p NewUser) (User, error) {
 	created, err := s.users.Create(ctx, user.NewUser(p))
-	concerns(ctx, created, slog.Bool("existing", p.Existing), slog.Bool("force", p.Force), slog.Bool("admin", p.Admin))
+	noteSubject(ctx, created, slog.Bool("existing", p.Existing), slog.Bool("force", p.Force), slog.Bool("admin", p.Admin))
 	return s.described(ctx, created, err)
 }
 
@@ -187,7 +187,7 @@ func (s *Server) describeIn(tx *store.Tx, u model.User) (User, error) {
 
 // described turns the result of a change into what operators see, and notes whom it was about.
 func (s *Server) described(ctx context.Context, u model.User, err error) (User, error) {
-	concerns(ctx, u)
+	noteSubject(ctx, u)
 	if err != nil {
 		return User{}, err
 	}
@@ -255,7 +255,7 @@ func (s *Server) unlockUser(ctx context.Context, p Name) (User, error) {
 
 func (s *Server) deactivateUser(ctx context.Context, p Deactivation) (User, error) {
 	changed, err := s.users.Deactivate(ctx, p.User, p.Erase)
-	concerns(ctx, changed, slog.Bool("erase", p.Erase))
+	noteSubject(ctx, changed, slog.Bool("erase", p.Erase))
 	return s.described(ctx, changed, err)
 }
 
@@ -266,7 +266,7 @@ func (s *Server) reactivateUser(ctx context.Context, p Name) (User, error) {
 
 func (s *Server) setAdmin(ctx context.Context, p AdminRight) (User, error) {
 	changed, err := s.users.SetAdmin(ctx, p.User, p.Admin)
-	concerns(ctx, changed, slog.Bool("admin", p.Admin))
+	noteSubject(ctx, changed, slog.Bool("admin", p.Admin))
 	return s.described(ctx, changed, err)
 }
 
@@ -279,7 +279,7 @@ func (s *Server) allowReset(ctx context.Context, p Name) (ResetAllowed, error) {
 	if err != nil {
 		return ResetAllowed{}, err
 	}
-	concerns(ctx, who)
+	noteSubject(ctx, who)
 	if who.Deactivated() {
 		return ResetAllowed{}, &model.Error{Kind: model.Conflict, Code: model.UserDeactivated, Text: "the account is deactivated; reactivate it first"}
 	}
@@ -345,7 +345,7 @@ func (s *Server) killSessions(ctx context.Context, p Kill) (killed Killed, err e
 			return err
 		}
 		killed.Sessions, err = s.users.EndEverything(tx, found.ID, model.EndKilled)
-		concerns(ctx, found, slog.Int("sessions", killed.Sessions))
+		noteSubject(ctx, found, slog.Int("sessions", killed.Sessions))
 		return err
 	})
 	return killed, err
@@ -365,7 +365,7 @@ func (s *Server) killOne(ctx context.Context, tx *store.Tx, id string) error {
 	}
 	b, err := tx.BrowserSession(id)
 	if errors.Is(err, model.ErrNotFound) || err == nil && b.Ended() {
-		concerns(ctx, model.User{}, slog.String("session_id", id))
+		noteSubject(ctx, model.User{}, slog.String("session_id", id))
 		return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound, Text: "there is no live session of this id"}
 	}
 	if err != nil {
@@ -383,9 +383,9 @@ func (s *Server) concernsSession(ctx context.Context, tx *store.Tx, userID, id, 
 	if err != nil {
 		return err
 	}
-	concerns(ctx, owner, slog.String("session_id", id))
+	noteSubject(ctx, owner, slog.String("session_id", id))
 	if device != "" {
-		concerns(ctx, owner, slog.String("device_id", device))
+		noteSubject(ctx, owner, slog.String("device_id", device))
 	}
 	return nil
 }
@@ -399,7 +399,7 @@ func (s *Server) issueToken(ctx context.Context, p NewToken) (IssuedToken, error
 	if err != nil {
 		return IssuedToken{}, err
 	}
-	concerns(ctx, owner, slog.Bool("admin", p.Admin))
+	noteSubject(ctx, owner, slog.Bool("admin", p.Admin))
 	if p.Admin && !owner.Admin {
 		return IssuedToken{}, &model.Error{Kind: model.Denied, Code: model.InvalidParam, Param: "admin",
 			Text: owner.Localpart + " may not administer Synapse; promote the account first"}
@@ -410,6 +410,6 @@ func (s *Server) issueToken(ctx context.Context, p NewToken) (IssuedToken, error
 	if err != nil {
 		return IssuedToken{}, err
 	}
-	concerns(ctx, owner, slog.String("session_id", started.ID), slog.String("device_id", started.DeviceID))
+	noteSubject(ctx, owner, slog.String("session_id", started.ID), slog.String("device_id", started.DeviceID))
 	return IssuedToken{Token: tokens.Access, DeviceID: started.DeviceID, MatrixID: model.MatrixID(owner.Localpart, s.config.ServerName)}, nil
 }

@@ -33,7 +33,7 @@ func (h *house) wantSentence(err error, words ...string) {
 func (h *house) tryAdd(n NewUser) error {
 	h.t.Helper()
 	n.Password = alicesPassword
-	_, judged := JudgeUser.Do(h.t.Context(), h.ops, n)
+	_, judged := CheckNewUser.Do(h.t.Context(), h.ops, n)
 	_, err := AddUser.Do(h.t.Context(), h.ops, n)
 	if (judged == nil) != (err == nil) || judged != nil && judged.Error() != err.Error() {
 		h.t.Errorf("judged %v, added %v", judged, err)

@@ -10,7 +10,7 @@ import (
 // needSynapse are the actions that ask Synapse or change something there before they are done. Others leave
 // what Synapse is to know to the outbox.
 var needSynapse = map[string]bool{
-	JudgeUser.name: true, AddUser.name: true, IssueToken.name: true, AllowReset.name: true,
+	CheckNewUser.name: true, AddUser.name: true, IssueToken.name: true, AllowReset.name: true,
 	Examine.name: true, CompareAccounts.name: true, MendDifference.name: true,
 }
 

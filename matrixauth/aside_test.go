@@ -18,7 +18,7 @@ var aside = map[string]struct {
 	params  string
 	refused bool
 }{
-	"user.judge":        {`{"localpart":"carol"}`, true},
+	"user.check":        {`{"localpart":"carol"}`, true},
 	"user.add":          {`{"localpart":"carol","password":"correct horse battery","force":true}`, true},
 	"user.list":         {`{}`, false},
 	"user.show":         {`{"user":"alice"}`, false},

@@ -25,7 +25,7 @@ func CreateBackup(path string) (*os.File, error) {
 // NoteBackup has a server remember, for the metrics, that a copy that it gave out is kept whole: on the disk, or
 // taken by whom the command wrote it to. Only the command knows that. Where the time cannot be kept it is known
 // until the end of the server.
-var NoteBackup = newLook("backup.note", func(s *Server, _ context.Context, _ Nothing) (Nothing, error) {
+var NoteBackup = newQuery("backup.note", func(s *Server, _ context.Context, _ Nothing) (Nothing, error) {
 	if err := s.core.store.NoteCopied(); err != nil {
 		s.core.logger().Warn("the time of a backup could not be kept", "error", err)
 	}

@@ -68,7 +68,7 @@ type Mended struct {
 
 // The actions by which an operator compares Synapse's side with ours, and mends what is certain.
 var (
-	CompareAccounts = newLook("doctor.compare", (*Server).compareAccounts)
+	CompareAccounts = newQuery("doctor.compare", (*Server).compareAccounts)
 	MendDifference  = newAction("doctor.mend", (*Server).mendDifference)
 )
 
@@ -100,7 +100,7 @@ func (s *Server) mendDifference(ctx context.Context, d Difference) (Mended, erro
 	err := s.reconciler.Mend(ctx, reconcile.Difference{
 		Kind: reconcile.Kind(d.Kind), UserID: d.UserID, Localpart: d.User, SessionID: d.SessionID, DeviceID: d.DeviceID,
 	})
-	concerns(ctx, model.User{ID: d.UserID, Localpart: d.User},
+	noteSubject(ctx, model.User{ID: d.UserID, Localpart: d.User},
 		slog.String("difference", d.Kind), slog.String("session_id", d.SessionID), slog.String("device_id", d.DeviceID), slog.Bool("mended", err == nil))
 	switch {
 	case err == nil:

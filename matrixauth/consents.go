@@ -38,7 +38,7 @@ type Withdrawn struct {
 
 // The actions about consents.
 var (
-	ListConsents     = newLook("consent.list", (*Server).listConsents)
+	ListConsents     = newQuery("consent.list", (*Server).listConsents)
 	WithdrawConsents = newAction("consent.withdraw", (*Server).withdrawConsents)
 )
 
@@ -77,7 +77,7 @@ func (s *Server) withdrawConsents(ctx context.Context, p Withdrawal) (done Withd
 		if err != nil {
 			return err
 		}
-		concerns(ctx, found, slog.String("client_id", cmp.Or(p.ClientID, "all")))
+		noteSubject(ctx, found, slog.String("client_id", cmp.Or(p.ClientID, "all")))
 		if p.All {
 			done.Consents, err = s.grants.WithdrawAll(tx, found.ID)
 			return err

@@ -30,7 +30,7 @@ type Diagnosis struct {
 }
 
 // Examine looks at a running server from its own point of view.
-var Examine = newLook("doctor", (*Server).examine)
+var Examine = newQuery("doctor", (*Server).examine)
 
 // doctor is one examination.
 type doctor struct {

@@ -31,7 +31,7 @@ type Instance struct {
 
 // TellInstance has a server say what it serves and where it stands. Who told it may be believed as who
 // answers at the socket is; its paths are for showing, and never to be opened by root.
-var TellInstance = newLook("instance", func(s *Server, _ context.Context, _ Nothing) (Instance, error) {
+var TellInstance = newQuery("instance", func(s *Server, _ context.Context, _ Nothing) (Instance, error) {
 	p := s.deps.Placement
 	return Instance{
 		ServerName: s.config.ServerName, Issuer: s.config.Issuer, Homeserver: s.config.Endpoint, Database: s.core.Database(),

@@ -156,7 +156,7 @@ func TestActionsWithoutServer(t *testing.T) {
 	mark := len(h.log.String())
 	h.open()
 	h.server.Start()
-	h.await(func() bool { return h.count("deeds") == 0 })
+	h.await(func() bool { return h.count("action_lines") == 0 })
 	h.server.Stop()
 	lines := h.logged(mark, "an operator's action while no server ran")
 	if len(lines) != 3 {
@@ -356,7 +356,7 @@ func TestEveryActionIsLookOrDeed(t *testing.T) {
 	}
 	slices.Sort(looks)
 	// The backup that a note is of has its own line.
-	want := []string{"backup.note", "consent.list", "doctor", "doctor.compare", "instance", "session.list", "user.judge", "user.list", "user.show"}
+	want := []string{"backup.note", "consent.list", "doctor", "doctor.compare", "instance", "session.list", "user.check", "user.list", "user.show"}
 	if !slices.Equal(looks, want) {
 		t.Errorf("these only look: %q, want %q", looks, want)
 	}

@@ -37,8 +37,8 @@ func newAction[P, R any](name string, run func(*Server, context.Context, P) (R, 
 	return a
 }
 
-// newLook makes an action that only looks.
-func newLook[P, R any](name string, run func(*Server, context.Context, P) (R, error)) Action[P, R] {
+// newQuery makes an action that only reads.
+func newQuery[P, R any](name string, run func(*Server, context.Context, P) (R, error)) Action[P, R] {
 	a := Action[P, R]{name: name, run: run, look: true}
 	actions[name] = a
 	return a
@@ -52,7 +52,7 @@ func (a Action[P, R]) perform(ctx context.Context, s *Server, params []byte) ([]
 		return nil, fmt.Errorf("%s: %w", a.name, err)
 	}
 	if n, ok := any(p).(names); ok {
-		deedOf(ctx).given = n.given()
+		actionLogOf(ctx).given = n.given()
 	}
 	result, err := a.run(s, ctx, p)
 	if err != nil {
@@ -123,11 +123,11 @@ func (s *Server) perform(ctx context.Context, name string, params []byte) ([]byt
 	if !ok {
 		return nil, &model.Error{Kind: model.NotFound, Code: model.NotRecognized, Text: fmt.Sprintf("the running server does not know the action %q; it may be of another version", name)}
 	}
-	var done deed
+	var done actionLog
 	err := s.core.mayPerform(name)
 	var result []byte
 	if err == nil {
-		result, err = action.perform(context.WithValue(ctx, deedKey{}, &done), s, params)
+		result, err = action.perform(context.WithValue(ctx, actionLogKey{}, &done), s, params)
 	}
 	s.tell(ctx, name, action.looks(), &done, err)
 	if err == nil {

@@ -241,7 +241,7 @@ func Reach(ctx context.Context, t Target, config Config, deps Deps) (*Operator, 
 			}
 			_, err = io.Copy(w, made)
 			err = errors.Join(err, made.Close())
-			server.tell(ctxOf(ctx), backupAction, false, new(deed), err)
+			server.tell(ctxOf(ctx), backupAction, false, new(actionLog), err)
 			return err
 		},
 		kept:  server.kept.Load,
@@ -267,7 +267,7 @@ func (t Target) open(ctx context.Context, config Config, deps Deps) (core *Core,
 	if server, err = New(core, config, deps); err != nil {
 		return nil, nil, "", errors.Join(err, core.Close())
 	}
-	server.keepDeeds = true
+	server.keepLines = true
 	core.attach(server)
 	return core, server, acting, nil
 }

@@ -73,9 +73,9 @@ type Server struct {
 
 	public, internal table
 
-	// keepDeeds has the lines about operators' actions kept for the log of the next server, as this process
+	// keepLines has the lines about operators' actions kept for the log of the next server, as this process
 	// serves nobody; kept counts them.
-	keepDeeds bool
+	keepLines bool
 	kept      atomic.Int64
 
 	stop context.CancelFunc

@@ -137,7 +137,7 @@ const copyOrder = "copy"
 func (s *socket) sendCopy(w http.ResponseWriter, r *http.Request, server *Server) {
 	made, err := s.core.store.Copy(r.Context())
 	if err != nil {
-		server.tell(r.Context(), backupAction, false, new(deed), err)
+		server.tell(r.Context(), backupAction, false, new(actionLog), err)
 		writeOperatorError(w, &model.Error{Kind: model.Internal, Code: model.ServerError, Text: "the server could not copy the database; its log says why"})
 		return
 	}
@@ -147,7 +147,7 @@ func (s *socket) sendCopy(w http.ResponseWriter, r *http.Request, server *Server
 		_, err = io.Copy(w, made)
 	}
 	err = errors.Join(err, made.Close())
-	server.tell(r.Context(), backupAction, false, new(deed), err)
+	server.tell(r.Context(), backupAction, false, new(actionLog), err)
 	if err != nil {
 		panic(http.ErrAbortHandler) // so that the command sees that the copy is not whole
 	}

@@ -7,7 +7,7 @@ CREATE TABLE homeserver (
 );
 
 -- What operators did while no server ran, until a server's log has it. line is the line's fields, as JSON.
-CREATE TABLE deeds (
+CREATE TABLE action_lines (
 	position INTEGER PRIMARY KEY,
 	at       BIGINT NOT NULL,
 	line     TEXT NOT NULL

@@ -44,29 +44,29 @@ func self() person {
 	return person{strconv.Itoa(os.Getuid()), place.UserName(os.Getuid())}
 }
 
-// deed is what an action tells of itself for its line.
-type deed struct {
+// actionLog is what an action tells of itself for its line.
+type actionLog struct {
 	// given is the name of a user as the operator typed it, who the user of that name, or of that session.
 	given   string
 	who     model.User
 	details []slog.Attr
 }
 
-type deedKey struct{}
+type actionLogKey struct{}
 
 // backupAction names a backup in the log. It is no Action, as its result is no JSON.
 const backupAction = "backup"
 
-func deedOf(ctx context.Context) *deed {
-	if d, ok := ctx.Value(deedKey{}).(*deed); ok {
+func actionLogOf(ctx context.Context) *actionLog {
+	if d, ok := ctx.Value(actionLogKey{}).(*actionLog); ok {
 		return d
 	}
-	return new(deed)
+	return new(actionLog)
 }
 
-// concerns notes whom an action is about, and what else its line is to tell.
-func concerns(ctx context.Context, who model.User, details ...slog.Attr) {
-	d := deedOf(ctx)
+// noteSubject notes whom an action is about, and what else its line is to tell.
+func noteSubject(ctx context.Context, who model.User, details ...slog.Attr) {
+	d := actionLogOf(ctx)
 	d.details = append(d.details, details...)
 	if who.ID != "" {
 		d.who = who
@@ -82,7 +82,7 @@ func (k Kill) given() string       { return k.User }
 func (d Difference) given() string { return d.User }
 
 // tell writes the line of an action.
-func (s *Server) tell(ctx context.Context, name string, looks bool, d *deed, err error) {
+func (s *Server) tell(ctx context.Context, name string, looks bool, d *actionLog, err error) {
 	level, e := slog.LevelInfo, model.AsError(err)
 	switch {
 	case e != nil && e.Kind == model.Internal:
@@ -93,7 +93,7 @@ func (s *Server) tell(ctx context.Context, name string, looks bool, d *deed, err
 		level = slog.LevelDebug
 	}
 	line := s.lineOf(ctx, name, d, e)
-	if level > slog.LevelDebug && s.keepDeeds {
+	if level > slog.LevelDebug && s.keepLines {
 		s.keep(ctx, line)
 		return
 	}
@@ -101,7 +101,7 @@ func (s *Server) tell(ctx context.Context, name string, looks bool, d *deed, err
 }
 
 // lineOf are the fields of an action's line, in the same order each time.
-func (s *Server) lineOf(ctx context.Context, name string, d *deed, e *model.Error) []slog.Attr {
+func (s *Server) lineOf(ctx context.Context, name string, d *actionLog, e *model.Error) []slog.Attr {
 	by, ok := ctx.Value(personKey{}).(person)
 	if !ok {
 		by.name = "unknown"
@@ -135,7 +135,7 @@ func (s *Server) keep(ctx context.Context, line []slog.Attr) {
 	}
 	text, err := json.Marshal(fields)
 	if err == nil {
-		err = s.core.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.KeepDeed(string(text)) })
+		err = s.core.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.KeepActionLine(string(text)) })
 	}
 	if err != nil {
 		s.deps.Logger.Error("an operator's action could not be kept for the server's log", "error", err)
@@ -148,9 +148,9 @@ func (s *Server) keep(ctx context.Context, line []slog.Attr) {
 func (s *Server) tellKept(ctx context.Context) {
 	const atOnce = 100
 	for ctx.Err() == nil {
-		var kept []store.Deed
+		var kept []store.ActionLine
 		err := s.core.store.Update(ctx, func(tx *store.Tx) (err error) {
-			kept, err = tx.TakeDeeds(atOnce)
+			kept, err = tx.TakeActionLines(atOnce)
 			return err
 		})
 		if err != nil && ctx.Err() == nil {
@@ -166,7 +166,7 @@ func (s *Server) tellKept(ctx context.Context) {
 	}
 }
 
-func keptLine(d store.Deed) []slog.Attr {
+func keptLine(d store.ActionLine) []slog.Attr {
 	line := []slog.Attr{slog.Time("at", d.At)}
 	var fields [][2]string
 	if err := json.Unmarshal([]byte(d.Line), &fields); err != nil {
