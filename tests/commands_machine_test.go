@@ -203,7 +203,7 @@ http://{$OTHER}:8002 {
 		o.t.Helper()
 		o.Must("root", "systemctl daemon-reload && systemctl restart caddy && for i in $(seq 100); do curl -fs -o /dev/null http://localhost:8001/_matrix/client/v3/login && exit; sleep 0.1; done; exit 1")
 	}
-	const secret = `a "secret" of the unit's $file`
+	const secret = `a-"secret"-of-the-unit's-$file`
 	// Too long for the address of a socket, and the unit has a /tmp to itself.
 	const data = "/var/lib/caddy/the data, which lies so deep that no address of a socket could be as long as its path"
 	const database = data + "/caddy/matrix_auth/matrix_auth.db"
@@ -241,7 +241,7 @@ http://{$OTHER}:8002 {
 		for _, user := range users {
 			o.told(user, "caddy matrix-auth user list", database+how)
 			o.told(user, "caddy matrix-auth backup - | wc -c", database+how)
-			o.told(user, "caddy matrix-auth synapse-config", `secret: "a \"secret\" of the unit's $file"`)
+			o.told(user, "caddy matrix-auth synapse-config", `secret: "a-\"secret\"-of-the-unit's-$file"`)
 		}
 	}
 	t.Run("while the service runs", func(t *testing.T) { all(t, byServer, "root", "caddy") })
