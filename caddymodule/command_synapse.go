@@ -45,7 +45,7 @@ func (s site) printBlock(cmd *cobra.Command, d matrixauth.Delegation) error {
 	if err != nil {
 		return err
 	}
-	if endpoint == "" && !s.synapseIsNear() && isLoopback(hostOf(d.Endpoint)) {
+	if endpoint == "" && !s.synapseIsNear() && matrixauth.IsLoopback(hostOf(d.Endpoint)) {
 		remarks = append(remarks, fmt.Sprintf("Synapse is at %s, from where %s may not lead here; name the address that does with --endpoint", s.config.Endpoint, d.Endpoint))
 	}
 	if d.SecretPath == "" {

@@ -193,7 +193,7 @@ func dialOf(address string) string {
 	if err != nil || strings.Contains(address, "{") {
 		return ""
 	}
-	if ip, err := netip.ParseAddr(host); strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback() {
+	if matrixauth.IsLoopback(host) {
 		host = "localhost"
 	}
 	return net.JoinHostPort(strings.ToLower(host), port)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -61,20 +60,15 @@ func (s site) synapseFiles(cmd *cobra.Command) (synapseFiles, error) {
 // synapseIsNear reports whether we reach Synapse on this machine, as far as its address tells.
 func (s site) synapseIsNear() bool {
 	u, err := url.Parse(s.config.Endpoint)
-	return err == nil && (u.Host == "" || isLoopback(u.Hostname()))
+	return err == nil && (u.Host == "" || matrixauth.IsLoopback(u.Hostname()))
 }
 
 // listensNear reports whether all addresses of the internal listener are on loopback.
 func (s site) listensNear() bool {
 	return len(s.listen) > 0 && !slices.ContainsFunc(s.listen, func(address string) bool {
 		host, _, err := net.SplitHostPort(address)
-		return err != nil || !isLoopback(host)
+		return err != nil || !matrixauth.IsLoopback(host)
 	})
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
 }
 
 // endpointFlag is the address that is given in place of the one that follows from the configuration.

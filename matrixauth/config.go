@@ -258,7 +258,7 @@ func checkIssuer(issuer string) string {
 		return "the issuer must not hold a user name or password"
 	case err != nil || u.Host == "":
 		return strconv.Quote(issuer) + " is no address; write one such as https://matrix.example.com"
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
 		return strconv.Quote(issuer) + " must be https: tokens would travel in clear (http is allowed on loopback only)"
 	case u.Scheme != "https" && u.Scheme != "http":
 		return strconv.Quote(issuer) + " must begin with https://"
@@ -293,7 +293,8 @@ func checkEndpoint(endpoint string) string {
 	return ""
 }
 
-func loopback(host string) bool {
+// IsLoopback reports whether a host, by name or address and without a port, is this machine by its loopback.
+func IsLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}

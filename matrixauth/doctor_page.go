@@ -139,7 +139,7 @@ func judgeRedirect(at *url.URL, target string, hop int) (*url.URL, *obstacle) {
 	if err != nil || next.Host == "" || next.Scheme != "http" && next.Scheme != "https" || next.User != nil {
 		return nil, obstructed("redirect-broken", "the redirect leads to what is no address of a site", at.String(), "redir to an address that begins with https://")
 	}
-	if at.Scheme == "https" && next.Scheme == "http" && !isLoopback(next.Hostname()) {
+	if at.Scheme == "https" && next.Scheme == "http" && !trustedUnencrypted(next.Hostname()) {
 		return nil, obstructed("redirect-insecure", "the redirect leads to "+next.Scheme+"://"+next.Host+", where nothing protects it, so browsers do not follow", at.String(),
 			"redir to an address that begins with https://")
 	}
@@ -150,8 +150,8 @@ func judgeRedirect(at *url.URL, target string, hop int) (*url.URL, *obstacle) {
 	return next, nil
 }
 
-// isLoopback reports whether a browser trusts a host without encryption.
-func isLoopback(host string) bool {
+// trustedUnencrypted reports whether a browser trusts a host without encryption.
+func trustedUnencrypted(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.IsLoopback()
 	}
