@@ -3,61 +3,20 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
-	"strconv"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
 // parseDirective reads the directive:
 //
 //	matrix_auth [<server_name> <issuer>] {
-//		issuer                <address>
-//		matrix {
-//			kind              synapse|synapse_read_only
-//			homeserver        <server_name>
-//			endpoint          <address>
-//			secret            <secret>
-//			secret_file       <path>
-//		}
-//		database              <path>
-//		internal_listen       <address>... | off
-//		access_token_lifetime <duration>
-//		login_limit {
-//			network           <burst> <per_minute>
-//			account           <burst> <per_minute>
-//		}
-//		registration_limit    <burst> <per_minute>
-//		refresh_limit         <burst> <per_minute>
-//		allow_http_clients
-//		client <id> {
-//			secret            <secret>
-//			secret_file       <path>
-//			redirect_uri      <uri>...
-//			name              <text>
-//			uri               <address>
-//			auth_method       none|client_secret_basic|client_secret_post
-//			application_type  web|native
-//		}
-//		branding {
-//			name              <text>
-//			logo              <file>
-//			accent            <rrggbb>
-//			terms             <address>
-//			privacy           <address>
-//			imprint           <address>
-//			help              <address>
-//		}
-//		templates             <folder>
+//		<option> ...
 //	}
 //
-// Without anything it joins the instance of another site.
+// The options are the fields of Settings. Without anything it joins the instance of another site.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	handler, err := parseHandler(h)
 	if err != nil {
@@ -109,23 +68,6 @@ func (p *parser) take(option string) bool {
 	return true
 }
 
-// value reads the one argument of an option.
-func (p *parser) value(option string, into *string) {
-	fresh, t := p.take(option), p.d.Token()
-	args := p.args(option)
-	if !fresh {
-		return
-	}
-	if len(args) != 1 {
-		p.at(t, "%s takes one value, not %d", option, len(args))
-		return
-	}
-	if args[0] == "" {
-		p.at(t, "%s is empty", option)
-	}
-	*into = args[0]
-}
-
 // matcher refuses a matcher, but for the one that matches all. What it leaves out would pass us by, and
 // with it the guard of the homeserver's API for us, whose paths a later handler can make of any other.
 func (p *parser) matcher() {
@@ -158,121 +100,93 @@ func (p *parser) directive() {
 		p.settings.Matrix.Homeserver, p.settings.Issuer = args[0], args[1]
 		p.at(p.start, "matrix_auth takes a server name and an issuer and nothing behind them")
 	}
+	p.options(reflect.ValueOf(&p.settings).Elem(), "matrix_auth", "")
+}
+
+// options reads the block that may follow into a struct. where is what a message calls the block, prefix what
+// it says before the names of its options.
+func (p *parser) options(into reflect.Value, where, prefix string) {
 	for nesting := p.d.Nesting(); p.d.NextBlock(nesting); {
-		p.option(nesting + 1)
+		o, found := findOption(into.Type(), p.d.Val())
+		if !found {
+			p.unknown(where, into.Type())
+			continue
+		}
+		value, name := into.FieldByIndex(o.Index), o.below(prefix)
+		switch {
+		case o.isList():
+			p.named(o, value)
+		case o.isBlock():
+			p.block(o, name, value)
+		case o.tag == "lines":
+			p.lines(name, value)
+		default:
+			p.value(o, name, value)
+		}
 	}
 }
 
-func (p *parser) option(nesting int) {
-	s := &p.settings
-	switch name := p.d.Val(); name {
-	case "issuer":
-		p.value(name, &s.Issuer)
-	case "matrix":
-		p.block(name, nesting, p.matrixOption)
-	case "database":
-		p.value(name, &s.Database)
-	case "internal_listen":
-		p.listen(name)
-	case "access_token_lifetime":
-		p.duration(name, &s.AccessTokenLifetime)
-	case "login_limit":
-		p.block(name, nesting, p.limitOption)
-	case "registration_limit":
-		p.rate(name, &s.RegistrationLimit)
-	case "refresh_limit":
-		p.rate(name, &s.RefreshLimit)
-	case "client":
-		p.client(nesting)
-	case "allow_http_clients":
-		p.flag(name, &s.AllowHTTPClients)
-	case "branding":
-		p.block(name, nesting, p.brandingOption)
-	case "templates":
-		p.value(name, &s.Templates)
-	default:
-		p.unknown("matrix_auth", "issuer, matrix, database, internal_listen, access_token_lifetime, login_limit, registration_limit, refresh_limit, client, allow_http_clients, branding and templates")
-	}
+func (p *parser) unknown(where string, block reflect.Type) {
+	name, _, _ := strings.Cut(p.d.Val(), "=") // behind it may stand a secret
+	p.at(p.d.Token(), "%s does not know the option %q; it knows %s", where, name, known(block))
+	p.d.RemainingArgs()
+	p.skipBlock()
 }
 
-func (p *parser) listen(option string) {
-	fresh := p.take(option)
-	args := p.args(option)
+// block reads a block of options.
+func (p *parser) block(o option, name string, into reflect.Value) {
+	fresh := p.take(name)
+	if args := p.d.RemainingArgs(); len(args) > 0 && fresh {
+		p.at(p.places[name], "%s takes a block and nothing before it", name)
+	}
+	p.options(into, o.name, o.prefix(name))
+}
+
+// named reads a block with a name before it, and adds it to those of other names. Its options are told by
+// that name before theirs.
+func (p *parser) named(o option, into reflect.Value) {
+	t, args := p.d.Token(), p.d.RemainingArgs()
+	if len(args) != 1 || args[0] == "" {
+		p.at(t, "%[1]s takes an id and a block, such as: %[1]s portal { ... }", o.name)
+		p.skipBlock()
+		return
+	}
+	name := o.name + " " + args[0]
+	if first, twice := p.places[name]; twice {
+		p.at(t, "%s is there twice, first in line %d", name, first.Line)
+		p.skipBlock()
+		return
+	}
+	p.places[name] = t
+	one := reflect.New(o.Type.Elem()).Elem()
+	argument(one).SetString(args[0])
+	p.options(one, o.name, name)
+	into.Set(reflect.Append(into, one))
+}
+
+// lines reads addresses: several in a line, in several lines, or both.
+func (p *parser) lines(name string, into reflect.Value) {
+	t := p.d.Token()
+	if _, again := p.places[name]; !again {
+		p.places[name] = t
+	}
+	args := p.args(name)
+	if len(args) == 0 {
+		p.at(t, "%s takes addresses", name)
+	}
+	into.Set(reflect.AppendSlice(into, reflect.ValueOf(args)))
+}
+
+// value reads an option that stands once, in one line.
+func (p *parser) value(o option, name string, into reflect.Value) {
+	fresh := p.take(name)
+	args := p.args(name)
 	if !fresh {
 		return
 	}
-	if len(args) == 0 {
-		p.at(p.places[option], "internal_listen takes addresses, or off")
+	if problem := o.read(args, into); problem != "" {
+		p.at(p.places[name], "%s %s", name, problem)
 	}
-	p.settings.InternalListen = args
-}
-
-func (p *parser) matrixOption() {
-	m := &p.settings.Matrix
-	switch name := p.d.Val(); name {
-	case "kind":
-		p.value(name, &m.Kind)
-	case "homeserver":
-		p.value(name, &m.Homeserver)
-	case "endpoint":
-		p.value(name, &m.Endpoint)
-	case "secret":
-		p.value(name, &m.Secret)
-	case "secret_file", "secret_path": // documents know both names
-		p.value("secret_file", &m.SecretFile)
-	default:
-		p.unknown("matrix", "kind, homeserver, endpoint, secret and secret_file")
-	}
-}
-
-func (p *parser) brandingOption() {
-	b := &p.settings.Branding
-	switch name := p.d.Val(); name {
-	case "name":
-		p.value("branding name", &b.Name)
-	case "logo":
-		p.value("branding logo", &b.Logo)
-	case "accent":
-		p.accent("branding accent", &b.Accent)
-	case "terms":
-		p.value("branding terms", &b.Terms)
-	case "privacy":
-		p.value("branding privacy", &b.Privacy)
-	case "imprint":
-		p.value("branding imprint", &b.Imprint)
-	case "help":
-		p.value("branding help", &b.Help)
-	default:
-		p.unknown("branding", "name, logo, accent, terms, privacy, imprint and help")
-	}
-}
-
-// accent reads a colour. Whoever writes it as stylesheets do has begun a comment.
-func (p *parser) accent(option string, into *string) {
-	if p.d.CountRemainingArgs() == 0 && p.take(option) {
-		p.at(p.d.Token(), "%s takes a colour such as %s; an unquoted # begins a comment", option, matrixauth.DefaultAccent)
-		return
-	}
-	p.value(option, into)
-}
-
-func (p *parser) limitOption() {
-	l := &p.settings.LoginLimit
-	switch name := p.d.Val(); name {
-	case "network":
-		p.rate("login_limit network", &l.Network)
-	case "account":
-		p.rate("login_limit account", &l.Account)
-	default:
-		p.unknown("login_limit", "network and account")
-	}
-}
-
-func (p *parser) unknown(where, known string) {
-	name, _, _ := strings.Cut(p.d.Val(), "=") // behind it may stand a secret
-	p.at(p.d.Token(), "%s does not know the option %q; it knows %s", where, name, known)
-	p.d.RemainingArgs()
-	p.skipBlock()
 }
 
 // args reads the values of an option that has no block.
@@ -291,155 +205,4 @@ func (p *parser) skipBlock() (skipped bool) {
 		p.d.RemainingArgs()
 	}
 	return skipped
-}
-
-// block reads a block of options.
-func (p *parser) block(name string, nesting int, option func()) {
-	fresh := p.take(name)
-	if args := p.d.RemainingArgs(); len(args) > 0 && fresh {
-		p.at(p.places[name], "%s takes a block and nothing before it", name)
-	}
-	for p.d.NextBlock(nesting) {
-		option()
-	}
-}
-
-// flag reads an option that says all by being there.
-func (p *parser) flag(option string, into *bool) {
-	fresh, t := p.take(option), p.d.Token()
-	if args := p.args(option); len(args) > 0 && fresh {
-		p.at(t, "%s takes no value", option)
-	}
-	*into = true
-}
-
-func (p *parser) duration(option string, into *caddy.Duration) {
-	var text string
-	p.value(option, &text)
-	if text == "" {
-		return
-	}
-	d, err := caddy.ParseDuration(text)
-	if err != nil {
-		p.at(p.places[option], "%s: %q is no duration; write one such as 5m", option, text)
-		return
-	}
-	if d == 0 {
-		p.at(p.places[option], "%s must be above zero", option)
-	}
-	*into = caddy.Duration(d)
-}
-
-func (p *parser) rate(option string, into *Rate) {
-	fresh := p.take(option)
-	args := p.args(option)
-	if !fresh {
-		return
-	}
-	if len(args) != 2 {
-		p.at(p.places[option], "%s takes a burst and tries per minute, such as 20 12", option)
-		return
-	}
-	burst, err := strconv.Atoi(args[0])
-	perMinute, err2 := strconv.ParseFloat(args[1], 64)
-	if err != nil || err2 != nil || burst < 1 || !(perMinute > 0) || math.IsInf(perMinute, 0) {
-		p.at(p.places[option], "%s takes a burst and tries per minute, both above zero, such as 20 12", option)
-		return
-	}
-	*into = Rate{Burst: burst, PerMinute: perMinute}
-}
-
-// judge checks what can be checked before anything runs. Values with placeholders are judged when
-// the configuration is loaded.
-func (p *parser) judge() {
-	s := p.settings
-	config := matrixauth.Config{
-		ServerName: s.Matrix.Homeserver, Issuer: s.Issuer, Kind: matrixauth.Kind(s.Matrix.Kind), Endpoint: s.Matrix.Endpoint,
-		AccessTokenLifetime: timeOf(s.AccessTokenLifetime), Branding: matrixauth.Branding(s.Branding), Templates: s.Templates,
-	}.WithDefaults()
-	values := map[string]string{
-		"homeserver": s.Matrix.Homeserver, "issuer": s.Issuer, "kind": s.Matrix.Kind, "endpoint": s.Matrix.Endpoint,
-		"branding name": s.Branding.Name, "branding logo": s.Branding.Logo, "branding accent": s.Branding.Accent,
-		"branding terms": s.Branding.Terms, "branding privacy": s.Branding.Privacy, "branding imprint": s.Branding.Imprint, "branding help": s.Branding.Help,
-		"templates": s.Templates,
-	}
-	for _, problem := range config.Validate() {
-		if strings.Contains(values[problem.Option], "{") {
-			continue
-		}
-		// Files may be there again when the configuration is loaded, or may be kept from who loads it.
-		if judging() || problem.Option != "templates" && problem.Option != "branding logo" {
-			p.at(p.place(problem.Option), "%s: %s", problem.Option, problem.Text)
-		}
-	}
-	p.judgeDatabase()
-	p.judgeSecret("", s.Matrix.Secret, s.Matrix.SecretFile)
-	p.judgeClients()
-	if len(s.InternalListen) == 1 && s.InternalListen[0] == listenOff {
-		return
-	}
-	for _, address := range s.InternalListen {
-		if err := checkListen(address); err != nil {
-			p.at(p.place("internal_listen"), "internal_listen: %v", err)
-		}
-	}
-}
-
-// judgeDatabase checks the path of the database, and its place if that is asked for.
-func (p *parser) judgeDatabase() {
-	path := p.settings.Database
-	if strings.Contains(path, "{") {
-		return
-	}
-	if path == "" {
-		path = ownDatabase()
-	}
-	err := checkDatabase(path)
-	if err == nil && judging() {
-		err = matrixauth.ExamineDatabase(path)
-	}
-	if err != nil {
-		p.at(p.place("database"), "database: %v", err)
-	}
-}
-
-// judgeSecret checks what two options say of one secret. prefix stands before the options' names.
-func (p *parser) judgeSecret(prefix, secret, file string) {
-	if secret != "" && file != "" {
-		p.at(p.place(prefix+"secret_file"), "%ssecret and secret_file are both there; one of them is enough", prefix)
-	}
-	if file == "" || strings.Contains(file, "{") || !judging() {
-		return
-	}
-	if _, err := readSecret(file); err != nil {
-		p.at(p.place(prefix+"secret_file"), "%ssecret_file: %v", prefix, err)
-	}
-}
-
-// place is where an option stands, or where the directive does if it is missing.
-func (p *parser) place(option string) caddyfile.Token {
-	if t, ok := p.places[option]; ok {
-		return t
-	}
-	return p.start
-}
-
-// first is what the first site with settings left for the others to be compared with.
-type first struct {
-	settings Settings
-	start    caddyfile.Token
-}
-
-// compare makes sure that all sites mean the same instance.
-func (p *parser) compare(state map[string]any) {
-	const key = "matrix_auth"
-	known, ok := state[key].(first)
-	if !ok {
-		state[key] = first{p.settings, p.start}
-		return
-	}
-	if !reflect.DeepEqual(known.settings, p.settings) {
-		p.at(p.start, "these settings differ from those of matrix_auth at %s:%d; there is one instance, so write the settings in one site and a bare matrix_auth in the others",
-			known.start.File, known.start.Line)
-	}
 }

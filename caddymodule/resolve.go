@@ -1,0 +1,262 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+)
+
+// listenOff is the value of InternalListen that opens no listener.
+const listenOff = "off"
+
+var defaultListen = []string{"127.0.0.1:8080", "[::1]:8080"}
+
+// resolved are settings ready for use: placeholders replaced, defaults filled in.
+type resolved struct {
+	config   matrixauth.Config
+	database string
+	listen   []string
+	// listenDefault reports whether nobody chose the addresses, so that one of them may be missing.
+	listenDefault bool
+	// secretFile is where the secret is kept if none was configured, beside the database. The two are empty
+	// if the database is named by a placeholder that says nothing here.
+	secretFile string
+	// missing is what cannot be had now and may come: placeholders and files of secrets.
+	missing []absence
+	// unusable is what can be gone without: the operator's templates and logo, for which ours stand in.
+	unusable []matrixauth.Problem
+}
+
+// unsetProblem is a problem with a placeholder that says nothing in this process. In another one's
+// environment it may.
+type unsetProblem struct{ matrixauth.Problem }
+
+// onlyUnset reports whether nothing but such problems are in an error.
+func onlyUnset(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(joined.Unwrap(), func(one error) bool { return !onlyUnset(one) })
+	}
+	var unset unsetProblem
+	return errors.As(err, &unset)
+}
+
+// resolve is settle for who needs all of it: what is missing is an error too.
+func (s Settings) resolve() (resolved, error) {
+	r, err := s.settle()
+	errs := []error{err}
+	for _, p := range r.missing {
+		errs = append(errs, p.said())
+	}
+	for _, p := range r.unusable {
+		errs = append(errs, p)
+	}
+	return r, errors.Join(errs...)
+}
+
+// absence is an error about what cannot be had now and may come.
+type absence struct {
+	matrixauth.Problem
+	// unset reports whether it is a placeholder that says nothing in this process.
+	unset bool
+}
+
+// problems are what is missing.
+func (r resolved) problems() (all []matrixauth.Problem) {
+	for _, p := range r.missing {
+		all = append(all, p.Problem)
+	}
+	return all
+}
+
+// said is the absence as an error for commands.
+func (a absence) said() error {
+	if a.unset {
+		return unsetProblem{a.Problem}
+	}
+	return a.Problem
+}
+
+// settle replaces placeholders, reads secrets and judges everything. It writes nothing. The error is about
+// mistakes; what a configuration without a mistake lacks at this moment is in the result.
+func (s Settings) settle() (r resolved, err error) {
+	replacer := caddy.NewReplacer()
+	var errs []error
+	said := s.mapTexts(func(option, text string) string {
+		out, err := replacer.ReplaceOrErr(text, true, true)
+		if err != nil {
+			// The replacer's error names the placeholder, not a value.
+			r.missing = append(r.missing, absence{matrixauth.Problem{Option: option, Text: err.Error()}, true})
+			return ""
+		}
+		return out
+	})
+	r.config, r.database = said.config(), ownDatabase()
+	errs = append(errs, r.settleListen(said.InternalListen))
+	if s.Database != "" {
+		r.database = said.Database
+	}
+	if r.database != "" {
+		if err := checkDatabase(r.database); err != nil {
+			errs = append(errs, matrixauth.Problem{Option: "database", Text: err.Error()})
+		}
+		r.database = filepath.Clean(r.database)
+		r.secretFile = matrixauth.SecretFile(r.database)
+	}
+	r.config.Secret, err = r.secret("", s.Matrix.secretOptions(), said.Matrix.secretOptions())
+	errs = append(errs, err)
+	for i, c := range said.Client {
+		itself := matrixauth.ClientOption(s.Client[i].ID, "")
+		known := c.withoutSecret()
+		known.Secret, err = r.secret(itself+" ", s.Client[i].secretOptions(), c.secretOptions())
+		if errs = append(errs, err); err == nil && !r.lacksSecret(itself+" ") {
+			r.config.Clients = append(r.config.Clients, known)
+		}
+	}
+	return r, errors.Join(append(errs, r.judge()...)...)
+}
+
+// settleListen takes the addresses of the listener, or the default ones. They are needed before all else, so
+// one that is not known yet is a mistake.
+func (r *resolved) settleListen(said Addresses) error {
+	r.listen = said
+	if len(said) == 0 {
+		r.listen, r.listenDefault = defaultListen, true
+	}
+	if said.off() {
+		r.listen = nil
+	}
+	var errs []error
+	r.missing = slices.DeleteFunc(r.missing, func(m absence) bool {
+		if m.Option == "internal_listen" {
+			errs = append(errs, m.said())
+		}
+		return m.Option == "internal_listen"
+	})
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	for _, address := range r.listen {
+		if err := checkListen(address); err != nil {
+			errs = append(errs, matrixauth.Problem{Option: "internal_listen", Text: err.Error()})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// config is the configuration that settings make. Secrets and clients are not in it.
+func (s Settings) config() matrixauth.Config {
+	return matrixauth.Config{
+		ServerName: s.Matrix.Homeserver, Issuer: s.Issuer, Kind: matrixauth.Kind(s.Matrix.Kind), Endpoint: s.Matrix.Endpoint,
+		AccessTokenLifetime: timeOf(s.AccessTokenLifetime),
+		LoginsPerNetwork:    matrixauth.Rate(s.LoginLimit.Network), LoginsPerAccount: matrixauth.Rate(s.LoginLimit.Account),
+		RegistrationsPerNetwork: matrixauth.Rate(s.RegistrationLimit), RefreshesPerSession: matrixauth.Rate(s.RefreshLimit), AllowHTTPClients: s.AllowHTTPClients,
+		Branding: matrixauth.Branding(s.Branding), Templates: s.Templates,
+	}.WithDefaults()
+}
+
+// dispensable reports whether ours stand in for what an option names, if it cannot be used: files may be there
+// again later, and nobody's session hangs on a picture.
+func dispensable(option string) bool { return option == "templates" || option == "branding logo" }
+
+// lacks reports whether the value of an option cannot be had now.
+func (r *resolved) lacks(option string) bool {
+	return slices.ContainsFunc(r.missing, func(m absence) bool { return m.Option == option })
+}
+
+// judge returns the mistakes of what is there, and goes without what can be gone without.
+func (r *resolved) judge() (mistakes []error) {
+	for _, p := range r.config.Validate() {
+		switch {
+		case r.lacks(p.Option):
+		case p.Option == "templates":
+			r.unusable, r.config.Templates = append(r.unusable, p), ""
+		case p.Option == "branding logo":
+			r.unusable, r.config.Branding.Logo = append(r.unusable, p), ""
+		default:
+			mistakes = append(mistakes, p)
+		}
+	}
+	return mistakes
+}
+
+// ownDatabase is where the database lies that no configuration names, in this process's data directory.
+func ownDatabase() string {
+	path := defaultDatabase(caddy.AppDataDir())
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole // Caddy's data directory is a relative one where there is no home
+	}
+	return path
+}
+
+// checkDatabase wants a path that means the same file whoever asks: a service runs in another directory than
+// its operator's shell.
+func checkDatabase(path string) error {
+	if !filepath.IsAbs(path) {
+		return fmt.Errorf("%q is relative to whatever directory Caddy runs in; write the whole path, such as /var/lib/caddy/matrix_auth.db", path)
+	}
+	return nil
+}
+
+// withoutSecret is a client whose placeholders are replaced, but for its secret.
+func (c Client) withoutSecret() matrixauth.Client {
+	return matrixauth.Client{
+		ID: c.ID, Name: c.Name, URI: c.URI, AuthMethod: c.AuthMethod, ApplicationType: c.ApplicationType, RedirectURIs: c.RedirectURI,
+	}
+}
+
+// secretOptions are the two ways to configure one secret.
+type secretOptions struct{ secret, file string }
+
+func (h Homeserver) secretOptions() secretOptions { return secretOptions{h.Secret, h.SecretFile} }
+
+func (c Client) secretOptions() secretOptions { return secretOptions{c.Secret, c.SecretFile} }
+
+// secret returns a configured secret, or nothing if none is configured or it cannot be had now. given is what
+// the settings say, said the same with placeholders replaced; prefix stands before the options' names.
+func (r *resolved) secret(prefix string, given, said secretOptions) (string, error) {
+	if given.secret != "" && given.file != "" {
+		return "", matrixauth.Problem{Option: prefix + "secret", Text: "secret and secret_file are both there; one of them is enough"}
+	}
+	if r.lacksSecret(prefix) {
+		return "", nil
+	}
+	if given.file != "" {
+		secret, err := readSecret(said.file)
+		if err != nil {
+			r.missing = append(r.missing, absence{matrixauth.Problem{Option: prefix + "secret_file", Text: err.Error()}, false})
+			return "", nil
+		}
+		return secret, nil
+	}
+	secret := strings.TrimSpace(said.secret)
+	if given.secret != "" && secret == "" {
+		r.missing = append(r.missing, absence{matrixauth.Problem{Option: prefix + "secret", Text: "is empty"}, false})
+	}
+	return secret, nil
+}
+
+// lacksSecret reports whether a secret is configured and cannot be had now.
+func (r *resolved) lacksSecret(prefix string) bool {
+	return r.lacks(prefix+"secret") || r.lacks(prefix+"secret_file")
+}
+
+// empty tells settings of a handler that joins the instance of another.
+func (s Settings) empty() bool { return reflect.ValueOf(s).IsZero() }
+
+func checkListen(address string) error {
+	parsed, err := caddy.ParseNetworkAddress(address)
+	if err != nil {
+		return fmt.Errorf("%q is no address: %w", address, err)
+	}
+	if strings.Contains(address, "/") || parsed.Network != "tcp" || parsed.PortRangeSize() != 1 || parsed.StartPort == 0 {
+		return fmt.Errorf("%q must be a host and one port, such as 127.0.0.1:8080", address)
+	}
+	return nil
+}
