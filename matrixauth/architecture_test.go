@@ -16,11 +16,11 @@ const module = "github.com/caddy-matrix-auth/caddy-matrix-auth/"
 var mayImport = map[string][]string{
 	"caddymodule": {"matrixauth"},
 	"matrixauth": {"internal/account", "internal/browser", "internal/client", "internal/compat", "internal/gateway", "internal/grant",
-		"internal/homeserver", "internal/limit", "internal/model", "internal/oauth", "internal/outbox", "internal/page", "internal/password", "internal/place", "internal/reconcile", "internal/session", "internal/store", "internal/synapseconfig", "internal/user", "internal/web"},
+		"internal/homeserver", "internal/limit", "internal/model", "internal/oauth", "internal/outbox", "internal/page", "internal/password", "internal/place", "internal/reconcile", "internal/session", "internal/signin", "internal/store", "internal/synapseconfig", "internal/user", "internal/web"},
 	// Doors. They never import one another, and reach rows only through the domain.
-	"internal/compat":  {"internal/model", "internal/session", "internal/user", "internal/web"},
+	"internal/compat":  {"internal/model", "internal/session", "internal/signin", "internal/user", "internal/web"},
 	"internal/oauth":   {"internal/browser", "internal/client", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/session", "internal/web"},
-	"internal/account": {"internal/browser", "internal/client", "internal/grant", "internal/model", "internal/page", "internal/session", "internal/user", "internal/web"},
+	"internal/account": {"internal/browser", "internal/client", "internal/grant", "internal/model", "internal/page", "internal/session", "internal/signin", "internal/user", "internal/web"},
 	"internal/gateway": {"internal/limit", "internal/model", "internal/session", "internal/web"},
 	// The domain.
 	"internal/reconcile": {"internal/homeserver", "internal/model", "internal/outbox", "internal/session", "internal/store", "internal/user"},
@@ -28,7 +28,8 @@ var mayImport = map[string][]string{
 	"internal/grant":   {"internal/client", "internal/model", "internal/session", "internal/store"},
 	"internal/client":  {"internal/model", "internal/store"},
 	"internal/browser": {"internal/model", "internal/store"},
-	"internal/user":    {"internal/browser", "internal/homeserver", "internal/limit", "internal/model", "internal/outbox", "internal/password", "internal/session", "internal/store"},
+	"internal/signin":  {"internal/limit", "internal/model", "internal/store", "internal/user"},
+	"internal/user":    {"internal/browser", "internal/homeserver", "internal/model", "internal/outbox", "internal/password", "internal/session", "internal/store"},
 	"internal/session": {"internal/fault", "internal/homeserver", "internal/limit", "internal/model", "internal/outbox", "internal/store"},
 	"internal/outbox":  {"internal/model", "internal/store"},
 	"internal/store":   {"internal/model", "internal/place"},

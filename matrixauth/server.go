@@ -27,6 +27,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -60,6 +61,7 @@ type Server struct {
 	sessions   *session.Sessions
 	users      *user.Users
 	browsers   *browser.Browsers
+	signIns    *signin.SignIns
 	reconciler *reconcile.Reconciler
 	clients    *client.Clients
 	grants     *grant.Grants
@@ -139,10 +141,10 @@ func (s *Server) wireDomain() {
 	s.users = user.New(user.Config{
 		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Browsers: s.browsers, Passwords: s.core.passwords,
 		Homeserver: s.homeserver, ServerName: s.config.ServerName, Logger: s.deps.Logger,
-		Logins: user.LoginLimits{
-			Limiter: s.core.limiter, PerNetwork: limit.Rate(s.config.LoginsPerNetwork), PerAccount: limit.Rate(s.config.LoginsPerAccount),
-		},
 	})
+	s.signIns = signin.New(signin.Config{Store: s.core.store, Users: s.users, Limits: signin.Limits{
+		Limiter: s.core.limiter, PerNetwork: limit.Rate(s.config.LoginsPerNetwork), PerAccount: limit.Rate(s.config.LoginsPerAccount),
+	}})
 	s.sessions.Confirm, s.sessions.Refreshed = s.users.ConfirmInLane, s.core.doubts.Refreshed
 	s.reconciler = reconcile.New(reconcile.Config{
 		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Users: s.users, Homeserver: s.homeserver,
@@ -157,11 +159,11 @@ var wrongSecrets = limit.Rate{Burst: 10, PerMinute: 10}
 
 func (s *Server) wireDoors() {
 	s.compat = compat.New(compat.Config{
-		Users: s.users, Sessions: s.sessions, ServerName: s.config.ServerName, Devices: s.devices,
+		SignIns: s.signIns, Users: s.users, Sessions: s.sessions, ServerName: s.config.ServerName, Devices: s.devices,
 		Count: s.core.metrics.countCompat, Logger: s.deps.Logger,
 	})
 	s.account = account.New(account.Config{
-		Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants,
+		SignIns: s.signIns, Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants,
 		Cookie: s.cookie, Devices: s.devices, Pages: s.pages, Base: s.base, ServerName: s.config.ServerName,
 		Now: s.core.store.Now, Count: func(outcome string) { s.core.metrics.countCompat("login", outcome) },
 	})

@@ -14,12 +14,14 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // Config is what the door depends upon.
 type Config struct {
+	SignIns  *signin.SignIns
 	Users    *user.Users
 	Sessions *session.Sessions
 	Browsers *browser.Browsers

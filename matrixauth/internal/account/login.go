@@ -8,15 +8,13 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // staleParam marks the address to which a form leads back that was not of this browser any more.
 const staleParam = "stale"
-
-// maxName is more than any Matrix id or mail address has, in bytes.
-const maxName = 512
 
 // LoginPage answers GET account/login: the form, or where it would lead for those who are signed in.
 func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
@@ -83,7 +81,7 @@ func (d *Door) loginFor(r *http.Request, g goal) (shown page.Login, pending gran
 // (AUTHZ-25).
 func (d *Door) prefill(hint string) string {
 	text := grant.ReadHint(hint).Text()
-	if len(text) > maxName {
+	if len(text) > signin.MaxIdentifier {
 		return ""
 	}
 	if localpart, server, ok := model.ParseMatrixID(text); ok && server == d.ServerName {
@@ -147,14 +145,9 @@ func (d *Door) goOn(w http.ResponseWriter, g goal) error {
 }
 
 // authenticate has a person prove their password, within the limits of where they are.
-func (d *Door) authenticate(r *http.Request, id user.Identifier, password string) (user.Proof, error) {
-	about := web.SetSignIn(r.Context())
-	if len(id.Name)+len(id.Email) > maxName {
-		// Nobody has such a name. It is not looked up, and keeps no room in the limits.
-		return user.Proof{}, &model.Error{Kind: model.Denied, Code: model.InvalidCredentials}
-	}
-	proof, err := d.Users.Authenticate(r.Context(), user.Attempt{
-		Identifier: id, Password: password, IP: web.FactsOf(r.Context()).ClientIP, Devices: d.Devices.Values(r), About: about,
+func (d *Door) authenticate(r *http.Request, id user.Identifier, password string) (signin.Proof, error) {
+	proof, err := d.SignIns.ByPassword(r.Context(), signin.Attempt{
+		Identifier: id, Password: password, IP: web.FactsOf(r.Context()).ClientIP, Devices: d.Devices.Values(r), About: web.SetSignIn(r.Context()),
 	})
 	if err == nil {
 		err = d.Users.Confirm(r.Context(), proof.User)

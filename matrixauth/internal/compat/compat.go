@@ -6,12 +6,14 @@ import (
 	"log/slog"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // Config is what the door depends upon.
 type Config struct {
+	SignIns  *signin.SignIns
 	Users    *user.Users
 	Sessions *session.Sessions
 	// ServerName is the homeserver's name in Matrix ids.

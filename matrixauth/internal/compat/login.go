@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -54,7 +55,7 @@ func (d *Door) login(w http.ResponseWriter, r *http.Request) (loginAnswer, error
 		return loginAnswer{}, err
 	}
 	// A client that runs in a browser at our own host brings the cookie along.
-	proof, err := d.Users.Authenticate(r.Context(), user.Attempt{
+	proof, err := d.SignIns.ByPassword(r.Context(), signin.Attempt{
 		Identifier: request.identifier, Password: request.password, IP: web.FactsOf(r.Context()).ClientIP, Devices: d.Devices.Values(r),
 		About: web.SetSignIn(r.Context()),
 	})
@@ -133,9 +134,6 @@ func parseDevice(body web.Object, p *loginRequest) (err error) {
 	return err
 }
 
-// maxIdentifier is more than any Matrix id or mail address has, in bytes.
-const maxIdentifier = 512
-
 // parseIdentifier understands the present form and the deprecated members beside it (LEG-16..19).
 func parseIdentifier(body web.Object) (id user.Identifier, err error) {
 	identifier, err := body.Object("identifier")
@@ -163,7 +161,7 @@ func parseIdentifier(body web.Object) (id user.Identifier, err error) {
 	default:
 		return id, &model.Error{Kind: model.Invalid, Code: model.UnknownIdentifier}
 	}
-	if err == nil && len(id.Name)+len(id.Email) > maxIdentifier {
+	if err == nil && len(id.Name)+len(id.Email) > signin.MaxIdentifier {
 		err = &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: "identifier", Text: "identifier is too long"}
 	}
 	return id, err

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -42,7 +43,7 @@ func FuzzLoginBody(f *testing.F) {
 		if (p.identifier.Name == "") == (p.identifier.Email == "") {
 			t.Errorf("identifier %+v names no one account", p.identifier)
 		}
-		if len(p.identifier.Name)+len(p.identifier.Email) > maxIdentifier {
+		if len(p.identifier.Name)+len(p.identifier.Email) > signin.MaxIdentifier {
 			t.Errorf("identifier of %d bytes", len(p.identifier.Name)+len(p.identifier.Email))
 		}
 		if p.deviceID != "" && model.CheckDeviceID(p.deviceID) != nil {

@@ -1,6 +1,11 @@
 package user
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
 
 // Identifier says who wants to sign in, in one of the forms of the Client-Server API. Blanks around it
 // do not count, whoever asks: keyboards of phones add one behind words, and password managers keep it.
@@ -23,4 +28,39 @@ func Typed(text string) Identifier {
 
 func (id Identifier) trimmed() Identifier {
 	return Identifier{Name: strings.TrimSpace(id.Name), Email: strings.TrimSpace(id.Email)}
+}
+
+// Key returns one key for all spellings of an account's name, whether there is such an account or not.
+func (u *Users) Key(id Identifier) string {
+	id = id.trimmed()
+	if id.Name == "" {
+		return emailKey(id.Email)
+	}
+	if localpart, server, ok := model.ParseMatrixID(id.Name); ok && server == u.ServerName {
+		return strings.ToLower(localpart)
+	}
+	return strings.ToLower(id.Name)
+}
+
+// Identified finds the account that an identifier means, or ErrNotFound. Names are tried in the exact spelling, then in
+// lower case (LEG-16).
+func (u *Users) Identified(tx *store.Tx, id Identifier) (model.User, error) {
+	id = id.trimmed()
+	if id.Name == "" {
+		return tx.UserByEmail(emailKey(id.Email))
+	}
+	return tx.UserByLogin(u.ownLocalpart(id.Name))
+}
+
+// ownLocalpart is the localpart of a name of this server; a name of another server yields a
+// localpart that nobody has.
+func (u *Users) ownLocalpart(name string) string {
+	localpart, server, ok := model.ParseMatrixID(name)
+	if !ok {
+		return name
+	}
+	if server != u.ServerName {
+		return ""
+	}
+	return localpart
 }

@@ -67,68 +67,17 @@ func (u *Users) SetPassword(ctx context.Context, name, clear string) (model.User
 	})
 }
 
-// Key is one key for all spellings of an account's name, whether there is such an account or not.
-func (u *Users) Key(id Identifier) string {
-	id = id.trimmed()
-	if id.Name == "" {
-		return emailKey(id.Email)
-	}
-	if localpart, server, ok := model.ParseMatrixID(id.Name); ok && server == u.ServerName {
-		return strings.ToLower(localpart)
-	}
-	return strings.ToLower(id.Name)
-}
-
-// Authenticate proves a password, within the limits of where the attempt comes from (RateLimited). Every
-// failure, an unknown name among them, costs one hash and three look-ups and gives the same error (LEG-20,
-// PW-3). Only who knows the password learns that the account is locked (UserLocked) or deactivated
-// (UserDeactivated); with these errors comes the account (LEG-21, MOD-5).
-func (u *Users) Authenticate(ctx context.Context, a Attempt) (Proof, error) {
-	found, forgive, err := u.admit(ctx, a)
-	if err != nil {
-		return Proof{}, err
-	}
-	err = u.prove(ctx, found, a.Password)
-	if errors.Is(err, model.UserLocked) || errors.Is(err, model.UserDeactivated) {
-		return Proof{User: found.user}, err
-	}
-	if err != nil {
-		return Proof{}, err
-	}
-	forgive()
-	return Proof{User: found.user, Device: a.device(found.place.Browser)}, nil
-}
-
-// admit finds whom an attempt is about and counts it.
-func (u *Users) admit(ctx context.Context, a Attempt) (found candidate, forgive func(), err error) {
-	if len(a.Devices) == 0 { // and so from no known browser: a flood costs no look-up
-		if err := u.Logins.takeNetwork(a, store.Place{}); err != nil {
-			return found, nil, err
-		}
-	}
-	if found, err = u.candidate(ctx, a); err != nil {
-		return found, nil, err
-	}
-	if a.About != nil && found.user.ID != "" {
-		a.About(found.user)
-	}
-	if len(a.Devices) > 0 {
-		if err := u.Logins.takeNetwork(a, found.place); err != nil {
-			return found, nil, err
-		}
-	}
-	forgive, err = u.Logins.takeAccount(a, u.Key(a.Identifier), found.place)
-	return found, forgive, err
-}
-
-func (u *Users) prove(ctx context.Context, c candidate, clear string) error {
-	if c.hash == "" {
+// CheckPassword checks a password against the hash of an account, which is empty if there is nothing to prove. Every
+// failure costs one hash and is an Error with code InvalidCredentials (PW-3). A hash of an old scheme is replaced. Only
+// package signin may call it: it knows no limits.
+func (u *Users) CheckPassword(ctx context.Context, who model.User, hash, clear string) error {
+	if hash == "" {
 		if err := u.Passwords.VerifyNobody(ctx, clear); err != nil && !errors.Is(err, password.ErrTooLong) {
 			return busy(err)
 		}
 		return badCredentials()
 	}
-	result, err := u.Passwords.Verify(ctx, c.hash, clear)
+	result, err := u.Passwords.Verify(ctx, hash, clear)
 	if errors.Is(err, password.ErrTooLong) {
 		return badCredentials()
 	}
@@ -139,58 +88,9 @@ func (u *Users) prove(ctx context.Context, c candidate, clear string) error {
 		return badCredentials()
 	}
 	if result.Upgrade {
-		u.upgrade(ctx, c.user, c.hash, clear)
+		u.upgrade(ctx, who, hash, clear)
 	}
-	return c.user.MayAct()
-}
-
-// candidate is whom an attempt is about, with what there is to prove and how they are known where it comes from.
-type candidate struct {
-	user model.User
-	// hash is empty if there is nothing to prove.
-	hash  string
-	place store.Place
-}
-
-// candidate finds whom an attempt is about. Name look-ups try the exact spelling, then the lower-cased one
-// (LEG-16).
-func (u *Users) candidate(ctx context.Context, a Attempt) (c candidate, err error) {
-	err = u.Store.View(ctx, func(tx *store.Tx) error {
-		if c.user, err = u.lookUp(tx, a.Identifier); err != nil && !errors.Is(err, model.ErrNotFound) {
-			return err
-		}
-		// Asked for whether an account was found or not, so that both cost the same.
-		if c.place, err = tx.KnownPlace(c.user.ID, model.Place(a.IP), a.hashes()); err != nil {
-			return err
-		}
-		c.hash, err = tx.Password(c.user.ID)
-		if errors.Is(err, model.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
-	return c, err
-}
-
-func (u *Users) lookUp(tx *store.Tx, id Identifier) (model.User, error) {
-	id = id.trimmed()
-	if id.Name == "" {
-		return tx.UserByEmail(emailKey(id.Email))
-	}
-	return tx.UserByLogin(u.ownLocalpart(id.Name))
-}
-
-// ownLocalpart is the localpart of a name of this server; a name of another server yields a
-// localpart that nobody has.
-func (u *Users) ownLocalpart(name string) string {
-	localpart, server, ok := model.ParseMatrixID(name)
-	if !ok {
-		return name
-	}
-	if server != u.ServerName {
-		return ""
-	}
-	return localpart
+	return nil
 }
 
 // upgrade stores a password under the present scheme. The login that brought it has succeeded, so a

@@ -1,4 +1,4 @@
-// Package user creates accounts, proves who is asking, and locks, deactivates and revives accounts.
+// Package user creates accounts, checks their passwords, and locks, deactivates and revives accounts.
 // What follows from a change at the homeserver goes through the outbox in the same transaction.
 package user
 
@@ -25,14 +25,13 @@ type Config struct {
 	Sessions   *session.Sessions
 	Browsers   *browser.Browsers
 	Passwords  *password.Hasher
-	Logins     LoginLimits
 	Homeserver *homeserver.Client
 	// ServerName is the homeserver's name in Matrix ids.
 	ServerName string
 	Logger     *slog.Logger
 }
 
-// Users creates, proves and changes accounts.
+// Users creates and changes accounts.
 type Users struct{ Config }
 
 // New makes the accounts of a configuration.

@@ -1,17 +1,18 @@
-package user
+package signin
 
 import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 )
 
-// LoginLimits bound the tries to prove a password. All doors share them, so that whoever is refused at
+// Limits bound the attempts to prove a password. All doors share them, so that whoever is refused at
 // one has not two (PW-13).
-type LoginLimits struct {
+type Limits struct {
 	Limiter *limit.Limiter
-	// PerNetwork is the rate of tries from one network, PerAccount that of tries for one account, whether that
-	// exists or not (LEG-31, PW-12).
+	// PerNetwork is the rate of attempts from one network, PerAccount that of attempts for one account, whether
+	// that exists or not (LEG-31, PW-12).
 	//
 	// A known place has a rate of PerAccount to itself, so that whoever guesses elsewhere keeps nobody
 	// out: a network from which the account was used lately, and each browser in which it signed in before.
@@ -19,9 +20,12 @@ type LoginLimits struct {
 	PerNetwork, PerAccount limit.Rate
 }
 
-// Attempt is one try to prove a password, with where it comes from.
+// MaxIdentifier is more than any Matrix id or mail address has, in bytes.
+const MaxIdentifier = 512
+
+// Attempt is one attempt to prove a password, with where it comes from.
 type Attempt struct {
-	Identifier Identifier
+	Identifier user.Identifier
 	Password   string
 	// IP is the client's address; empty if it is not known.
 	IP string
@@ -41,15 +45,7 @@ func (a Attempt) hashes() []model.TokenHash {
 	return hashes
 }
 
-// Proof is an attempt that succeeded.
-type Proof struct {
-	User model.User
-	// Device is the value of the device cookie by which the browser was known for this account; empty if it
-	// was not.
-	Device string
-}
-
-// device finds the value that has a hash.
+// device returns the value of the device cookie that has a hash; empty if none has.
 func (a Attempt) device(hash model.TokenHash) string {
 	for _, value := range a.Devices {
 		if model.HashToken(value) == hash {
@@ -63,7 +59,7 @@ func (a Attempt) device(hash model.TokenHash) string {
 // shares a network with strangers, or a proxy whose clients all seem to have one address, is not kept out by
 // them where they signed in before. Without any rate that a success does not clear, somebody who knows their
 // own password could have hashes and devices made without end.
-func (l LoginLimits) takeNetwork(a Attempt, place store.Place) error {
+func (l Limits) takeNetwork(a Attempt, place store.Place) error {
 	if place.Browser != (model.TokenHash{}) {
 		return l.Limiter.Take(limit.LoginsInBrowser, string(place.Browser[:]), l.PerNetwork)
 	}
@@ -72,7 +68,7 @@ func (l LoginLimits) takeNetwork(a Attempt, place store.Place) error {
 
 // takeAccount counts an attempt for the account that it names, in the one bucket that is its place's. A
 // success is to be told to forgive, which clears that one alone: others' guesses are still counted.
-func (l LoginLimits) takeAccount(a Attempt, account string, place store.Place) (forgive func(), err error) {
+func (l Limits) takeAccount(a Attempt, account string, place store.Place) (forgive func(), err error) {
 	class, key := limit.LoginsByAccount, account
 	switch {
 	case place.Browser != (model.TokenHash{}):
