@@ -3,7 +3,6 @@ package grant
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -112,7 +111,7 @@ func (g *Grants) remember(tx *store.Tx, r Review, userID string) error {
 		return nil
 	}
 	return tx.SaveConsent(model.Consent{
-		UserID: userID, ClientID: r.Client.ID, RedirectURI: r.Request.RedirectURI, Scope: strings.Join(withoutDevice(r.Request.Scope), " "),
+		UserID: userID, ClientID: r.Client.ID, RedirectURI: r.Request.RedirectURI, Scope: model.RememberedScope(r.Request.Scope),
 	})
 }
 

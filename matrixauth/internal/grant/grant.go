@@ -88,6 +88,4 @@ func (p Pending) NeedsSignIn(b model.BrowserSession, now time.Time) bool {
 }
 
 // Administers reports whether the client asks to administer the homeserver.
-func (p Pending) Administers() bool {
-	return model.HasScope(p.Request.Scope, model.ScopeSynapseAdmin)
-}
+func (p Pending) Administers() bool { return model.Administers(p.Request.Scope) }

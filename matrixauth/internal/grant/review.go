@@ -3,7 +3,6 @@ package grant
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -61,7 +60,7 @@ func (g *Grants) judge(tx *store.Tx, p Pending, v Visitor) (r Review, err error)
 		return r, nil
 	}
 	granted, err := tx.Consented(v.UserID, r.Client.ID, r.Request.RedirectURI)
-	r.Remembered = granted != "" && within(withoutDevice(r.Request.Scope), granted)
+	r.Remembered = granted != "" && within(model.RememberedScope(r.Request.Scope), granted)
 	return r, err
 }
 
@@ -75,7 +74,7 @@ func (g *Grants) mayApprove(tx *store.Tx, userID, scope string) error {
 	if err != nil {
 		return err
 	}
-	if model.HasScope(scope, model.ScopeSynapseAdmin) && !user.Admin {
+	if model.Administers(scope) && !user.Admin {
 		return &model.Error{Kind: model.Denied, Code: model.AccessDenied, Text: "this account may not administer the homeserver"}
 	}
 	return nil
@@ -94,9 +93,15 @@ func (g *Grants) replaces(tx *store.Tx, p Pending, userID string) (bool, error) 
 // native clients ask each time (AUTHZ-18, AMB-19). So does who asks for administration.
 func rememberable(c model.Client, r model.AuthorizationRequest) bool {
 	return c.Metadata.ApplicationType == model.WebApplication && strings.HasPrefix(r.RedirectURI, "https://") &&
-		!model.HasScope(r.Scope, model.ScopeSynapseAdmin)
+		model.Rememberable(r.Scope)
 }
 
-func within(tokens []string, scope string) bool {
-	return !slices.ContainsFunc(tokens, func(token string) bool { return !model.HasScope(scope, token) })
+// within reports whether a scope holds nothing that another lacks.
+func within(scope, other string) bool {
+	for token := range strings.FieldsSeq(scope) {
+		if !model.HasScope(other, token) {
+			return false
+		}
+	}
+	return true
 }

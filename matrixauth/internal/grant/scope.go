@@ -27,32 +27,31 @@ func judgeScope(asked string) (granted, deviceID string, err error) {
 		return "", "", invalidScope("the scope holds characters that no scope has")
 	}
 	var kept []string
-	api, admin := false, false
+	deviceless := false
 	for token := range strings.FieldsSeq(asked) {
-		id, isDevice := deviceOf(token)
+		scope, value, known := model.FindScope(token)
 		switch {
-		case isDevice && deviceID != "" && id != deviceID:
+		case !known:
+			continue
+		case scope.Device && deviceID != "" && value != deviceID:
 			return "", "", invalidScope("the scope names two devices")
-		case isDevice:
-			if err := checkDevice(id); err != nil {
+		case scope.Device:
+			if err := checkDevice(value); err != nil {
 				return "", "", err
 			}
-			deviceID = id
-		case token == model.ScopeAPI, token == model.ScopeAPIUnstable:
-			api = true
-		case token == model.ScopeSynapseAdmin:
-			admin = true
-		default:
-			continue
+			deviceID = value
 		}
+		deviceless = deviceless || scope.Deviceless
 		if !slices.Contains(kept, token) {
 			kept = append(kept, token)
 		}
 	}
-	if !api {
-		return "", "", invalidScope("the scope must hold " + model.ScopeAPI)
+	for _, scope := range model.Scopes {
+		if scope.Required && !slices.ContainsFunc(kept, func(token string) bool { return model.HasScope(scope.Token, token) }) {
+			return "", "", invalidScope("the scope must hold " + scope.Token)
+		}
 	}
-	if deviceID == "" && !admin {
+	if deviceID == "" && !deviceless {
 		return "", "", invalidScope("the scope must name a device: " + model.ScopeDevicePrefix + "<device id>")
 	}
 	return strings.Join(kept, " "), deviceID, nil
@@ -69,14 +68,6 @@ func scopeSyntax(scope string) bool {
 	return true
 }
 
-// deviceOf returns the device of a scope token, whichever spelling it has (SCOPE-3).
-func deviceOf(token string) (id string, ok bool) {
-	if id, ok = strings.CutPrefix(token, model.ScopeDevicePrefix); ok {
-		return id, true
-	}
-	return strings.CutPrefix(token, model.ScopeDevicePrefixUnstable)
-}
-
 func checkDevice(id string) error {
 	if id == "" {
 		return invalidScope("the scope names an empty device")
@@ -85,21 +76,4 @@ func checkDevice(id string) error {
 		return invalidScope(err.Error())
 	}
 	return nil
-}
-
-// withoutDevice is what a consent is remembered by: the device is another one at each sign-in.
-func withoutDevice(scope string) []string {
-	var kept []string
-	for token := range strings.FieldsSeq(scope) {
-		if _, isDevice := deviceOf(token); isDevice {
-			continue
-		}
-		if token == model.ScopeAPIUnstable {
-			token = model.ScopeAPI
-		}
-		if !slices.Contains(kept, token) {
-			kept = append(kept, token)
-		}
-	}
-	return kept
 }

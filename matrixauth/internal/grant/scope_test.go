@@ -77,7 +77,7 @@ func FuzzScope(f *testing.F) {
 			if !model.HasScope(asked, token) {
 				t.Fatalf("%q was granted and not asked for in %q", token, asked)
 			}
-			if found, ok := deviceOf(token); ok && found != id {
+			if scope, found, ok := model.FindScope(token); ok && scope.Device && found != id {
 				t.Fatalf("%q grants %q beside %q", asked, found, id)
 			}
 		}

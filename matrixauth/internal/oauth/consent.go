@@ -64,7 +64,7 @@ func (d *Door) consentPage(review grant.Review, user model.User, language string
 		TOSURI: c.TOSURI(language), PolicyURI: c.PolicyURI(language),
 		Vouched: c.Static, Destination: destination(request.RedirectURI),
 		Account: model.MatrixID(user.Localpart, d.ServerName), Device: request.DeviceID,
-		Admin:    model.HasScope(request.Scope, model.ScopeSynapseAdmin),
+		Scopes: model.ScopesIn(request.Scope), Admin: model.Administers(request.Scope),
 		Replaces: review.Replaces, UILocales: request.UILocales,
 	}
 	if hint := grant.ReadHint(request.LoginHint); !hint.Names(user.Localpart, d.ServerName) {

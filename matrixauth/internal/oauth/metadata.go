@@ -66,7 +66,7 @@ func (d *Door) describeServer() metadata {
 		RevocationEndpoint:    d.Issuer + RevokePath,
 		IntrospectionEndpoint: d.Issuer + IntrospectPath,
 
-		ScopesSupported:          []string{model.ScopeAPI, model.ScopeAPIUnstable, model.ScopeSynapseAdmin},
+		ScopesSupported:          model.SupportedScopes(),
 		ResponseTypesSupported:   []string{"code"},
 		ResponseModesSupported:   []model.ResponseMode{model.ModeQuery, model.ModeFragment, model.ModeFormPost},
 		GrantTypesSupported:      []string{model.GrantCode, model.GrantRefresh},

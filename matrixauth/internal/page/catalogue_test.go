@@ -70,6 +70,11 @@ func TestTextsAreUsed(t *testing.T) {
 		}
 		note(used, quoted, string(text))
 	}
+	for _, scope := range model.Scopes {
+		if scope.Text != "" {
+			used[scope.Text] = true
+		}
+	}
 	for _, texts := range []map[model.Code]string{problems, resetProblems} {
 		for _, key := range texts {
 			used[key] = true

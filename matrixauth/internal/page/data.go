@@ -69,8 +69,9 @@ type Consent struct {
 	// signed in already and that session will end.
 	Device   string
 	Replaces bool
-	// Admin reports whether the app asks for the administration of the server.
-	Admin bool
+	// Scopes are what the app asks for. Admin reports whether the administration of the server is among it.
+	Scopes []*model.Scope
+	Admin  bool
 	// UILocales are the languages that the app asked for.
 	UILocales string
 }

@@ -22,11 +22,11 @@ func Samples(now time.Time) []Page {
 		Login{Request: "01JSAMPLE0000000000000009", Client: "Synapse Admin", Username: "alice", Again: true, Admin: true},
 		Consent{
 			Request: "01JSAMPLE0000000000000009", Client: "Element", ClientURI: "https://app.element.io/", ClientHost: "app.element.io", Destination: "app.element.io",
-			TOSURI: "https://element.io/terms", PolicyURI: "https://element.io/privacy", Account: "@alice:example.com", Device: "WXYZABCDEF",
+			TOSURI: "https://element.io/terms", PolicyURI: "https://element.io/privacy", Account: "@alice:example.com", Device: "WXYZABCDEF", Scopes: model.ScopesIn(model.CompatScope(false)),
 		},
 		Consent{
 			Client: "An administration tool whose name is far too long for one line", Destination: "com.example.admin-tool:", Admin: true, Vouched: true,
-			Account: "@a-user-name-as-long-as-they-come:matrix.department.example.com", Replaces: true, OtherAccount: "@bob:example.com",
+			Account: "@a-user-name-as-long-as-they-come:matrix.department.example.com", Replaces: true, OtherAccount: "@bob:example.com", Scopes: model.ScopesIn(model.CompatScope(true)),
 		},
 		Account{
 			MatrixID: "@alice:example.com",

@@ -132,7 +132,7 @@ func (r *rotation) narrow(p store.Presented) (scope string, err error) {
 	}
 	var kept []string
 	for token := range strings.FieldsSeq(r.asked.Scope) {
-		if !model.KnownScope(token) {
+		if _, _, known := model.FindScope(token); !known {
 			continue // left out when it was asked for at first, and so it is now (SCOPE-8)
 		}
 		if !model.HasScope(p.Session.Scope, token) {

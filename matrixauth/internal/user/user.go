@@ -97,7 +97,7 @@ func (u *Users) SetAdmin(ctx context.Context, name string, admin bool) (model.Us
 			return err
 		}
 		for _, s := range live {
-			if !model.HasScope(s.Scope, model.ScopeSynapseAdmin) {
+			if !model.Administers(s.Scope) {
 				continue
 			}
 			if err := u.Sessions.End(tx, s, model.EndKilled); err != nil {
