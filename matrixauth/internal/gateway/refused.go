@@ -103,8 +103,7 @@ func (g *Gateway) bearer(p passage) (*model.Token, error) {
 
 // noteUnknown counts the refusal of a token that is not in the store.
 func (g *Gateway) noteUnknown(p passage, value string) {
-	_, ours := model.ParseToken(value)
-	n := Refusal{Token: model.HashToken(value), Dead: ours}
+	n := Refusal{Token: model.HashToken(value), Dead: model.MintedToken(value)}
 	n.Owner, _ = g.Sessions.Registry.Retired(n.Token)
 	n.IP = g.ClientIP(p.request)
 	if g.Refusals.Note(n) {

@@ -1,13 +1,18 @@
 package model
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
 
 func TestNewToken(t *testing.T) { // TOK-21, TOK-22
 	seen := map[string]bool{}
-	for kind := range prefixes {
+	for _, row := range tokenKinds {
+		kind := row.kind
+		if !row.minted {
+			continue
+		}
 		for range 100 {
 			token := NewToken(kind)
 			if got, ok := ParseToken(token); !ok || got != kind {
@@ -58,7 +63,7 @@ func TestParseToken(t *testing.T) {
 		"a_space_around":      " " + good,
 		"upper_case":          strings.ToUpper(good),
 		"a_refresh's_prefix":  "mcr" + good[3:],
-		"the_doctor's_tokens": "matrix-auth-doctor-ABCDEFGHIJKLMNOPQRSTUVW",
+		"the_doctor's_tokens": "matrix-auth-doctor_ABCDEFGHIJKLMNOPQRSTUVW",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if kind, ok := ParseToken(token); ok {
@@ -76,8 +81,49 @@ func FuzzParseToken(f *testing.F) {
 	f.Add(strings.Repeat("_", 41))
 	f.Fuzz(func(t *testing.T, token string) {
 		kind, ok := ParseToken(token)
-		if ok && !strings.HasPrefix(token, prefixes[kind]+"_") {
+		if ok && !strings.HasPrefix(token, kind.row().prefix) {
 			t.Errorf("%q passes as %s", token, kind)
 		}
 	})
+}
+
+// TestTokenCatalogue: the form of a token decides in one place what may be said of it.
+func TestTokenCatalogue(t *testing.T) {
+	for i, row := range tokenKinds {
+		for _, other := range tokenKinds[i+1:] {
+			if strings.HasPrefix(row.prefix, other.prefix) || strings.HasPrefix(other.prefix, row.prefix) || row.kind == other.kind {
+				t.Errorf("%s and %s cannot be told apart", row.kind, other.kind)
+			}
+		}
+		token := row.prefix + "x"
+		if row.minted {
+			token = NewToken(row.kind)
+		}
+		if kind, ok := ParseToken(token); !ok || kind != row.kind || kind.Refresh() != row.refresh {
+			t.Errorf("%s is taken for %s", token, kind)
+		}
+		if kind, ok := StoredToken(token); ok != row.stored || kind != row.kind {
+			t.Errorf("%s may have a row: %v", token, ok)
+		}
+		if MintedToken(token) != row.minted {
+			t.Errorf("only we make %s: %v", token, !row.minted)
+		}
+		if row.minted && !row.stored {
+			t.Errorf("%s is minted and kept nowhere", row.kind)
+		}
+	}
+	for _, kind := range SessionKinds {
+		access, refresh := kind.Tokens()
+		if !slices.Contains(AccessKinds(), access) || slices.Contains(AccessKinds(), refresh) || !refresh.Refresh() {
+			t.Errorf("sessions of kind %s have the tokens %s and %s", kind, access, refresh)
+		}
+	}
+	for _, foreign := range []string{"", "syt_YWxpY2U_abcdefghij_123456", "as_token_of_a_bridge", "mct_x"} {
+		if _, ok := StoredToken(foreign); ok || MintedToken(foreign) {
+			t.Errorf("%q is taken for one of ours", foreign)
+		}
+	}
+	if TokenKind("").Refresh() {
+		t.Error("what is of no kind refreshes")
+	}
 }

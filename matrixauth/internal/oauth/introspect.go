@@ -9,13 +9,11 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
-// ProbePrefix begins the bogus tokens by which a doctor learns that the homeserver asks us. No token
-// of ours can begin so.
-const ProbePrefix = "matrix-auth-doctor-"
+// ProbePrefix begins the bogus tokens by which a doctor learns that the homeserver asks us.
+const ProbePrefix = model.ProbePrefix
 
 // introspection is the answer about an active token: RFC 7662 section 2.2, in the types that Synapse
 // insists on (SYN-4).
@@ -78,7 +76,7 @@ func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) error {
 	}
 	// Synapse turns "inactive" into a logout after which clients throw their keys away. A failure it
 	// reports as 503 and does not remember (MOD-3, MOD-4). What we ask ourselves is about locked users too.
-	if !session.IsInternal(form["token"]) && d.Sessions.Registry.Locked(token.UserID) {
+	if token.Kind != model.InternalAccess && d.Sessions.Registry.Locked(token.UserID) {
 		d.Count(outcomeLocked)
 		return &model.Error{Kind: model.Unavailable, Code: model.UserLocked}
 	}
@@ -95,10 +93,11 @@ type inspector struct {
 // inspected finds an active token that the caller may see. The homeserver sees access tokens alone, as a
 // refresh token must not open the Client-Server API (INTRO-6); a client sees its own of both kinds.
 func (d *Door) inspected(caller inspector, value string) (model.Token, error) {
-	if caller.homeserver && session.IsInternal(value) {
+	kind, _ := model.ParseToken(value)
+	switch {
+	case caller.homeserver && kind == model.InternalAccess:
 		return d.Sessions.Registry.Internal(value)
-	}
-	if caller.homeserver {
+	case caller.homeserver:
 		return d.Sessions.Access(value)
 	}
 	token, err := d.Sessions.Find(value)
@@ -135,7 +134,7 @@ func (d *Door) describe(caller inspector, t model.Token) introspection {
 func (d *Door) introspector(r *http.Request, form map[string]string) (inspector, error) {
 	given, bearer := web.BearerHeader(r)
 	trusted := bearer && d.knowsSecret(given)
-	if strings.HasPrefix(form["token"], ProbePrefix) {
+	if kind, _ := model.ParseToken(form["token"]); kind == model.DoctorProbe {
 		d.Seen(Probe{Token: form["token"], SecretOK: trusted})
 	}
 	if trusted {

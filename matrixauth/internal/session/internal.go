@@ -3,16 +3,11 @@ package session
 import (
 	"crypto/rand"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
-
-// InternalPrefix begins the access tokens by which we ask the homeserver something ourselves. No token of
-// a session can begin so.
-const InternalPrefix = "matrix-auth-internal-"
 
 const (
 	// InternalLife is how long an internal token lives at most. The homeserver honours it no longer, though
@@ -31,13 +26,10 @@ type internalTokens struct {
 	tokens map[model.TokenHash]model.Token
 }
 
-// IsInternal reports whether a token has the form of an internal one.
-func IsInternal(token string) bool { return strings.HasPrefix(token, InternalPrefix) }
-
 // MintInternal makes an internal token for a user that grants scope, on no device. The caller drops it
 // once it has its answer. The error, of kind Unavailable, means that too many live.
 func (r *Registry) MintInternal(user model.User, scope string) (token string, drop func(), err error) {
-	token = InternalPrefix + rand.Text()
+	token = model.InternalPrefix + rand.Text()
 	hash, now := model.HashToken(token), r.store.Now()
 	r.internal.mu.Lock()
 	defer r.internal.mu.Unlock()
@@ -53,7 +45,7 @@ func (r *Registry) MintInternal(user model.User, scope string) (token string, dr
 		r.internal.tokens = map[model.TokenHash]model.Token{}
 	}
 	row := model.Token{
-		Hash: hash, Kind: model.OAuthAccess, SessionID: "internal", CreatedAt: now, ExpiresAt: now.Add(InternalLife),
+		Hash: hash, Kind: model.InternalAccess, SessionID: "internal", CreatedAt: now, ExpiresAt: now.Add(InternalLife),
 		UserID: user.ID, Localpart: user.Localpart, Scope: scope, ClientID: "internal",
 	}
 	r.internal.tokens[hash] = row

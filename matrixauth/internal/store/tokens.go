@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -142,11 +143,19 @@ func (tx *Tx) TrimSiblings(s model.Session, generation int64, keep int) error {
 	return err
 }
 
+// isAccess is the condition of access tokens, whatever the session.
+var isAccess = func() string {
+	var kinds []string
+	for _, kind := range model.AccessKinds() {
+		kinds = append(kinds, "'"+string(kind)+"'")
+	}
+	return "kind IN (" + strings.Join(kinds, ", ") + ")"
+}()
+
 // LiveAccessTokens lists the access tokens of a session that have not expired, with hash and localpart alone.
 func (tx *Tx) LiveAccessTokens(sessionID string) ([]model.Token, error) {
 	return many(tx, func(s scanner) (t model.Token, err error) { return t, s.Scan(hashInto{&t.Hash}, &t.Localpart) },
-		"SELECT hash, localpart FROM tokens WHERE session_id = ?1 AND kind IN (?2, ?3) AND (expires_at IS NULL OR expires_at > ?4)",
-		sessionID, model.CompatAccess, model.OAuthAccess, micros(tx.Now))
+		"SELECT hash, localpart FROM tokens WHERE session_id = ?1 AND "+isAccess+" AND (expires_at IS NULL OR expires_at > ?2)", sessionID, micros(tx.Now))
 }
 
 // DeleteTokens removes all tokens of a session.
