@@ -3,54 +3,106 @@ package web
 import (
 	"encoding/json"
 	"errors"
+	"flag"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// TestEveryCodeOnEveryWire makes sure that no code is without words on any wire, that each answer has
-// its wire's shape, and that no cause is ever shown.
+var updateWire = flag.Bool("update-wire", false, "write what each wire says today into the golden files of testdata/wire")
+
+// wireNames name the golden files of the wires.
+var wireNames = map[Wire]string{MatrixWire: "matrix", OAuthWire: "oauth", OpenOAuthWire: "oauth_open", PlainWire: "plain", PageWire: "page"}
+
+// TestEveryCodeOnEveryWire compares what each wire says for each code with the golden file of the wire. Each
+// answer must have its wire's shape, and none shows a cause.
 func TestEveryCodeOnEveryWire(t *testing.T) {
-	tables := map[Wire]map[model.Code]words{MatrixWire: matrixWords, OAuthWire: oauthWords, OpenOAuthWire: oauthWords, PlainWire: oauthWords, PageWire: oauthWords}
+	codes := slices.Sorted(slices.Values(model.Codes))
 	for _, wire := range Wires {
-		for _, code := range model.Codes {
-			if _, ok := tables[wire][code]; !ok {
-				t.Errorf("wire %d has no words for %s", wire, code)
-				continue
+		t.Run(wireNames[wire], func(t *testing.T) {
+			var got strings.Builder
+			for _, code := range codes {
+				got.WriteString(goldenAnswers(t, wire, code))
 			}
-			w := httptest.NewRecorder()
-			SetHeaders(w.Header(), wire)
-			WriteError(w, wire, &model.Error{Kind: model.Internal, Code: code, Text: "the text of a fault", Err: errors.New("the secret cause")})
-			body := w.Body.String()
-			if strings.Contains(body, "secret cause") || strings.Contains(body, "the text of a fault") {
-				t.Errorf("%s on wire %d shows %s", code, wire, body)
+			file := filepath.Join("testdata", "wire", wireNames[wire]+".golden")
+			if *updateWire {
+				if err := os.WriteFile(file, []byte(got.String()), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
 			}
-			kind := "application/json"
-			if wire == PageWire {
-				kind = "text/plain; charset=utf-8"
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if w.Code < 400 || w.Code != StatusOf(wire, &model.Error{Code: code}) || w.Header().Get("Content-Type") != kind || w.Header().Get("Cache-Control") != "no-store" {
-				t.Errorf("%s on wire %d: %d %v", code, wire, w.Code, w.Header())
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
 			}
-			if wire == PageWire {
-				continue
-			}
+		})
+	}
+}
+
+// goldenAnswers are the answers with a code alone, and with all else that an error can bring.
+func goldenAnswers(t *testing.T, wire Wire, code model.Code) string {
+	t.Helper()
+	var out strings.Builder
+	for _, full := range []bool{false, true} {
+		err := wireError(code, full)
+		w := httptest.NewRecorder()
+		SetHeaders(w.Header(), wire)
+		WriteError(w, wire, err)
+		body := w.Body.String()
+		if strings.Contains(body, "secret cause") || code == model.ServerError && strings.Contains(body, "a text of ours") {
+			t.Errorf("%s shows %s", code, body)
+		}
+		kind := "application/json"
+		if wire == PageWire {
+			kind = "text/plain; charset=utf-8"
+		}
+		if w.Code < 400 || w.Code != StatusOf(wire, err) || w.Header().Get("Content-Type") != kind || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %v", code, w.Code, w.Header())
+		}
+		if wire != PageWire {
 			wantShape(t, wire, code, w.Body.Bytes())
 		}
-		for code := range tables[wire] {
-			found := false
-			for _, known := range model.Codes {
-				found = found || known == code
-			}
-			if !found {
-				t.Errorf("the words for %s are nobody's", code)
+		fmt.Fprintf(&out, "%s %d %s", code, w.Code, strings.TrimSuffix(body, "\n"))
+		for _, name := range []string{"Retry-After", "WWW-Authenticate"} {
+			if value := w.Header().Get(name); value != "" {
+				fmt.Fprintf(&out, " %s: %s", name, value)
 			}
 		}
+		out.WriteString("\n")
+		inAddress, text := OAuthError(err)
+		if wire == OpenOAuthWire {
+			fmt.Fprintf(&out, "  in an address: %s %s\n", inAddress, text)
+		}
 	}
+	if wire == MatrixWire {
+		fmt.Fprintf(&out, "  for a person: %s\n", TextOf(code))
+	}
+	return out.String()
+}
+
+// wireError is an error of a code: nothing but that, or one with a text, a wait, a challenge and a cause.
+func wireError(code model.Code, full bool) error {
+	e := &model.Error{Code: code, Kind: model.Invalid, Err: errors.New("the secret cause")}
+	if code == model.ServerError {
+		e.Kind = model.Internal
+	}
+	if full {
+		e.Text, e.Retry, e.Challenge = "a text of ours", 1500*time.Millisecond, model.ChallengeBearer
+	}
+	return e
 }
 
 func wantShape(t *testing.T, wire Wire, code model.Code, body []byte) {
