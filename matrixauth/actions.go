@@ -281,7 +281,7 @@ func (s *Server) allowReset(ctx context.Context, p Name) (ResetAllowed, error) {
 	}
 	noteSubject(ctx, who)
 	if who.Deactivated() {
-		return ResetAllowed{}, &model.Error{Kind: model.Conflict, Code: model.UserDeactivated, Text: "the account is deactivated; reactivate it first"}
+		return ResetAllowed{}, model.Errorf(model.UserDeactivated, "the account is deactivated; reactivate it first")
 	}
 	until, err := s.users.AllowReset(ctx, who)
 	return ResetAllowed{MatrixID: model.MatrixID(who.Localpart, s.config.ServerName), Until: until}, err
@@ -366,7 +366,7 @@ func (s *Server) killOne(ctx context.Context, tx *store.Tx, id string) error {
 	b, err := tx.BrowserSession(id)
 	if errors.Is(err, model.ErrNotFound) || err == nil && b.Ended() {
 		noteSubject(ctx, model.User{}, slog.String("session_id", id))
-		return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound, Text: "there is no live session of this id"}
+		return model.Errorf(model.SessionNotFound, "there is no live session of this id")
 	}
 	if err != nil {
 		return err
@@ -401,8 +401,7 @@ func (s *Server) issueToken(ctx context.Context, p NewToken) (IssuedToken, error
 	}
 	noteSubject(ctx, owner, slog.Bool("admin", p.Admin))
 	if p.Admin && !owner.Admin {
-		return IssuedToken{}, &model.Error{Kind: model.Denied, Code: model.InvalidParam, Param: "admin",
-			Text: owner.Localpart + " may not administer Synapse; promote the account first"}
+		return IssuedToken{}, model.Errorf(model.InvalidParam, "%s may not administer Synapse; promote the account first", owner.Localpart)
 	}
 	started, tokens, err := s.sessions.Start(ctx, session.Start{
 		Kind: model.CompatSession, User: owner, DeviceID: p.DeviceID, DeviceName: p.DeviceName, Scope: model.CompatScope(p.Admin),

@@ -15,8 +15,7 @@ var needSynapse = map[string]bool{
 }
 
 // errAside says that a database is not the one that Synapse belongs to.
-var errAside = &model.Error{Kind: model.Conflict, Code: model.InvalidParam,
-	Text: "this is not the database of the server but another file, such as a backup: what needs Synapse is not done on it; leave --database out, or put the file in the place of the database first"}
+var errAside = model.Errorf(model.InvalidParam, "this is not the database of the server but another file, such as a backup: what needs Synapse is not done on it; leave --database out, or put the file in the place of the database first")
 
 // mayPerform refuses what needs Synapse on a database that is another one than the server's: what it would
 // do there would be true for neither.

@@ -78,7 +78,7 @@ const comparedAtOnce = 100
 func (s *Server) compareAccounts(ctx context.Context, p Comparison) (Compared, error) {
 	found, err := s.reconciler.Compare(ctx, p.After, comparedAtOnce)
 	if e := new(homeserver.Error); errors.As(err, &e) {
-		return Compared{}, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Text: err.Error(), Err: err}
+		return Compared{}, model.Errorf(model.TemporarilyDown, "%s", err.Error()).WithCause(err)
 	}
 	if err != nil {
 		return Compared{}, err

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -70,7 +69,7 @@ func (s *Server) listConsents(ctx context.Context, p Name) ([]Consent, error) {
 // withdrawConsents returns an Error with code ConsentNotFound if there is none to a client that is named.
 func (s *Server) withdrawConsents(ctx context.Context, p Withdrawal) (done Withdrawn, err error) {
 	if p.All == (p.ClientID != "") {
-		return done, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: "name one client, or all"}
+		return done, model.Errorf(model.InvalidParam, "name one client, or all")
 	}
 	err = s.core.store.Update(ctx, func(tx *store.Tx) error {
 		found, err := s.users.ByName(tx, p.User)
@@ -84,7 +83,7 @@ func (s *Server) withdrawConsents(ctx context.Context, p Withdrawal) (done Withd
 		}
 		done.Consents, err = s.grants.Withdraw(tx, found.ID, p.ClientID)
 		if err == nil && done.Consents == 0 {
-			err = &model.Error{Kind: model.NotFound, Code: model.ConsentNotFound, Text: fmt.Sprintf("%s has no consent to %s that is remembered", found.Localpart, p.ClientID)}
+			err = model.Errorf(model.ConsentNotFound, "%s has no consent to %s that is remembered", found.Localpart, p.ClientID)
 		}
 		return err
 	})

@@ -81,7 +81,7 @@ func doctorClient(authorities string) (*http.Client, error) {
 		return nil, fmt.Errorf("the machine's certificates: %w", err)
 	}
 	if authorities != "" && !pool.AppendCertsFromPEM([]byte(authorities)) {
-		return nil, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: "the file of certificate authorities holds no certificate"}
+		return nil, model.Errorf(model.InvalidParam, "the file of certificate authorities holds no certificate")
 	}
 	return &http.Client{
 		Timeout:       doctorTimeout,

@@ -26,7 +26,7 @@ type outboxHealth struct {
 // health answers GET /health: 200 while the database answers, whatever the homeserver does.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 	unavailable := func(err error) error {
-		return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: err}
+		return model.NewError(model.TemporarilyDown).WithCause(err)
 	}
 	if err := s.core.store.Check(r.Context()); err != nil {
 		return unavailable(err)

@@ -55,11 +55,11 @@ var TellSecret = newAction("secret.tell", func(s *Server, _ context.Context, _ N
 // it was told to.
 var TakeSecret = newAction("secret.take", func(s *Server, _ context.Context, p SharedSecret) (Nothing, error) {
 	if !s.deps.Placement.SecretGenerated {
-		return Nothing{}, &model.Error{Kind: model.Conflict, Code: model.InvalidParam, Text: "the running server's secret is configured, and not its own; change it in the configuration"}
+		return Nothing{}, model.Errorf(model.InvalidParam, "the running server's secret is configured, and not its own; change it in the configuration")
 	}
 	path := SecretFile(s.core.Database())
 	if _, err := ParseSecret(filepath.Base(path), []byte(p.Secret)); err != nil {
-		return Nothing{}, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: err.Error()}
+		return Nothing{}, model.Errorf(model.InvalidParam, "%s", err.Error())
 	}
 	return Nothing{}, ReplaceSecret(path, p.Secret)
 })

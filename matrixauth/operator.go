@@ -121,7 +121,7 @@ func (o *Operator) ActingAs() string { return o.acting }
 func (s *Server) perform(ctx context.Context, name string, params []byte) ([]byte, error) {
 	action, ok := actions[name]
 	if !ok {
-		return nil, &model.Error{Kind: model.NotFound, Code: model.NotRecognized, Text: fmt.Sprintf("the running server does not know the action %q; it may be of another version", name)}
+		return nil, model.Errorf(model.NotRecognized, "the running server does not know the action %q; it may be of another version", name)
 	}
 	var done actionLog
 	err := s.core.mayPerform(name)
@@ -135,7 +135,7 @@ func (s *Server) perform(ctx context.Context, name string, params []byte) ([]byt
 	}
 	e := *model.AsError(err)
 	switch {
-	case e.Kind == model.Internal:
+	case e.Kind() == model.Internal:
 		e.Text = "the server could not do it; its log says why"
 	case e.Text == "":
 		e.Text = web.TextOf(e.Code)
@@ -145,7 +145,6 @@ func (s *Server) perform(ctx context.Context, name string, params []byte) ([]byt
 
 // operatorError is an error on its way through the socket.
 type operatorError struct {
-	Kind model.Kind `json:"kind"`
 	Code model.Code `json:"code"`
 	Text string     `json:"text"`
 }
@@ -154,14 +153,14 @@ type operatorError struct {
 // a failure.
 func Refused(err error) bool {
 	var e *model.Error
-	return errors.As(err, &e) && e.Kind != model.Internal && e.Kind != model.Unavailable
+	return errors.As(err, &e) && e.Kind() != model.Internal && e.Kind() != model.Unavailable
 }
 
 func writeOperatorError(w http.ResponseWriter, err error) {
 	e := model.AsError(err)
-	body, err := json.Marshal(operatorError{e.Kind, e.Code, e.Text})
+	body, err := json.Marshal(operatorError{e.Code, e.Text})
 	if err != nil {
-		panic(err) // three plain fields always marshal
+		panic(err) // two plain fields always marshal
 	}
 	w.WriteHeader(http.StatusUnprocessableEntity)
 	_, _ = w.Write(body) // the command has gone if this fails

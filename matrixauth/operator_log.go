@@ -85,9 +85,9 @@ func (d Difference) given() string { return d.User }
 func (s *Server) tell(ctx context.Context, name string, looks bool, d *actionLog, err error) {
 	level, e := slog.LevelInfo, model.AsError(err)
 	switch {
-	case e != nil && e.Kind == model.Internal:
+	case e != nil && e.Kind() == model.Internal:
 		level = slog.LevelError
-	case e != nil && e.Kind == model.Unavailable:
+	case e != nil && e.Kind() == model.Unavailable:
 		level = slog.LevelWarn
 	case looks:
 		level = slog.LevelDebug

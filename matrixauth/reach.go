@@ -211,7 +211,7 @@ func order(ctx context.Context, client *http.Client, action string, params []byt
 	if err := json.Unmarshal(body, &refusal); err != nil {
 		return nil, fmt.Errorf("the running server answered with status %d", response.StatusCode)
 	}
-	return nil, &model.Error{Kind: refusal.Kind, Code: refusal.Code, Text: refusal.Text}
+	return nil, model.Errorf(refusal.Code, "%s", refusal.Text)
 }
 
 // Reach finds the server that has the database, or opens the database itself by config if no server runs.

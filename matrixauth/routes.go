@@ -167,7 +167,7 @@ func (t table) add(r route, path string) {
 }
 
 func notRecognized(http.ResponseWriter, *http.Request) error {
-	return &model.Error{Kind: model.NotFound, Code: model.NotRecognized}
+	return model.NewError(model.NotRecognized)
 }
 
 const (

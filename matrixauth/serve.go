@@ -156,7 +156,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, found *route) (err 
 			panic(v)
 		}
 		s.deps.Logger.Error("a request panicked", "route", found.name, "panic", v, "stack", string(debug.Stack()))
-		err = &model.Error{Kind: model.Internal, Code: model.ServerError}
+		err = model.NewError(model.ServerError)
 	}()
 	if handler, ok := found.methods[""]; ok {
 		return handler(w, r)
@@ -172,7 +172,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, found *route) (err 
 	handler, ok := found.methods[r.Method]
 	if !ok {
 		w.Header().Set("Allow", found.allow)
-		return &model.Error{Kind: model.Invalid, Code: model.MethodNotAllowed}
+		return model.NewError(model.MethodNotAllowed)
 	}
 	return handler(w, r)
 }

@@ -113,7 +113,7 @@ func (s *socket) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	server := s.core.current()
 	if server == nil {
-		writeOperatorError(w, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Text: "the server is starting or stopping; try again"})
+		writeOperatorError(w, model.Errorf(model.TemporarilyDown, "the server is starting or stopping; try again"))
 		return
 	}
 	name := strings.TrimPrefix(r.URL.Path, "/")
@@ -138,7 +138,7 @@ func (s *socket) sendCopy(w http.ResponseWriter, r *http.Request, server *Server
 	made, err := s.core.store.Copy(r.Context())
 	if err != nil {
 		server.tell(r.Context(), backupAction, false, new(actionLog), err)
-		writeOperatorError(w, &model.Error{Kind: model.Internal, Code: model.ServerError, Text: "the server could not copy the database; its log says why"})
+		writeOperatorError(w, model.Errorf(model.ServerError, "the server could not copy the database; its log says why"))
 		return
 	}
 	info, err := made.Stat()

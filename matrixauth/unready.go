@@ -13,7 +13,7 @@ import (
 
 // closing is the answer while the database is not open.
 func closing() error {
-	return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Retry: time.Second}
+	return model.NewError(model.TemporarilyDown).WithRetry(time.Second)
 }
 
 // unreadyRetry is what clients are told to wait for a server that has not opened its database: it may be
@@ -23,7 +23,7 @@ const unreadyRetry = 5 * time.Second
 // notOpen is the answer of a server that has not opened its database yet. It is 503 whatever was asked: any
 // 4xx to a refresh, and a 401 to anything, would cost clients their sessions and keys.
 func notOpen() error {
-	return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Retry: unreadyRetry}
+	return model.NewError(model.TemporarilyDown).WithRetry(unreadyRetry)
 }
 
 // Unready answers a request that came before the database was open, if it may be one of ours or one

@@ -63,7 +63,7 @@ const (
 
 // sessionNotFound is the answer about a session that the user does not have, whoever else may have it
 // (ACCT-4).
-func sessionNotFound() error { return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound} }
+func sessionNotFound() error { return model.NewError(model.SessionNotFound) }
 
 // seeOther leads on to a page of ours: the path is a constant, the query made of what was judged, so
 // that nobody can be led elsewhere (HTTP-7, HTTP-8).

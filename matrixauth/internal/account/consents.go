@@ -43,7 +43,7 @@ func (d *Door) WithdrawConsent(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if form["client"] == "" {
-		return &model.Error{Kind: model.Invalid, Code: model.MissingParam, Param: "client"}
+		return model.NewError(model.MissingParam)
 	}
 	_, who, ok, err := d.owner(w, r, goal{})
 	if !ok {

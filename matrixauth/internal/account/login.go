@@ -31,7 +31,7 @@ func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
 	case err == nil:
 		// The app wants a fresh proof of who is there, who most likely is the same person.
 		shown.Username, shown.Again = who.Localpart, true
-	case model.AsError(err).Kind == model.Internal:
+	case model.AsError(err).Kind() == model.Internal:
 		return err
 	}
 	if shown.Request != "" {
@@ -167,7 +167,7 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	// Whoever is locked has a session too, and may leave it.
 	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	if err != nil && model.AsError(err).Kind == model.Internal {
+	if err != nil && model.AsError(err).Kind() == model.Internal {
 		return err
 	}
 	if who.ID != "" {

@@ -20,7 +20,7 @@ func checkWhat(what string) error {
 	if what == whatApps || what == whatBrowsers {
 		return nil
 	}
-	return &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: whatParam}
+	return model.NewError(model.InvalidParam)
 }
 
 // AskEndOthers answers GET account/sessions/end-others: it says what is lost, and asks (ACCT-5).

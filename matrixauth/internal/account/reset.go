@@ -77,7 +77,7 @@ func (d *Door) Reset(w http.ResponseWriter, r *http.Request) error {
 func (d *Door) prove(r *http.Request, signedIn model.BrowserSession, who model.User, password string) error {
 	if password == "" {
 		// The page had no field for it when it was shown.
-		return &model.Error{Kind: model.Unauthenticated, Code: model.LoginRequired}
+		return model.NewError(model.LoginRequired)
 	}
 	proof, err := d.authenticate(r, user.Identifier{Name: who.Localpart}, password)
 	d.Count(model.Result(err))
@@ -85,7 +85,7 @@ func (d *Door) prove(r *http.Request, signedIn model.BrowserSession, who model.U
 		return err
 	}
 	if proof.User.ID != who.ID {
-		return &model.Error{Kind: model.Denied, Code: model.InvalidCredentials}
+		return model.NewError(model.InvalidCredentials)
 	}
 	return d.Browsers.Prove(r.Context(), signedIn.ID)
 }

@@ -26,7 +26,7 @@ const (
 )
 
 // notSignedIn is the answer to a cookie that stands for nobody, whatever the reason.
-func notSignedIn() error { return &model.Error{Kind: model.Unauthenticated, Code: model.NotSignedIn} }
+func notSignedIn() error { return model.NewError(model.NotSignedIn) }
 
 // Start is a sign-in of a user who has just proved who they are.
 type Start struct {
@@ -142,7 +142,7 @@ func (b *Browsers) EndOwn(ctx context.Context, userID, id string) error {
 	return b.store.Update(ctx, func(tx *store.Tx) error {
 		s, err := tx.BrowserSession(id)
 		if errors.Is(err, model.ErrNotFound) || err == nil && (s.UserID != userID || over(s, tx.Now)) {
-			return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound}
+			return model.NewError(model.SessionNotFound)
 		}
 		if err != nil {
 			return err

@@ -39,5 +39,5 @@ func (c *Clients) Authenticate(ctx context.Context, given Credentials) (model.Cl
 }
 
 func invalidClient() error {
-	return &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient}
+	return model.NewError(model.InvalidClient)
 }

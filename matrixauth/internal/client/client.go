@@ -42,7 +42,7 @@ func (c *Clients) In(tx *store.Tx, id string) (model.Client, error) {
 	}
 	found, err := tx.Client(id)
 	if errors.Is(err, model.ErrNotFound) {
-		return found, &model.Error{Kind: model.Invalid, Code: model.UnknownClient, Param: "client_id"}
+		return found, model.NewError(model.UnknownClient)
 	}
 	return found, err
 }

@@ -27,12 +27,12 @@ const (
 )
 
 func invalidMetadata(member, text string) error {
-	return &model.Error{Kind: model.Invalid, Code: model.InvalidClientMetadata, Param: member, Text: member + " " + text}
+	return model.Errorf(model.InvalidClientMetadata, "%s %s", member, text)
 }
 
 func invalidRedirect(index int, text string) error {
 	member := fmt.Sprintf("redirect_uris[%d]", index)
-	return &model.Error{Kind: model.Invalid, Code: model.InvalidRedirectURI, Param: member, Text: member + " " + text}
+	return model.Errorf(model.InvalidRedirectURI, "%s %s", member, text)
 }
 
 // member returns a member by its exact name; null counts as missing.
@@ -97,7 +97,7 @@ func unique(values []string) []string {
 func (c *Clients) judge(m Metadata) (model.ClientMetadata, error) {
 	var out model.ClientMetadata
 	if _, present := m.member("software_statement"); present { // REG-32
-		return out, &model.Error{Kind: model.Invalid, Code: model.UnapprovedSoftware, Param: "software_statement"}
+		return out, model.NewError(model.UnapprovedSoftware)
 	}
 	for _, step := range []func(Metadata, *model.ClientMetadata) error{c.judgeKind, judgeGrants, judgeTexts, c.judgeURIs, c.judgeRedirects} {
 		if err := step(m, &out); err != nil {
@@ -106,7 +106,7 @@ func (c *Clients) judge(m Metadata) (model.ClientMetadata, error) {
 	}
 	record, err := model.MarshalText(out)
 	if err == nil && len(record) > maxRecord {
-		err = &model.Error{Kind: model.Invalid, Code: model.InvalidClientMetadata, Text: fmt.Sprintf("all of it together must not have more than %d bytes", maxRecord)}
+		err = model.Errorf(model.InvalidClientMetadata, "all of it together must not have more than %d bytes", maxRecord)
 	}
 	return out, err
 }
@@ -281,13 +281,11 @@ func (c *Clients) judgeRedirects(m Metadata, out *model.ClientMetadata) error {
 	uris, _, err := m.list("redirect_uris", maxRedirects, maxURI)
 	if err != nil {
 		// The member is to blame, whatever is wrong with it (RFC 7591 section 3.2.2).
-		e := *model.AsError(err)
-		e.Code = model.InvalidRedirectURI
-		return &e
+		return model.Errorf(model.InvalidRedirectURI, "%s", model.AsError(err).Text)
 	}
 	if len(uris) == 0 {
 		if slices.Contains(out.GrantTypes, model.GrantCode) { // REG-16
-			return &model.Error{Kind: model.Invalid, Code: model.InvalidRedirectURI, Param: "redirect_uris", Text: "redirect_uris is missing or empty"}
+			return model.Errorf(model.InvalidRedirectURI, "redirect_uris is missing or empty")
 		}
 		return nil
 	}

@@ -98,10 +98,10 @@ func parseLogin(body web.Object) (p loginRequest, err error) {
 	case "":
 		return p, missing("type")
 	case appserviceLogin:
-		return p, &model.Error{Kind: model.Invalid, Code: model.AppserviceLogin}
+		return p, model.NewError(model.AppserviceLogin)
 	case passwordLogin:
 	default:
-		return p, &model.Error{Kind: model.Invalid, Code: model.UnknownLoginType}
+		return p, model.NewError(model.UnknownLoginType)
 	}
 	if p.identifier, err = parseIdentifier(body); err != nil {
 		return p, err
@@ -159,10 +159,10 @@ func parseIdentifier(body web.Object) (id user.Identifier, err error) {
 	case "m.id.thirdparty":
 		id.Email, err = parseThirdParty(identifier)
 	default:
-		return id, &model.Error{Kind: model.Invalid, Code: model.UnknownIdentifier}
+		return id, model.NewError(model.UnknownIdentifier)
 	}
 	if err == nil && len(id.Name)+len(id.Email) > signin.MaxIdentifier {
-		err = &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: "identifier", Text: "identifier is too long"}
+		err = model.Errorf(model.InvalidParam, "identifier is too long")
 	}
 	return id, err
 }
@@ -173,7 +173,7 @@ func parseThirdParty(identifier web.Object) (string, error) {
 		return "", err
 	}
 	if medium != "email" {
-		return "", &model.Error{Kind: model.Invalid, Code: model.UnknownIdentifier}
+		return "", model.NewError(model.UnknownIdentifier)
 	}
 	return required(identifier, "address")
 }
@@ -187,5 +187,5 @@ func required(o web.Object, name string) (string, error) {
 }
 
 func missing(name string) error {
-	return &model.Error{Kind: model.Invalid, Code: model.MissingParam, Param: name, Text: name + " is missing"}
+	return model.Errorf(model.MissingParam, "%s is missing", name)
 }

@@ -76,5 +76,5 @@ func (d *Door) LogoutAll(w http.ResponseWriter, r *http.Request) error {
 }
 
 func missingToken() error {
-	return &model.Error{Kind: model.Unauthenticated, Code: model.MissingToken}
+	return model.NewError(model.MissingToken)
 }

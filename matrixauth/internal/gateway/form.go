@@ -89,7 +89,7 @@ func (f *forms) take(r *http.Request) (form string, release func(), err error) {
 			room += more
 			if f.taken.Add(more) > maxForms {
 				release()
-				return "", nothing, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Retry: formRetry}
+				return "", nothing, model.NewError(model.TemporarilyDown).WithRetry(formRetry)
 			}
 			text = append(make([]byte, 0, room), text...)
 		}
@@ -111,10 +111,10 @@ func whyNot(err error) error {
 	if err == nil || errors.Is(err, io.EOF) || errors.As(err, &limited) {
 		return tooLarge()
 	}
-	return &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: "the body broke off", Err: err}
+	return model.Errorf(model.InvalidParam, "the body broke off").WithCause(err)
 }
 
-func tooLarge() error { return &model.Error{Kind: model.Invalid, Code: model.TooLarge} }
+func tooLarge() error { return model.NewError(model.TooLarge) }
 
 // replay is a body that was read into memory.
 type replay struct {

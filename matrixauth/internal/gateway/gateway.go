@@ -75,7 +75,7 @@ func (g *Gateway) Judge(r *http.Request, found Reading) (known web.Outcome, err 
 	}
 	hash := model.HashToken(found.token)
 	if _, retired := g.Sessions.Registry.Retired(hash); retired {
-		return web.Outcome{Refused: hash}, &model.Error{Kind: model.Unauthenticated, Code: model.UnknownToken}
+		return web.Outcome{Refused: hash}, model.NewError(model.UnknownToken)
 	}
 	if !g.Sessions.Registry.AnyLocked() {
 		return known, nil
@@ -91,5 +91,5 @@ func (g *Gateway) Judge(r *http.Request, found Reading) (known web.Outcome, err 
 	if !g.Sessions.Registry.Locked(token.UserID) {
 		return known, nil
 	}
-	return web.Outcome{Refused: hash, Owner: token.Owner()}, &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
+	return web.Outcome{Refused: hash, Owner: token.Owner()}, model.NewError(model.UserLocked)
 }

@@ -90,5 +90,5 @@ func tokenOf(header string) (string, error) {
 }
 
 func unreadable(text string) error {
-	return &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: text}
+	return model.Errorf(model.InvalidParam, "%s", text)
 }

@@ -137,7 +137,7 @@ func (g *Gateway) Slow(r *http.Request) (known web.Outcome, err error) {
 	case err != nil && !errors.Is(err, model.UnknownToken):
 		return known, err
 	}
-	return web.Outcome{Refused: hash}, &model.Error{Kind: model.Limited, Code: model.RateLimited, Retry: wait}
+	return web.Outcome{Refused: hash}, model.NewError(model.RateLimited).WithRetry(wait)
 }
 
 // owner finds the row of a token while the store is open.
@@ -150,7 +150,7 @@ func (g *Gateway) owner(value string) (model.Token, error) {
 	token, err := g.Sessions.Owner(value)
 	if err != nil && !errors.Is(err, model.UnknownToken) {
 		g.Logger.Error("the owner of a refused token could not be read", "error", err)
-		return token, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: err}
+		return token, model.NewError(model.TemporarilyDown).WithCause(err)
 	}
 	return token, err
 }

@@ -52,7 +52,7 @@ func (g *Grants) ApproveRemembered(ctx context.Context, id string, v Visitor) (o
 	return o, err
 }
 
-func consentRequired() error { return &model.Error{Kind: model.Denied, Code: model.ConsentRequired} }
+func consentRequired() error { return model.NewError(model.ConsentRequired) }
 
 // settle approves what was reviewed, or finds the outcome of an earlier answer.
 func (g *Grants) settle(tx *store.Tx, o *Outcome, r Review, v Visitor, err error) error {

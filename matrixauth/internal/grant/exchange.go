@@ -23,7 +23,7 @@ type Exchange struct {
 	Origin      model.Origin
 }
 
-func invalidGrant() error { return &model.Error{Kind: model.Invalid, Code: model.InvalidGrant} }
+func invalidGrant() error { return model.NewError(model.InvalidGrant) }
 
 // Exchange turns a code into a session. Errors: InvalidGrant for a code that is unknown, over, used, or
 // another client's, and for a wrong redirect URI or verifier, which spoil a code that was not used yet

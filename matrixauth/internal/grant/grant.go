@@ -33,7 +33,7 @@ type Pending struct {
 }
 
 // requestExpired is the answer to a request that is unknown, over, or answered already.
-func requestExpired() error { return &model.Error{Kind: model.NotFound, Code: model.RequestExpired} }
+func requestExpired() error { return model.NewError(model.RequestExpired) }
 
 // Pending finds a request that waits for its user. It gives an Error with code RequestExpired if there
 // is none.

@@ -29,9 +29,7 @@ func (a Ask) None() bool { return strings.Contains(" "+a.Prompt+" ", " none ") }
 // challenge is the form of an S256 code challenge: a SHA-256 in base64url (RFC 7636 section 4.2).
 var challenge = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
-func invalidRequest(param, text string) error {
-	return &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: param, Text: text}
-}
+func invalidRequest(text string) error { return model.Errorf(model.InvalidParam, "%s", text) }
 
 // Mode returns the response mode of a request. A missing one is query, also for those whose
 // specification wants another: clients in use leave it out (AUTHZ-9). One that is unknown, or
@@ -44,11 +42,11 @@ func (a Ask) Mode(redirectURI string) (model.ResponseMode, error) {
 		return mode, nil
 	case model.ModeFormPost:
 		if !takesForms(redirectURI) {
-			return model.ModeQuery, invalidRequest("response_mode", "form_post needs an http or https redirect_uri")
+			return model.ModeQuery, invalidRequest("form_post needs an http or https redirect_uri")
 		}
 		return mode, nil
 	}
-	return model.ModeQuery, invalidRequest("response_mode", "this response_mode is not supported")
+	return model.ModeQuery, invalidRequest("this response_mode is not supported")
 }
 
 // Judge judges a request of a client whose redirect URI was found to be its own. Its errors have the
@@ -64,17 +62,17 @@ func Judge(c model.Client, redirectURI string, a Ask) (r model.AuthorizationRequ
 		return r, err
 	}
 	if kept(a.State) > maxState {
-		return r, invalidRequest("state", "state is too long")
+		return r, invalidRequest("state is too long")
 	}
 	// PKCE is asked of every client: a code that leaks is worth nothing without it (AUTHZ-8, RFC 9700
 	// section 2.1.1). "plain" would put the proof itself into the address (DISC-4).
 	switch {
 	case a.Challenge == "":
-		return r, invalidRequest("code_challenge", "code_challenge is missing; PKCE is required")
+		return r, invalidRequest("code_challenge is missing; PKCE is required")
 	case a.ChallengeMethod != "S256":
-		return r, invalidRequest("code_challenge_method", "code_challenge_method must be S256")
+		return r, invalidRequest("code_challenge_method must be S256")
 	case !challenge.MatchString(a.Challenge):
-		return r, invalidRequest("code_challenge", "code_challenge must be 43 characters of base64url")
+		return r, invalidRequest("code_challenge must be 43 characters of base64url")
 	}
 	r.Challenge = a.Challenge
 	if r.Scope, r.DeviceID, err = judgeScope(a.Scope); err != nil {
@@ -88,20 +86,19 @@ func Judge(c model.Client, redirectURI string, a Ask) (r model.AuthorizationRequ
 }
 
 func judgeSupported(c model.Client, a Ask) error {
-	refuse := func(code model.Code) error { return &model.Error{Kind: model.Invalid, Code: code} }
 	switch {
 	case a.Request != "":
-		return refuse(model.RequestNotSupported) // PAR-10: never silently ignored
+		return model.NewError(model.RequestNotSupported) // PAR-10: never silently ignored
 	case a.RequestURI != "":
-		return refuse(model.RequestURINotSupported)
+		return model.NewError(model.RequestURINotSupported)
 	case a.Registration != "":
-		return refuse(model.RegistrationUnsupported)
+		return model.NewError(model.RegistrationUnsupported)
 	case a.ResponseType == "":
-		return invalidRequest("response_type", "response_type is missing")
+		return invalidRequest("response_type is missing")
 	case a.ResponseType != "code":
-		return refuse(model.UnsupportedResponseType) // AUTHZ-7
+		return model.NewError(model.UnsupportedResponseType) // AUTHZ-7
 	case !c.Grants(model.GrantCode):
-		return refuse(model.UnauthorizedClient) // AUTHZ-15
+		return model.NewError(model.UnauthorizedClient) // AUTHZ-15
 	}
 	return nil
 }
@@ -113,7 +110,7 @@ func judgePrompt(prompt string, r *model.AuthorizationRequest) error {
 		switch value {
 		case "none":
 			if len(values) > 1 {
-				return invalidRequest("prompt", "prompt=none goes with no other value")
+				return invalidRequest("prompt=none goes with no other value")
 			}
 		case "login":
 			r.Login = true
@@ -134,7 +131,7 @@ func judgeMaxAge(text string) (*int64, error) {
 	}
 	seconds, err := strconv.ParseInt(text, 10, 32)
 	if err != nil || seconds < 0 {
-		return nil, invalidRequest("max_age", "max_age must be a number of seconds")
+		return nil, invalidRequest("max_age must be a number of seconds")
 	}
 	return &seconds, nil
 }

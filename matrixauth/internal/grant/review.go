@@ -47,7 +47,7 @@ func (g *Grants) review(tx *store.Tx, id string, v Visitor) (Review, error) {
 func (g *Grants) judge(tx *store.Tx, p Pending, v Visitor) (r Review, err error) {
 	r.Pending = p
 	if r.NeedsSignIn(v.BrowserSession, tx.Now) {
-		return r, &model.Error{Kind: model.Unauthenticated, Code: model.LoginRequired}
+		return r, model.NewError(model.LoginRequired)
 	}
 	if err := g.mayApprove(tx, v.UserID, r.Request.Scope); err != nil {
 		return r, err
@@ -75,7 +75,7 @@ func (g *Grants) mayApprove(tx *store.Tx, userID, scope string) error {
 		return err
 	}
 	if model.Administers(scope) && !user.Admin {
-		return &model.Error{Kind: model.Denied, Code: model.AccessDenied, Text: "this account may not administer the homeserver"}
+		return model.Errorf(model.AccessDenied, "this account may not administer the homeserver")
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 const maxScope = 2048
 
 func invalidScope(text string) error {
-	return &model.Error{Kind: model.Invalid, Code: model.InvalidScope, Param: "scope", Text: text}
+	return model.Errorf(model.InvalidScope, "%s", text)
 }
 
 // judgeScope tells which of the asked scope tokens can be granted, in the spelling and order in which

@@ -198,7 +198,7 @@ func RoundUp(wait time.Duration) time.Duration {
 }
 
 func limited(wait time.Duration) error {
-	return &model.Error{Kind: model.Limited, Code: model.RateLimited, Retry: wait}
+	return model.NewError(model.RateLimited).WithRetry(wait)
 }
 
 // sweep forgets the keys that have recovered, and if that is not enough those idle longest, a quarter

@@ -131,7 +131,7 @@ func TestTakeNetwork(t *testing.T) {
 		t.Helper()
 		err := l.TakeNetwork(Registrations, ip, rate)
 		var e *model.Error
-		if err != nil && (!errors.As(err, &e) || e.Kind != model.Limited || e.Retry <= 0) {
+		if err != nil && (!errors.As(err, &e) || e.Kind() != model.Limited || e.Retry <= 0) {
 			t.Fatalf("the refusal is %v", err)
 		}
 		return err == nil

@@ -2,10 +2,14 @@ package model
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
-// Kind says who must act on an error. It decides whether its text may be shown.
+// Kind says who must act on an error. It follows from the code. It decides whether a text may be shown, and
+// how a wire says the code unless the wire has words of its own for it.
 type Kind uint8
 
 // The kinds of error.
@@ -28,8 +32,8 @@ const (
 	Unavailable
 )
 
-// Code is the stable name of an error. Each wire has one table from code to its own words; a test
-// ranges over Codes and every wire. It is an error itself only as a target of errors.Is.
+// Code is the stable name of an error. A new one is a constant here, a row in kinds, and a row with its words
+// in package web. It is an error itself only as a target of errors.Is.
 type Code string
 
 // Error returns the name.
@@ -101,16 +105,68 @@ const (
 	RegistrationUnsupported Code = "registration_not_supported"
 )
 
-// Codes lists every code.
-var Codes = []Code{
-	ServerError, NotJSON, BadJSON, MissingParam, InvalidParam, TooLarge, UnknownLoginType, UnknownIdentifier,
-	AppserviceLogin, InvalidCredentials, UserDeactivated, UserLocked, MissingToken, UnknownToken, ExpiredToken, RefreshRefused, RefreshPassed,
-	RateLimited, TemporarilyDown, NotRecognized, MethodNotAllowed, DeviceIDForbidden, InvalidClient, UnsupportedContent,
-	InvalidUsername, InvalidEmail, InvalidPassword, UserNotFound, SessionNotFound, ConsentNotFound, UserExists, EmailInUse, UserUnavailable,
-	UnknownClient, RedirectMismatch, RequestExpired, CrossOrigin, NotSignedIn, AccessDenied, LoginRequired, ConsentRequired,
-	InvalidGrant, UnsupportedGrant, UnauthorizedClient, UnsupportedResponseType, InvalidScope, InvalidRedirectURI, InvalidClientMetadata,
-	UnapprovedSoftware, RequestNotSupported, RequestURINotSupported, RegistrationUnsupported,
+// kinds has the kind of every code.
+var kinds = map[Code]Kind{
+	ServerError:             Internal,
+	NotJSON:                 Invalid,
+	BadJSON:                 Invalid,
+	MissingParam:            Invalid,
+	InvalidParam:            Invalid,
+	TooLarge:                Invalid,
+	UnknownLoginType:        Invalid,
+	UnknownIdentifier:       Invalid,
+	AppserviceLogin:         Invalid,
+	InvalidCredentials:      Denied,
+	UserDeactivated:         Denied,
+	UserLocked:              Unauthenticated,
+	MissingToken:            Unauthenticated,
+	UnknownToken:            Unauthenticated,
+	ExpiredToken:            Unauthenticated,
+	RefreshRefused:          Unauthenticated,
+	RefreshPassed:           Unauthenticated,
+	RateLimited:             Limited,
+	TemporarilyDown:         Unavailable,
+	NotRecognized:           NotFound,
+	MethodNotAllowed:        Invalid,
+	DeviceIDForbidden:       Denied,
+	InvalidClient:           Unauthenticated,
+	UnsupportedContent:      Invalid,
+	InvalidUsername:         Invalid,
+	InvalidEmail:            Invalid,
+	InvalidPassword:         Invalid,
+	UserNotFound:            NotFound,
+	SessionNotFound:         NotFound,
+	ConsentNotFound:         NotFound,
+	UserExists:              Conflict,
+	EmailInUse:              Conflict,
+	UserUnavailable:         Conflict,
+	UnknownClient:           Invalid,
+	RedirectMismatch:        Invalid,
+	RequestExpired:          NotFound,
+	CrossOrigin:             Denied,
+	NotSignedIn:             Unauthenticated,
+	AccessDenied:            Denied,
+	LoginRequired:           Unauthenticated,
+	ConsentRequired:         Denied,
+	InvalidGrant:            Invalid,
+	UnsupportedGrant:        Invalid,
+	UnauthorizedClient:      Invalid,
+	UnsupportedResponseType: Invalid,
+	InvalidScope:            Invalid,
+	InvalidRedirectURI:      Invalid,
+	InvalidClientMetadata:   Invalid,
+	UnapprovedSoftware:      Invalid,
+	RequestNotSupported:     Invalid,
+	RequestURINotSupported:  Invalid,
+	RegistrationUnsupported: Invalid,
 }
+
+// Codes lists every code, sorted.
+var Codes = slices.Sorted(maps.Keys(kinds))
+
+// Kind returns the kind of the code. A code that is not known, such as one that another version of the program
+// sent, is Internal.
+func (c Code) Kind() Kind { return kinds[c] }
 
 // Challenge is a scheme of HTTP authentication, for the WWW-Authenticate header of a refusal.
 type Challenge string
@@ -123,14 +179,11 @@ const (
 	ChallengeBearer Challenge = "Bearer"
 )
 
-// Error is an error of the domain on its way to a wire.
+// Error is an error of the domain on its way to a wire. NewError and Errorf make it.
 type Error struct {
-	Kind Kind
 	Code Code
-	// Param names the offending field, if one is to blame.
-	Param string
-	// Text is for the person who reads the answer. It holds no secret and nothing that would tell an
-	// account that exists from one that does not. Empty means the wire's own words.
+	// Text is for the person who reads the answer. It names parameters, not their values, and holds no secret
+	// and nothing that would tell an account that exists from one that does not. Empty means the wire's own words.
 	Text string
 	// Retry is the time after which another try makes sense; zero if none is known.
 	Retry time.Duration
@@ -140,7 +193,40 @@ type Error struct {
 	Err error
 }
 
-// Error gives code and text, never the cause.
+// NewError returns an error that each wire says in its own words for the code.
+func NewError(code Code) *Error { return &Error{Code: code} }
+
+// Errorf returns an error with a text for whoever reads the answer, in place of the wire's own words. Text of a
+// ServerError reaches operators alone. What went wrong inside is no part of it: that is the cause.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
+}
+
+// WithCause returns a copy of the error that wraps err, which is logged and never shown.
+func (e *Error) WithCause(err error) *Error {
+	changed := *e
+	changed.Err = err
+	return &changed
+}
+
+// WithRetry returns a copy of the error that tells after which time another try makes sense.
+func (e *Error) WithRetry(after time.Duration) *Error {
+	changed := *e
+	changed.Retry = after
+	return &changed
+}
+
+// WithChallenge returns a copy of the error that names a scheme by which the caller can prove itself.
+func (e *Error) WithChallenge(scheme Challenge) *Error {
+	changed := *e
+	changed.Challenge = scheme
+	return &changed
+}
+
+// Kind returns the kind of the error's code.
+func (e *Error) Kind() Kind { return e.Code.Kind() }
+
+// Error returns the text, or the code where there is none; never the cause.
 func (e *Error) Error() string {
 	if e.Text != "" {
 		return e.Text
@@ -154,7 +240,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Is reports whether target is the code, so that errors.Is(err, UnknownToken) asks for it.
 func (e *Error) Is(target error) bool { return target == e.Code }
 
-// AsError finds the Error in err, or wraps err as an Internal one. It gives nil for nil.
+// AsError returns the Error in err, or a ServerError that wraps err; nil for nil.
 func AsError(err error) *Error {
 	if err == nil {
 		return nil
@@ -163,10 +249,10 @@ func AsError(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Kind: Internal, Code: ServerError, Err: err}
+	return &Error{Code: ServerError, Err: err}
 }
 
-// Result names how something went, for metrics: "ok", or the code of the error.
+// Result returns how something went, for metrics: "ok", or the code of the error.
 func Result(err error) string {
 	if err == nil {
 		return "ok"
@@ -174,6 +260,6 @@ func Result(err error) string {
 	return string(AsError(err).Code)
 }
 
-// ErrNotFound is what the store gives for a row that is not there. Doors never see it: the domain
+// ErrNotFound is what the store returns for a row that is not there. Doors never see it: the domain
 // turns it into an Error that says what was looked for.
 var ErrNotFound = errors.New("not found")

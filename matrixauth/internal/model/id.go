@@ -30,7 +30,7 @@ func CheckNewDeviceID(id string) error {
 		return err
 	}
 	if strings.ContainsFunc(id, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }) {
-		return &Error{Kind: Invalid, Code: InvalidParam, Param: "device_id", Text: "the device_id of a new device must not hold characters that cannot be seen"}
+		return Errorf(InvalidParam, "the device_id of a new device must not hold characters that cannot be seen")
 	}
 	return nil
 }
@@ -40,11 +40,11 @@ func CheckNewDeviceID(id string) error {
 // carry it (SYN-6). Its error is of kind Invalid with code InvalidParam.
 func CheckDeviceID(id string) error {
 	if id == "" || len(id) > 255 {
-		return &Error{Kind: Invalid, Code: InvalidParam, Param: "device_id", Text: "device_id must have 1 to 255 bytes"}
+		return Errorf(InvalidParam, "device_id must have 1 to 255 bytes")
 	}
 	for _, r := range id {
 		if r < 0x20 || r == 0x7f || r == '\uFFFD' {
-			return &Error{Kind: Invalid, Code: InvalidParam, Param: "device_id", Text: "device_id must not hold control characters"}
+			return Errorf(InvalidParam, "device_id must not hold control characters")
 		}
 	}
 	return nil

@@ -35,10 +35,10 @@ func (u User) Deactivated() bool { return !u.DeactivatedAt.IsZero() }
 // UserLocked (MOD-5, MOD-11).
 func (u User) MayAct() error {
 	if u.Deactivated() {
-		return &Error{Kind: Denied, Code: UserDeactivated}
+		return NewError(UserDeactivated)
 	}
 	if u.Locked() {
-		return &Error{Kind: Unauthenticated, Code: UserLocked}
+		return NewError(UserLocked)
 	}
 	return nil
 }
@@ -103,23 +103,23 @@ func ParseMatrixID(id string) (localpart, serverName string, ok bool) {
 // kind Invalid with code InvalidUsername.
 func CheckLocalpart(localpart, serverName string) error {
 	if localpart == "" {
-		return &Error{Kind: Invalid, Code: InvalidUsername, Text: "a user name must not be empty"}
+		return Errorf(InvalidUsername, "a user name must not be empty")
 	}
 	if len(MatrixID(localpart, serverName)) > maxMatrixID {
-		return &Error{Kind: Invalid, Code: InvalidUsername, Text: "a Matrix id must not be longer than 255 bytes"}
+		return Errorf(InvalidUsername, "a Matrix id must not be longer than 255 bytes")
 	}
 	digits := true
 	for _, c := range []byte(localpart) {
 		if !localpartByte(c) {
-			return &Error{Kind: Invalid, Code: InvalidUsername, Text: "a user name may hold only a-z, 0-9 and . _ = - / +"}
+			return Errorf(InvalidUsername, "a user name may hold only a-z, 0-9 and . _ = - / +")
 		}
 		digits = digits && c >= '0' && c <= '9'
 	}
 	if digits {
-		return &Error{Kind: Invalid, Code: InvalidUsername, Text: "a user name must not be digits alone, Synapse keeps such names for guests"}
+		return Errorf(InvalidUsername, "a user name must not be digits alone, Synapse keeps such names for guests")
 	}
 	if localpart[0] == '_' {
-		return &Error{Kind: Invalid, Code: InvalidUsername, Text: "a user name must not begin with an underscore, application services keep such names"}
+		return Errorf(InvalidUsername, "a user name must not begin with an underscore, application services keep such names")
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func (d *Door) asking(r *http.Request, params map[string]string) (model.Client, 
 		return c, err
 	}
 	if !client.MatchRedirect(c, params["redirect_uri"]) {
-		return c, &model.Error{Kind: model.Invalid, Code: model.RedirectMismatch, Param: "redirect_uri"}
+		return c, model.NewError(model.RedirectMismatch)
 	}
 	return c, nil
 }
@@ -91,7 +91,7 @@ func (d *Door) silently(w http.ResponseWriter, r *http.Request, c model.Client, 
 			return d.respond(w, r, request, field{"code", code})
 		}
 	}
-	if err = asSilent(err); model.AsError(err).Kind == model.Internal {
+	if err = asSilent(err); model.AsError(err).Kind() == model.Internal {
 		return err
 	}
 	if !c.Proven() {
@@ -105,7 +105,7 @@ func asSilent(err error) error {
 	e := model.AsError(err)
 	switch e.Code {
 	case model.NotSignedIn, model.UserLocked, model.UserDeactivated:
-		return &model.Error{Kind: model.Unauthenticated, Code: model.LoginRequired, Err: err}
+		return model.NewError(model.LoginRequired).WithCause(err)
 	}
 	return err
 }
@@ -115,7 +115,7 @@ func asSilent(err error) error {
 // where the way leads (AUTHZ-21). Static clients are vouched for. prompt=none shows no page as soon as
 // anybody consented to the client: before that it would be no more than a link that leads anywhere.
 func (d *Door) turnDown(w http.ResponseWriter, r *http.Request, c model.Client, ask grant.Ask, redirectURI string, err error) error {
-	if model.AsError(err).Kind == model.Internal {
+	if model.AsError(err).Kind() == model.Internal {
 		return err
 	}
 	mode, _ := ask.Mode(redirectURI) // a mode that cannot be is what the error is about, and travels by query

@@ -37,17 +37,17 @@ func credentialsOf(r *http.Request, form map[string]string) (client.Credentials,
 		}
 	}
 	if ways > 1 {
-		return client.Credentials{}, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: "the client is authenticated in more than one way"}
+		return client.Credentials{}, model.Errorf(model.InvalidParam, "the client is authenticated in more than one way")
 	}
 	if len(header) == 1 {
 		return basicCredentials(header[0], form["client_id"])
 	}
 	if form["client_assertion"] != "" || form["client_assertion_type"] != "" {
-		return client.Credentials{}, &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient, Text: "client assertions are not supported"}
+		return client.Credentials{}, model.Errorf(model.InvalidClient, "client assertions are not supported")
 	}
 	given := client.Credentials{ID: form["client_id"], Secret: form["client_secret"], Method: model.AuthNone}
 	if given.ID == "" {
-		return given, &model.Error{Kind: model.Invalid, Code: model.MissingParam, Param: "client_id", Text: "client_id is missing"}
+		return given, model.Errorf(model.MissingParam, "client_id is missing")
 	}
 	if given.Secret != "" {
 		given.Method = model.AuthPost
@@ -58,7 +58,7 @@ func credentialsOf(r *http.Request, form map[string]string) (client.Credentials,
 // basicCredentials reads an Authorization header. Both halves are form-encoded before base64, so that
 // a colon can be in either (CAUTH-2). A client_id in the body must say the same.
 func basicCredentials(header, bodyID string) (client.Credentials, error) {
-	refused := challenged(&model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient})
+	refused := challenged(model.NewError(model.InvalidClient))
 	scheme, encoded, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Basic") {
 		return client.Credentials{}, refused
@@ -79,7 +79,7 @@ func basicCredentials(header, bodyID string) (client.Credentials, error) {
 		return client.Credentials{}, refused
 	}
 	if bodyID != "" && bodyID != given.ID {
-		return client.Credentials{}, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: "client_id", Text: "client_id is not the client of the Authorization header"}
+		return client.Credentials{}, model.Errorf(model.InvalidParam, "client_id is not the client of the Authorization header")
 	}
 	return given, nil
 }
@@ -90,7 +90,5 @@ func challenged(err error) error {
 	if !errors.As(err, &e) || e.Code != model.InvalidClient {
 		return err
 	}
-	named := *e
-	named.Challenge = model.ChallengeBasic
-	return &named
+	return e.WithChallenge(model.ChallengeBasic)
 }

@@ -89,7 +89,7 @@ func (d *Door) Answer(w http.ResponseWriter, r *http.Request) error {
 	case "cancel":
 		return d.conclude(w, r, id, func() (grant.Outcome, error) { return d.Grants.Decline(r.Context(), id, d.Cookie.Value(r)) })
 	default: // what is not said is no consent
-		return &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: "answer"}
+		return model.NewError(model.InvalidParam)
 	}
 	visitor, user, err := d.visitor(r)
 	if errors.Is(err, model.NotSignedIn) {
@@ -122,7 +122,7 @@ func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, i
 	case missing == nil:
 		shown.Request, shown.UILocales = id, pending.Request.UILocales
 		shown.Client = pending.Client.Name(d.Pages.Language(r, pending.Request.UILocales))
-	case model.AsError(missing).Kind == model.Internal:
+	case model.AsError(missing).Kind() == model.Internal:
 		return missing
 	}
 	if failed := d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown); failed != nil {
@@ -146,7 +146,7 @@ func (d *Door) conclude(w http.ResponseWriter, r *http.Request, id string, answe
 	case outcome.Done:
 		return d.Pages.Render(w, r, http.StatusOK, d.donePage(outcome, d.Pages.Language(r, outcome.Request.UILocales)))
 	case outcome.Code == "":
-		denied := &model.Error{Kind: model.Denied, Code: model.AccessDenied, Text: "the user declined"}
+		denied := model.Errorf(model.AccessDenied, "the user declined")
 		return d.respond(w, r, outcome.Request, failure(denied)...)
 	}
 	return d.respond(w, r, outcome.Request, field{"code", outcome.Code})

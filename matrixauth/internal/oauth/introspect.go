@@ -78,7 +78,7 @@ func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) error {
 	// reports as 503 and does not remember (MOD-3, MOD-4). What we ask ourselves is about locked users too.
 	if token.Kind != model.InternalAccess && d.Sessions.Registry.Locked(token.UserID) {
 		d.Count(outcomeLocked)
-		return &model.Error{Kind: model.Unavailable, Code: model.UserLocked}
+		return model.NewError(model.UserLocked)
 	}
 	d.Count(outcomeActive)
 	return web.WriteJSON(w, http.StatusOK, d.describe(caller, token))
@@ -102,7 +102,7 @@ func (d *Door) inspected(caller inspector, value string) (model.Token, error) {
 	}
 	token, err := d.Sessions.Find(value)
 	if err == nil && (token.ClientID != caller.clientID || token.Expired(d.Sessions.Store.Now())) {
-		return token, &model.Error{Kind: model.Unauthenticated, Code: model.UnknownToken}
+		return token, model.NewError(model.UnknownToken)
 	}
 	return token, err
 }
@@ -140,7 +140,7 @@ func (d *Door) introspector(r *http.Request, form map[string]string) (inspector,
 	if trusted {
 		return inspector{homeserver: true}, nil
 	}
-	refused := error(&model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient, Challenge: model.ChallengeBearer})
+	refused := error(model.NewError(model.InvalidClient).WithChallenge(model.ChallengeBearer))
 	if isBasic(r) || !bearer && form["client_secret"] != "" {
 		c, err := d.clientOf(r, form)
 		if err == nil && !c.Public() {

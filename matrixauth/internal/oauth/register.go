@@ -37,7 +37,7 @@ func (d *Door) Register(w http.ResponseWriter, r *http.Request) error {
 func unreadable(err error) error {
 	e := new(model.Error)
 	if errors.As(err, &e) && (e.Code == model.NotJSON || e.Code == model.BadJSON) {
-		return &model.Error{Kind: model.Invalid, Code: model.InvalidClientMetadata, Text: "the body must be a JSON object", Err: err}
+		return model.Errorf(model.InvalidClientMetadata, "the body must be a JSON object").WithCause(err)
 	}
 	return err
 }

@@ -44,7 +44,7 @@ func (d *Door) revoker(r *http.Request, form map[string]string) (model.Client, e
 		return model.Client{}, nil
 	}
 	if err == nil && !found.Public() {
-		return found, &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient}
+		return found, model.NewError(model.InvalidClient)
 	}
 	return found, err
 }
@@ -63,7 +63,7 @@ func (d *Door) revoke(r *http.Request, caller model.Client, token string) error 
 			return err
 		}
 		if err == nil && !owner.Public() {
-			return &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient}
+			return model.NewError(model.InvalidClient)
 		}
 	}
 	web.SetOwner(r.Context(), found.Owner())

@@ -34,7 +34,7 @@ func (d *Door) Token(w http.ResponseWriter, r *http.Request) error {
 	case model.GrantRefresh:
 		redeem = d.refresh
 	default:
-		return &model.Error{Kind: model.Invalid, Code: model.UnsupportedGrant, Param: "grant_type"}
+		return model.NewError(model.UnsupportedGrant)
 	}
 	tokens, err := d.redeem(r, form, redeem)
 	d.CountGrant(form["grant_type"], model.Result(err))
@@ -93,5 +93,5 @@ func (d *Door) refresh(r *http.Request, c model.Client, form map[string]string) 
 }
 
 func missing(name string) error {
-	return &model.Error{Kind: model.Invalid, Code: model.MissingParam, Param: name, Text: name + " is missing"}
+	return model.Errorf(model.MissingParam, "%s is missing", name)
 }

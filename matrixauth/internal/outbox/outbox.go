@@ -192,11 +192,11 @@ func (o *Outbox) workOn(ctx context.Context, user string) bool {
 func (o *Outbox) Enter(ctx context.Context, user string) (leave func(), err error) {
 	free, err := o.lanes.enter(ctx, user)
 	if err != nil {
-		return nil, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: err}
+		return nil, model.NewError(model.TemporarilyDown).WithCause(err)
 	}
 	if err := o.drain(ctx, user, true); err != nil {
 		free()
-		return nil, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: err}
+		return nil, model.NewError(model.TemporarilyDown).WithCause(err)
 	}
 	return func() { free(); o.Wake() }, nil
 }

@@ -233,7 +233,7 @@ func TestEnter(t *testing.T) {
 		r.fail = func(model.Job) error { return errDown }
 		r.enqueue("a", "0")
 		_, err := r.outbox.Enter(context.Background(), "a")
-		if e := model.AsError(err); e == nil || e.Kind != model.Unavailable || !errors.Is(err, errDown) {
+		if e := model.AsError(err); e == nil || e.Kind() != model.Unavailable || !errors.Is(err, errDown) {
 			t.Fatalf("got %v", err)
 		}
 		r.fail = nil
@@ -259,7 +259,7 @@ func TestEnter(t *testing.T) {
 		r.must(err)
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		if _, err := r.outbox.Enter(ctx, "a"); model.AsError(err).Kind != model.Unavailable {
+		if _, err := r.outbox.Enter(ctx, "a"); model.AsError(err).Kind() != model.Unavailable {
 			t.Fatalf("got %v", err)
 		}
 		leave()

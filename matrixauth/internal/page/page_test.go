@@ -53,7 +53,7 @@ func TestErrorPages(t *testing.T) {
 	p := newPages(t, Config{Name: "Example"})
 	for _, code := range model.Codes {
 		for _, lang := range []string{"en", "de"} {
-			err := &model.Error{Kind: model.Invalid, Code: code, Param: "the-parameter", Text: "the text", Err: errors.New("the cause")}
+			err := model.Errorf(code, "the text").WithCause(errors.New("the cause"))
 			r := httptest.NewRequest(http.MethodGet, "/the-path?the-query", nil)
 			r.Header.Set("Accept-Language", lang)
 			w := httptest.NewRecorder()
@@ -71,7 +71,7 @@ func TestErrorPages(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	p.Error(w, httptest.NewRequest(http.MethodGet, "/", nil), &model.Error{Kind: model.Limited, Code: model.RateLimited, Retry: 4 * time.Minute})
+	p.Error(w, httptest.NewRequest(http.MethodGet, "/", nil), model.NewError(model.RateLimited).WithRetry(4*time.Minute))
 	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "240" || !strings.Contains(w.Body.String(), "Try again in 4 minutes.") {
 		t.Errorf("got %d %v\n%s", w.Code, w.Header(), w.Body)
 	}

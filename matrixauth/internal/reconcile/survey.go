@@ -141,7 +141,7 @@ func (r *Reconciler) reader(ctx context.Context) (*reader, error) {
 			return nil, err
 		}
 	}
-	return nil, &model.Error{Kind: model.Conflict, Code: model.UserNotFound, Text: "the homeserver knows none of the accounts that are active here, in whose name it could be read"}
+	return nil, model.Errorf(model.UserNotFound, "the homeserver knows none of the accounts that are active here, in whose name it could be read")
 }
 
 // bearer returns a token that lives long enough for a call.

@@ -99,7 +99,7 @@ func (s *Sessions) EndOwn(ctx context.Context, userID, id string) error {
 	err := s.Store.Update(ctx, func(tx *store.Tx) error {
 		session, err := tx.LiveSession(id)
 		if errors.Is(err, model.ErrNotFound) || err == nil && session.UserID != userID {
-			return &model.Error{Kind: model.NotFound, Code: model.SessionNotFound}
+			return model.NewError(model.SessionNotFound)
 		}
 		if err != nil {
 			return err

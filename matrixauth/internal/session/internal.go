@@ -39,7 +39,7 @@ func (r *Registry) MintInternal(user model.User, scope string) (token string, dr
 		}
 	}
 	if len(r.internal.tokens) == maxInternal {
-		return "", nil, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: errors.New("too many internal tokens live")}
+		return "", nil, model.NewError(model.TemporarilyDown).WithCause(errors.New("too many internal tokens live"))
 	}
 	if r.internal.tokens == nil {
 		r.internal.tokens = map[model.TokenHash]model.Token{}

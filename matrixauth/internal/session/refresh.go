@@ -14,7 +14,7 @@ import (
 )
 
 // refused is the answer to a refresh token that mints nothing any more (REF-7).
-func refused() error { return &model.Error{Kind: model.Unauthenticated, Code: model.RefreshRefused} }
+func refused() error { return model.NewError(model.RefreshRefused) }
 
 // Refresh is a refresh token that was presented.
 type Refresh struct {
@@ -87,7 +87,7 @@ func (r *rotation) run(tx *store.Tx) error {
 		}
 	}
 	if r.sessions.Registry.Locked(p.Token.UserID) {
-		r.answer = &model.Error{Kind: model.Unauthenticated, Code: model.UserLocked}
+		r.answer = model.NewError(model.UserLocked)
 		return nil
 	}
 	state, err := stateOf(tx, p)
@@ -101,7 +101,7 @@ func (r *rotation) run(tx *store.Tx) error {
 			model.LogUser(p.Token.Localpart, r.sessions.ServerName, p.Token.UserID), "session_id", p.Session.ID, "client_ip", r.asked.Origin.IP)
 		return r.sessions.End(tx, p.Session, model.EndReplay)
 	case refuse:
-		r.answer = &model.Error{Kind: model.Unauthenticated, Code: model.RefreshPassed}
+		r.answer = model.NewError(model.RefreshPassed)
 		return nil
 	}
 	if err := r.sessions.mayMint(p.Session.ID); err != nil {
@@ -119,7 +119,7 @@ func (s *Sessions) mayMint(sessionID string) error {
 	if err == nil {
 		return nil
 	}
-	return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Retry: model.AsError(err).Retry, Text: "this session refreshes too often"}
+	return model.Errorf(model.TemporarilyDown, "this session refreshes too often").WithRetry(model.AsError(err).Retry)
 }
 
 // narrow refuses what is not the asking client's to have, and gives the scope that it asks for, in the
@@ -136,7 +136,7 @@ func (r *rotation) narrow(p store.Presented) (scope string, err error) {
 			continue // left out when it was asked for at first, and so it is now (SCOPE-8)
 		}
 		if !model.HasScope(p.Session.Scope, token) {
-			return "", &model.Error{Kind: model.Invalid, Code: model.InvalidScope, Param: "scope", Text: "the scope was not granted to this session"}
+			return "", model.Errorf(model.InvalidScope, "the scope was not granted to this session")
 		}
 		if !slices.Contains(kept, token) { // a scope is kept with each token, and no client makes it long
 			kept = append(kept, token)

@@ -342,7 +342,7 @@ func TestRefreshLimit(t *testing.T) {
 		t.Helper()
 		_, err := b.refresh(token)
 		var e *model.Error
-		if !errors.As(err, &e) || e.Kind != model.Unavailable || e.Code != model.TemporarilyDown || e.Retry != time.Second {
+		if !errors.As(err, &e) || e.Kind() != model.Unavailable || e.Code != model.TemporarilyDown || e.Retry != time.Second {
 			t.Fatalf("got %v, want a passing condition", err)
 		}
 	}

@@ -60,7 +60,7 @@ type Tokens struct {
 }
 
 // unknownToken is the answer to every access token that grants nothing, whatever the reason.
-func unknownToken() error { return &model.Error{Kind: model.Unauthenticated, Code: model.UnknownToken} }
+func unknownToken() error { return model.NewError(model.UnknownToken) }
 
 // Access finds a live access token and notes that it was used. Its errors are those of Peek. It says
 // nothing about the lock of its user: ask the registry.
@@ -83,7 +83,7 @@ func (s *Sessions) Access(token string) (model.Token, error) {
 func (s *Sessions) Peek(token string) (model.Token, error) {
 	t, err := s.Owner(token)
 	if err == nil && t.Expired(s.Store.Now()) {
-		return model.Token{}, &model.Error{Kind: model.Unauthenticated, Code: model.ExpiredToken}
+		return model.Token{}, model.NewError(model.ExpiredToken)
 	}
 	return t, err
 }

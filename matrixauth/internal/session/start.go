@@ -109,7 +109,7 @@ func CheckDevice(id string) error {
 		return err
 	}
 	if raw, err := base64.RawStdEncoding.DecodeString(id); err == nil && len(raw) == 32 {
-		return &model.Error{Kind: model.Denied, Code: model.DeviceIDForbidden, Param: "device_id", Text: "a device id must not look like a cross-signing key"}
+		return model.Errorf(model.DeviceIDForbidden, "a device id must not look like a cross-signing key")
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func (s *Sessions) noteDevice(ctx context.Context, userID, deviceID string) (job
 		case err != nil && !errors.Is(err, model.ErrNotFound):
 			return err
 		case s.ReadOnly && err != nil:
-			return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Text: "new devices cannot be made while the homeserver is read-only"}
+			return model.Errorf(model.TemporarilyDown, "new devices cannot be made while the homeserver is read-only")
 		case s.ReadOnly:
 			return nil
 		}
@@ -153,7 +153,7 @@ func (s *Sessions) ensureDevice(ctx context.Context, p Start) (created bool, err
 	}
 	if err != nil {
 		s.Logger.Warn("a device could not be made at the homeserver", model.LogUser(p.User.Localpart, s.ServerName, p.User.ID), "error", err)
-		return created, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: err}
+		return created, model.NewError(model.TemporarilyDown).WithCause(err)
 	}
 	return created, nil
 }

@@ -23,7 +23,7 @@ type Proof struct {
 func (s *SignIns) ByPassword(ctx context.Context, a Attempt) (Proof, error) {
 	if len(a.Identifier.Name)+len(a.Identifier.Email) > MaxIdentifier {
 		// Nobody has such a name. It is not looked up, and keeps no room in the limits.
-		return Proof{}, &model.Error{Kind: model.Denied, Code: model.InvalidCredentials}
+		return Proof{}, model.NewError(model.InvalidCredentials)
 	}
 	found, forgive, err := s.admit(ctx, a)
 	if err != nil {

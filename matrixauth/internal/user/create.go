@@ -56,8 +56,7 @@ func (u *Users) judge(ctx context.Context, n NewUser) (j judged, err error) {
 		}
 	}
 	if utf8.RuneCountInString(n.DisplayName) > homeserver.MaxDisplayName {
-		return j, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: "display_name",
-			Text: fmt.Sprintf("a display name must not be longer than %d characters", homeserver.MaxDisplayName)}
+		return j, model.Errorf(model.InvalidParam, "a display name must not be longer than %d characters", homeserver.MaxDisplayName)
 	}
 	if err := u.Store.View(ctx, func(tx *store.Tx) error { return u.checkFree(tx, j) }); err != nil {
 		return j, err
@@ -68,7 +67,7 @@ func (u *Users) judge(ctx context.Context, n NewUser) (j judged, err error) {
 		err = u.checkAvailable(ctx, j.localpart, n.Force)
 	}
 	if err == nil && j.deactivated && n.Email != "" {
-		err = &model.Error{Kind: model.Conflict, Code: model.UserDeactivated, Text: "a deactivated account has no mail address; add it once the account is reactivated"}
+		err = model.Errorf(model.UserDeactivated, "a deactivated account has no mail address; add it once the account is reactivated")
 	}
 	return j, err
 }
@@ -77,7 +76,7 @@ func (u *Users) judge(ctx context.Context, n NewUser) (j judged, err error) {
 func (u *Users) newLocalpart(name string) (string, error) {
 	localpart, err := u.localpartOf(name)
 	if err != nil {
-		return "", &model.Error{Kind: model.Invalid, Code: model.InvalidUsername, Text: model.AsError(err).Text}
+		return "", model.Errorf(model.InvalidUsername, "%s", model.AsError(err).Text)
 	}
 	return localpart, model.CheckLocalpart(localpart, u.ServerName)
 }
@@ -86,8 +85,7 @@ func (u *Users) newLocalpart(name string) (string, error) {
 func (u *Users) checkFree(tx *store.Tx, j judged) error {
 	found, err := tx.UserByLocalpart(j.localpart)
 	if err == nil {
-		return &model.Error{Kind: model.Conflict, Code: model.UserExists, Text: fmt.Sprintf("the account %s is here already (%s); %s",
-			u.matrixID(j.localpart), found.State(), wayWith(found))}
+		return model.Errorf(model.UserExists, "the account %s is here already (%s); %s", u.matrixID(j.localpart), found.State(), wayWith(found))
 	}
 	if !errors.Is(err, model.ErrNotFound) {
 		return err
@@ -177,7 +175,7 @@ func (u *Users) checkAvailable(ctx context.Context, localpart string, force bool
 	case "M_EXCLUSIVE":
 		text = fmt.Sprintf("an application service of the homeserver has the name %s for itself; choose another", localpart)
 	}
-	return &model.Error{Kind: model.Conflict, Code: model.UserUnavailable, Err: err, Text: text}
+	return model.Errorf(model.UserUnavailable, "%s", text).WithCause(err)
 }
 
 // checkThere has the homeserver say that it has an account, and whether that is deactivated.
@@ -186,17 +184,15 @@ func (u *Users) checkThere(ctx context.Context, localpart string, force bool) (d
 	var e *homeserver.Error
 	switch {
 	case err == nil && found.Deactivated && !force:
-		return false, &model.Error{Kind: model.Conflict, Code: model.UserDeactivated, Text: fmt.Sprintf(
-			`the homeserver has deactivated the account %s; with --force it is added here as deactivated too, and "user reactivate" then makes it usable`, found.ID)}
+		return false, model.Errorf(model.UserDeactivated, `the homeserver has deactivated the account %s; with --force it is added here as deactivated too, and "user reactivate" then makes it usable`, found.ID)
 	case err == nil:
 		return found.Deactivated, nil
 	case homeserver.IsUnknownUser(err):
-		return false, &model.Error{Kind: model.Conflict, Code: model.UserUnavailable, Err: err, Text: fmt.Sprintf(
-			"the homeserver has no account %s; look at the spelling, or leave --existing out to make a new account", u.matrixID(localpart))}
+		return false, model.Errorf(model.UserUnavailable, "the homeserver has no account %s; look at the spelling, or leave --existing out to make a new account", u.matrixID(localpart)).WithCause(err)
 	case errors.As(err, &e) && e.Retryable():
 		return false, u.without(ctx, localpart, e, force, "is there")
 	}
-	return false, &model.Error{Kind: model.Conflict, Code: model.UserUnavailable, Err: err, Text: fmt.Sprintf("the homeserver does not tell of %s: %v", localpart, err)}
+	return false, model.Errorf(model.UserUnavailable, "the homeserver does not tell of %s: %v", localpart, err).WithCause(err)
 }
 
 // without is what becomes of a new account about which the homeserver cannot be asked. It says which of the
@@ -210,7 +206,7 @@ func (u *Users) without(ctx context.Context, localpart string, e *homeserver.Err
 	if e.Reason != homeserver.OtherServerName {
 		text += fmt.Sprintf("; if you know that %s %s, --force adds it without being told", u.matrixID(localpart), what)
 	}
-	return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: e, Text: text}
+	return model.Errorf(model.TemporarilyDown, "%s", text).WithCause(e)
 }
 
 // standsInTheWay says in a sentence why the homeserver cannot be asked, and what to do.

@@ -48,7 +48,7 @@ func (u *Users) ConfirmInLane(ctx context.Context, user model.User) error {
 	if err != nil || !followed {
 		return err
 	}
-	return &model.Error{Kind: model.Denied, Code: model.UserDeactivated}
+	return model.NewError(model.UserDeactivated)
 }
 
 // FollowDeactivation deactivates an account that the homeserver has deactivated. The caller is in the

@@ -21,14 +21,13 @@ func emailKey(address string) string { return cases.Fold().String(address) }
 
 // newEmail judges an address: one plain addr-spec, no display name, no line breaks.
 func newEmail(address string) (model.Email, error) {
-	invalid := &model.Error{Kind: model.Invalid, Code: model.InvalidEmail, Text: "this is no mail address"}
+	invalid := model.Errorf(model.InvalidEmail, "this is no mail address")
 	if len(address) > maxEmail || strings.ContainsAny(address, "\r\n\x00 <>") {
 		return model.Email{}, invalid
 	}
 	parsed, err := mail.ParseAddress(address)
 	if err != nil || parsed.Address != address {
-		invalid.Err = err
-		return model.Email{}, invalid
+		return model.Email{}, invalid.WithCause(err)
 	}
 	return model.Email{Address: address, Key: emailKey(address)}, nil
 }
@@ -41,7 +40,7 @@ func (u *Users) AddEmail(ctx context.Context, name, address string) (model.User,
 	}
 	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
 		if user.Deactivated() {
-			return &model.Error{Kind: model.Conflict, Code: model.UserDeactivated, Text: "the account is deactivated; reactivate it first"}
+			return model.Errorf(model.UserDeactivated, "the account is deactivated; reactivate it first")
 		}
 		if err := insertEmail(tx, user.ID, email); err != nil {
 			return err
@@ -54,7 +53,7 @@ func (u *Users) AddEmail(ctx context.Context, name, address string) (model.User,
 func checkEmailFree(tx *store.Tx, email model.Email) error {
 	_, err := tx.UserByEmail(email.Key)
 	if err == nil {
-		return &model.Error{Kind: model.Conflict, Code: model.EmailInUse, Text: "this address belongs to an account already"}
+		return model.Errorf(model.EmailInUse, "this address belongs to an account already")
 	}
 	if errors.Is(err, model.ErrNotFound) {
 		return nil

@@ -20,27 +20,27 @@ const minPassword = 8
 const busyRetry = 5 * time.Second
 
 // badCredentials is the answer to every password login that fails, whatever the reason (LEG-20).
-func badCredentials() error { return &model.Error{Kind: model.Denied, Code: model.InvalidCredentials} }
+func badCredentials() error { return model.NewError(model.InvalidCredentials) }
 
 // hash hashes a new password after judging it.
 func (u *Users) hash(ctx context.Context, clear string) (string, error) {
 	if !utf8.ValidString(clear) || strings.ContainsRune(clear, 0) {
 		// No client could send it: what they send is JSON or a form in UTF-8.
-		return "", &model.Error{Kind: model.Invalid, Code: model.InvalidPassword, Text: "this password is no text: it is not UTF-8, or holds a NUL"}
+		return "", model.Errorf(model.InvalidPassword, "this password is no text: it is not UTF-8, or holds a NUL")
 	}
 	if len([]rune(clear)) < minPassword {
-		return "", &model.Error{Kind: model.Invalid, Code: model.InvalidPassword, Text: "a password needs at least 8 characters"}
+		return "", model.Errorf(model.InvalidPassword, "a password needs at least 8 characters")
 	}
 	hash, err := u.Passwords.Hash(ctx, clear)
 	if errors.Is(err, password.ErrTooLong) {
-		return "", &model.Error{Kind: model.Invalid, Code: model.InvalidPassword, Text: "this password is too long", Err: err}
+		return "", model.Errorf(model.InvalidPassword, "this password is too long").WithCause(err)
 	}
 	return hash, busy(err)
 }
 
 func busy(err error) error {
 	if errors.Is(err, password.ErrBusy) {
-		return &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Retry: busyRetry, Err: err}
+		return model.NewError(model.TemporarilyDown).WithCause(err).WithRetry(busyRetry)
 	}
 	return err
 }
@@ -55,7 +55,7 @@ func (u *Users) SetPassword(ctx context.Context, name, clear string) (model.User
 	}
 	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
 		if user.Deactivated() {
-			return &model.Error{Kind: model.Conflict, Code: model.UserDeactivated, Text: "the account is deactivated; reactivate it first"}
+			return model.Errorf(model.UserDeactivated, "the account is deactivated; reactivate it first")
 		}
 		if _, err := u.Browsers.EndAll(tx, user.ID, model.EndPassword); err != nil {
 			return err

@@ -14,11 +14,11 @@ import (
 // homeserver does not give it the error is TemporarilyDown, and nothing has changed.
 func (u *Users) AllowReset(ctx context.Context, who model.User) (until time.Time, err error) {
 	if u.Sessions.ReadOnly {
-		return until, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Text: "the homeserver is configured as read-only; nothing is written to it"}
+		return until, model.Errorf(model.TemporarilyDown, "the homeserver is configured as read-only; nothing is written to it")
 	}
 	until = u.Store.Now().Add(homeserver.ResetWindow)
 	if err := u.Homeserver.AllowCrossSigningReset(ctx, who.Localpart); err != nil {
-		return until, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown, Err: err}
+		return until, model.NewError(model.TemporarilyDown).WithCause(err)
 	}
 	return until, nil
 }

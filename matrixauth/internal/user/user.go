@@ -5,7 +5,6 @@ package user
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 
@@ -53,7 +52,7 @@ func (u *Users) localpartOf(name string) (string, error) {
 		return name, nil
 	}
 	if !strings.EqualFold(server, u.ServerName) {
-		return "", &model.Error{Kind: model.NotFound, Code: model.UserNotFound, Text: fmt.Sprintf("%s is of another server; ours is %s", name, u.ServerName)}
+		return "", model.Errorf(model.UserNotFound, "%s is of another server; ours is %s", name, u.ServerName)
 	}
 	return localpart, nil
 }
@@ -67,7 +66,7 @@ func (u *Users) ByName(tx *store.Tx, name string) (model.User, error) {
 	}
 	found, err := tx.UserByLogin(localpart)
 	if errors.Is(err, model.ErrNotFound) {
-		return found, &model.Error{Kind: model.NotFound, Code: model.UserNotFound, Text: fmt.Sprintf("there is no account %s here", u.matrixID(localpart))}
+		return found, model.Errorf(model.UserNotFound, "there is no account %s here", u.matrixID(localpart))
 	}
 	return found, err
 }

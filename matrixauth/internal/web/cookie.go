@@ -149,7 +149,7 @@ func (c *BrowserCookie) ReadForm(w http.ResponseWriter, r *http.Request) (map[st
 	return form, nil
 }
 
-func crossOrigin() error { return &model.Error{Kind: model.Denied, Code: model.CrossOrigin} }
+func crossOrigin() error { return model.NewError(model.CrossOrigin) }
 
 // SameOrigin judges what the browser says about where a form comes from, as http.CrossOriginProtection
 // does. Browsers that do not know Sec-Fetch-Site say "Origin: null" on pages without referrer, which

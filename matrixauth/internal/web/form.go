@@ -15,7 +15,7 @@ import (
 func ReadForm(w http.ResponseWriter, r *http.Request) (map[string]string, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return nil, &model.Error{Kind: model.Invalid, Code: model.UnsupportedContent, Err: err}
+		return nil, model.NewError(model.UnsupportedContent).WithCause(err)
 	}
 	body, err := readBody(w, r)
 	if err != nil {
@@ -30,7 +30,7 @@ const maxQuery = 16 << 10
 // ReadQuery reads the query of an address by the rules of ReadForm. Errors: TooLarge, InvalidParam.
 func ReadQuery(r *http.Request) (map[string]string, error) {
 	if len(r.URL.RawQuery) > maxQuery {
-		return nil, &model.Error{Kind: model.Invalid, Code: model.TooLarge}
+		return nil, model.NewError(model.TooLarge)
 	}
 	return single(r.URL.RawQuery)
 }
@@ -38,12 +38,12 @@ func ReadQuery(r *http.Request) (map[string]string, error) {
 func single(text string) (map[string]string, error) {
 	values, err := url.ParseQuery(text)
 	if err != nil {
-		return nil, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: "the form cannot be read", Err: err}
+		return nil, model.Errorf(model.InvalidParam, "the form cannot be read").WithCause(err)
 	}
 	form := make(map[string]string, len(values))
 	for name, all := range values {
 		if len(all) > 1 {
-			return nil, &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Text: "a parameter is repeated"}
+			return nil, model.Errorf(model.InvalidParam, "a parameter is repeated")
 		}
 		form[name] = strings.ToValidUTF8(all[0], "\uFFFD")
 	}

@@ -20,10 +20,10 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return nil, &model.Error{Kind: model.Invalid, Code: model.TooLarge}
+		return nil, model.NewError(model.TooLarge)
 	}
 	if err != nil {
-		return nil, &model.Error{Kind: model.Invalid, Code: model.NotJSON, Err: err}
+		return nil, model.NewError(model.NotJSON).WithCause(err)
 	}
 	return body, nil
 }
@@ -45,11 +45,11 @@ func ReadObject(w http.ResponseWriter, r *http.Request) (Object, error) {
 // ParseObject parses a JSON object. Text that is not UTF-8 is not JSON (RFC 8259 section 8.1).
 func ParseObject(body []byte) (Object, error) {
 	if !utf8.Valid(body) || !json.Valid(body) {
-		return nil, &model.Error{Kind: model.Invalid, Code: model.NotJSON}
+		return nil, model.NewError(model.NotJSON)
 	}
 	var o Object
 	if err := json.Unmarshal(body, &o); err != nil || o == nil {
-		return nil, &model.Error{Kind: model.Invalid, Code: model.BadJSON, Text: "The request body must be a JSON object"}
+		return nil, model.Errorf(model.BadJSON, "The request body must be a JSON object")
 	}
 	return o, nil
 }
@@ -63,10 +63,10 @@ func (o Object) String(name string) (string, error) {
 	}
 	var value *string
 	if err := json.Unmarshal(raw, &value); err != nil || value == nil {
-		return "", &model.Error{Kind: model.Invalid, Code: model.BadJSON, Param: name, Text: name + " must be a string"}
+		return "", model.Errorf(model.BadJSON, "%s must be a string", name)
 	}
 	if strings.ContainsRune(*value, 0) {
-		return "", &model.Error{Kind: model.Invalid, Code: model.InvalidParam, Param: name, Text: name + " must not hold a NUL character"}
+		return "", model.Errorf(model.InvalidParam, "%s must not hold a NUL character", name)
 	}
 	return *value, nil
 }
@@ -79,7 +79,7 @@ func (o Object) Bool(name string) (bool, error) {
 	}
 	var value *bool
 	if err := json.Unmarshal(raw, &value); err != nil || value == nil {
-		return false, &model.Error{Kind: model.Invalid, Code: model.BadJSON, Param: name, Text: name + " must be a boolean"}
+		return false, model.Errorf(model.BadJSON, "%s must be a boolean", name)
 	}
 	return *value, nil
 }
@@ -92,7 +92,7 @@ func (o Object) Object(name string) (Object, error) {
 	}
 	var value Object
 	if err := json.Unmarshal(raw, &value); err != nil || value == nil {
-		return nil, &model.Error{Kind: model.Invalid, Code: model.BadJSON, Param: name, Text: name + " must be an object"}
+		return nil, model.Errorf(model.BadJSON, "%s must be an object", name)
 	}
 	return value, nil
 }

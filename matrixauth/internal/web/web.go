@@ -88,7 +88,7 @@ func SetOutcome(ctx context.Context, known Outcome) {
 
 // NoteRefused notes which token an error refuses, if it is one that refuses a token, and gives the error back.
 func NoteRefused(ctx context.Context, token string, err error) error {
-	if o, ok := ctx.Value(outcomeKey{}).(*Outcome); ok && err != nil && model.AsError(err).Kind == model.Unauthenticated {
+	if o, ok := ctx.Value(outcomeKey{}).(*Outcome); ok && err != nil && model.AsError(err).Kind() == model.Unauthenticated {
 		o.Refused = model.HashToken(token)
 	}
 	return err

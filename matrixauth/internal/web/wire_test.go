@@ -95,14 +95,25 @@ func goldenAnswers(t *testing.T, wire Wire, code model.Code) string {
 
 // wireError is an error of a code: nothing but that, or one with a text, a wait, a challenge and a cause.
 func wireError(code model.Code, full bool) error {
-	e := &model.Error{Code: code, Kind: model.Invalid, Err: errors.New("the secret cause")}
-	if code == model.ServerError {
-		e.Kind = model.Internal
-	}
+	e := model.NewError(code)
 	if full {
-		e.Text, e.Retry, e.Challenge = "a text of ours", 1500*time.Millisecond, model.ChallengeBearer
+		e = model.Errorf(code, "a text of ours").WithRetry(1500 * time.Millisecond).WithChallenge(model.ChallengeBearer)
 	}
-	return e
+	return e.WithCause(errors.New("the secret cause"))
+}
+
+// TestWordsHaveRows makes sure that there is one row of words for each code, and one for each kind.
+func TestWordsHaveRows(t *testing.T) {
+	kinds := map[model.Kind]bool{}
+	for _, code := range model.Codes {
+		kinds[code.Kind()] = true
+		if row, ok := allWords[code]; !ok || row.text == "" {
+			t.Errorf("%s has no words", code)
+		}
+	}
+	if len(allWords) != len(model.Codes) || len(kindWords) != len(kinds) {
+		t.Errorf("%d rows for %d codes, %d for %d kinds", len(allWords), len(model.Codes), len(kindWords), len(kinds))
+	}
 }
 
 func wantShape(t *testing.T, wire Wire, code model.Code, body []byte) {
@@ -126,7 +137,7 @@ func wantShape(t *testing.T, wire Wire, code model.Code, body []byte) {
 // TestPassingConditionsAreNoClientErrors: a client ends its session, and loses its keys, at a 4xx (REF-8, TOK-23).
 func TestPassingConditionsAreNoClientErrors(t *testing.T) {
 	for _, code := range []model.Code{model.ServerError, model.TemporarilyDown, model.UserLocked} {
-		if status := StatusOf(OAuthWire, &model.Error{Code: code}); status < 500 {
+		if status := StatusOf(OAuthWire, model.NewError(code)); status < 500 {
 			t.Errorf("%s has status %d", code, status)
 		}
 	}
@@ -143,30 +154,30 @@ func TestWriteError(t *testing.T) {
 		body   string
 	}{
 		"a_wait_is_told_in_both_ways": { // SOFT-10, LEG-31
-			MatrixWire, &model.Error{Kind: model.Limited, Code: model.RateLimited, Retry: 1500 * time.Millisecond},
+			MatrixWire, model.NewError(model.RateLimited).WithRetry(1500 * time.Millisecond),
 			map[string]string{"Retry-After": "2"}, `{"errcode":"M_LIMIT_EXCEEDED","error":"Too many requests","retry_after_ms":1500}`,
 		},
 		"a_passing_condition_has_a_wait": {
-			MatrixWire, &model.Error{Kind: model.Unavailable, Code: model.TemporarilyDown},
+			MatrixWire, model.NewError(model.TemporarilyDown),
 			map[string]string{"Retry-After": "5"}, `"retry_after_ms":5000`,
 		},
-		"a_locked_user_keeps_the_keys": {MatrixWire, &model.Error{Code: model.UserLocked}, nil, `"soft_logout":true`}, // MOD-1
+		"a_locked_user_keeps_the_keys": {MatrixWire, model.NewError(model.UserLocked), nil, `"soft_logout":true`}, // MOD-1
 		"an_ended_session_does_not": {
-			MatrixWire, &model.Error{Code: model.UnknownToken}, map[string]string{"Retry-After": ""}, `{"errcode":"M_UNKNOWN_TOKEN","error":"Unknown access token"}`, // SOFT-3
+			MatrixWire, model.NewError(model.UnknownToken), map[string]string{"Retry-After": ""}, `{"errcode":"M_UNKNOWN_TOKEN","error":"Unknown access token"}`, // SOFT-3
 		},
 		"a_text_of_ours_is_shown": {
-			MatrixWire, &model.Error{Kind: model.Invalid, Code: model.MissingParam, Text: "type is missing"}, nil, `"error":"type is missing"`,
+			MatrixWire, model.Errorf(model.MissingParam, "type is missing"), nil, `"error":"type is missing"`,
 		},
 		"a_caller_without_the_secret_is_told_how_to_ask": {
-			OAuthWire, &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient, Challenge: model.ChallengeBearer},
+			OAuthWire, model.NewError(model.InvalidClient).WithChallenge(model.ChallengeBearer),
 			map[string]string{"WWW-Authenticate": `Bearer error="invalid_token"`}, `"error":"invalid_client"`, // INTRO-2
 		},
 		"a_client_that_used_the_header_is_told_how_to_ask": {
-			OpenOAuthWire, &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient, Challenge: model.ChallengeBasic},
+			OpenOAuthWire, model.NewError(model.InvalidClient).WithChallenge(model.ChallengeBasic),
 			map[string]string{"WWW-Authenticate": `Basic realm="OAuth 2.0 client", charset="UTF-8"`}, `"error":"invalid_client"`, // CAUTH-4
 		},
 		"a_client_that_used_the_body_is_not": {
-			OpenOAuthWire, &model.Error{Kind: model.Unauthenticated, Code: model.InvalidClient},
+			OpenOAuthWire, model.NewError(model.InvalidClient),
 			map[string]string{"WWW-Authenticate": ""}, `"error":"invalid_client"`,
 		},
 	} {
