@@ -41,7 +41,7 @@ func compareAccounts(cmd *cobra.Command, o *matrixauth.Operator, e examination) 
 	}
 	var findings []matrixauth.Finding
 	for _, d := range c.differences {
-		findings = append(findings, d.Finding())
+		findings = append(findings, matrixauth.DifferenceFinding(d))
 	}
 	if e.fix {
 		if err := mend(cmd, o, findings); err != nil {

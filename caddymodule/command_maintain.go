@@ -76,13 +76,13 @@ func (s site) copyTo(cmd *cobra.Command, file *os.File) error {
 // takeBackup writes a copy, makes it durable, and has the server remember that it is kept: not before, as a disk
 // may be full.
 func takeBackup(cmd *cobra.Command, o *matrixauth.Operator, w io.Writer, sync func() error) error {
-	if err := o.Backup(cmd.Context(), w); err != nil {
+	if err := o.Copy(cmd.Context(), w); err != nil {
 		return err
 	}
 	if err := sync(); err != nil {
 		return err
 	}
-	if _, err := matrixauth.NoteBackup.Do(cmd.Context(), o, matrixauth.Nothing{}); err != nil {
+	if _, err := matrixauth.NoteBackup.Do(cmd.Context(), o, struct{}{}); err != nil {
 		return say(cmd.ErrOrStderr(), "the copy is whole, and that it was taken could not be noted for the metrics: %v", err)
 	}
 	return nil

@@ -105,7 +105,7 @@ func (s site) secretKeeper(cmd *cobra.Command) (k keeper, err error) {
 	k.endpoint = d.Endpoint
 	generated := s.raw != nil && s.ownsSecret()
 	if k.operator != nil && s.raw == nil {
-		told, err := matrixauth.TellInstance.Do(cmd.Context(), k.operator, matrixauth.Nothing{})
+		told, err := matrixauth.TellInstance.Do(cmd.Context(), k.operator, struct{}{})
 		if err != nil {
 			return k, errors.Join(err, k.close())
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 func sessionCommand() *cobra.Command {
-	return groupCommand("session", "Sessions", sessionListCommand(), sessionKillCommand())
+	return groupCommand("session", "Sessions", sessionListCommand(), sessionEndCommand())
 }
 
 func sessionListCommand() *cobra.Command {
@@ -28,15 +28,15 @@ func sessionListCommand() *cobra.Command {
 	return cmd
 }
 
-func sessionKillCommand() *cobra.Command {
+func sessionEndCommand() *cobra.Command {
 	var user string
-	cmd := operatorCommand("kill [ID]", "Ends a session, or with --user all sessions of a user", cobra.MaximumNArgs(1),
+	cmd := operatorCommand("end [ID]", "Ends a session, or with --user all sessions of a user", cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
-			kill := matrixauth.Kill{User: user}
+			toEnd := matrixauth.SessionsToEnd{User: user}
 			what := "all sessions of " + user
 			switch {
 			case len(args) == 1 && user == "":
-				kill.Session, what = args[0], "the session "+args[0]
+				toEnd.Session, what = args[0], "the session "+args[0]
 			case len(args) == 0 && user != "":
 			default:
 				return errors.New("name one session by its id, or a user by --user")
@@ -51,12 +51,13 @@ func sessionKillCommand() *cobra.Command {
 			if err := confirm(cmd, "End "+what+"? Its devices, and the keys on them, are lost."); err != nil {
 				return err
 			}
-			killed, err := matrixauth.KillSessions.Do(cmd.Context(), o, kill)
+			ended, err := matrixauth.EndSessions.Do(cmd.Context(), o, toEnd)
 			if err != nil {
 				return err
 			}
-			return say(cmd.OutOrStdout(), "%d ended", killed.Sessions)
+			return say(cmd.OutOrStdout(), "%d ended", ended.Sessions)
 		})
+	cmd.Aliases = []string{"kill"}
 	cmd.Flags().StringVar(&user, "user", "", "End all sessions of this user")
 	yesFlag(cmd)
 	return cmd

@@ -59,7 +59,7 @@ func userAddCommand() *cobra.Command {
 func userListCommand() *cobra.Command {
 	cmd := operatorCommand("list", "Lists all accounts", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string, o *matrixauth.Operator) error {
-			users, err := matrixauth.ListUsers.Do(cmd.Context(), o, matrixauth.Nothing{})
+			users, err := matrixauth.ListUsers.Do(cmd.Context(), o, struct{}{})
 			if err != nil {
 				return err
 			}
@@ -119,7 +119,7 @@ func userEmailCommand() *cobra.Command {
 }
 
 // userChangeCommand makes a command that changes an account's state.
-func userChangeCommand(verb, short string, action matrixauth.Action[matrixauth.Name, matrixauth.User]) *cobra.Command {
+func userChangeCommand(verb, short string, action matrixauth.Operation[matrixauth.Name, matrixauth.User]) *cobra.Command {
 	return operatorCommand(verb+" NAME", short, cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
 			u, err := action.Do(cmd.Context(), o, matrixauth.Name{User: args[0]})

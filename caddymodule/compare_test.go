@@ -63,10 +63,10 @@ func TestCompareParts(t *testing.T) {
 func TestSummarize(t *testing.T) {
 	var findings []matrixauth.Finding
 	for i := range 12 {
-		findings = append(findings, matrixauth.Difference{Kind: "device_without_session", User: "alice", DeviceID: fmt.Sprintf("D%02d", i)}.Finding())
+		findings = append(findings, matrixauth.DifferenceFinding(matrixauth.Difference{Kind: "device_without_session", User: "alice", DeviceID: fmt.Sprintf("D%02d", i)}))
 	}
-	findings = append(findings, matrixauth.Difference{Kind: "locked_at_homeserver_only", User: "bob"}.Finding(),
-		matrixauth.Difference{Kind: "device_without_session", User: "bob", DeviceID: "OLD", Certain: true}.Finding())
+	findings = append(findings, matrixauth.DifferenceFinding(matrixauth.Difference{Kind: "locked_at_homeserver_only", User: "bob"}),
+		matrixauth.DifferenceFinding(matrixauth.Difference{Kind: "device_without_session", User: "bob", DeviceID: "OLD", Certain: true}))
 	kept := summarize(findings)
 	if len(kept) != 3 || kept[0].Where != "account bob" || kept[0].OK || kept[1].OK || !kept[2].OK {
 		t.Fatalf("got %+v", kept)

@@ -120,7 +120,7 @@ func (s *site) fill(ctx context.Context, o *matrixauth.Operator) error {
 	if s.raw != nil {
 		return nil
 	}
-	told, err := matrixauth.TellInstance.Do(ctx, o, matrixauth.Nothing{})
+	told, err := matrixauth.TellInstance.Do(ctx, o, struct{}{})
 	if err != nil {
 		return err
 	}
@@ -135,13 +135,13 @@ type told struct {
 }
 
 func tellAll(ctx context.Context, o *matrixauth.Operator) (all told, err error) {
-	if all.Instance, err = matrixauth.TellInstance.Do(ctx, o, matrixauth.Nothing{}); err != nil {
+	if all.Instance, err = matrixauth.TellInstance.Do(ctx, o, struct{}{}); err != nil {
 		return all, err
 	}
 	if all.SynapseEndpoint == "" {
 		return all, errors.New("the running server is of another version than this program; restart Caddy")
 	}
-	secret, err := matrixauth.TellSecret.Do(ctx, o, matrixauth.Nothing{})
+	secret, err := matrixauth.TellSecret.Do(ctx, o, struct{}{})
 	all.secret = secret.Secret
 	return all, err
 }

@@ -187,7 +187,7 @@ func TestFailedReload(t *testing.T) {
 			h.wantActive(token)
 			h.getInside("/health").want(t, http.StatusOK, "ok")
 			h.login("alice", testPassword).want(t, http.StatusOK, "access_token")
-			users, err := matrixauth.ListUsers.Do(context.Background(), h.operator(), matrixauth.Nothing{})
+			users, err := matrixauth.ListUsers.Do(context.Background(), h.operator(), struct{}{})
 			must(t, err)
 			if len(users) != 1 {
 				t.Errorf("users: %v", users)

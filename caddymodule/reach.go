@@ -159,7 +159,7 @@ func (s site) reachNamed(ctx context.Context) (*matrixauth.Operator, error) {
 		return nil, err
 	}
 	// A socket beside a file may be of a server that has another one, where files were moved.
-	if found, err := matrixauth.TellInstance.Do(ctx, o, matrixauth.Nothing{}); err == nil && found.Database != "" && found.Database != s.database && !sameFile(found.Database, s.database) {
+	if found, err := matrixauth.TellInstance.Do(ctx, o, struct{}{}); err == nil && found.Database != "" && found.Database != s.database && !sameFile(found.Database, s.database) {
 		return nil, errors.Join(fmt.Errorf("the server that answers beside %s has the database %s", s.database, found.Database), o.Close())
 	}
 	return o, nil
@@ -177,7 +177,7 @@ func (s site) reachLearned(ctx context.Context, target matrixauth.Target) (*matr
 	if err != nil {
 		return nil, err
 	}
-	found, err := matrixauth.TellInstance.Do(ctx, o, matrixauth.Nothing{})
+	found, err := matrixauth.TellInstance.Do(ctx, o, struct{}{})
 	if err == nil && !s.uncertain() && (found.ServerName != s.config.ServerName || found.Issuer != s.config.Issuer) {
 		err = fmt.Errorf("the server there serves %s at %s", found.ServerName, found.Issuer)
 	}

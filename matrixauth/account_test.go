@@ -20,7 +20,7 @@ func TestSignIn(t *testing.T) {
 	t.Run("by name, Matrix id and mail address", func(t *testing.T) {
 		h := newHouse(t, unlimited)
 		h.add("alice")
-		act(h, AddEmail, NameAndEmail{Name{"alice"}, "alice@example.org"})
+		act(h, AddEmail, NameAndEmail{Name: Name{User: "alice"}, Email: "alice@example.org"})
 		for _, name := range []string{"alice", "Alice", "@alice:example.test", "alice@example.org", " ALICE@example.org "} {
 			v := h.guest()
 			if to := v.signIn(name, ""); to != "/account/" {
@@ -133,14 +133,14 @@ func TestSignIn(t *testing.T) {
 		h.add("alice")
 		v := h.guest()
 		v.signIn("alice", "")
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		for range 2 {
 			v.get("/account/").wantPage(t, http.StatusForbidden, "This account is locked")
 		}
 		other := h.guest()
 		other.get("/account/login")
 		other.post("/account/login", "username", "alice", "password", alicesPassword).wantPage(t, http.StatusForbidden, "This account is locked")
-		act(h, UnlockUser, Name{"alice"})
+		act(h, UnlockUser, Name{User: "alice"})
 		v.get("/account/").wantPage(t, http.StatusOK, "Your account")
 	})
 	t.Run("MOD-11 deactivation ends it", func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestSignIn(t *testing.T) {
 		h.add("alice")
 		v := h.guest()
 		v.signIn("alice", "")
-		act(h, DeactivateUser, Deactivation{Name: Name{"alice"}})
+		act(h, DeactivateUser, Deactivation{Name: Name{User: "alice"}})
 		v.get("/account/").wantTo(t, "/account/login")
 		v.follow()
 		v.post("/account/login", "username", "alice", "password", alicesPassword).wantPage(t, http.StatusForbidden, "This account is deactivated")
@@ -159,7 +159,7 @@ func TestSignIn(t *testing.T) {
 		phone := h.loginOn("alice", "PHONE")
 		v := h.guest()
 		v.signIn("alice", "")
-		act(h, SetPassword, NameAndPassword{Name{"alice"}, "another long password"})
+		act(h, SetPassword, NameAndPassword{Name: Name{User: "alice"}, Password: "another long password"})
 		v.get("/account/").wantTo(t, "/account/login")
 		h.wantActive(phone.AccessToken, "PHONE")
 	})
@@ -245,9 +245,9 @@ func TestSignInFails(t *testing.T) {
 		h := newHouse(t, unlimited)
 		h.add("alice", "gone", "locked")
 		act(h, AddUser, NewUser{Localpart: "nopass"})
-		act(h, AddEmail, NameAndEmail{Name{"alice"}, "alice@example.org"})
-		act(h, DeactivateUser, Deactivation{Name: Name{"gone"}})
-		act(h, LockUser, Name{"locked"})
+		act(h, AddEmail, NameAndEmail{Name: Name{User: "alice"}, Email: "alice@example.org"})
+		act(h, DeactivateUser, Deactivation{Name: Name{User: "gone"}})
+		act(h, LockUser, Name{User: "locked"})
 		h.settle()
 		v := h.guest()
 		v.get("/account/login")
@@ -495,7 +495,7 @@ func TestAccountPage(t *testing.T) {
 	})
 	t.Run("ACCT-4 ends nobody else's", func(t *testing.T) {
 		s := newScene(t)
-		theirs := act(s.house, ListSessions, Name{"bob"})[0].ID
+		theirs := act(s.house, ListSessions, Name{User: "bob"})[0].ID
 		bob := s.house.guest()
 		bob.signIn("bob", "")
 		token := s.at
@@ -539,7 +539,7 @@ func TestOperatorsSessions(t *testing.T) {
 	b := h.signIn("alice")
 	h.tokens(h.exchange("some-client", b.consent(params("some-client"))))
 	kinds := map[string]Session{}
-	for _, s := range act(h, ListSessions, Name{"alice"}) {
+	for _, s := range act(h, ListSessions, Name{User: "alice"}) {
 		kinds[s.Kind] = s
 	}
 	if s := kinds["oauth"]; s.ClientID != "some-client" || s.ClientName != "An App" || s.DeviceID != "PHONE" {
@@ -552,10 +552,10 @@ func TestOperatorsSessions(t *testing.T) {
 		t.Errorf("the browser session is %+v", s)
 	}
 	for kind, s := range kinds {
-		if killed := act(h, KillSessions, Kill{Session: s.ID}); killed.Sessions != 1 {
+		if killed := act(h, EndSessions, SessionsToEnd{Session: s.ID}); killed.Sessions != 1 {
 			t.Errorf("%s: %d ended", kind, killed.Sessions)
 		}
-		if _, err := KillSessions.Do(t.Context(), h.ops, Kill{Session: s.ID}); err == nil {
+		if _, err := EndSessions.Do(t.Context(), h.ops, SessionsToEnd{Session: s.ID}); err == nil {
 			t.Errorf("%s was ended twice", kind)
 		}
 	}
@@ -564,7 +564,7 @@ func TestOperatorsSessions(t *testing.T) {
 	h.loginOn("alice", "LAPTOP")
 	h.signIn("alice")
 	h.signIn("alice")
-	if killed := act(h, KillSessions, Kill{User: "alice"}); killed.Sessions != 3 {
+	if killed := act(h, EndSessions, SessionsToEnd{User: "alice"}); killed.Sessions != 3 {
 		t.Errorf("%d ended", killed.Sessions)
 	}
 }

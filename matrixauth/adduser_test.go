@@ -106,7 +106,7 @@ func TestAddUser(t *testing.T) {
 		if added := act(h, AddUser, NewUser{Localpart: "bob", Password: alicesPassword, Existing: true, Force: true}); added.State != "deactivated" {
 			t.Errorf("it is %s", added.State)
 		}
-		act(h, ReactivateUser, Name{"bob"})
+		act(h, ReactivateUser, Name{User: "bob"})
 		h.settle()
 		h.loginOn("bob", "PHONE")
 	})
@@ -136,13 +136,13 @@ func TestAddUser(t *testing.T) {
 		h.fake.Stop() // what we know ourselves is said first
 		h.wantSentence(h.tryAdd(NewUser{Localpart: "alice"}), "@alice:example.test is here already (active)", "user set-password")
 		h.wantSentence(h.tryAdd(NewUser{Localpart: "@alice:example.test", Existing: true, Force: true}), "is here already")
-		act(h, DeactivateUser, Deactivation{Name: Name{"alice"}})
+		act(h, DeactivateUser, Deactivation{Name: Name{User: "alice"}})
 		h.wantSentence(h.tryAdd(NewUser{Localpart: "alice"}), "(deactivated)", "user reactivate")
 	})
 	t.Run("what it is made of", func(t *testing.T) {
 		h := newHouse(t)
 		h.add("alice")
-		act(h, AddEmail, NameAndEmail{Name{"alice"}, "alice@example.org"})
+		act(h, AddEmail, NameAndEmail{Name: Name{User: "alice"}, Email: "alice@example.org"})
 		for _, n := range []NewUser{
 			{Localpart: "Bob"}, {Localpart: "@bob:other.test"}, {Localpart: "bob", Email: "bob"}, {Localpart: "bob", Email: "ALICE@example.org"},
 			{Localpart: "bob", DisplayName: strings.Repeat("é", 257)},
@@ -177,9 +177,8 @@ func (h *house) serveFake(c fake.Config, users ...fake.User) {
 // TestPasswordIsText: a password that no client could ever send is refused (PW-5).
 func TestPasswordIsText(t *testing.T) {
 	h := newHouse(t)
-	h.add("alice")
 	for _, clear := range []string{"correct \x00 horse", "correct \xff horse"} {
-		if _, err := h.server.users.SetPassword(t.Context(), "alice", clear); !errors.Is(err, model.InvalidPassword) {
+		if _, err := h.server.users.HashPassword(t.Context(), clear); !errors.Is(err, model.InvalidPassword) {
 			t.Errorf("%q: %v", clear, err)
 		}
 	}
@@ -190,21 +189,21 @@ func TestNames(t *testing.T) {
 	h := newHouse(t)
 	h.add("alice")
 	for _, name := range []string{"alice", "ALICE", "@alice:example.test", "@Alice:Example.Test"} {
-		if u := act(h, ShowUser, Name{name}); u.Localpart != "alice" {
+		if u := act(h, ShowUser, Name{User: name}); u.Localpart != "alice" {
 			t.Errorf("%s is %s", name, u.Localpart)
 		}
-		if u := act(h, LockUser, Name{name}); u.State != "locked" {
+		if u := act(h, LockUser, Name{User: name}); u.State != "locked" {
 			t.Errorf("%s is %s", name, u.State)
 		}
-		act(h, UnlockUser, Name{name})
-		act(h, KillSessions, Kill{User: name})
-		act(h, ListConsents, Name{name})
-		act(h, IssueToken, NewToken{Name: Name{name}})
+		act(h, UnlockUser, Name{User: name})
+		act(h, EndSessions, SessionsToEnd{User: name})
+		act(h, ListConsents, Name{User: name})
+		act(h, IssueToken, NewToken{Name: Name{User: name}})
 	}
 	for name, says := range map[string]string{
 		"@alice:other.test": "of another server", "bob": "no account @bob:example.test", "@": "no account", "": "no account",
 	} {
-		_, err := ShowUser.Do(t.Context(), h.ops, Name{name})
+		_, err := ShowUser.Do(t.Context(), h.ops, Name{User: name})
 		h.wantSentence(err, says)
 	}
 }

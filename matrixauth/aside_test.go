@@ -8,9 +8,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
 )
 
 // aside are the parameters of every action, for a database that is not the server's, and whether it is refused.
@@ -31,7 +35,7 @@ var aside = map[string]struct {
 	"user.set-admin":    {`{"user":"alice","admin":true}`, false},
 	"user.allow-reset":  {`{"user":"alice"}`, true},
 	"session.list":      {`{"user":"alice"}`, false},
-	"session.kill":      {`{"user":"alice"}`, false},
+	"session.end":       {`{"user":"alice"}`, false},
 	"token.issue":       {`{"user":"alice"}`, true},
 	"consent.list":      {`{"user":"alice"}`, false},
 	"consent.withdraw":  {`{"user":"alice","all":true}`, false},
@@ -64,13 +68,14 @@ func TestAside(t *testing.T) {
 	config := h.config
 	config.Endpoint, config.Secret = synapse.URL, "" // a backup has no secret beside it
 	before := h.rows()
-	core, server, _, err := Target{Database: file, Aside: true}.open(ctx, config, Deps{Logger: slog.New(slog.NewJSONHandler(h.log, nil))})
+	server, _, err := Target{Database: file, Aside: true}.open(ctx, config, Deps{Logger: slog.New(slog.NewJSONHandler(h.log, nil))})
 	h.must(err)
 	perform := func(name string) error {
-		_, err := server.perform(ctx, name, []byte(aside[name].params))
+		_, err := server.table.Perform(ctx, model.Actor{}, name, []byte(aside[name].params))
 		return err
 	}
-	for name := range actions {
+	needSynapse := server.table.Names(operate.AsksSynapse)
+	for _, name := range server.table.Names(0) {
 		test, known := aside[name]
 		if !known {
 			t.Fatalf("it is not decided what %s is on a database aside", name)
@@ -78,24 +83,23 @@ func TestAside(t *testing.T) {
 		if !test.refused {
 			continue
 		}
-		if err := perform(name); err == nil || needSynapse[name] && !strings.Contains(err.Error(), "what needs Synapse is not done on it") {
+		if err := perform(name); err == nil || slices.Contains(needSynapse, name) && !strings.Contains(err.Error(), "what needs Synapse is not done on it") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, name := range []string{"user.list", "user.show", "user.set-password", "user.add-email", "user.lock", "user.unlock", "user.set-admin", "session.list",
-		"session.kill", "consent.list", "consent.withdraw", "user.deactivate", "user.reactivate", "instance", "secret.tell", "backup.note"} {
+		"session.end", "consent.list", "consent.withdraw", "user.deactivate", "user.reactivate", "instance", "secret.tell", "backup.note"} {
 		if err := perform(name); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	// What was left to the outbox stays there, even where somebody would hurry it.
-	core.outbox.Pass(ctx)
-	state, err := core.outbox.State(ctx)
+	server.core.outbox.Pass(ctx)
+	state, err := server.core.outbox.State(ctx)
 	if err != nil || state.Waiting == 0 || strings.Contains(h.log.String(), "a job failed") {
 		t.Errorf("%d jobs wait, %v\n%s", state.Waiting, err, h.log)
 	}
-	core.detach(server)
-	h.must(core.Close())
+	h.must(server.operator(model.Actor{}, "").Close())
 	if calls.Load() != 0 {
 		t.Errorf("Synapse was called %d times", calls.Load())
 	}

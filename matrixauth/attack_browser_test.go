@@ -206,7 +206,7 @@ func TestAttackConsentBypass(t *testing.T) {
 		h := newOAuthHouse(t)
 		b := h.signIn("alice")
 		b.consent(params("app"))
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		if got := b.response(b.authorize(params("app", "prompt", "none"))); got.Get("error") != "login_required" {
 			t.Errorf("%v", got)
 		}

@@ -105,10 +105,12 @@ func TestAttackCode(t *testing.T) {
 	})
 	t.Run("a code does not outlive the browser session that an intruder had", func(t *testing.T) {
 		for name, throwOut := range map[string]func(*house){
-			"a new password": func(h *house) { act(h, SetPassword, NameAndPassword{Name{"alice"}, "another long password"}) },
+			"a new password": func(h *house) {
+				act(h, SetPassword, NameAndPassword{Name: Name{User: "alice"}, Password: "another long password"})
+			},
 			"deactivated and back": func(h *house) {
-				act(h, DeactivateUser, Deactivation{Name: Name{"alice"}})
-				act(h, ReactivateUser, Name{"alice"})
+				act(h, DeactivateUser, Deactivation{Name: Name{User: "alice"}})
+				act(h, ReactivateUser, Name{User: "alice"})
 				h.settle()
 				h.clock.move(-h.clock.Now().Sub(start)) // settling takes longer than a code lives
 			},
@@ -221,7 +223,7 @@ func TestAttackMixUp(t *testing.T) {
 // TestAttackScope: nobody gets more than they may, at whatever step they try (SCOPE-13, SCOPE-14).
 func TestAttackScope(t *testing.T) {
 	const admin = model.ScopeAPI + " " + model.ScopeSynapseAdmin + " " + model.ScopeDevicePrefix + "PHONE"
-	grant := func(h *house, yes bool) { act(h, SetAdmin, AdminRight{Name{"alice"}, yes}) }
+	grant := func(h *house, yes bool) { act(h, SetAdmin, AdminRight{Name: Name{User: "alice"}, Admin: yes}) }
 	t.Run("a consent to less is none to more", func(t *testing.T) {
 		h := newOAuthHouse(t)
 		grant(h, true)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
 )
 
@@ -22,12 +23,9 @@ func CreateBackup(path string) (*os.File, error) {
 	return f, nil
 }
 
-// NoteBackup has a server remember, for the metrics, that a copy that it gave out is kept whole: on the disk, or
-// taken by whom the command wrote it to. Only the command knows that. Where the time cannot be kept it is known
-// until the end of the server.
-var NoteBackup = newQuery("backup.note", func(s *Server, _ context.Context, _ Nothing) (Nothing, error) {
+func (s *Server) noteBackup(context.Context, model.Actor, struct{}) (struct{}, error) {
 	if err := s.core.store.NoteCopied(); err != nil {
 		s.core.logger().Warn("the time of a backup could not be kept", "error", err)
 	}
-	return Nothing{}, nil
-})
+	return struct{}{}, nil
+}

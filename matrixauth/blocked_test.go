@@ -21,7 +21,7 @@ func TestBlocked(t *testing.T) {
 		h := newOAuthHouse(t)
 		v := h.guest()
 		v.signIn("alice", "")
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		v.get(authorizePath + "?" + params("app").Encode())
 		v.follow().wantPage(t, http.StatusForbidden, locked)
 		wantWho(t, v)
@@ -37,7 +37,7 @@ func TestBlocked(t *testing.T) {
 		h := newOAuthHouse(t)
 		v := h.guest()
 		v.signIn("alice", "")
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		v.get(authorizePath + "?" + params("app").Encode())
 		v.follow().wantPage(t, http.StatusForbidden, locked)
 		v.post(consentPath, "request", hidden(v.at.body, "request"), "answer", "cancel")
@@ -50,7 +50,7 @@ func TestBlocked(t *testing.T) {
 		h := newOAuthHouse(t)
 		h.settle()
 		v := h.guest()
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		v.get(authorizePath + "?" + params("app").Encode())
 		v.follow()
 		v.follow()
@@ -71,7 +71,7 @@ func TestBlocked(t *testing.T) {
 		h.add("alice")
 		v := h.guest()
 		v.signIn("alice", "")
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		v.get("/account/"+query("action", "org.matrix.device_view", "device_id", "PHONE")).wantPage(t, http.StatusForbidden, locked)
 		wantWho(t, v)
 		if strings.Contains(shown(v.at), "Back to the app") {
@@ -87,7 +87,7 @@ func TestBlocked(t *testing.T) {
 		v.signIn("alice", "")
 		v.get("/account/").wantPage(t, http.StatusOK, "Your account")
 		before := v.at
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		for path, fields := range map[string][]string{
 			"/account/sessions/end":        {"session", "any"},
 			"/account/sessions/end-others": {"what", "apps"},
@@ -104,8 +104,8 @@ func TestBlocked(t *testing.T) {
 	t.Run("without any wish it leads to the sign-in", func(t *testing.T) {
 		h := newHouse(t, unlimited)
 		h.add("alice", "gone")
-		act(h, LockUser, Name{"alice"})
-		act(h, DeactivateUser, Deactivation{Name: Name{"gone"}})
+		act(h, LockUser, Name{User: "alice"})
+		act(h, DeactivateUser, Deactivation{Name: Name{User: "gone"}})
 		v := h.guest()
 		v.get("/account/login")
 		v.post("/account/login", "username", "alice", "password", alicesPassword).wantPage(t, http.StatusForbidden, locked)
@@ -123,7 +123,7 @@ func TestBlocked(t *testing.T) {
 		v.signIn("alice", "")
 		v.get(authorizePath + "?" + params("app").Encode())
 		page := v.at.header.Get("Location")
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		h.clock.move(time.Hour)
 		v.get(page).wantPage(t, http.StatusForbidden, locked)
 		if strings.Contains(shown(v.at), "Back to the app") {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
 )
 
 // compare compares all accounts and says the differences in short.
@@ -34,7 +35,7 @@ func (h *house) wantDifferences(want ...string) []Difference {
 		h.t.Fatalf("the differences are %q, want %q", got, want)
 	}
 	for _, d := range all {
-		f := d.Finding()
+		f := DifferenceFinding(d)
 		if f.What == "" || f.Check == "" || !f.OK && (f.Where == "" || f.Change == "") {
 			h.t.Errorf("it does not say what is wrong, where and what to do: %+v", f)
 		}
@@ -58,9 +59,9 @@ func (h *house) mended(all []Difference) (refusals []string) {
 func TestCompareAccounts(t *testing.T) {
 	t.Run("both sides agree", func(t *testing.T) {
 		h, _ := household(t, "alice", "bob", "locked", "gone")
-		act(h, LockUser, Name{"locked"})
-		act(h, DeactivateUser, Deactivation{Name: Name{"gone"}})
-		act(h, SetAdmin, AdminRight{Name{"alice"}, true})
+		act(h, LockUser, Name{User: "locked"})
+		act(h, DeactivateUser, Deactivation{Name: Name{User: "gone"}})
+		act(h, SetAdmin, AdminRight{Name: Name{User: "alice"}, Admin: true})
 		id := h.register("client", "")
 		h.tokens(h.exchange(id, h.signIn("alice").consent(params(id, "scope", model.ScopeAPI+" "+model.ScopeSynapseAdmin))))
 		h.settle()
@@ -74,7 +75,7 @@ func TestCompareAccounts(t *testing.T) {
 		h, _ := household(t, "alice", "bob", "carol", "dave", "erin", "frank", "grace")
 		gone := h.loginOn("alice", "GONE")
 		h.logout(gone.AccessToken).want(t, http.StatusOK, "")
-		act(h, DeactivateUser, Deactivation{Name: Name{"erin"}})
+		act(h, DeactivateUser, Deactivation{Name: Name{User: "erin"}})
 		h.settle()
 		h.clock.move(time.Minute)
 		h.fake.AddDevice("alice", "BRIDGE")
@@ -101,14 +102,14 @@ func TestCompareAccounts(t *testing.T) {
 			t.Errorf("carol is %s", state)
 		}
 		h.wantDevices("alice", "ALICE", "BRIDGE")
-		act(h, KillSessions, Kill{User: "frank"})
+		act(h, EndSessions, SessionsToEnd{User: "frank"})
 		h.settle()
 		if why := h.mended(all); len(why) != 3 { // frank's session has ended, as it should
 			t.Errorf("not mended: %q", why)
 		}
 		h.wantSessions("bob")
-		act(h, LockUser, Name{"dave"})
-		act(h, DeactivateUser, Deactivation{Name: Name{"erin"}})
+		act(h, LockUser, Name{User: "dave"})
+		act(h, DeactivateUser, Deactivation{Name: Name{User: "erin"}})
 		h.settle()
 		h.wantDifferences("alice device_without_session BRIDGE")
 	})
@@ -180,7 +181,7 @@ func TestCompareAccounts(t *testing.T) {
 	}
 	t.Run("many accounts are read part by part, in the name of one that the homeserver knows", func(t *testing.T) {
 		var names []string
-		for i := range comparedAtOnce + 5 {
+		for i := range operate.ComparedAtOnce + 5 {
 			names = append(names, fmt.Sprintf("u%03d", i))
 		}
 		h := newHouse(t, unlimited)

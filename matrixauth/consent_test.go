@@ -78,16 +78,16 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 		"revocation of a refresh token": {func(a *signedInApp) {
 			a.do(call{method: http.MethodPost, path: revokePath, header: formType, body: form("token", a.tokens.RefreshToken)}).shows(a.t, http.StatusOK, "")
 		}, asks, asks, keeps, false},
-		"an operator": {func(a *signedInApp) { act(a.house, KillSessions, Kill{Session: a.session}) }, asks, asks, keeps, false},
+		"an operator": {func(a *signedInApp) { act(a.house, EndSessions, SessionsToEnd{Session: a.session}) }, asks, asks, keeps, false},
 		"an operator, everywhere": {func(a *signedInApp) {
-			act(a.house, KillSessions, Kill{User: "alice"})
+			act(a.house, EndSessions, SessionsToEnd{User: "alice"})
 		}, out, asks, keeps, false},
 		"a new password": {func(a *signedInApp) {
-			act(a.house, SetPassword, NameAndPassword{Name{"alice"}, "a new password"})
+			act(a.house, SetPassword, NameAndPassword{Name: Name{User: "alice"}, Password: "a new password"})
 		}, out, asks, asks, false},
 		"deactivation": {func(a *signedInApp) {
-			act(a.house, DeactivateUser, Deactivation{Name: Name{"alice"}})
-			act(a.house, ReactivateUser, Name{"alice"})
+			act(a.house, DeactivateUser, Deactivation{Name: Name{User: "alice"}})
+			act(a.house, ReactivateUser, Name{User: "alice"})
 			a.settle()
 		}, out, asks, asks, false},
 		"a stolen refresh token": {func(a *signedInApp) {
@@ -108,8 +108,8 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 			a.logout(bob.AccessToken).want(a.t, http.StatusOK, "")
 		}, keeps, keeps, keeps, true},
 		"a lock that is lifted": {func(a *signedInApp) {
-			act(a.house, LockUser, Name{"alice"})
-			act(a.house, UnlockUser, Name{"alice"})
+			act(a.house, LockUser, Name{User: "alice"})
+			act(a.house, UnlockUser, Name{User: "alice"})
 		}, keeps, keeps, keeps, true},
 		"a sign-out of the browser": {func(a *signedInApp) {
 			a.browser.post("/account/logout").shows(a.t, http.StatusSeeOther, "")
@@ -148,9 +148,9 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 func TestSignOutLeavesNoCode(t *testing.T) {
 	for name, end := range map[string]func(a *signedInApp){
 		"logout of everything":    func(a *signedInApp) { a.logoutAll(a.tokens.AccessToken).want(a.t, http.StatusOK, "") },
-		"an operator, everywhere": func(a *signedInApp) { act(a.house, KillSessions, Kill{User: "alice"}) },
+		"an operator, everywhere": func(a *signedInApp) { act(a.house, EndSessions, SessionsToEnd{User: "alice"}) },
 		"a new password": func(a *signedInApp) {
-			act(a.house, SetPassword, NameAndPassword{Name{"alice"}, "a new password"})
+			act(a.house, SetPassword, NameAndPassword{Name: Name{User: "alice"}, Password: "a new password"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -188,10 +188,10 @@ func TestWithdrawConsent(t *testing.T) {
 			a.browser.post(withdraw, "client", "app").shows(a.t, http.StatusSeeOther, "")
 		},
 		"by an operator": func(a *signedInApp) {
-			if done := act(a.house, WithdrawConsents, Withdrawal{Name: Name{"alice"}, ClientID: "app"}); done.Consents != 1 {
+			if done := act(a.house, WithdrawConsents, Withdrawal{Name: Name{User: "alice"}, ClientID: "app"}); done.Consents != 1 {
 				a.t.Errorf("%+v", done)
 			}
-			_, err := WithdrawConsents.Do(a.t.Context(), a.ops, Withdrawal{Name: Name{"alice"}, ClientID: "app"})
+			_, err := WithdrawConsents.Do(a.t.Context(), a.ops, Withdrawal{Name: Name{User: "alice"}, ClientID: "app"})
 			if !errors.Is(err, model.ConsentNotFound) {
 				a.t.Errorf("a second time: %v", err)
 			}
@@ -221,7 +221,7 @@ func TestWithdrawConsent(t *testing.T) {
 		a.register("other", "")
 		a.oauthSession("alice", "other", "DESK")
 		a.oauthSession("bob", "app", "BOBPHONE")
-		if done := act(a.house, WithdrawConsents, Withdrawal{Name: Name{"alice"}, All: true}); done.Consents != 2 {
+		if done := act(a.house, WithdrawConsents, Withdrawal{Name: Name{User: "alice"}, All: true}); done.Consents != 2 {
 			t.Errorf("%+v", done)
 		}
 		for _, client := range []string{"app", "other"} {
@@ -229,7 +229,7 @@ func TestWithdrawConsent(t *testing.T) {
 				t.Errorf("%s: %s", client, got)
 			}
 		}
-		if left := act(a.house, ListConsents, Name{"bob"}); len(left) != 1 {
+		if left := act(a.house, ListConsents, Name{User: "bob"}); len(left) != 1 {
 			t.Errorf("of bob %v is left", left)
 		}
 	})
@@ -239,7 +239,7 @@ func TestWithdrawConsent(t *testing.T) {
 		want := []Consent{{
 			User: "alice", ClientID: "app", ClientName: "An App", RedirectURI: webCallback, Scope: model.ScopeAPI, GrantedAt: a.clock.Now(),
 		}}
-		if diff := cmp.Diff(want, act(a.house, ListConsents, Name{"alice"})); diff != "" {
+		if diff := cmp.Diff(want, act(a.house, ListConsents, Name{User: "alice"})); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 		page := a.browser.get("/account/")

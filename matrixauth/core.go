@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/control"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
@@ -31,7 +32,7 @@ type Core struct {
 	passwords *password.Hasher
 	metrics   *Metrics
 	probes    probes
-	socket    *socket
+	socket    *control.Server
 	// aside reports whether this is another database than the server's, as a backup is: see Target.Aside.
 	aside bool
 	// gate counts the requests under way.
@@ -102,7 +103,7 @@ func (c *Core) Mended() []string { return c.store.Mended() }
 // ends the work.
 func (c *Core) Run() error {
 	var err error
-	if c.socket, err = listenSocket(c); err != nil {
+	if c.socket, err = control.Listen(c.Database(), c.operations); err != nil {
 		return err
 	}
 	var ctx context.Context
@@ -115,7 +116,11 @@ func (c *Core) Run() error {
 	c.work.Go(func() { c.retain(ctx) })
 	c.work.Go(func() { c.giveBack(ctx) })
 	c.work.Go(func() { c.tellCounts(ctx) })
-	c.work.Go(c.socket.serve)
+	c.work.Go(func() {
+		if err := c.socket.Serve(); err != nil {
+			c.logger().Error("the socket for commands failed", "error", err)
+		}
+	})
 	return nil
 }
 
@@ -202,7 +207,7 @@ func (c *Core) Close() error {
 		errs = append(errs, errors.New("some requests did not finish before the database was closed"))
 	}
 	if c.stop != nil {
-		errs = append(errs, c.socket.close())
+		errs = append(errs, c.socket.Close())
 		c.stop()
 		c.work.Wait()
 	}
@@ -217,6 +222,14 @@ func (c *Core) current() *Server {
 		return nil
 	}
 	return c.servers[0]
+}
+
+// operations are those of the current Server, for the socket.
+func (c *Core) operations() control.Operations {
+	if s := c.current(); s != nil {
+		return performer{s}
+	}
+	return nil
 }
 
 // logger is that of voice.

@@ -15,7 +15,7 @@ func (h *house) reconcile() error { return h.core.doubts.Pass(context.Background
 
 func (h *house) state(localpart string) string {
 	h.t.Helper()
-	return act(h, ShowUser, Name{localpart}).State
+	return act(h, ShowUser, Name{User: localpart}).State
 }
 
 // TestDeactivatedAtTheHomeserver: an account that an administrator of the homeserver has deactivated is
@@ -31,10 +31,10 @@ func TestDeactivatedAtTheHomeserver(t *testing.T) {
 		for _, token := range tokens {
 			h.wantInactive(token)
 		}
-		if left := act(h, ListSessions, Name{"alice"}); len(left) != 0 {
+		if left := act(h, ListSessions, Name{User: "alice"}); len(left) != 0 {
 			h.t.Errorf("sessions are left: %+v", left)
 		}
-		if left := act(h, ShowUser, Name{"alice"}).Emails; len(left) != 0 {
+		if left := act(h, ShowUser, Name{User: "alice"}).Emails; len(left) != 0 {
 			h.t.Errorf("addresses are left: %q", left)
 		}
 		if !strings.Contains(h.log.String(), "the homeserver has deactivated an account") {
@@ -48,7 +48,7 @@ func TestDeactivatedAtTheHomeserver(t *testing.T) {
 	begin := func(t *testing.T) (*house, signedIn) {
 		h := newHouse(t, unlimited)
 		h.add("alice")
-		act(h, AddEmail, NameAndEmail{Name{"alice"}, "alice@example.org"})
+		act(h, AddEmail, NameAndEmail{Name: Name{User: "alice"}, Email: "alice@example.org"})
 		h.settle()
 		h.signIn("alice")
 		return h, h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
@@ -74,7 +74,7 @@ func TestDeactivatedAtTheHomeserver(t *testing.T) {
 		for name, scope := range map[string]string{"with a device": phoneScope, "without one": model.ScopeAPI + " " + model.ScopeSynapseAdmin} {
 			t.Run(name, func(t *testing.T) {
 				h, s := begin(t)
-				act(h, SetAdmin, AdminRight{Name{"alice"}, true})
+				act(h, SetAdmin, AdminRight{Name: Name{User: "alice"}, Admin: true})
 				id := h.register("client", "")
 				code := h.signIn("alice").consent(params(id, "scope", scope))
 				h.fake.Deactivate("alice")
@@ -86,7 +86,7 @@ func TestDeactivatedAtTheHomeserver(t *testing.T) {
 	t.Run("a token for a bot", func(t *testing.T) {
 		h, s := begin(t)
 		h.fake.Deactivate("alice")
-		if _, err := IssueToken.Do(t.Context(), h.ops, NewToken{Name: Name{"alice"}}); err == nil {
+		if _, err := IssueToken.Do(t.Context(), h.ops, NewToken{Name: Name{User: "alice"}}); err == nil {
 			t.Fatal("it was issued")
 		}
 		gone(h, s.AccessToken)
@@ -113,7 +113,7 @@ func TestDeactivatedAtTheHomeserver(t *testing.T) {
 		h, _ := begin(t)
 		h.fake.Deactivate("alice")
 		h.tryLogin("alice", nil).want(t, http.StatusForbidden, "M_USER_DEACTIVATED")
-		act(h, ReactivateUser, Name{"alice"})
+		act(h, ReactivateUser, Name{User: "alice"})
 		s := h.loginOn("alice", "PHONE") // the lane has the homeserver reactivate first
 		h.wantActive(s.AccessToken, "PHONE")
 		if state := h.state("alice"); state != "active" {
@@ -125,7 +125,7 @@ func TestDeactivatedAtTheHomeserver(t *testing.T) {
 		h.fake.Deactivate("alice")
 		h.tryLogin("alice", nil).want(t, http.StatusForbidden, "M_USER_DEACTIVATED")
 		h.settle()
-		act(h, ReactivateUser, Name{"alice"})
+		act(h, ReactivateUser, Name{User: "alice"})
 		// What the homeserver said before the command is old news now.
 		followed, err := h.current().users.FollowDeactivation(t.Context(), h.userID("alice"))
 		if err != nil || followed {

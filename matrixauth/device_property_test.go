@@ -142,7 +142,7 @@ func (d *drift) step() {
 	case 9, 10:
 		if gone := slices.Sorted(maps.Keys(d.gone)); len(gone) > 0 {
 			d.note("%s is reactivated here", gone[0])
-			act(d.house, ReactivateUser, Name{gone[0]})
+			act(d.house, ReactivateUser, Name{User: gone[0]})
 			delete(d.gone, gone[0])
 		}
 	case 11:

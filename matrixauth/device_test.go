@@ -120,20 +120,20 @@ func TestDeviceDeletedAtTheHomeserver(t *testing.T) {
 	t.Run("a locked user keeps what is locked", func(t *testing.T) {
 		h, sessions := household(t, "alice", "bob")
 		h.fake.DeleteDevices("alice", "ALICE")
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		if a := h.list(sessions["alice"].AccessToken); a.errcode() != "M_USER_LOCKED" {
 			t.Fatalf("got %d %s", a.status, a.body)
 		}
 		h.must(h.reconcile())
 		h.wantSessions("alice", "ALICE")
-		act(h, UnlockUser, Name{"alice"})
+		act(h, UnlockUser, Name{User: "alice"})
 		h.wantRefused(sessions["alice"].AccessToken)
 		h.must(h.reconcile())
 		h.wantSessions("alice")
 	})
 	t.Run("a session without a device has none to lose", func(t *testing.T) {
 		h, _ := household(t, "alice", "bob")
-		act(h, SetAdmin, AdminRight{Name{"alice"}, true})
+		act(h, SetAdmin, AdminRight{Name: Name{User: "alice"}, Admin: true})
 		id := h.register("client", "")
 		code := h.signIn("alice").consent(params(id, "scope", model.ScopeAPI+" "+model.ScopeSynapseAdmin))
 		s := h.tokens(h.exchange(id, code))
@@ -438,8 +438,8 @@ func TestInternalToken(t *testing.T) {
 		h.wantInactive(token)
 	})
 	t.Run("a locked user is read about", func(t *testing.T) {
-		act(h, LockUser, Name{"alice"})
-		defer act(h, UnlockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
+		defer act(h, UnlockUser, Name{User: "alice"})
 		token, drop := mint()
 		defer drop()
 		if d := h.introspect(token).document(t); d["active"] != true {

@@ -29,9 +29,9 @@ func TestEqualCost(t *testing.T) {
 	known := h.guest()
 	known.signIn("alice", "")
 	act(h, AddUser, NewUser{Localpart: "nopass", Email: "nopass@example.org"})
-	act(h, AddEmail, NameAndEmail{Name{"alice"}, "alice@example.org"})
-	act(h, DeactivateUser, Deactivation{Name: Name{"gone"}})
-	act(h, LockUser, Name{"locked"})
+	act(h, AddEmail, NameAndEmail{Name: Name{User: "alice"}, Email: "alice@example.org"})
+	act(h, DeactivateUser, Deactivation{Name: Name{User: "gone"}})
+	act(h, LockUser, Name{User: "locked"})
 	h.settle()
 	name := func(user, clear string) string { return loginBody(user, clear, nil) }
 	email := func(address, clear string) string {

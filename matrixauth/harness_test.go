@@ -146,13 +146,7 @@ func (h *house) open() {
 	})
 	h.must(err)
 	core.attach(server)
-	ops := &Operator{
-		database: core.Database(),
-		do: func(ctx context.Context, action string, params []byte) ([]byte, error) {
-			return server.perform(ctx, action, params)
-		},
-		close: func() error { return nil },
-	}
+	ops := server.operator(model.Operator("", "unknown"), "")
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.core, h.server, h.ops = core, server, ops
@@ -519,7 +513,7 @@ func (h *house) wantInactive(token string) {
 }
 
 // act has an operator's action done.
-func act[P, R any](h *house, a Action[P, R], p P) R {
+func act[P, R any](h *house, a Operation[P, R], p P) R {
 	h.t.Helper()
 	r, err := a.Do(context.Background(), h.ops, p)
 	h.must(err)
@@ -570,7 +564,7 @@ func (h *house) wantDevices(localpart string, want ...string) {
 func (h *house) liveDevices(localpart string) []string {
 	h.t.Helper()
 	devices := []string{}
-	for _, s := range act(h, ListSessions, Name{localpart}) {
+	for _, s := range act(h, ListSessions, Name{User: localpart}) {
 		if s.Kind != BrowserKind {
 			devices = append(devices, s.DeviceID)
 		}
@@ -670,7 +664,7 @@ func dump(out *strings.Builder, db *sql.DB, table string) (err error) {
 // issue starts a session as an operator does, for tests that need one more.
 func (h *house) issue(localpart, device string) IssuedToken {
 	h.t.Helper()
-	issued := act(h, IssueToken, NewToken{Name: Name{localpart}, DeviceID: device})
+	issued := act(h, IssueToken, NewToken{Name: Name{User: localpart}, DeviceID: device})
 	h.keep(signedIn{AccessToken: issued.Token})
 	return issued
 }

@@ -83,7 +83,7 @@ func (y *history) step() {
 		y.pass()
 	case 15:
 		y.note("the operator ends all sessions")
-		act(y.house, KillSessions, Kill{User: "alice"})
+		act(y.house, EndSessions, SessionsToEnd{User: "alice"})
 		y.endAll()
 	}
 }

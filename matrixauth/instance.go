@@ -29,15 +29,13 @@ type Instance struct {
 	SecretGenerated bool   `json:"secret_generated"`
 }
 
-// TellInstance has a server say what it serves and where it stands. Who told it may be believed as who
-// answers at the socket is; its paths are for showing, and never to be opened by root.
-var TellInstance = newQuery("instance", func(s *Server, _ context.Context, _ Nothing) (Instance, error) {
+func (s *Server) tellInstance(context.Context, model.Actor, struct{}) (Instance, error) {
 	p := s.deps.Placement
 	return Instance{
 		ServerName: s.config.ServerName, Issuer: s.config.Issuer, Homeserver: s.config.Endpoint, Database: s.core.Database(),
 		SynapseEndpoint: p.SynapseEndpoint, SecretFile: p.SecretFile, SecretGenerated: p.SecretGenerated,
 	}, nil
-})
+}
 
 // SharedSecret is the secret shared with Synapse. It is told through the socket alone, to who could read it
 // from the server's own files.
@@ -45,21 +43,17 @@ type SharedSecret struct {
 	Secret string `json:"secret"`
 }
 
-// TellSecret has a server say its secret, for the block of homeserver.yaml and for comparing it.
-var TellSecret = newAction("secret.tell", func(s *Server, _ context.Context, _ Nothing) (SharedSecret, error) {
+func (s *Server) tellSecret(context.Context, model.Actor, struct{}) (SharedSecret, error) {
 	return SharedSecret{s.config.Secret}, nil
-})
+}
 
-// TakeSecret has a server put another secret in the place of its generated one, for a migration. It counts
-// from the next start or reload on. The server writes the file itself: a command of root's would write where
-// it was told to.
-var TakeSecret = newAction("secret.take", func(s *Server, _ context.Context, p SharedSecret) (Nothing, error) {
+func (s *Server) takeSecret(_ context.Context, _ model.Actor, p SharedSecret) (struct{}, error) {
 	if !s.deps.Placement.SecretGenerated {
-		return Nothing{}, model.Errorf(model.InvalidParam, "the running server's secret is configured, and not its own; change it in the configuration")
+		return struct{}{}, model.Errorf(model.InvalidParam, "the running server's secret is configured, and not its own; change it in the configuration")
 	}
 	path := SecretFile(s.core.Database())
 	if _, err := ParseSecret(filepath.Base(path), []byte(p.Secret)); err != nil {
-		return Nothing{}, model.Errorf(model.InvalidParam, "%s", err.Error())
+		return struct{}{}, model.Errorf(model.InvalidParam, "%s", err.Error())
 	}
-	return Nothing{}, ReplaceSecret(path, p.Secret)
-})
+	return struct{}{}, ReplaceSecret(path, p.Secret)
+}

@@ -59,7 +59,7 @@ func introspectMembers(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice")
 	session := func(device string) (id string) {
-		for _, s := range act(h, ListSessions, Name{"alice"}) {
+		for _, s := range act(h, ListSessions, Name{User: "alice"}) {
 			if s.DeviceID == device {
 				id = s.ID
 			}
@@ -135,7 +135,7 @@ func introspectInactive(t *testing.T) {
 	out := h.loginOn("alice", "TABLET")
 	h.logout(out.AccessToken).want(t, http.StatusOK, "")
 	gone := h.loginOn("gone", "X")
-	act(h, DeactivateUser, Deactivation{Name: Name{"gone"}})
+	act(h, DeactivateUser, Deactivation{Name: Name{User: "gone"}})
 	for name, token := range map[string]string{
 		"INTRO-6 a refresh token": s.RefreshToken, "replaced": replaced.AccessToken, "logged out": out.AccessToken, "MOD-11 deactivated": gone.AccessToken,
 		"never made": model.NewToken(model.CompatAccess), "malformed": "x", "in capitals": strings.ToUpper(s.AccessToken), "with a space": s.AccessToken + " ",
@@ -163,11 +163,11 @@ func introspectHint(t *testing.T) {
 func introspectAdmin(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice")
-	if _, err := IssueToken.Do(t.Context(), h.ops, NewToken{Name: Name{"alice"}, Admin: true}); err == nil {
+	if _, err := IssueToken.Do(t.Context(), h.ops, NewToken{Name: Name{User: "alice"}, Admin: true}); err == nil {
 		t.Error("somebody who is no administrator got the administration scope")
 	}
-	act(h, SetAdmin, AdminRight{Name: Name{"alice"}, Admin: true})
-	issued := act(h, IssueToken, NewToken{Name: Name{"alice"}, DeviceID: "BOT", Admin: true})
+	act(h, SetAdmin, AdminRight{Name: Name{User: "alice"}, Admin: true})
+	issued := act(h, IssueToken, NewToken{Name: Name{User: "alice"}, DeviceID: "BOT", Admin: true})
 	h.keep(signedIn{AccessToken: issued.Token})
 	const want = `"urn:matrix:client:api:* urn:matrix:org.matrix.msc2967.client:api:* urn:synapse:admin:*"`
 	if got := string(strict(t, h.introspect(issued.Token))["scope"]); got != want {
@@ -177,7 +177,7 @@ func introspectAdmin(t *testing.T) {
 	if got := string(strict(t, h.introspect(h.login("alice", nil).AccessToken))["scope"]); strings.Contains(got, "admin") {
 		t.Errorf("scope of a login is %s", got)
 	}
-	act(h, SetAdmin, AdminRight{Name: Name{"alice"}})
+	act(h, SetAdmin, AdminRight{Name: Name{User: "alice"}})
 	h.wantInactive(issued.Token)
 }
 
@@ -187,7 +187,7 @@ func introspectLocked(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice", "bob")
 	s, bob := h.loginOn("alice", "PHONE"), h.loginOn("bob", "PHONE")
-	act(h, LockUser, Name{"alice"})
+	act(h, LockUser, Name{User: "alice"})
 	a := h.introspect(s.AccessToken)
 	if want := `{"error":"temporarily_unavailable","error_description":"the account is locked"}`; a.status != http.StatusServiceUnavailable || a.body != want {
 		t.Errorf("got %d %s, want 503 %s", a.status, a.body, want)
@@ -196,7 +196,7 @@ func introspectLocked(t *testing.T) {
 		t.Error("no Retry-After")
 	}
 	h.wantActive(bob.AccessToken, "PHONE")
-	act(h, UnlockUser, Name{"alice"})
+	act(h, UnlockUser, Name{User: "alice"})
 	h.wantActive(s.AccessToken, "PHONE")
 }
 

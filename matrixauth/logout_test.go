@@ -83,7 +83,7 @@ func TestLogout(t *testing.T) {
 		h := newHouse(t, unlimited)
 		h.add("alice")
 		s := h.loginOn("alice", "PHONE")
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		h.logout(s.AccessToken).want(t, http.StatusOK, "")
 		h.wantDevices("alice")
 		h.wantSessions("alice")
@@ -131,7 +131,7 @@ func TestLogoutAll(t *testing.T) {
 		h.add("alice")
 		s := h.loginOn("alice", "PHONE")
 		h.loginOn("alice", "LAPTOP")
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		h.logoutAll(s.AccessToken).want(t, http.StatusOK, "")
 		h.wantDevices("alice")
 	})
@@ -205,7 +205,7 @@ func TestRefreshEndpoint(t *testing.T) {
 		h := newHouse(t, unlimited)
 		h.add("alice")
 		s := h.login("alice", object{"refresh_token": true})
-		act(h, KillSessions, Kill{User: "alice"})
+		act(h, EndSessions, SessionsToEnd{User: "alice"})
 		for _, token := range []string{s.RefreshToken, s.AccessToken, "mcr_x"} {
 			a := h.refresh(token)
 			if a.status != http.StatusUnauthorized || a.body != badFresh {
@@ -225,7 +225,7 @@ func TestRefreshEndpoint(t *testing.T) {
 		h := newHouse(t, unlimited)
 		h.add("alice")
 		s := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		for range 3 {
 			a := h.refresh(s.RefreshToken)
 			a.want(t, http.StatusUnauthorized, "M_USER_LOCKED")
@@ -233,7 +233,7 @@ func TestRefreshEndpoint(t *testing.T) {
 				t.Errorf("got %s, want soft_logout", a.body)
 			}
 		}
-		act(h, UnlockUser, Name{"alice"})
+		act(h, UnlockUser, Name{User: "alice"})
 		h.wantActive(h.signedIn(h.refresh(s.RefreshToken)).AccessToken, "PHONE")
 	})
 	t.Run("while the homeserver is down", func(t *testing.T) {

@@ -151,9 +151,9 @@ func TestNobodyElseWaits(t *testing.T) {
 	t.Run("what it heard while locked counts for nothing", func(t *testing.T) {
 		h.add("carol")
 		c := h.loginOn("carol", "PHONE")
-		act(h, LockUser, Name{"carol"})
+		act(h, LockUser, Name{User: "carol"})
 		h.syncs(5*toldOften, c.AccessToken)
-		act(h, UnlockUser, Name{"carol"})
+		act(h, UnlockUser, Name{User: "carol"})
 		h.loginOn("carol", "PHONE")
 		if refused, _, _ := h.syncs(toldOften, c.AccessToken); refused != toldOften {
 			t.Errorf("%d times refused", refused)
@@ -206,7 +206,7 @@ func TestDeadTokensElsewhere(t *testing.T) {
 	h.logout(signedOut.AccessToken).want(t, http.StatusOK, "")
 	h.add("mallory")
 	locked := h.loginOn("mallory", "PHONE")
-	act(h, LockUser, Name{"mallory"})
+	act(h, LockUser, Name{User: "mallory"})
 	const times = 100
 	for name, again := range map[string]struct {
 		do   func() answer

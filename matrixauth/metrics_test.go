@@ -92,8 +92,8 @@ func TestMetricsOfPeople(t *testing.T) {
 	desk := h.login("alice", object{"device_id": "DESK"})
 	h.login("bob", object{"device_id": "BOBS"})
 	h.logout(desk.AccessToken).want(t, http.StatusOK, "")
-	act(h, LockUser, Name{"bob"})
-	act(h, DeactivateUser, Deactivation{Name: Name{"carol"}})
+	act(h, LockUser, Name{User: "bob"})
+	act(h, DeactivateUser, Deactivation{Name: Name{User: "carol"}})
 	m := h.metrics()
 	for name, want := range map[string]float64{"users active": 1, "users locked": 1, "users deactivated": 1, "sessions compat": 2, "sessions oauth": 0} {
 		if m[name] != want {

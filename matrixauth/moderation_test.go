@@ -34,7 +34,7 @@ func TestLocked(t *testing.T) {
 	bob := h.loginOn("bob", "PHONE")
 	h.clock.move(5 * time.Minute)
 	s = h.signedIn(h.refresh(s.RefreshToken))
-	act(h, LockUser, Name{"alice"})
+	act(h, LockUser, Name{User: "alice"})
 
 	// through asks for a path of the homeserver and reports whether it got there.
 	through := func(t *testing.T, c call) (answer, bool) {
@@ -151,7 +151,7 @@ func TestLocked(t *testing.T) {
 		stopped(t, call{path: "/_matrix/client/v3/sync", bearer: s.AccessToken})
 	})
 	t.Run("MOD-2 MOD-6 after the unlock", func(t *testing.T) {
-		act(h, UnlockUser, Name{"alice"})
+		act(h, UnlockUser, Name{User: "alice"})
 		h.settle()
 		if u, _ := h.fake.User("alice"); u.Locked {
 			t.Error("the homeserver still thinks that the user is locked")
@@ -176,8 +176,8 @@ func TestLockedDuringLogin(t *testing.T) {
 		act  func(h *house)
 		want string
 	}{
-		"MOD-5 locked":       {func(h *house) { act(h, LockUser, Name{"alice"}) }, "M_USER_LOCKED"},
-		"MOD-11 deactivated": {func(h *house) { act(h, DeactivateUser, Deactivation{Name: Name{"alice"}}) }, "M_USER_DEACTIVATED"},
+		"MOD-5 locked":       {func(h *house) { act(h, LockUser, Name{User: "alice"}) }, "M_USER_LOCKED"},
+		"MOD-11 deactivated": {func(h *house) { act(h, DeactivateUser, Deactivation{Name: Name{User: "alice"}}) }, "M_USER_DEACTIVATED"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, unlimited)
@@ -227,12 +227,12 @@ func TestRetired(t *testing.T) {
 func TestDeactivated(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice", "bob")
-	act(h, AddEmail, NameAndEmail{Name{"alice"}, "alice@example.org"})
+	act(h, AddEmail, NameAndEmail{Name: Name{User: "alice"}, Email: "alice@example.org"})
 	h.settle()
 	s := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
 	laptop := h.loginOn("alice", "LAPTOP")
 	h.fake.Stop()
-	act(h, DeactivateUser, Deactivation{Name: Name{"alice"}, Erase: true})
+	act(h, DeactivateUser, Deactivation{Name: Name{User: "alice"}, Erase: true})
 	h.wantSessions("alice")
 	for _, token := range []string{s.AccessToken, laptop.AccessToken} {
 		h.wantInactive(token)
@@ -270,10 +270,10 @@ func TestDeactivated(t *testing.T) {
 		}
 	})
 	t.Run("the address is free", func(t *testing.T) {
-		act(h, AddEmail, NameAndEmail{Name{"bob"}, "alice@example.org"})
+		act(h, AddEmail, NameAndEmail{Name: Name{User: "bob"}, Email: "alice@example.org"})
 	})
 	t.Run("reactivated", func(t *testing.T) {
-		act(h, ReactivateUser, Name{"alice"})
+		act(h, ReactivateUser, Name{User: "alice"})
 		h.wantInactive(s.AccessToken)
 		h.refresh(s.RefreshToken).want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
 		again := h.loginOn("alice", "PHONE")

@@ -15,7 +15,7 @@ import (
 func (h *house) names(localpart string) map[string]string {
 	h.t.Helper()
 	names := map[string]string{}
-	for _, s := range act(h, ListSessions, Name{localpart}) {
+	for _, s := range act(h, ListSessions, Name{User: localpart}) {
 		if s.Kind != BrowserKind {
 			names[s.DeviceID] = s.DeviceName
 		}

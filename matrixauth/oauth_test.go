@@ -156,7 +156,7 @@ func TestCodeFlow(t *testing.T) {
 		b := h.signIn("alice")
 		id := b.request(params("app"))
 		code := b.code(b.post(consentPath, "request", id, "answer", "continue"))
-		act(h, KillSessions, Kill{User: "alice"})
+		act(h, EndSessions, SessionsToEnd{User: "alice"})
 		if a := b.get(consentPath + "?request=" + id); a.header.Get("Location") != "/account/login?request="+id {
 			t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
 		}
@@ -209,11 +209,11 @@ func TestCodeFlow(t *testing.T) {
 		h := newOAuthHouse(t)
 		b := h.signIn("alice")
 		id := b.request(params("app"))
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		for _, a := range []answer{b.get(consentPath + "?request=" + id), b.post(consentPath, "request", id, "answer", "continue")} {
 			a.shows(t, http.StatusForbidden, "")
 		}
-		act(h, UnlockUser, Name{"alice"})
+		act(h, UnlockUser, Name{User: "alice"})
 		b.code(b.post(consentPath, "request", id, "answer", "continue"))
 	})
 	t.Run("the same device of two users is two devices", func(t *testing.T) { // SCOPE-10
@@ -321,7 +321,7 @@ func TestAuthorizeErrors(t *testing.T) {
 	})
 	t.Run("administration for who may", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		act(h, SetAdmin, AdminRight{Name{"alice"}, true})
+		act(h, SetAdmin, AdminRight{Name: Name{User: "alice"}, Admin: true})
 		b := h.signIn("alice")
 		got := h.tokens(h.exchange("app", b.consent(params("app", "scope", model.ScopeAPI+" "+model.ScopeSynapseAdmin))))
 		h.introspect(got.AccessToken).shows(t, http.StatusOK, model.ScopeSynapseAdmin)
@@ -368,7 +368,7 @@ func TestPrompt(t *testing.T) {
 		if got := silent(b, "max_age", "60"); got.Get("code") == "" {
 			t.Errorf("%v", got)
 		}
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		wantError(t, silent(b), "login_required")
 	})
 	t.Run("none, for a client to which nobody ever consented", func(t *testing.T) { // AUTHZ-21
@@ -524,15 +524,15 @@ func TestToken(t *testing.T) {
 	t.Run("locked", func(t *testing.T) { // MOD-6
 		h := newOAuthHouse(t)
 		first := h.oauthSession("alice", "app", "PHONE")
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		h.renew("app", first.RefreshToken).shows(t, http.StatusServiceUnavailable, "temporarily_unavailable")
-		act(h, UnlockUser, Name{"alice"})
+		act(h, UnlockUser, Name{User: "alice"})
 		h.tokens(h.renew("app", first.RefreshToken))
 	})
 	t.Run("deactivated", func(t *testing.T) { // REF-14
 		h := newOAuthHouse(t)
 		first := h.oauthSession("alice", "app", "PHONE")
-		act(h, DeactivateUser, Deactivation{Name: Name{"alice"}})
+		act(h, DeactivateUser, Deactivation{Name: Name{User: "alice"}})
 		h.renew("app", first.RefreshToken).shows(t, http.StatusBadRequest, "invalid_grant")
 	})
 	t.Run("homeserver down", func(t *testing.T) { // TOK-15, TOK-23

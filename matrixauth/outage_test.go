@@ -123,8 +123,8 @@ func TestHomeserverDown(t *testing.T) {
 		s := h.loginOn("alice", "PHONE")
 		h.fake.Stop()
 		h.logout(s.AccessToken).want(t, http.StatusOK, "")
-		act(h, AddEmail, NameAndEmail{Name{"alice"}, "a@example.org"})
-		act(h, AddEmail, NameAndEmail{Name{"alice"}, "b@example.org"})
+		act(h, AddEmail, NameAndEmail{Name: Name{User: "alice"}, Email: "a@example.org"})
+		act(h, AddEmail, NameAndEmail{Name: Name{User: "alice"}, Email: "b@example.org"})
 		for range 500 {
 			h.clock.move(10 * time.Minute)
 			h.pass()
@@ -379,9 +379,9 @@ func TestReadOnly(t *testing.T) {
 	again := h.loginOn("alice", "PHONE")
 	h.wantInactive(phone.AccessToken)
 	h.wantActive(again.AccessToken, "PHONE")
-	act(h, LockUser, Name{"alice"})
+	act(h, LockUser, Name{User: "alice"})
 	h.tryLogin("alice", object{"device_id": "PHONE"}).want(t, http.StatusUnauthorized, "M_USER_LOCKED")
-	act(h, UnlockUser, Name{"alice"})
+	act(h, UnlockUser, Name{User: "alice"})
 	h.logout(bob.AccessToken).want(t, http.StatusOK, "")
 	h.wantInactive(bob.AccessToken)
 	act(h, AddUser, NewUser{Localpart: "carol", Password: alicesPassword})
@@ -515,7 +515,7 @@ func TestRun(t *testing.T) {
 	if !operator.Live() {
 		t.Error("the running server was not found")
 	}
-	if u, err := ShowUser.Do(t.Context(), operator, Name{"@alice:" + serverName}); err != nil || u.Localpart != "alice" {
+	if u, err := ShowUser.Do(t.Context(), operator, Name{User: "@alice:" + serverName}); err != nil || u.Localpart != "alice" {
 		t.Errorf("got %+v, %v", u, err)
 	}
 }

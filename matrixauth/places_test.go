@@ -348,14 +348,14 @@ func TestKnownPlaces(t *testing.T) {
 		// stranger has: a rate of guesses.
 		h := newHouse(t, slow)
 		v := h.known()
-		act(h, SetPassword, NameAndPassword{Name: Name{"alice"}, Password: alicesPassword})
+		act(h, SetPassword, NameAndPassword{Name: Name{User: "alice"}, Password: alicesPassword})
 		in(t, h, homeIP, nil, true)
 		in(t, h, hotelIP, v.cookieHeader(), true)
 	})
 	t.Run("not after a deactivation", func(t *testing.T) {
 		h := newHouse(t, slow)
 		h.known()
-		act(h, DeactivateUser, Deactivation{Name: Name{"alice"}})
+		act(h, DeactivateUser, Deactivation{Name: Name{User: "alice"}})
 		if networks, browsers := h.count("known_networks"), h.count("known_browsers"); networks+browsers != 0 {
 			t.Errorf("%d networks and %d browsers are known", networks, browsers)
 		}
@@ -365,7 +365,7 @@ func TestKnownPlaces(t *testing.T) {
 // logoutEverywhere ends all sessions of a user, as an operator does.
 func (h *house) logoutEverywhere(user string) {
 	h.t.Helper()
-	act(h, KillSessions, Kill{User: user})
+	act(h, EndSessions, SessionsToEnd{User: user})
 	h.must(h.core.store.Update(h.t.Context(), func(tx *store.Tx) error {
 		_, err := h.current().browsers.EndAll(tx, h.userID(user), model.EndKilled)
 		return err

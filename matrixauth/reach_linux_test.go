@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/control"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
 )
 
@@ -108,7 +109,7 @@ func TestWhoAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.target.Database = filepath.Join(theirDir(t), "x.db")
-			told := impostor(t, listenAs(t, test.uid, socketPath(test.target.Database)))
+			told := impostor(t, listenAs(t, test.uid, control.SocketPath(test.target.Database)))
 			err := setPassword(test.target)
 			if test.want == "" {
 				if err != nil || told.Load() != 1 {
@@ -127,7 +128,7 @@ func TestWhoAnswers(t *testing.T) {
 	}
 	t.Run("the socket is exchanged after the first look", func(t *testing.T) {
 		path := filepath.Join(theirDir(t), "x.db")
-		trusted := listenAs(t, 0, socketPath(path))
+		trusted := listenAs(t, 0, control.SocketPath(path))
 		told := impostor(t, trusted)
 		o, err := ReachServer(t.Context(), Target{Database: path, Learned: true})
 		if err != nil {
@@ -136,7 +137,7 @@ func TestWhoAnswers(t *testing.T) {
 		if err := trusted.Close(); err != nil {
 			t.Fatal(err)
 		}
-		theirs := impostor(t, listenAs(t, stranger, socketPath(path)))
+		theirs := impostor(t, listenAs(t, stranger, control.SocketPath(path)))
 		_, err = AddUser.Do(t.Context(), o, NewUser{Localpart: "alice", Password: "correct horse battery"})
 		if err == nil || told.Load()+theirs.Load() != 0 {
 			t.Fatalf("told %d times: %v", theirs.Load(), err)
@@ -145,7 +146,7 @@ func TestWhoAnswers(t *testing.T) {
 	t.Run("a link to the socket of another program", func(t *testing.T) {
 		path, other := filepath.Join(theirDir(t), "x.db"), filepath.Join(t.TempDir(), "s")
 		told := impostor(t, listenAs(t, 0, other))
-		if err := os.Symlink(other, socketPath(path)); err != nil {
+		if err := os.Symlink(other, control.SocketPath(path)); err != nil {
 			t.Fatal(err)
 		}
 		for _, learned := range []bool{true, false} {
@@ -159,7 +160,7 @@ func TestWhoAnswers(t *testing.T) {
 		if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o700), os.Chown(filepath.Dir(path), stranger, stranger)); err != nil {
 			t.Fatal(err)
 		}
-		told := impostor(t, listenAs(t, stranger, socketPath(path)))
+		told := impostor(t, listenAs(t, stranger, control.SocketPath(path)))
 		if err := setPassword(Target{Database: path, Learned: true}); err == nil || !strings.Contains(err.Error(), "is told nothing") || told.Load() != 0 {
 			t.Fatalf("told %d times: %v", told.Load(), err)
 		}
@@ -297,7 +298,7 @@ func openAsChild(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	t.Logf("acting as %s, uid %d %d", o.ActingAs(), os.Getuid(), os.Geteuid())
-	users, err := ListUsers.Do(context.Background(), o, Nothing{})
+	users, err := ListUsers.Do(context.Background(), o, struct{}{})
 	if err := errors.Join(err, o.Close()); err != nil || len(users) != 0 {
 		t.Fatal(users, err)
 	}

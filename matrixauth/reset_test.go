@@ -204,7 +204,7 @@ func TestCrossSigningReset(t *testing.T) {
 	})
 	t.Run("MOD-7 locked", func(t *testing.T) {
 		h, v := resetHouse(t, 0)
-		act(h, LockUser, Name{"alice"})
+		act(h, LockUser, Name{User: "alice"})
 		v.post(resetPath).wantPage(t, http.StatusForbidden, "This account is locked")
 		v.get(resetLink).wantPage(t, http.StatusForbidden, "This account is locked")
 		if h.resets("alice") != 0 {
@@ -234,19 +234,19 @@ func (v *guest) signInAgain(user string) {
 func TestAllowReset(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice", "gone")
-	act(h, DeactivateUser, Deactivation{Name: Name{"gone"}})
+	act(h, DeactivateUser, Deactivation{Name: Name{User: "gone"}})
 	h.settle()
-	allowed := act(h, AllowReset, Name{"@alice:" + serverName})
+	allowed := act(h, AllowReset, Name{User: "@alice:" + serverName})
 	if allowed.MatrixID != "@alice:"+serverName || !allowed.Until.Equal(start.Add(10*time.Minute)) || h.resets("alice") != 1 {
 		t.Errorf("got %+v, %d resets", allowed, h.resets("alice"))
 	}
 	for name, want := range map[string]string{"nobody": "there is no account", "gone": "deactivated"} {
-		if _, err := AllowReset.Do(t.Context(), h.ops, Name{name}); err == nil || !Refused(err) || !strings.Contains(err.Error(), want) {
+		if _, err := AllowReset.Do(t.Context(), h.ops, Name{User: name}); err == nil || !Refused(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	h.fake.Stop()
-	if _, err := AllowReset.Do(t.Context(), h.ops, Name{"alice"}); err == nil || Refused(err) {
+	if _, err := AllowReset.Do(t.Context(), h.ops, Name{User: "alice"}); err == nil || Refused(err) {
 		t.Errorf("with the homeserver down: %v", err)
 	}
 }

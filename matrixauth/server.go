@@ -23,6 +23,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
@@ -75,10 +76,10 @@ type Server struct {
 
 	public, internal table
 
-	// keepLines has the lines about operators' actions kept for the log of the next server, as this process
-	// serves nobody; kept counts them.
-	keepLines bool
-	kept      atomic.Int64
+	// table has what commands can have done.
+	table *operate.Table
+	// kept counts the lines about operators' actions that keepLine kept.
+	kept atomic.Int64
 
 	stop context.CancelFunc
 	work sync.WaitGroup
@@ -118,6 +119,7 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 	}
 	s.wireDomain()
 	s.wireDoors()
+	s.wireOperations()
 	return s, nil
 }
 

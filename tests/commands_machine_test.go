@@ -120,7 +120,7 @@ func (o owner) anotherFile(t *testing.T) {
 	// The device of a session that is ended in the copy stays at Synapse, and its owner signed in.
 	token := o.login("bob", typed).Must(t, http.StatusOK).Text("access_token")
 	o.Must("root", "rm -f /root/copy.db; caddy matrix-auth backup /root/copy.db")
-	o.told("root", "caddy matrix-auth session kill --user bob --yes"+named, "ended")
+	o.told("root", "caddy matrix-auth session end --user bob --yes"+named, "ended")
 	o.refused("root", "caddy matrix-auth token issue bob"+named) // which would do the jobs of bob's lane first
 	o.call(http.MethodGet, "/v3/account/whoami", token, nil).Must(t, http.StatusOK)
 	// The file of the service is the service's, by whatever name.

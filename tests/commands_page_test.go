@@ -34,7 +34,7 @@ var uses = []use{
 	{"user promote NAME", "caddy matrix-auth user promote NAME", "NAME"},
 	{"token issue NAME", "caddy matrix-auth token issue NAME --admin --device-id BOT --device-name bot", "mct_"},
 	{"session list NAME", "caddy matrix-auth session list NAME", "BOT"},
-	{"session kill ID", `id=$(caddy matrix-auth session list NAME --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["id"])') && caddy matrix-auth session kill "$id" --yes`, ""},
+	{"session end ID", `id=$(caddy matrix-auth session list NAME --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["id"])') && caddy matrix-auth session end "$id" --yes`, ""},
 	{"consent list NAME", "caddy matrix-auth consent list NAME --json", "[]"},
 	{"consent withdraw NAME CLIENT", "caddy matrix-auth consent withdraw NAME --all", ""},
 	{"user demote NAME", "caddy matrix-auth user demote NAME", "NAME"},

@@ -113,7 +113,7 @@ func (u *Users) Create(ctx context.Context, n NewUser) (model.User, error) {
 	}
 	hash := ""
 	if n.Password != "" {
-		if hash, err = u.hash(ctx, n.Password); err != nil {
+		if hash, err = u.HashPassword(ctx, n.Password); err != nil {
 			return model.User{}, err
 		}
 	}

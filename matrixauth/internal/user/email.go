@@ -1,7 +1,6 @@
 package user
 
 import (
-	"context"
 	"errors"
 	"net/mail"
 	"strings"
@@ -32,21 +31,19 @@ func newEmail(address string) (model.Email, error) {
 	return model.Email{Address: address, Key: emailKey(address)}, nil
 }
 
-// AddEmail adds an address that is taken as verified. Errors: InvalidEmail, EmailInUse, UserNotFound.
-func (u *Users) AddEmail(ctx context.Context, name, address string) (model.User, error) {
+// AddEmail adds an address that is taken as verified. Errors: InvalidEmail, EmailInUse, UserDeactivated.
+func (u *Users) AddEmail(tx *store.Tx, user model.User, address string) error {
 	email, err := newEmail(address)
 	if err != nil {
-		return model.User{}, err
+		return err
 	}
-	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
-		if user.Deactivated() {
-			return model.Errorf(model.UserDeactivated, "the account is deactivated; reactivate it first")
-		}
-		if err := insertEmail(tx, user.ID, email); err != nil {
-			return err
-		}
-		return u.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{SetEmails: true})
-	})
+	if err := CheckActive(user); err != nil {
+		return err
+	}
+	if err := insertEmail(tx, user.ID, email); err != nil {
+		return err
+	}
+	return u.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{SetEmails: true})
 }
 
 // checkEmailFree refuses an address that an account of ours has.

@@ -22,8 +22,9 @@ const busyRetry = 5 * time.Second
 // badCredentials is the answer to every password login that fails, whatever the reason (LEG-20).
 func badCredentials() error { return model.NewError(model.InvalidCredentials) }
 
-// hash hashes a new password after judging it.
-func (u *Users) hash(ctx context.Context, clear string) (string, error) {
+// HashPassword hashes a new password after judging it, for SetPassword. Errors: InvalidPassword, and
+// TemporarilyDown if too many are being hashed.
+func (u *Users) HashPassword(ctx context.Context, clear string) (string, error) {
 	if !utf8.ValidString(clear) || strings.ContainsRune(clear, 0) {
 		// No client could send it: what they send is JSON or a form in UTF-8.
 		return "", model.Errorf(model.InvalidPassword, "this password is no text: it is not UTF-8, or holds a NUL")
@@ -45,26 +46,20 @@ func busy(err error) error {
 	return err
 }
 
-// SetPassword replaces the password of an account. Its apps stay signed in; its browsers do not, as
+// SetPassword replaces the password of an account by one that HashPassword hashed. Its apps stay signed in; its browsers do not, as
 // whoever knew the old password may sit at one of them (SESS-3), and what was consented to there counts
 // no more.
-func (u *Users) SetPassword(ctx context.Context, name, clear string) (model.User, error) {
-	hash, err := u.hash(ctx, clear)
-	if err != nil {
-		return model.User{}, err
+func (u *Users) SetPassword(tx *store.Tx, user model.User, hash string) error {
+	if err := CheckActive(user); err != nil {
+		return err
 	}
-	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
-		if user.Deactivated() {
-			return model.Errorf(model.UserDeactivated, "the account is deactivated; reactivate it first")
-		}
-		if _, err := u.Browsers.EndAll(tx, user.ID, model.EndPassword); err != nil {
-			return err
-		}
-		if err := session.Withdraw(tx, user.ID, "", model.EndPassword); err != nil {
-			return err
-		}
-		return tx.SetPassword(user.ID, hash)
-	})
+	if _, err := u.Browsers.EndAll(tx, user.ID, model.EndPassword); err != nil {
+		return err
+	}
+	if err := session.Withdraw(tx, user.ID, "", model.EndPassword); err != nil {
+		return err
+	}
+	return tx.SetPassword(user.ID, hash)
 }
 
 // CheckPassword checks a password against the hash of an account, which is empty if there is nothing to prove. Every

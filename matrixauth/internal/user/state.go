@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -11,35 +12,29 @@ import (
 // Lock keeps a user from doing anything but logging out. Sessions, tokens, devices and with them the
 // keys of the clients stay, so that all goes on after Unlock (MOD-1, MOD-2). Locking a locked user
 // changes nothing.
-func (u *Users) Lock(ctx context.Context, name string) (model.User, error) {
-	return u.setLock(ctx, name, true)
-}
+func (u *Users) Lock(tx *store.Tx, user *model.User) error { return u.setLock(tx, user, true) }
 
 // Unlock lets a locked user go on.
-func (u *Users) Unlock(ctx context.Context, name string) (model.User, error) {
-	return u.setLock(ctx, name, false)
-}
+func (u *Users) Unlock(tx *store.Tx, user *model.User) error { return u.setLock(tx, user, false) }
 
-func (u *Users) setLock(ctx context.Context, name string, lock bool) (model.User, error) {
-	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
-		if user.Locked() == lock {
-			return nil
-		}
-		user.LockedAt = time.Time{}
-		if lock {
-			user.LockedAt = tx.Now
-		}
-		if err := tx.UpdateUser(*user); err != nil {
-			return err
-		}
-		id := user.ID
-		tx.AfterCommit(func() { u.Sessions.Registry.SetLocked(id, lock) })
-		if user.Deactivated() {
-			return nil
-		}
-		// The homeserver hides a locked user from its directory.
-		return u.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{})
-	})
+func (u *Users) setLock(tx *store.Tx, user *model.User, lock bool) error {
+	if user.Locked() == lock {
+		return nil
+	}
+	user.LockedAt = time.Time{}
+	if lock {
+		user.LockedAt = tx.Now
+	}
+	if err := tx.UpdateUser(*user); err != nil {
+		return err
+	}
+	id := user.ID
+	tx.AfterCommit(func() { u.Sessions.Registry.SetLocked(id, lock) })
+	if user.Deactivated() {
+		return nil
+	}
+	// The homeserver hides a locked user from its directory.
+	return u.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{})
 }
 
 // Deactivate ends all sessions of a user, in apps and browsers, forgets the addresses and has the homeserver deactivate
@@ -47,13 +42,11 @@ func (u *Users) setLock(ctx context.Context, name string, lock bool) (model.User
 // the truth. The name is never given out again. With erase, newcomers do not see old messages. For an
 // account that is deactivated already it tells the homeserver once more, which may have been restored
 // from an older state.
-func (u *Users) Deactivate(ctx context.Context, name string, erase bool) (model.User, error) {
-	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
-		if err := u.deactivateRows(tx, user); err != nil {
-			return err
-		}
-		return u.Outbox.Enqueue(tx, user.ID, model.JobDeactivateUser, model.JobPayload{Erase: erase})
-	})
+func (u *Users) Deactivate(tx *store.Tx, user *model.User, erase bool) error {
+	if err := u.deactivateRows(tx, user); err != nil {
+		return err
+	}
+	return u.Outbox.Enqueue(tx, user.ID, model.JobDeactivateUser, model.JobPayload{Erase: erase})
 }
 
 // EndEverything ends all sessions of a user, in apps and browsers, and gives their number.
@@ -64,6 +57,26 @@ func (u *Users) EndEverything(tx *store.Tx, userID string, reason model.EndReaso
 	}
 	browsers, err := u.Browsers.EndAll(tx, userID, reason)
 	return apps + browsers, err
+}
+
+// EndOne ends the live session of an id, be it of an app or of a browser, and returns whose it was; a browser
+// has no device. It returns an Error with code SessionNotFound if there is none.
+func (u *Users) EndOne(tx *store.Tx, id string, reason model.EndReason) (ended model.Session, err error) {
+	ended, err = tx.LiveSession(id)
+	if err == nil {
+		return ended, u.Sessions.End(tx, ended, reason)
+	}
+	if !errors.Is(err, model.ErrNotFound) {
+		return ended, err
+	}
+	b, err := tx.BrowserSession(id)
+	if errors.Is(err, model.ErrNotFound) || err == nil && b.Ended() {
+		return ended, model.Errorf(model.SessionNotFound, "there is no live session of this id")
+	}
+	if err != nil {
+		return ended, err
+	}
+	return model.Session{ID: b.ID, UserID: b.UserID}, tx.EndBrowserSession(id, reason)
 }
 
 // LogoutAll ends all sessions of a user at their own wish, in apps and browsers (LEG-38): a browser that
@@ -81,18 +94,24 @@ func (u *Users) LogoutAll(ctx context.Context, userID string) error {
 }
 
 // Reactivate makes a deactivated account usable again. Its sessions do not come back.
-func (u *Users) Reactivate(ctx context.Context, name string) (model.User, error) {
-	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
-		if !user.Deactivated() {
-			return nil
-		}
-		user.DeactivatedAt = time.Time{}
-		if err := tx.UpdateUser(*user); err != nil {
-			return err
-		}
-		if err := u.Outbox.Enqueue(tx, user.ID, model.JobReactivateUser, model.JobPayload{}); err != nil {
-			return err
-		}
-		return u.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{SetEmails: true})
-	})
+func (u *Users) Reactivate(tx *store.Tx, user *model.User) error {
+	if !user.Deactivated() {
+		return nil
+	}
+	user.DeactivatedAt = time.Time{}
+	if err := tx.UpdateUser(*user); err != nil {
+		return err
+	}
+	if err := u.Outbox.Enqueue(tx, user.ID, model.JobReactivateUser, model.JobPayload{}); err != nil {
+		return err
+	}
+	return u.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{SetEmails: true})
+}
+
+// CheckActive refuses an account that is deactivated, with an Error of code UserDeactivated.
+func CheckActive(user model.User) error {
+	if user.Deactivated() {
+		return model.Errorf(model.UserDeactivated, "the account is deactivated; reactivate it first")
+	}
+	return nil
 }

@@ -3,7 +3,6 @@
 package user
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -71,38 +70,24 @@ func (u *Users) ByName(tx *store.Tx, name string) (model.User, error) {
 	return found, err
 }
 
-// Change applies f to the account of a name in one transaction and gives the account after it.
-func (u *Users) change(ctx context.Context, name string, f func(tx *store.Tx, user *model.User) error) (changed model.User, err error) {
-	err = u.Store.Update(ctx, func(tx *store.Tx) error {
-		changed, err = u.ByName(tx, name)
-		if err != nil {
-			return err
-		}
-		return f(tx, &changed)
-	})
-	return changed, err
-}
-
 // SetAdmin says whether a user may ask for Synapse's administration scope. Taking the right away
 // ends the sessions that hold it.
-func (u *Users) SetAdmin(ctx context.Context, name string, admin bool) (model.User, error) {
-	return u.change(ctx, name, func(tx *store.Tx, user *model.User) error {
-		user.Admin = admin
-		if err := tx.UpdateUser(*user); err != nil || admin {
+func (u *Users) SetAdmin(tx *store.Tx, user *model.User, admin bool) error {
+	user.Admin = admin
+	if err := tx.UpdateUser(*user); err != nil || admin {
+		return err
+	}
+	live, err := tx.LiveSessions(user.ID)
+	if err != nil {
+		return err
+	}
+	for _, s := range live {
+		if !model.Administers(s.Scope) {
+			continue
+		}
+		if err := u.Sessions.End(tx, s, model.EndKilled); err != nil {
 			return err
 		}
-		live, err := tx.LiveSessions(user.ID)
-		if err != nil {
-			return err
-		}
-		for _, s := range live {
-			if !model.Administers(s.Scope) {
-				continue
-			}
-			if err := u.Sessions.End(tx, s, model.EndKilled); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package matrixauth
+package operate
 
 import (
 	"cmp"
@@ -9,6 +9,12 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// The operations on consents.
+const (
+	ListConsents     Operation[Name, []Consent]       = "consent.list"
+	WithdrawConsents Operation[Withdrawal, Withdrawn] = "consent.withdraw"
 )
 
 // Consent is a consent that is remembered, as operators see it: the app need not ask the user again.
@@ -35,57 +41,49 @@ type Withdrawn struct {
 	Consents int `json:"consents"`
 }
 
-// The actions about consents.
-var (
-	ListConsents     = newQuery("consent.list", (*Server).listConsents)
-	WithdrawConsents = newAction("consent.withdraw", (*Server).withdrawConsents)
-)
-
-func (s *Server) listConsents(ctx context.Context, p Name) ([]Consent, error) {
-	all := []Consent{}
-	err := s.core.store.View(ctx, func(tx *store.Tx) error {
-		found, err := s.users.ByName(tx, p.User)
+func (o *Operations) listConsents(ctx context.Context, _ model.Actor, p Name) ([]Consent, error) {
+	return view(ctx, o, func(tx *store.Tx) ([]Consent, error) {
+		all := []Consent{}
+		found, err := o.find(ctx, tx, p.User)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		remembered, err := tx.Consents(found.ID)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, one := range remembered {
-			c, err := s.clients.In(tx, one.ClientID)
+			c, err := o.c.Clients.In(tx, one.ClientID)
 			if err != nil && !errors.Is(err, model.UnknownClient) {
-				return err
+				return nil, err
 			}
 			all = append(all, Consent{
 				User: found.Localpart, ClientID: one.ClientID, ClientName: c.Name(""), RedirectURI: one.RedirectURI, Scope: one.Scope, GrantedAt: one.GrantedAt,
 			})
 		}
-		return nil
+		return all, nil
 	})
-	return all, err
 }
 
 // withdrawConsents returns an Error with code ConsentNotFound if there is none to a client that is named.
-func (s *Server) withdrawConsents(ctx context.Context, p Withdrawal) (done Withdrawn, err error) {
+func (o *Operations) withdrawConsents(ctx context.Context, _ model.Actor, p Withdrawal) (Withdrawn, error) {
 	if p.All == (p.ClientID != "") {
-		return done, model.Errorf(model.InvalidParam, "name one client, or all")
+		return Withdrawn{}, model.Errorf(model.InvalidParam, "name one client, or all")
 	}
-	err = s.core.store.Update(ctx, func(tx *store.Tx) error {
-		found, err := s.users.ByName(tx, p.User)
+	note(ctx, model.User{}, slog.String("client_id", cmp.Or(p.ClientID, "all")))
+	return update(ctx, o, func(tx *store.Tx) (Withdrawn, error) {
+		found, err := o.find(ctx, tx, p.User)
 		if err != nil {
-			return err
+			return Withdrawn{}, err
 		}
-		noteSubject(ctx, found, slog.String("client_id", cmp.Or(p.ClientID, "all")))
 		if p.All {
-			done.Consents, err = s.grants.WithdrawAll(tx, found.ID)
-			return err
+			n, err := o.c.Grants.WithdrawAll(tx, found.ID)
+			return Withdrawn{n}, err
 		}
-		done.Consents, err = s.grants.Withdraw(tx, found.ID, p.ClientID)
-		if err == nil && done.Consents == 0 {
+		n, err := o.c.Grants.Withdraw(tx, found.ID, p.ClientID)
+		if err == nil && n == 0 {
 			err = model.Errorf(model.ConsentNotFound, "%s has no consent to %s that is remembered", found.Localpart, p.ClientID)
 		}
-		return err
+		return Withdrawn{n}, err
 	})
-	return done, err
 }

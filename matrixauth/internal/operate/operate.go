@@ -1,0 +1,90 @@
+// Package operate has every operation on accounts, sessions, clients and their like that somebody asks for who is
+// not the holder: what a command does, and how it is told. An operation is a method of Operations with who asks and
+// its parameters. It finds what it is about, has the domain change rows in one transaction, and describes what
+// became of it. It must not know how it was asked (see control), and decides nothing that the domain decides.
+package operate
+
+import (
+	"context"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
+)
+
+// Config is what operations depend upon.
+type Config struct {
+	Store      *store.Store
+	Users      *user.Users
+	Sessions   *session.Sessions
+	Browsers   *browser.Browsers
+	Clients    *client.Clients
+	Grants     *grant.Grants
+	Reconciler *reconcile.Reconciler
+	// ServerName is the homeserver's name in Matrix ids.
+	ServerName string
+}
+
+// Operations are the operations by a configuration.
+type Operations struct{ c Config }
+
+// New makes the operations of a configuration.
+func New(c Config) *Operations { return &Operations{c} }
+
+// Rows are all operations of the package, for a Table.
+func (o *Operations) Rows() []Row {
+	return []Row{
+		Bind(CheckNewUser, Reads|AsksSynapse, o.checkNewUser),
+		Bind(AddUser, AsksSynapse, o.addUser),
+		Bind(ListUsers, Reads, o.listUsers),
+		Bind(ShowUser, Reads, o.showUser),
+		Bind(SetPassword, 0, o.setPassword),
+		Bind(AddEmail, 0, o.addEmail),
+		Bind(LockUser, 0, o.lockUser),
+		Bind(UnlockUser, 0, o.unlockUser),
+		Bind(DeactivateUser, 0, o.deactivateUser),
+		Bind(ReactivateUser, 0, o.reactivateUser),
+		Bind(SetAdmin, 0, o.setAdmin),
+		Bind(AllowReset, AsksSynapse, o.allowReset),
+
+		Bind(ListSessions, Reads, o.listSessions),
+		Bind(EndSessions, 0, o.endSessions),
+		Bind(IssueToken, AsksSynapse, o.issueToken),
+
+		Bind(ListConsents, Reads, o.listConsents),
+		Bind(WithdrawConsents, 0, o.withdrawConsents),
+
+		Bind(CompareAccounts, Reads|AsksSynapse, o.compareAccounts),
+		Bind(MendDifference, AsksSynapse, o.mendDifference),
+	}
+}
+
+// view runs f in a read transaction and returns what it returns.
+func view[R any](ctx context.Context, o *Operations, f func(tx *store.Tx) (R, error)) (result R, err error) {
+	err = o.c.Store.View(ctx, func(tx *store.Tx) (err error) {
+		result, err = f(tx)
+		return err
+	})
+	return result, err
+}
+
+// update runs f in a write transaction and returns what it returns.
+func update[R any](ctx context.Context, o *Operations, f func(tx *store.Tx) (R, error)) (result R, err error) {
+	err = o.c.Store.Update(ctx, func(tx *store.Tx) (err error) {
+		result, err = f(tx)
+		return err
+	})
+	return result, err
+}
+
+// find finds an account by its name as typed, and notes that the operation is about it.
+func (o *Operations) find(ctx context.Context, tx *store.Tx, name string) (model.User, error) {
+	found, err := o.c.Users.ByName(tx, name)
+	note(ctx, found)
+	return found, err
+}

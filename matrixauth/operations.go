@@ -1,0 +1,210 @@
+package matrixauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// What commands need of the operations: see package operate.
+type (
+	// User is an account as operators see it.
+	User = operate.User
+	// NewUser is an account to add.
+	NewUser = operate.NewUser
+	// Name names a user: a localpart or a full Matrix id.
+	Name = operate.Name
+	// NameAndPassword is a user and the new password.
+	NameAndPassword = operate.NameAndPassword
+	// NameAndEmail is a user and an address to add.
+	NameAndEmail = operate.NameAndEmail
+	// Deactivation is a user to deactivate.
+	Deactivation = operate.Deactivation
+	// AdminRight is a user and whether they may administer Synapse.
+	AdminRight = operate.AdminRight
+	// ResetAllowed is a user whose clients may replace the cross-signing keys, and until when.
+	ResetAllowed = operate.ResetAllowed
+	// Session is a session as operators see it.
+	Session = operate.Session
+	// SessionsToEnd names the sessions to end.
+	SessionsToEnd = operate.SessionsToEnd
+	// Ended is how many sessions were ended.
+	Ended = operate.Ended
+	// NewToken asks for a compatibility token, for a bot.
+	NewToken = operate.NewToken
+	// IssuedToken is a token with its device.
+	IssuedToken = operate.IssuedToken
+	// Consent is a consent that is remembered.
+	Consent = operate.Consent
+	// Withdrawal names the consents of a user to take back.
+	Withdrawal = operate.Withdrawal
+	// Withdrawn tells what a Withdrawal took back.
+	Withdrawn = operate.Withdrawn
+	// Comparison asks for a part of the accounts to be compared with Synapse's.
+	Comparison = operate.Comparison
+	// Compared is what came of a comparison.
+	Compared = operate.Compared
+	// Difference is one thing in which Synapse and we differ.
+	Difference = operate.Difference
+	// Mended is what became of a difference.
+	Mended = operate.Mended
+)
+
+// BrowserKind is the kind of a Session that is a browser that is signed in at our pages.
+const BrowserKind = operate.BrowserKind
+
+// The kinds of Difference.
+const (
+	SessionWithoutDevice = operate.SessionWithoutDevice
+	DeviceWithoutSession = operate.DeviceWithoutSession
+	DeactivatedThere     = operate.DeactivatedThere
+	DeactivatedHere      = operate.DeactivatedHere
+	LockedThere          = operate.LockedThere
+	UnknownThere         = operate.UnknownThere
+)
+
+// The operations on accounts and what they have.
+const (
+	CheckNewUser     = operate.CheckNewUser
+	AddUser          = operate.AddUser
+	ListUsers        = operate.ListUsers
+	ShowUser         = operate.ShowUser
+	SetPassword      = operate.SetPassword
+	AddEmail         = operate.AddEmail
+	LockUser         = operate.LockUser
+	UnlockUser       = operate.UnlockUser
+	DeactivateUser   = operate.DeactivateUser
+	ReactivateUser   = operate.ReactivateUser
+	SetAdmin         = operate.SetAdmin
+	AllowReset       = operate.AllowReset
+	ListSessions     = operate.ListSessions
+	EndSessions      = operate.EndSessions
+	IssueToken       = operate.IssueToken
+	ListConsents     = operate.ListConsents
+	WithdrawConsents = operate.WithdrawConsents
+	CompareAccounts  = operate.CompareAccounts
+	MendDifference   = operate.MendDifference
+)
+
+// Operation is the name of an operation, with the types of its parameters and its result.
+type Operation[P, R any] = operate.Operation[P, R]
+
+// The operations on the process rather than on accounts.
+const (
+	// Examine looks at a running server from its own point of view.
+	Examine Operation[Examination, Diagnosis] = "doctor"
+	// NoteBackup has a server remember, for the metrics, that a copy that it gave out is kept whole: on the disk, or
+	// taken by whom the command wrote it to. Only the command knows that. Where the time cannot be kept it is known
+	// until the end of the server.
+	NoteBackup Operation[struct{}, struct{}] = "backup.note"
+	// TellInstance has a server say what it serves and where it stands. Who told it may be believed as who
+	// answers at the socket is; its paths are for showing, and never to be opened by root.
+	TellInstance Operation[struct{}, Instance] = "instance"
+	// TellSecret has a server say its secret, for the block of homeserver.yaml and for comparing it.
+	TellSecret Operation[struct{}, SharedSecret] = "secret.tell"
+	// TakeSecret has a server put another secret in the place of its generated one, for a migration. It counts
+	// from the next start or reload on. The server writes the file itself: a command of root's would write where
+	// it was told to.
+	TakeSecret Operation[SharedSecret, struct{}] = "secret.take"
+)
+
+// wireOperations makes the table of everything that commands can have done.
+func (s *Server) wireOperations() {
+	ops := operate.New(operate.Config{
+		Store: s.core.store, Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants,
+		Reconciler: s.reconciler, ServerName: s.config.ServerName,
+	})
+	s.table = operate.NewTable(operate.TableConfig{Aside: s.core.aside, ServerName: s.config.ServerName, Logger: s.deps.Logger},
+		append(ops.Rows(),
+			operate.Bind(Examine, operate.Reads|operate.AsksSynapse, s.examine),
+			operate.Bind(NoteBackup, operate.Reads, s.noteBackup),
+			operate.Bind(TellInstance, operate.Reads, s.tellInstance),
+			operate.Bind(TellSecret, 0, s.tellSecret),
+			operate.Bind(TakeSecret, 0, s.takeSecret),
+		)...)
+}
+
+// backupOperation names a backup in the log. It is no Operation, as its result is no JSON.
+const backupOperation = "backup"
+
+// performer is what the socket has a Server do.
+type performer struct{ *Server }
+
+// Perform implements control.Operations.
+func (p performer) Perform(ctx context.Context, by model.Actor, name string, params []byte) ([]byte, error) {
+	return p.table.Perform(ctx, by, name, params)
+}
+
+// Copy implements control.Operations.
+func (p performer) Copy(ctx context.Context, by model.Actor, begin func(size int64) io.Writer) error {
+	made, err := p.core.store.Copy(ctx)
+	if err != nil {
+		p.table.Tell(ctx, by, backupOperation, err)
+		return model.Errorf(model.ServerError, "the server could not copy the database; its log says why").WithCause(err)
+	}
+	info, err := made.Stat()
+	if err == nil {
+		_, err = io.Copy(begin(info.Size()), made)
+	}
+	err = errors.Join(err, made.Close())
+	p.table.Tell(ctx, by, backupOperation, err)
+	return err
+}
+
+// keepLine keeps a line about an operation until a server starts.
+func (s *Server) keepLine(ctx context.Context, line []slog.Attr) {
+	fields := make([][2]string, 0, len(line))
+	for _, a := range line {
+		fields = append(fields, [2]string{a.Key, a.Value.String()})
+	}
+	text, err := json.Marshal(fields)
+	if err == nil {
+		err = s.core.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.KeepActionLine(string(text)) })
+	}
+	if err != nil {
+		s.deps.Logger.Error("an operator's action could not be kept for the server's log", "error", err)
+		return
+	}
+	s.kept.Add(1)
+}
+
+// tellKept writes the lines of what was done while no server ran.
+func (s *Server) tellKept(ctx context.Context) {
+	const atOnce = 100
+	for ctx.Err() == nil {
+		var kept []store.ActionLine
+		err := s.core.store.Update(ctx, func(tx *store.Tx) (err error) {
+			kept, err = tx.TakeActionLines(atOnce)
+			return err
+		})
+		if err != nil && ctx.Err() == nil {
+			s.deps.Logger.Error("operators' actions from before the start could not be read", "error", err)
+			return
+		}
+		for _, d := range kept {
+			s.deps.Logger.LogAttrs(ctx, slog.LevelInfo, "an operator's action while no server ran", keptLine(d)...)
+		}
+		if len(kept) < atOnce {
+			return
+		}
+	}
+}
+
+func keptLine(d store.ActionLine) []slog.Attr {
+	line := []slog.Attr{slog.Time("at", d.At)}
+	var fields [][2]string
+	if err := json.Unmarshal([]byte(d.Line), &fields); err != nil {
+		return append(line, slog.String("cause", fmt.Sprintf("the line of action %d cannot be read: %v", d.Position, err)))
+	}
+	for _, f := range fields {
+		line = append(line, slog.String(f[0], f[1]))
+	}
+	return line
+}
