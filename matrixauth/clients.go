@@ -74,20 +74,16 @@ func (c Client) Check() (all []Problem) {
 		}
 	}
 	add("", client.CheckID(c.ID))
-	if kind := c.kind(); kind != model.WebApplication && kind != model.NativeApplication {
-		add("application_type", fmt.Sprintf("%q is not known; write web or native", kind))
+	if kind := c.kind(); !slices.Contains(model.ApplicationTypes, kind) {
+		add("application_type", fmt.Sprintf("%q is not known; write %s", kind, model.OneOf(model.ApplicationTypes)))
 	}
-	switch method := c.method(); method {
-	case model.AuthNone:
-		if c.Secret != "" {
-			add("auth_method", "none is for a client without a secret; this one has one")
-		}
-	case model.AuthBasic, model.AuthPost:
-		if c.Secret == "" {
-			add("auth_method", fmt.Sprintf("%s needs a secret", method))
-		}
-	default:
-		add("auth_method", fmt.Sprintf("%q is not known; write none, client_secret_basic or client_secret_post", method))
+	switch method := c.method(); {
+	case !slices.Contains(model.AuthMethods, method):
+		add("auth_method", fmt.Sprintf("%q is not known; write %s", method, model.OneOf(model.AuthMethods)))
+	case method.Public() && c.Secret != "":
+		add("auth_method", fmt.Sprintf("%s is for a client without a secret; this one has one", method))
+	case !method.Public() && c.Secret == "":
+		add("auth_method", fmt.Sprintf("%s needs a secret", method))
 	}
 	if c.Secret != "" && len(c.Secret) < minClientSecret {
 		add("secret", fmt.Sprintf("must have %d characters or more", minClientSecret))
@@ -122,7 +118,7 @@ func (c Config) staticClients() map[string]model.Client {
 	for _, static := range c.Clients {
 		known := model.Client{ID: static.ID, Static: true, Metadata: model.ClientMetadata{
 			Name: model.PlainText(static.Name), URI: static.URI, ApplicationType: static.kind(), AuthMethod: static.method(),
-			GrantTypes: []string{model.GrantCode, model.GrantRefresh}, ResponseTypes: []string{model.ResponseCode},
+			GrantTypes: model.GrantTypeNames(), ResponseTypes: model.ResponseTypes(model.GrantTypeNames()),
 			RedirectURIs: slices.Clone(static.RedirectURIs),
 		}}
 		if static.Secret != "" {

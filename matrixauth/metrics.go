@@ -156,7 +156,7 @@ func (m *Metrics) collectPopulation(ctx context.Context, out chan<- prometheus.M
 
 // countGrant counts an OAuth token request: a code begins a session, as a login does.
 func (m *Metrics) countGrant(grantType, outcome string) {
-	if grantType == model.GrantCode {
+	if g, _ := model.FindGrantType(grantType); g.Begins {
 		m.logins.WithLabelValues(outcome).Inc()
 		return
 	}

@@ -32,7 +32,7 @@ func (c *Clients) Authenticate(ctx context.Context, given Credentials) (model.Cl
 	switch {
 	case unknown, given.Method != found.Metadata.AuthMethod:
 		return model.Client{}, invalidClient()
-	case given.Method == model.AuthNone && given.Secret == "", given.Method != model.AuthNone && same:
+	case given.Method.Public() && given.Secret == "", !given.Method.Public() && same:
 		return found, nil
 	}
 	return model.Client{}, invalidClient()

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -117,23 +118,17 @@ func (c *Clients) judgeKind(m Metadata, out *model.ClientMetadata) error {
 	if err != nil {
 		return err
 	}
-	switch out.ApplicationType = model.ApplicationType(kind); out.ApplicationType {
-	case "":
-		out.ApplicationType = model.WebApplication
-	case model.WebApplication, model.NativeApplication:
-	default:
-		return invalidMetadata("application_type", "must be web or native") // REG-9
+	out.ApplicationType = cmp.Or(model.ApplicationType(kind), model.WebApplication)
+	if !slices.Contains(model.ApplicationTypes, out.ApplicationType) {
+		return invalidMetadata("application_type", "must be "+model.OneOf(model.ApplicationTypes)) // REG-9
 	}
 	method, err := m.text("token_endpoint_auth_method", maxText)
 	if err != nil {
 		return err
 	}
-	switch out.AuthMethod = model.AuthMethod(method); out.AuthMethod {
-	case "":
-		out.AuthMethod = model.AuthBasic // REG-19
-	case model.AuthNone, model.AuthBasic, model.AuthPost:
-	default:
-		return invalidMetadata("token_endpoint_auth_method", "must be none, client_secret_basic or client_secret_post")
+	out.AuthMethod = cmp.Or(model.AuthMethod(method), model.AuthBasic) // REG-19
+	if !slices.Contains(model.AuthMethods, out.AuthMethod) {
+		return invalidMetadata("token_endpoint_auth_method", "must be "+model.OneOf(model.AuthMethods))
 	}
 	_, keys := m.member("jwks")
 	if _, address := m.member("jwks_uri"); keys && address { // REG-22
@@ -150,21 +145,19 @@ func judgeGrants(m Metadata, out *model.ClientMetadata) error {
 		return err
 	}
 	if !present {
-		grants = []string{model.GrantCode} // REG-21
+		grants = model.DefaultGrantTypes // REG-21
 	}
-	out.GrantTypes = slices.DeleteFunc(unique(grants), func(g string) bool { return g != model.GrantCode && g != model.GrantRefresh })
+	out.GrantTypes = slices.DeleteFunc(unique(grants), func(name string) bool { _, known := model.FindGrantType(name); return !known })
 	types, present, err := m.list("response_types", maxValues, maxText)
 	if err != nil {
 		return err
 	}
-	out.ResponseTypes = []string{}
-	if !slices.Contains(out.GrantTypes, model.GrantCode) {
-		return nil // nothing that it could get by a response
+	out.ResponseTypes = model.ResponseTypes(out.GrantTypes)
+	for _, g := range model.GrantTypes {
+		if g.ResponseType != "" && present && slices.Contains(out.GrantTypes, g.Name) && !slices.Contains(types, g.ResponseType) {
+			return invalidMetadata("response_types", "must contain "+g.ResponseType+", which the grant type "+g.Name+" needs")
+		}
 	}
-	if present && !slices.Contains(types, model.ResponseCode) {
-		return invalidMetadata("response_types", "must contain code, which the grant type authorization_code needs")
-	}
-	out.ResponseTypes = []string{model.ResponseCode}
 	return nil
 }
 
@@ -284,7 +277,7 @@ func (c *Clients) judgeRedirects(m Metadata, out *model.ClientMetadata) error {
 		return model.Errorf(model.InvalidRedirectURI, "%s", model.AsError(err).Text)
 	}
 	if len(uris) == 0 {
-		if slices.Contains(out.GrantTypes, model.GrantCode) { // REG-16
+		if len(out.ResponseTypes) > 0 { // REG-16
 			return model.Errorf(model.InvalidRedirectURI, "redirect_uris is missing or empty")
 		}
 		return nil

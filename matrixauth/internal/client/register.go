@@ -33,7 +33,7 @@ func (c *Clients) Register(ctx context.Context, m Metadata, ip string) (r Regist
 		return r, err
 	}
 	network := model.Site(ip)
-	if metadata.AuthMethod != model.AuthNone {
+	if !metadata.AuthMethod.Public() {
 		r.Secret = model.NewClientSecret()
 		r.Client = model.Client{Metadata: metadata, SecretHash: model.HashToken(r.Secret), Network: network}
 		return r, c.Store.Update(ctx, func(tx *store.Tx) error { return insert(tx, &r.Client, model.TokenHash{}) })

@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +25,11 @@ type Ask struct {
 }
 
 // None reports whether prompt=none was asked for: no page may be shown (OIDC-10).
-func (a Ask) None() bool { return strings.Contains(" "+a.Prompt+" ", " none ") }
+func (a Ask) None() bool { return slices.Contains(strings.Fields(a.Prompt), promptNone) }
+
+// ChallengeMethod is the one method of code challenges that we have (RFC 7636 section 4.2). "plain" would put the
+// proof itself into the address (DISC-4).
+const ChallengeMethod = "S256"
 
 // challenge is the form of an S256 code challenge: a SHA-256 in base64url (RFC 7636 section 4.2).
 var challenge = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
@@ -35,18 +40,16 @@ func invalidRequest(text string) error { return model.Errorf(model.InvalidParam,
 // specification wants another: clients in use leave it out (AUTHZ-9). One that is unknown, or
 // that the redirect URI cannot take, is an error, which travels by query.
 func (a Ask) Mode(redirectURI string) (model.ResponseMode, error) {
-	switch mode := model.ResponseMode(a.ResponseMode); mode {
-	case "":
+	mode := model.ResponseMode(a.ResponseMode)
+	switch {
+	case mode == "":
 		return model.ModeQuery, nil
-	case model.ModeQuery, model.ModeFragment:
-		return mode, nil
-	case model.ModeFormPost:
-		if !takesForms(redirectURI) {
-			return model.ModeQuery, invalidRequest("form_post needs an http or https redirect_uri")
-		}
-		return mode, nil
+	case !slices.Contains(model.ResponseModes, mode):
+		return model.ModeQuery, invalidRequest("this response_mode is not supported")
+	case mode == model.ModeFormPost && !takesForms(redirectURI):
+		return model.ModeQuery, invalidRequest("form_post needs an http or https redirect_uri")
 	}
-	return model.ModeQuery, invalidRequest("this response_mode is not supported")
+	return mode, nil
 }
 
 // Judge judges a request of a client whose redirect URI was found to be its own. Its errors have the
@@ -65,12 +68,12 @@ func Judge(c model.Client, redirectURI string, a Ask) (r model.AuthorizationRequ
 		return r, invalidRequest("state is too long")
 	}
 	// PKCE is asked of every client: a code that leaks is worth nothing without it (AUTHZ-8, RFC 9700
-	// section 2.1.1). "plain" would put the proof itself into the address (DISC-4).
+	// section 2.1.1).
 	switch {
 	case a.Challenge == "":
 		return r, invalidRequest("code_challenge is missing; PKCE is required")
-	case a.ChallengeMethod != "S256":
-		return r, invalidRequest("code_challenge_method must be S256")
+	case a.ChallengeMethod != ChallengeMethod:
+		return r, invalidRequest("code_challenge_method must be "+ChallengeMethod)
 	case !challenge.MatchString(a.Challenge):
 		return r, invalidRequest("code_challenge must be 43 characters of base64url")
 	}
@@ -95,32 +98,10 @@ func judgeSupported(c model.Client, a Ask) error {
 		return model.NewError(model.RegistrationUnsupported)
 	case a.ResponseType == "":
 		return invalidRequest("response_type is missing")
-	case a.ResponseType != "code":
+	case a.ResponseType != model.ResponseCode:
 		return model.NewError(model.UnsupportedResponseType) // AUTHZ-7
 	case !c.Grants(model.GrantCode):
 		return model.NewError(model.UnauthorizedClient) // AUTHZ-15
-	}
-	return nil
-}
-
-// judgePrompt reads the values of prompt; those that we do not know are ignored (OIDC-12).
-func judgePrompt(prompt string, r *model.AuthorizationRequest) error {
-	values := strings.Fields(prompt)
-	for _, value := range values {
-		switch value {
-		case "none":
-			if len(values) > 1 {
-				return invalidRequest("prompt=none goes with no other value")
-			}
-		case "login":
-			r.Login = true
-		case "consent":
-			r.Consent = true
-		case "select_account":
-			r.Select = true
-		case "create":
-			r.Create = true
-		}
 	}
 	return nil
 }

@@ -44,6 +44,9 @@ const (
 	ModeFormPost ResponseMode = "form_post"
 )
 
+// ResponseModes lists the response modes, in the order of the metadata.
+var ResponseModes = []ResponseMode{ModeQuery, ModeFragment, ModeFormPost}
+
 // AuthorizationRequest is what a client asked for, judged. It is stored as JSON.
 type AuthorizationRequest struct {
 	RedirectURI  string       `json:"redirect_uri"`

@@ -18,6 +18,9 @@ const (
 	NativeApplication ApplicationType = "native"
 )
 
+// ApplicationTypes lists the application types.
+var ApplicationTypes = []ApplicationType{WebApplication, NativeApplication}
+
 // AuthMethod says how a client proves itself at the token endpoint (RFC 7591 section 2).
 type AuthMethod string
 
@@ -28,14 +31,16 @@ const (
 	AuthPost  AuthMethod = "client_secret_post"
 )
 
-// The grant types that we have.
-const (
-	GrantCode    = "authorization_code"
-	GrantRefresh = "refresh_token"
-)
+// AuthMethods lists the methods of client authentication, in the order of the metadata.
+var AuthMethods = []AuthMethod{AuthNone, AuthBasic, AuthPost}
 
-// ResponseCode is the one response type that we have.
-const ResponseCode = "code"
+// Public reports whether the method is that of clients that cannot prove themselves.
+func (m AuthMethod) Public() bool { return m == AuthNone }
+
+// ProvingAuthMethods returns the methods by which a client proves itself.
+func ProvingAuthMethods() []AuthMethod {
+	return slices.DeleteFunc(slices.Clone(AuthMethods), AuthMethod.Public)
+}
 
 // ClientMetadata is what a client says of itself, under the names of RFC 7591 section 2. The texts are
 // the client's own: they are shown, and never believed.
@@ -159,7 +164,7 @@ func (c Client) PolicyURI(language string) string {
 }
 
 // Public reports whether the client has no secret that it could prove itself with.
-func (c Client) Public() bool { return c.Metadata.AuthMethod == AuthNone }
+func (c Client) Public() bool { return c.Metadata.AuthMethod.Public() }
 
 // Grants reports whether the client registered for a grant type.
 func (c Client) Grants(grantType string) bool {

@@ -3,6 +3,7 @@ package oauth
 import (
 	"net/http"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -57,7 +58,6 @@ type metadata struct {
 
 // describeServer builds the metadata.
 func (d *Door) describeServer() metadata {
-	public := []model.AuthMethod{model.AuthNone, model.AuthBasic, model.AuthPost}
 	return metadata{
 		Issuer:                d.Issuer,
 		AuthorizationEndpoint: d.Issuer + AuthorizePath,
@@ -67,14 +67,14 @@ func (d *Door) describeServer() metadata {
 		IntrospectionEndpoint: d.Issuer + IntrospectPath,
 
 		ScopesSupported:          model.SupportedScopes(),
-		ResponseTypesSupported:   []string{"code"},
-		ResponseModesSupported:   []model.ResponseMode{model.ModeQuery, model.ModeFragment, model.ModeFormPost},
-		GrantTypesSupported:      []string{model.GrantCode, model.GrantRefresh},
-		TokenAuthMethods:         public,
-		RevocationAuthMethods:    public,
-		IntrospectionAuthMethods: []model.AuthMethod{model.AuthBasic, model.AuthPost},
-		ChallengeMethods:         []string{"S256"}, // DISC-4: never plain
-		PromptValues:             []string{"none", "login", "consent", "select_account"},
+		ResponseTypesSupported:   model.ResponseTypes(model.GrantTypeNames()),
+		ResponseModesSupported:   model.ResponseModes,
+		GrantTypesSupported:      model.GrantTypeNames(),
+		TokenAuthMethods:         model.AuthMethods,
+		RevocationAuthMethods:    model.AuthMethods,
+		IntrospectionAuthMethods: model.ProvingAuthMethods(),
+		ChallengeMethods:         []string{grant.ChallengeMethod},
+		PromptValues:             grant.PromptValues(),
 		UILocales:                d.Pages.Languages(),
 
 		IssInResponse: true,
