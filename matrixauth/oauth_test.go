@@ -550,6 +550,8 @@ func TestToken(t *testing.T) {
 	t.Run("errors", func(t *testing.T) { // TOK-6, TOK-8
 		h := newOAuthHouse(t)
 		h.register("confidential", "s3cret")
+		h.register("refresher", "", func(m *model.ClientMetadata) { m.GrantTypes = []string{model.GrantRefresh} })
+		h.register("codes only", "", func(m *model.ClientMetadata) { m.GrantTypes = []string{model.GrantCode} })
 		for name, c := range map[string]struct {
 			fields []string
 			status int
@@ -566,6 +568,8 @@ func TestToken(t *testing.T) {
 			"no verifier":              {[]string{"grant_type", "authorization_code", "client_id", "app", "redirect_uri", "x", "code", "x"}, 400, "invalid_request"},
 			"an unknown code":          {[]string{"grant_type", "authorization_code", "client_id", "app", "redirect_uri", "x", "code", "x", "code_verifier", verifier}, 400, "invalid_grant"},
 			"confidential, no secret":  {[]string{"grant_type", "refresh_token", "client_id", "confidential", "refresh_token", "x"}, 401, "invalid_client"},
+			"a code, not registered":   {[]string{"grant_type", "authorization_code", "client_id", "refresher", "redirect_uri", "x", "code", "x", "code_verifier", verifier}, 400, "unauthorized_client"},
+			"refresh, not registered":  {[]string{"grant_type", "refresh_token", "client_id", "codes only", "refresh_token", "x"}, 400, "invalid_grant"},                 // TOK-4
 			"public, with a secret":    {[]string{"grant_type", "refresh_token", "client_id", "app", "client_secret", "x", "refresh_token", "x"}, 401, "invalid_client"}, // CAUTH-3
 		} {
 			t.Run(name, func(t *testing.T) {

@@ -48,7 +48,7 @@ func judgePrompt(text string, r *model.AuthorizationRequest) error {
 		switch {
 		case !slices.Contains(values, p.value):
 		case p.alone && len(values) > 1:
-			return invalidRequest("prompt="+p.value+" goes with no other value")
+			return invalidRequest("prompt=" + p.value + " goes with no other value")
 		case p.note != nil:
 			p.note(r)
 		}

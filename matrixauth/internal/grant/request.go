@@ -73,7 +73,7 @@ func Judge(c model.Client, redirectURI string, a Ask) (r model.AuthorizationRequ
 	case a.Challenge == "":
 		return r, invalidRequest("code_challenge is missing; PKCE is required")
 	case a.ChallengeMethod != ChallengeMethod:
-		return r, invalidRequest("code_challenge_method must be "+ChallengeMethod)
+		return r, invalidRequest("code_challenge_method must be " + ChallengeMethod)
 	case !challenge.MatchString(a.Challenge):
 		return r, invalidRequest("code_challenge must be 43 characters of base64url")
 	}
@@ -100,7 +100,7 @@ func judgeSupported(c model.Client, a Ask) error {
 		return invalidRequest("response_type is missing")
 	case a.ResponseType != model.ResponseCode:
 		return model.NewError(model.UnsupportedResponseType) // AUTHZ-7
-	case !c.Grants(model.GrantCode):
+	case !c.MayUse(model.GrantCode):
 		return model.NewError(model.UnauthorizedClient) // AUTHZ-15
 	}
 	return nil

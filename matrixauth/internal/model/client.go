@@ -166,9 +166,10 @@ func (c Client) PolicyURI(language string) string {
 // Public reports whether the client has no secret that it could prove itself with.
 func (c Client) Public() bool { return c.Metadata.AuthMethod.Public() }
 
-// Grants reports whether the client registered for a grant type.
-func (c Client) Grants(grantType string) bool {
-	return slices.Contains(c.Metadata.GrantTypes, grantType)
+// MayUse reports whether the client may use a grant type: it registered for it, or everybody may.
+func (c Client) MayUse(grantType string) bool {
+	g, known := FindGrantType(grantType)
+	return known && (g.Unregistered || slices.Contains(c.Metadata.GrantTypes, grantType))
 }
 
 // DeviceName is the name that a new device of the client gets: clients cannot send one themselves (TOK-20).

@@ -19,76 +19,93 @@ type tokenAnswer struct {
 	Scope        string `json:"scope"`
 }
 
-// Token answers POST /oauth2/token.
-func (d *Door) Token(w http.ResponseWriter, r *http.Request) error {
-	form, err := web.ReadForm(w, r)
-	if err != nil {
-		return err
-	}
-	var redeem func(*http.Request, model.Client, map[string]string) (session.Tokens, error)
-	switch form["grant_type"] {
-	case "":
-		return missing("grant_type")
-	case model.GrantCode:
-		redeem = d.exchange
-	case model.GrantRefresh:
-		redeem = d.refresh
-	default:
-		return model.NewError(model.UnsupportedGrant)
-	}
-	tokens, err := d.redeem(r, form, redeem)
-	d.CountGrant(form["grant_type"], model.Result(err))
-	if err != nil {
-		return err
-	}
-	return web.WriteJSON(w, http.StatusOK, tokenAnswer{
-		AccessToken: tokens.Access, TokenType: "Bearer", ExpiresIn: int64(tokens.Life.Seconds()), RefreshToken: tokens.Refresh, Scope: tokens.Scope,
-	})
+// grantType is a row of the token endpoint: what is done for a grant type of model.GrantTypes.
+type grantType struct {
+	// class and rate bound the requests of one network; without a rate there is no bound.
+	class limit.Class
+	rate  limit.Rate
+	// params are the parameters that a request must have.
+	params []string
+	// redeem turns what a client presents into tokens. It is called for clients that may use the grant type, with
+	// params that are there.
+	redeem func(*Door, *http.Request, model.Client, map[string]string) (session.Tokens, error)
 }
 
-func (d *Door) redeem(r *http.Request, form map[string]string, f func(*http.Request, model.Client, map[string]string) (session.Tokens, error)) (session.Tokens, error) {
-	c, err := d.clientOf(r, form)
-	if err != nil {
-		return session.Tokens{}, err
-	}
-	return f(r, c, form)
-}
-
-// exchange redeems a code. Codes cannot be guessed; the limit keeps a flood from the store (ENUM-5).
-func (d *Door) exchange(r *http.Request, c model.Client, form map[string]string) (session.Tokens, error) {
-	if err := d.Limiter.TakeNetwork(limit.Exchanges, web.FactsOf(r.Context()).ClientIP, exchanges); err != nil {
-		return session.Tokens{}, err
-	}
-	for _, name := range []string{"code", "redirect_uri", "code_verifier"} {
-		if form[name] == "" {
-			return session.Tokens{}, missing(name)
-		}
-	}
-	_, tokens, err := d.Grants.Exchange(r.Context(), grant.Exchange{
-		Client: c, Code: form["code"], RedirectURI: form["redirect_uri"], Verifier: form["code_verifier"], Origin: web.OriginOf(r),
-	})
-	if err == nil {
-		web.SetOwner(r.Context(), tokens.Owner)
-	}
-	return tokens, err
+// grantTypes are the rows by the names of the grant types.
+var grantTypes = map[string]grantType{
+	// Codes cannot be guessed; the bound keeps a flood from the store (ENUM-5).
+	model.GrantCode: {
+		class: limit.Exchanges, rate: exchanges, params: []string{"code", "redirect_uri", "code_verifier"}, redeem: (*Door).exchange,
+	},
+	// Nobody may lose a session to a bound: the one bound, that of the session, answers 503 (REF-8).
+	model.GrantRefresh: {params: []string{"refresh_token"}, redeem: (*Door).refresh},
 }
 
 // exchanges is the rate of code exchanges from one network: an office signs in on Monday morning.
 var exchanges = limit.Rate{Burst: 100, PerMinute: 60}
 
-// refresh rotates tokens. Nobody may lose a session to a limit: the one limit, that of the session, answers
-// 503 (REF-8). A client that did not register the grant may refresh too, as it was given a refresh token
-// (TOK-4).
-func (d *Door) refresh(r *http.Request, c model.Client, form map[string]string) (session.Tokens, error) {
-	if form["refresh_token"] == "" {
-		return session.Tokens{}, missing("refresh_token")
+// Token answers POST /oauth2/token, in the same steps for every grant type: it reads the request, authenticates the
+// client, asks whether the client may use the grant type, checks that the request is whole, has the tokens minted,
+// and writes them.
+func (d *Door) Token(w http.ResponseWriter, r *http.Request) error {
+	form, err := web.ReadForm(w, r)
+	if err != nil {
+		return err
 	}
+	name := form["grant_type"]
+	if name == "" {
+		return missing("grant_type")
+	}
+	if _, known := grantTypes[name]; !known {
+		return model.NewError(model.UnsupportedGrant)
+	}
+	tokens, err := d.mint(r, name, form)
+	d.CountGrant(name, model.Result(err))
+	if err != nil {
+		return err
+	}
+	web.SetOwner(r.Context(), tokens.Owner)
+	return web.WriteJSON(w, http.StatusOK, tokenAnswer{
+		AccessToken: tokens.Access, TokenType: "Bearer", ExpiresIn: int64(tokens.Life.Seconds()), RefreshToken: tokens.Refresh, Scope: tokens.Scope,
+	})
+}
+
+// mint takes a request for tokens through the steps between reading and writing.
+func (d *Door) mint(r *http.Request, name string, form map[string]string) (session.Tokens, error) {
+	c, err := d.clientOf(r, form)
+	if err != nil {
+		return session.Tokens{}, err
+	}
+	if !c.MayUse(name) {
+		return session.Tokens{}, model.NewError(model.UnauthorizedClient)
+	}
+	row := grantTypes[name]
+	if row.rate != (limit.Rate{}) {
+		if err := d.Limiter.TakeNetwork(row.class, web.FactsOf(r.Context()).ClientIP, row.rate); err != nil {
+			return session.Tokens{}, err
+		}
+	}
+	for _, param := range row.params {
+		if form[param] == "" {
+			return session.Tokens{}, missing(param)
+		}
+	}
+	return row.redeem(d, r, c, form)
+}
+
+// exchange redeems a code.
+func (d *Door) exchange(r *http.Request, c model.Client, form map[string]string) (session.Tokens, error) {
+	_, tokens, err := d.Grants.Exchange(r.Context(), grant.Exchange{
+		Client: c, Code: form["code"], RedirectURI: form["redirect_uri"], Verifier: form["code_verifier"], Origin: web.OriginOf(r),
+	})
+	return tokens, err
+}
+
+// refresh rotates tokens.
+func (d *Door) refresh(r *http.Request, c model.Client, form map[string]string) (session.Tokens, error) {
 	tokens, err := d.Sessions.Refresh(r.Context(), session.Refresh{
 		Kind: model.OAuthSession, Token: form["refresh_token"], ClientID: c.ID, Scope: form["scope"], Origin: web.OriginOf(r),
 	})
-	if err == nil {
-		web.SetOwner(r.Context(), tokens.Owner)
-	}
 	return tokens, web.NoteRefused(r.Context(), form["refresh_token"], err)
 }
 
