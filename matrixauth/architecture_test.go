@@ -5,9 +5,20 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 )
 
 const module = "github.com/caddy-matrix-auth/caddy-matrix-auth/"
@@ -113,6 +124,22 @@ func judgeImports(t *testing.T, name string, imports []string) {
 	for _, one := range allowed {
 		if !slices.ContainsFunc(imports, func(path string) bool { return inPicture(path) == one }) {
 			t.Errorf("the picture has %s import %s, which it does not", name, one)
+		}
+	}
+}
+
+// TestDomainKeepsItsFields: a field that others can reach is a way round the picture, by which a door could come
+// to the store or the homeserver without an import.
+func TestDomainKeepsItsFields(t *testing.T) {
+	for _, of := range []any{
+		session.Sessions{}, session.Registry{}, user.Users{}, grant.Grants{}, client.Clients{}, browser.Browsers{}, reconcile.Reconciler{}, signin.SignIns{},
+		outbox.Outbox{}, store.Store{},
+	} {
+		shape := reflect.TypeOf(of)
+		for _, field := range reflect.VisibleFields(shape) {
+			if field.IsExported() {
+				t.Errorf("%s has the exported field %s", shape, field.Name)
+			}
 		}
 	}
 }

@@ -413,7 +413,7 @@ func TestInternalToken(t *testing.T) {
 	h.add("alice")
 	alice := model.User{ID: h.userID("alice"), Localpart: "alice"}
 	mint := func() (string, func()) {
-		token, drop, err := h.core.registry.MintInternal(alice, model.ScopeAPI)
+		token, drop, err := h.server.sessions.MintInternal(alice, model.ScopeAPI)
 		h.must(err)
 		h.secret(token)
 		return token, drop
@@ -481,7 +481,7 @@ func TestInternalToken(t *testing.T) {
 		before := h.rows()
 		made := 0
 		for range 1000 {
-			if token, _, err := h.core.registry.MintInternal(alice, model.ScopeAPI); err == nil {
+			if token, _, err := h.server.sessions.MintInternal(alice, model.ScopeAPI); err == nil {
 				h.secret(token)
 				made++
 			}

@@ -124,7 +124,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, found *route, cl
 // countRefusal counts an answer that refuses a token, and reports whether it is to be logged. It adds to
 // the outcome whose the token was.
 func (s *Server) countRefusal(status int, o *web.Outcome, clientIP string) (log bool) {
-	who, retired := s.core.registry.Retired(o.Refused)
+	who, retired := s.sessions.Retired(o.Refused)
 	refusal := gateway.Refusal{
 		Token: o.Refused, Dead: retired, Owner: cmp.Or(who, o.Owner), IP: clientIP,
 	}

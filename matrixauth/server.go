@@ -138,16 +138,18 @@ func (s *Server) wireDomain() {
 		Store: s.core.store, Outbox: s.core.outbox, Registry: s.core.registry, Homeserver: s.homeserver,
 		ReadOnly: s.config.Kind == SynapseReadOnly, AccessLife: s.config.AccessTokenLifetime,
 		Limiter: s.core.limiter, Refreshes: limit.Rate(s.config.RefreshesPerSession), ServerName: s.config.ServerName, Logger: s.deps.Logger,
+		Refreshed: s.core.doubts.Refreshed,
+		// Users are made below, as they end sessions.
+		Confirm: func(ctx context.Context, who model.User) error { return s.users.ConfirmInLane(ctx, who) },
 	})
 	s.browsers = browser.New(s.core.store)
 	s.users = user.New(user.Config{
 		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Browsers: s.browsers, Passwords: s.core.passwords,
-		Homeserver: s.homeserver, ServerName: s.config.ServerName, Logger: s.deps.Logger,
+		Homeserver: s.homeserver, ReadOnly: s.config.Kind == SynapseReadOnly, ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
 	s.signIns = signin.New(signin.Config{Store: s.core.store, Users: s.users, Limits: signin.Limits{
 		Limiter: s.core.limiter, PerNetwork: limit.Rate(s.config.LoginsPerNetwork), PerAccount: limit.Rate(s.config.LoginsPerAccount),
 	}})
-	s.sessions.Confirm, s.sessions.Refreshed = s.users.ConfirmInLane, s.core.doubts.Refreshed
 	s.reconciler = reconcile.New(reconcile.Config{
 		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Users: s.users, Homeserver: s.homeserver,
 		ServerName: s.config.ServerName, Logger: s.deps.Logger,

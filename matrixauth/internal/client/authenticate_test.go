@@ -51,7 +51,7 @@ func TestAuthenticate(t *testing.T) { // CAUTH-3, CAUTH-5, CAUTH-13
 	const secret = "s3cret"
 	none, basic, post := model.AuthNone, model.AuthBasic, model.AuthPost
 	r := newRoom(t, stored("static", basic, secret))
-	err := r.Store.Update(context.Background(), func(tx *store.Tx) error {
+	err := r.config.Store.Update(context.Background(), func(tx *store.Tx) error {
 		for _, c := range []model.Client{stored("public", none, ""), stored("basic", basic, secret), stored("post", post, secret)} {
 			c.CreatedAt = tx.Now
 			if err := tx.InsertClient(c, model.TokenHash{}); err != nil {
@@ -110,18 +110,18 @@ func hashOf(secret string) []byte {
 // TestAuthenticateCost asks the store the same for known and unknown clients.
 func TestAuthenticateCost(t *testing.T) { // CAUTH-5
 	r := newRoom(t)
-	err := r.Store.Update(context.Background(), func(tx *store.Tx) error {
+	err := r.config.Store.Update(context.Background(), func(tx *store.Tx) error {
 		return tx.InsertClient(model.Client{ID: "known", Metadata: model.ClientMetadata{AuthMethod: model.AuthBasic}, SecretHash: model.HashToken("x"), CreatedAt: tx.Now}, model.TokenHash{})
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cost := func(id string) uint64 {
-		before := r.Store.Statements()
+		before := r.config.Store.Statements()
 		if _, err := r.Authenticate(context.Background(), Credentials{id, "wrong", model.AuthBasic}); err == nil {
 			t.Fatal("a wrong secret passes")
 		}
-		return r.Store.Statements() - before
+		return r.config.Store.Statements() - before
 	}
 	if known, unknown := cost("known"), cost("unknown"); known != unknown {
 		t.Errorf("a known client costs %d statements and an unknown one %d", known, unknown)

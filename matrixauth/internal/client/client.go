@@ -20,7 +20,7 @@ type Config struct {
 }
 
 // Clients registers, finds and authenticates clients.
-type Clients struct{ Config }
+type Clients struct{ config Config }
 
 // New makes the clients of a configuration.
 func New(c Config) *Clients { return &Clients{c} }
@@ -28,7 +28,7 @@ func New(c Config) *Clients { return &Clients{c} }
 // Find finds a client by its id, those of the configuration first. It gives an Error with code
 // UnknownClient if there is none.
 func (c *Clients) Find(ctx context.Context, id string) (found model.Client, err error) {
-	err = c.Store.View(ctx, func(tx *store.Tx) error {
+	err = c.config.Store.View(ctx, func(tx *store.Tx) error {
 		found, err = c.In(tx, id)
 		return err
 	})
@@ -37,7 +37,7 @@ func (c *Clients) Find(ctx context.Context, id string) (found model.Client, err 
 
 // In is Find within a transaction.
 func (c *Clients) In(tx *store.Tx, id string) (model.Client, error) {
-	if found, ok := c.Static[id]; ok {
+	if found, ok := c.config.Static[id]; ok {
 		return found, nil
 	}
 	found, err := tx.Client(id)

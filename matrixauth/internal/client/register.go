@@ -36,14 +36,14 @@ func (c *Clients) Register(ctx context.Context, m Metadata, ip string) (r Regist
 	if !metadata.AuthMethod.Public() {
 		r.Secret = model.NewClientSecret()
 		r.Client = model.Client{Metadata: metadata, SecretHash: model.HashToken(r.Secret), Network: network}
-		return r, c.Store.Update(ctx, func(tx *store.Tx) error { return insert(tx, &r.Client, model.TokenHash{}) })
+		return r, c.config.Store.Update(ctx, func(tx *store.Tx) error { return insert(tx, &r.Client, model.TokenHash{}) })
 	}
 	digest, err := digestOf(metadata)
 	if err != nil {
 		return r, err
 	}
 	var fresh bool
-	err = c.Store.View(ctx, func(tx *store.Tx) error {
+	err = c.config.Store.View(ctx, func(tx *store.Tx) error {
 		r.Client, err = tx.ClientByDigest(digest)
 		fresh = err == nil && tx.Now.Sub(r.UsedAt) < touchEvery && (r.Proven() || r.Network == network)
 		return err
@@ -51,7 +51,7 @@ func (c *Clients) Register(ctx context.Context, m Metadata, ip string) (r Regist
 	if fresh || err != nil && !errors.Is(err, model.ErrNotFound) {
 		return r, err
 	}
-	err = c.Store.Update(ctx, func(tx *store.Tx) error {
+	err = c.config.Store.Update(ctx, func(tx *store.Tx) error {
 		r.Client, err = tx.ClientByDigest(digest) // again, as another may have been quicker
 		if errors.Is(err, model.ErrNotFound) {
 			r.Client = model.Client{Metadata: metadata, Network: network}

@@ -101,8 +101,8 @@ func TestRegister(t *testing.T) {
 	})
 	t.Run("a_refusal_leaves_nothing", func(t *testing.T) {
 		r := newRoom(t)
-		before := r.Store.Statements()
-		if _, err := r.Register(context.Background(), with(t, members{"client_uri": "-"}), "192.0.2.1"); err == nil || r.Store.Statements() != before {
+		before := r.config.Store.Statements()
+		if _, err := r.Register(context.Background(), with(t, members{"client_uri": "-"}), "192.0.2.1"); err == nil || r.config.Store.Statements() != before {
 			t.Errorf("got %v", err)
 		}
 	})

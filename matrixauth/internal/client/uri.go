@@ -43,7 +43,7 @@ func (c *Clients) home(uri string) (h home, problem string) {
 	if problem != "" {
 		return h, problem
 	}
-	if c.AllowHTTP && slices.Contains(loopbackHosts, host) {
+	if c.config.AllowHTTP && slices.Contains(loopbackHosts, host) {
 		return home{host: host, loopback: true}, ""
 	}
 	switch labels := strings.Split(host, "."); {

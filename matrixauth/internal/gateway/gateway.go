@@ -62,7 +62,7 @@ func (g *Gateway) Pass(w http.ResponseWriter, r *http.Request, next Next) error 
 }
 
 // Idle reports whether there is nothing to judge. It costs two atomic loads, and is true nearly always.
-func (g *Gateway) Idle() bool { return !g.Sessions.Registry.Watchful() }
+func (g *Gateway) Idle() bool { return !g.Sessions.Watchful() }
 
 // Judge returns an Error with code UserLocked for a request that bears the token of a locked user
 // (MOD-1): with it the client keeps its keys and waits. The token of a session that has ended gives
@@ -73,23 +73,9 @@ func (g *Gateway) Judge(r *http.Request, found Reading) (known web.Outcome, err 
 	if found.token == "" {
 		return known, nil
 	}
-	hash := model.HashToken(found.token)
-	if _, retired := g.Sessions.Registry.Retired(hash); retired {
-		return web.Outcome{Refused: hash}, model.NewError(model.UnknownToken)
+	owner, err := g.Sessions.MayPass(found.token)
+	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.UserLocked) {
+		known = web.Outcome{Refused: model.HashToken(found.token), Owner: owner}
 	}
-	if !g.Sessions.Registry.AnyLocked() {
-		return known, nil
-	}
-	// An expired token counts too: its client would go on to refresh, and should learn the reason.
-	token, err := g.Sessions.Owner(found.token)
-	if err != nil {
-		if errors.Is(err, model.UnknownToken) {
-			return known, nil
-		}
-		return known, err
-	}
-	if !g.Sessions.Registry.Locked(token.UserID) {
-		return known, nil
-	}
-	return web.Outcome{Refused: hash, Owner: token.Owner()}, model.NewError(model.UserLocked)
+	return known, err
 }

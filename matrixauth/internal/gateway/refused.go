@@ -57,7 +57,7 @@ func (g *Gateway) revise(p passage, body []byte) ([]byte, error) {
 	if err != nil || token == nil {
 		return nil, err
 	}
-	expired := token.Expired(g.Sessions.Store.Now())
+	expired := token.Expired(g.Sessions.Now())
 	refusal := Refusal{
 		Token: token.Hash, Dead: expired, Expected: expired, Owner: token.Owner(), IP: g.ClientIP(p.request),
 	}
@@ -78,7 +78,7 @@ const expiredRefusal = `{"errcode":"M_UNKNOWN_TOKEN","error":"The access token h
 // know. That of an expired token can say but one thing, and says it in our words; any other passes.
 func (g *Gateway) reviseUnread(p passage, _ []byte) ([]byte, error) {
 	token, err := g.bearer(p)
-	if err != nil || token == nil || !token.Expired(g.Sessions.Store.Now()) {
+	if err != nil || token == nil || !token.Expired(g.Sessions.Now()) {
 		return nil, err
 	}
 	return []byte(expiredRefusal), nil
@@ -104,7 +104,7 @@ func (g *Gateway) bearer(p passage) (*model.Token, error) {
 // noteUnknown counts the refusal of a token that is not in the store.
 func (g *Gateway) noteUnknown(p passage, value string) {
 	n := Refusal{Token: model.HashToken(value), Dead: model.MintedToken(value)}
-	n.Owner, _ = g.Sessions.Registry.Retired(n.Token)
+	n.Owner, _ = g.Sessions.Retired(n.Token)
 	n.IP = g.ClientIP(p.request)
 	if g.Refusals.Note(n) {
 		g.Logger.LogAttrs(p.request.Context(), slog.LevelInfo, "the homeserver refused a token", n.attrs(g.ServerName)...)
@@ -131,7 +131,7 @@ func (g *Gateway) Slow(r *http.Request) (known web.Outcome, err error) {
 	}
 	token, err := g.owner(value)
 	switch {
-	case err == nil && !token.Expired(g.Sessions.Store.Now()):
+	case err == nil && !token.Expired(g.Sessions.Now()):
 		g.Refusals.Forget(hash)
 		return known, nil
 	case err != nil && !errors.Is(err, model.UnknownToken):

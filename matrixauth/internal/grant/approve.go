@@ -31,7 +31,7 @@ type Outcome struct {
 // if it declined the first time: the client may know of that already. To any other browser an answered
 // request has expired.
 func (g *Grants) Approve(ctx context.Context, id string, v Visitor) (o Outcome, err error) {
-	err = g.Store.Update(ctx, func(tx *store.Tx) error {
+	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {
 		r, err := g.review(tx, id, v)
 		r.Remembered = false // the user was asked
 		return g.settle(tx, &o, r, v, err)
@@ -42,7 +42,7 @@ func (g *Grants) Approve(ctx context.Context, id string, v Visitor) (o Outcome, 
 // ApproveRemembered is Approve for a user who is not asked again. It gives ConsentRequired if they must
 // be: what Review said of that may have changed since.
 func (g *Grants) ApproveRemembered(ctx context.Context, id string, v Visitor) (o Outcome, err error) {
-	err = g.Store.Update(ctx, func(tx *store.Tx) error {
+	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {
 		r, err := g.review(tx, id, v)
 		if err == nil && !r.Remembered {
 			return consentRequired()
@@ -70,7 +70,7 @@ func (g *Grants) settle(tx *store.Tx, o *Outcome, r Review, v Visitor, err error
 // Silently approves a request that was not kept yet, for a user who is not asked again (prompt=none,
 // OIDC-10). Its errors are those of ApproveRemembered; with one, nothing is kept.
 func (g *Grants) Silently(ctx context.Context, c model.Client, request model.AuthorizationRequest, v Visitor) (code string, err error) {
-	err = g.Store.Update(ctx, func(tx *store.Tx) error {
+	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {
 		a, err := begin(tx, c, request, "")
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func (g *Grants) remember(tx *store.Tx, r Review, userID string) error {
 // before, the later word counts as long as the code was not exchanged, and no consent is remembered. Again
 // and again it gives the same outcome, and for any other browser that of Approve.
 func (g *Grants) Decline(ctx context.Context, id, value string) (o Outcome, err error) {
-	err = g.Store.Update(ctx, func(tx *store.Tx) error {
+	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {
 		if o.Pending, err = g.pendingIn(tx, id); errors.Is(err, model.RequestExpired) {
 			o, err = g.answered(tx, o.Authorization, value)
 		}
@@ -146,7 +146,7 @@ func (g *Grants) Decline(ctx context.Context, id, value string) (o Outcome, err 
 // Answered finds what came of a request that the browser of a value answered before. For any other, and
 // for one of which nothing is left to say, it gives an Error with code RequestExpired.
 func (g *Grants) Answered(ctx context.Context, id, value string) (o Outcome, err error) {
-	err = g.Store.View(ctx, func(tx *store.Tx) error {
+	err = g.config.Store.View(ctx, func(tx *store.Tx) error {
 		a, err := tx.Authorization(id)
 		if errors.Is(err, model.ErrNotFound) {
 			return requestExpired()

@@ -9,7 +9,7 @@ import (
 
 // Consents lists what is remembered of a user, the newest first.
 func (g *Grants) Consents(ctx context.Context, userID string) (all []model.Consent, err error) {
-	err = g.Store.View(ctx, func(tx *store.Tx) error {
+	err = g.config.Store.View(ctx, func(tx *store.Tx) error {
 		all, err = tx.Consents(userID)
 		return err
 	})
@@ -37,7 +37,7 @@ func (g *Grants) WithdrawAll(tx *store.Tx, userID string) (int, error) {
 
 // WithdrawOwn is Withdraw at the user's own wish. To do it again changes nothing.
 func (g *Grants) WithdrawOwn(ctx context.Context, userID, clientID string) error {
-	return g.Store.Update(ctx, func(tx *store.Tx) error {
+	return g.config.Store.Update(ctx, func(tx *store.Tx) error {
 		_, err := g.Withdraw(tx, userID, clientID)
 		return err
 	})

@@ -30,14 +30,14 @@ func invalidGrant() error { return model.NewError(model.InvalidGrant) }
 // (TOK-9, TOK-13); of kind Unavailable if the homeserver does not answer, after which the same code works (TOK-15).
 func (g *Grants) Exchange(ctx context.Context, e Exchange) (model.Session, session.Tokens, error) {
 	x := exchange{grants: g, Exchange: e}
-	if err := g.Store.Update(ctx, x.judge); err != nil {
+	if err := g.config.Store.Update(ctx, x.judge); err != nil {
 		return model.Session{}, session.Tokens{}, err
 	}
 	if x.answer != nil {
 		return model.Session{}, session.Tokens{}, x.answer
 	}
 	r := x.found.Request
-	begun, tokens, err := g.Sessions.Start(ctx, session.Start{
+	begun, tokens, err := g.config.Sessions.Start(ctx, session.Start{
 		Kind: model.OAuthSession, User: x.user, DeviceID: r.DeviceID, NoDevice: r.DeviceID == "", DeviceName: e.Client.DeviceName(),
 		Scope: r.Scope, Refreshable: true, ClientID: e.Client.ID, BrowserSessionID: x.found.BrowserSessionID,
 		Origin: e.Origin, Consume: x.consume,
@@ -134,21 +134,7 @@ func (x *exchange) replayed(tx *store.Tx) error {
 	if x.found.SessionID == "" || tx.Now.Sub(x.found.ConsumedAt).Abs() < doubleSubmit {
 		return nil
 	}
-	begun, err := tx.LiveSession(x.found.SessionID)
-	if errors.Is(err, model.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	owner, err := tx.User(begun.UserID)
-	if err != nil {
-		return err
-	}
-	sessions := x.grants.Sessions
-	sessions.Logger.Warn("a code was presented again; its session is ended",
-		model.LogUser(owner.Localpart, sessions.ServerName, owner.ID), "session_id", begun.ID, "client_ip", x.Origin.IP)
-	return sessions.End(tx, begun, model.EndCodeReplay)
+	return x.grants.config.Sessions.EndStolen(tx, x.found.SessionID, model.EndCodeReplay, x.Origin.IP)
 }
 
 // consume uses up the code in the transaction that starts the session: of two exchanges one succeeds

@@ -102,7 +102,7 @@ func (h *house) open(create bool) {
 		}),
 	})
 	jobs.Configure(outbox.Config{
-		Handlers: map[model.JobKind]outbox.Handler{model.JobDeleteDevice: h.grants.Sessions.DeleteDevice}, Logger: slog.New(slog.DiscardHandler),
+		Handlers: map[model.JobKind]outbox.Handler{model.JobDeleteDevice: h.grants.config.Sessions.DeleteDevice}, Logger: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -127,7 +127,7 @@ func (h *house) update(f func(*store.Tx) error) {
 
 func (h *house) client(id string) model.Client {
 	h.t.Helper()
-	c, err := h.grants.Clients.Find(h.t.Context(), id)
+	c, err := h.grants.config.Clients.Find(h.t.Context(), id)
 	h.must(err)
 	return c
 }

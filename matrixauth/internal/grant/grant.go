@@ -21,7 +21,7 @@ type Config struct {
 }
 
 // Grants carries authorization requests.
-type Grants struct{ Config }
+type Grants struct{ config Config }
 
 // New makes the grants of a configuration.
 func New(c Config) *Grants { return &Grants{c} }
@@ -38,7 +38,7 @@ func requestExpired() error { return model.NewError(model.RequestExpired) }
 // Pending finds a request that waits for its user. It gives an Error with code RequestExpired if there
 // is none.
 func (g *Grants) Pending(ctx context.Context, id string) (p Pending, err error) {
-	err = g.Store.View(ctx, func(tx *store.Tx) error {
+	err = g.config.Store.View(ctx, func(tx *store.Tx) error {
 		p, err = g.pendingIn(tx, id)
 		return err
 	})
@@ -59,7 +59,7 @@ func (g *Grants) pendingIn(tx *store.Tx, id string) (p Pending, err error) {
 
 // clientOf finds the client of a request, which is over if the client is gone.
 func (g *Grants) clientOf(tx *store.Tx, a model.Authorization) (model.Client, error) {
-	c, err := g.Clients.In(tx, a.ClientID)
+	c, err := g.config.Clients.In(tx, a.ClientID)
 	if errors.Is(err, model.UnknownClient) {
 		return c, requestExpired()
 	}

@@ -317,7 +317,7 @@ func (w *walk) withdrawn(client string, reason model.EndReason) {
 // withdraw ends a session or all, sets a password, or takes a consent back.
 func (w *walk) withdraw() {
 	w.t.Helper()
-	sessions := w.grants.Sessions
+	sessions := w.grants.config.Sessions
 	switch w.random.IntN(5) {
 	case 0, 1:
 		live := w.house.live()

@@ -150,7 +150,7 @@ const requestLife = time.Hour
 // Begin keeps a judged request until its user approves. The browser is given its id alone.
 // ip is the address from which it was asked for.
 func (g *Grants) Begin(ctx context.Context, c model.Client, r model.AuthorizationRequest, ip string) (id string, err error) {
-	err = g.Store.Update(ctx, func(tx *store.Tx) error {
+	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {
 		a, err := begin(tx, c, r, ip)
 		id = a.ID
 		return err
@@ -164,7 +164,7 @@ func (g *Grants) Shown(ctx context.Context, p Pending) error {
 	if !p.ShownAt.IsZero() {
 		return nil
 	}
-	return g.Store.Update(ctx, func(tx *store.Tx) error { return tx.ShowAuthorization(p.Authorization) })
+	return g.config.Store.Update(ctx, func(tx *store.Tx) error { return tx.ShowAuthorization(p.Authorization) })
 }
 
 func begin(tx *store.Tx, c model.Client, r model.AuthorizationRequest, ip string) (model.Authorization, error) {

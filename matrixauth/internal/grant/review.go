@@ -29,7 +29,7 @@ type Review struct {
 // RequestExpired; LoginRequired if the user has to prove again who they are; UserLocked, UserDeactivated;
 // AccessDenied if the user may not administer Synapse and the client asks for that.
 func (g *Grants) Review(ctx context.Context, id string, v Visitor) (r Review, err error) {
-	err = g.Store.View(ctx, func(tx *store.Tx) error {
+	err = g.config.Store.View(ctx, func(tx *store.Tx) error {
 		r, err = g.review(tx, id, v)
 		return err
 	})

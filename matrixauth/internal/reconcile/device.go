@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
@@ -46,8 +45,8 @@ func (r *Reconciler) Devices(ctx context.Context, userID string) (restored bool,
 		return false, err
 	}
 	if restored {
-		r.Logger.Warn("devices of several users are missing at the homeserver, as after a restore of an older database; no session is ended. \"caddy matrix-auth doctor\" lists them",
-			model.LogUser(u.Localpart, r.ServerName, u.ID))
+		r.config.Logger.Warn("devices of several users are missing at the homeserver, as after a restore of an older database; no session is ended. \"caddy matrix-auth doctor\" lists them",
+			model.LogUser(u.Localpart, r.config.ServerName, u.ID))
 		return true, nil
 	}
 	return false, r.end(context.WithoutCancel(ctx), u, missing)
@@ -57,7 +56,7 @@ func (r *Reconciler) Devices(ctx context.Context, userID string) (restored bool,
 // first, so that each device was there before the list was made.
 func (r *Reconciler) missing(ctx context.Context, u model.User) ([]model.Session, error) {
 	var live []model.Session
-	err := r.Store.View(ctx, func(tx *store.Tx) (err error) {
+	err := r.config.Store.View(ctx, func(tx *store.Tx) (err error) {
 		live, err = tx.LiveSessions(u.ID)
 		return err
 	})
@@ -70,7 +69,7 @@ func (r *Reconciler) missing(ctx context.Context, u model.User) ([]model.Session
 	}
 	var missing []model.Session
 	for _, s := range live {
-		if s.DeviceID != "" && !has[s.DeviceID] && !recent(r.Store.Now(), s.CreatedAt, young) {
+		if s.DeviceID != "" && !has[s.DeviceID] && !recent(r.config.Store.Now(), s.CreatedAt, young) {
 			missing = append(missing, s)
 		}
 	}
@@ -79,12 +78,12 @@ func (r *Reconciler) missing(ctx context.Context, u model.User) ([]model.Session
 
 // devices are the ids of a user's devices at the homeserver.
 func (r *Reconciler) devices(ctx context.Context, u model.User) (map[string]bool, error) {
-	token, drop, err := r.Sessions.Registry.MintInternal(u, model.ScopeAPI)
+	token, drop, err := r.config.Sessions.MintInternal(u, model.ScopeAPI)
 	if err != nil {
 		return nil, err
 	}
 	defer drop()
-	list, err := r.Homeserver.Devices(ctx, token)
+	list, err := r.config.Homeserver.Devices(ctx, token)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +101,7 @@ func (r *Reconciler) restored(ctx context.Context, missing []model.Session) (boo
 	// All of them belong to one user and most often are one; the last one stands for them.
 	last := missing[len(missing)-1]
 	var near []model.Session
-	err := r.Store.View(ctx, func(tx *store.Tx) (err error) {
+	err := r.config.Store.View(ctx, func(tx *store.Tx) (err error) {
 		near, err = tx.SessionsNear(last, witnesses, tx.Now.Add(-witnessActive))
 		return err
 	})
@@ -124,7 +123,7 @@ func (r *Reconciler) lacks(ctx context.Context, s model.Session) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	found, err := r.Homeserver.QueryUser(ctx, u.Localpart)
+	found, err := r.config.Homeserver.QueryUser(ctx, u.Localpart)
 	if homeserver.IsUnknownUser(err) {
 		return true, nil
 	}
@@ -135,39 +134,23 @@ func (r *Reconciler) lacks(ctx context.Context, s model.Session) (bool, error) {
 	if err != nil || has[s.DeviceID] {
 		return false, err
 	}
-	return r.isLive(ctx, s.ID)
-}
-
-// isLive reports whether a session lives still: one of another user may have ended meanwhile, and its
-// device with it.
-func (r *Reconciler) isLive(ctx context.Context, id string) (live bool, err error) {
-	err = r.Store.View(ctx, func(tx *store.Tx) error {
-		_, err := tx.LiveSession(id)
-		live = err == nil
-		if errors.Is(err, model.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
-	return live, err
+	// A session of another user may have ended meanwhile, and its device with it.
+	return r.config.Sessions.IsLive(ctx, s.ID)
 }
 
 // end ends sessions whose devices are gone already.
 func (r *Reconciler) end(ctx context.Context, u model.User, missing []model.Session) error {
-	return r.Store.Update(ctx, func(tx *store.Tx) error {
+	return r.config.Store.Update(ctx, func(tx *store.Tx) error {
 		for _, s := range missing {
-			now, err := tx.LiveSession(s.ID)
-			if errors.Is(err, model.ErrNotFound) {
-				continue
-			}
+			now, lived, err := r.config.Sessions.EndLive(tx, s.ID, model.EndDeviceDeleted)
 			if err != nil {
 				return err
 			}
-			if err := r.Sessions.End(tx, now, model.EndDeviceDeleted); err != nil {
-				return err
+			if !lived {
+				continue
 			}
 			tx.AfterCommit(func() {
-				r.Logger.Warn("the homeserver has deleted the device of a session; the session is ended", model.LogUser(u.Localpart, r.ServerName, u.ID), "session_id", now.ID, "device_id", now.DeviceID)
+				r.config.Logger.Warn("the homeserver has deleted the device of a session; the session is ended", model.LogUser(u.Localpart, r.config.ServerName, u.ID), "session_id", now.ID, "device_id", now.DeviceID)
 			})
 		}
 		return nil

@@ -30,7 +30,7 @@ func (r *Reconciler) Mend(ctx context.Context, d Difference) error {
 		if err != nil {
 			return err
 		}
-		if err := r.Users.Confirm(ctx, u); err != nil && !errors.Is(err, model.UserDeactivated) {
+		if err := r.config.Users.Confirm(ctx, u); err != nil && !errors.Is(err, model.UserDeactivated) {
 			return err
 		} else if err == nil {
 			return ErrNotMended
@@ -60,14 +60,14 @@ func (r *Reconciler) mendSession(ctx context.Context, d Difference) error {
 	if restored {
 		return ErrRestored
 	}
-	if live, err := r.isLive(ctx, d.SessionID); err != nil || live {
+	if live, err := r.config.Sessions.IsLive(ctx, d.SessionID); err != nil || live {
 		return errors.Join(err, ErrNotMended)
 	}
 	return nil
 }
 
 func (r *Reconciler) enqueue(ctx context.Context, d Difference, kind model.JobKind, payload model.JobPayload) error {
-	return r.Store.Update(ctx, func(tx *store.Tx) error {
+	return r.config.Store.Update(ctx, func(tx *store.Tx) error {
 		u, err := tx.User(d.UserID)
 		if err != nil {
 			return err
@@ -75,6 +75,6 @@ func (r *Reconciler) enqueue(ctx context.Context, d Difference, kind model.JobKi
 		if u.Deactivated() {
 			return ErrNotMended
 		}
-		return r.Outbox.Enqueue(tx, d.UserID, kind, payload)
+		return r.config.Outbox.Enqueue(tx, d.UserID, kind, payload)
 	})
 }

@@ -31,7 +31,7 @@ type Config struct {
 }
 
 // Reconciler compares our side with the homeserver's, and has ours follow.
-type Reconciler struct{ Config }
+type Reconciler struct{ config Config }
 
 // New makes the reconciler of a configuration.
 func New(c Config) *Reconciler { return &Reconciler{c} }
@@ -56,21 +56,21 @@ func (r *Reconciler) account(ctx context.Context, userID string) (active bool, e
 	}
 	// The lane is entered only for an account that seems to be deactivated, so that nobody's login waits
 	// for this question.
-	found, err := r.Homeserver.QueryUser(ctx, u.Localpart)
+	found, err := r.config.Homeserver.QueryUser(ctx, u.Localpart)
 	if homeserver.IsUnknownUser(err) {
 		return false, nil
 	}
 	if err != nil || !found.Deactivated {
 		return err == nil, err
 	}
-	if err := r.Users.Confirm(ctx, u); err != nil && !errors.Is(err, model.UserDeactivated) {
+	if err := r.config.Users.Confirm(ctx, u); err != nil && !errors.Is(err, model.UserDeactivated) {
 		return false, err
 	}
 	return false, nil
 }
 
 func (r *Reconciler) user(ctx context.Context, id string) (u model.User, err error) {
-	err = r.Store.View(ctx, func(tx *store.Tx) error {
+	err = r.config.Store.View(ctx, func(tx *store.Tx) error {
 		if u, err = tx.User(id); err != nil {
 			return fmt.Errorf("user %s: %w", id, err)
 		}

@@ -63,7 +63,7 @@ const surveyors = 4
 // error means that the homeserver could not be read.
 func (r *Reconciler) Compare(ctx context.Context, after string, limit int) (s Survey, err error) {
 	var users []model.User
-	err = r.Store.View(ctx, func(tx *store.Tx) (err error) {
+	err = r.config.Store.View(ctx, func(tx *store.Tx) (err error) {
 		users, err = tx.Users(after, limit)
 		return err
 	})
@@ -110,7 +110,7 @@ func (r *Reconciler) Compare(ctx context.Context, after string, limit int) (s Su
 // reader reads by the homeserver's administration API. It does so in the name of one account, as the
 // homeserver counts who is active, and by a token that it replaces before it is over.
 type reader struct {
-	registry *session.Registry
+	sessions *session.Sessions
 	now      func() time.Time
 	user     model.User
 
@@ -125,7 +125,7 @@ const candidates = 5
 
 func (r *Reconciler) reader(ctx context.Context) (*reader, error) {
 	var users []model.User
-	err := r.Store.View(ctx, func(tx *store.Tx) (err error) {
+	err := r.config.Store.View(ctx, func(tx *store.Tx) (err error) {
 		users, err = tx.ActiveUsers(candidates)
 		return err
 	})
@@ -133,9 +133,9 @@ func (r *Reconciler) reader(ctx context.Context) (*reader, error) {
 		return nil, err
 	}
 	for _, u := range users {
-		_, err := r.Homeserver.QueryUser(ctx, u.Localpart)
+		_, err := r.config.Homeserver.QueryUser(ctx, u.Localpart)
 		if err == nil {
-			return &reader{registry: r.Sessions.Registry, now: r.Store.Now, user: u, drop: func() {}}, nil
+			return &reader{sessions: r.config.Sessions, now: r.config.Store.Now, user: u, drop: func() {}}, nil
 		}
 		if !homeserver.IsUnknownUser(err) {
 			return nil, err
@@ -151,7 +151,7 @@ func (d *reader) bearer() (string, error) {
 	if d.token != "" && recent(d.now(), d.minted, session.InternalLife/2) {
 		return d.token, nil
 	}
-	token, drop, err := d.registry.MintInternal(d.user, model.CompatScope(true))
+	token, drop, err := d.sessions.MintInternal(d.user, model.CompatScope(true))
 	if err != nil {
 		return "", err
 	}
@@ -179,7 +179,7 @@ func (s side) has(deviceID string) bool {
 }
 
 func (r *Reconciler) side(ctx context.Context, userID string) (s side, err error) {
-	err = r.Store.View(ctx, func(tx *store.Tx) error {
+	err = r.config.Store.View(ctx, func(tx *store.Tx) error {
 		if s.user, err = tx.User(userID); err != nil {
 			return err
 		}
@@ -236,7 +236,7 @@ func (r *Reconciler) compare(ctx context.Context, d *reader, userID string) (c c
 		})
 	}
 	for _, s := range after.live {
-		if s.DeviceID != "" && !has[s.DeviceID] && before.has(s.DeviceID) && !recent(r.Store.Now(), s.CreatedAt, young) {
+		if s.DeviceID != "" && !has[s.DeviceID] && before.has(s.DeviceID) && !recent(r.config.Store.Now(), s.CreatedAt, young) {
 			c.differences = append(c.differences, Difference{
 				Kind: SessionWithoutDevice, UserID: userID, Localpart: before.user.Localpart, SessionID: s.ID, DeviceID: s.DeviceID, DeviceName: s.DeviceName, Certain: true,
 			})
@@ -251,14 +251,14 @@ func (r *Reconciler) there(ctx context.Context, d *reader, u model.User) (accoun
 	if err != nil {
 		return account, nil, err
 	}
-	id := model.MatrixID(u.Localpart, r.ServerName)
-	if account, err = r.Homeserver.AdminUser(ctx, token, id); err != nil || account.Deactivated || u.Deactivated() {
+	id := model.MatrixID(u.Localpart, r.config.ServerName)
+	if account, err = r.config.Homeserver.AdminUser(ctx, token, id); err != nil || account.Deactivated || u.Deactivated() {
 		return account, nil, err
 	}
 	if token, err = d.bearer(); err != nil {
 		return account, nil, err
 	}
-	devices, err = r.Homeserver.AdminDevices(ctx, token, id)
+	devices, err = r.config.Homeserver.AdminDevices(ctx, token, id)
 	return account, devices, err
 }
 
@@ -283,7 +283,7 @@ func accountDifferences(u model.User, there homeserver.Account, unknown bool) []
 
 // wasOurs reports whether a session of ours that has ended had a device: it was to be deleted then.
 func (r *Reconciler) wasOurs(ctx context.Context, userID, deviceID string) (ours bool, err error) {
-	err = r.Store.View(ctx, func(tx *store.Tx) error {
+	err = r.config.Store.View(ctx, func(tx *store.Tx) error {
 		s, err := tx.LastEndedOnDevice(userID, deviceID)
 		ours = err == nil && s.EndReason != model.EndReplaced
 		if errors.Is(err, model.ErrNotFound) {

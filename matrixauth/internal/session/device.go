@@ -18,7 +18,7 @@ func (s *Sessions) NameDevice(ctx context.Context, token, deviceID, name string)
 	if err != nil {
 		return err
 	}
-	return s.Store.Update(ctx, func(tx *store.Tx) error {
+	return s.config.Store.Update(ctx, func(tx *store.Tx) error {
 		session, err := tx.LiveSessionOnDevice(t.UserID, deviceID)
 		if errors.Is(err, model.ErrNotFound) || err == nil && session.DeviceName == name {
 			return nil

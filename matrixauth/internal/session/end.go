@@ -25,7 +25,56 @@ func (s *Sessions) End(tx *store.Tx, session model.Session, reason model.EndReas
 	if session.DeviceID == "" {
 		return nil
 	}
-	return s.Outbox.Enqueue(tx, session.UserID, model.JobDeleteDevice, model.JobPayload{DeviceID: session.DeviceID})
+	return s.config.Outbox.Enqueue(tx, session.UserID, model.JobDeleteDevice, model.JobPayload{DeviceID: session.DeviceID})
+}
+
+// EndLive is End for the session of an id if it lives, and reports whether it did.
+func (s *Sessions) EndLive(tx *store.Tx, id string, reason model.EndReason) (ended model.Session, lived bool, err error) {
+	ended, lived, err = live(tx, id)
+	if err != nil || !lived {
+		return ended, false, err
+	}
+	return ended, true, s.End(tx, ended, reason)
+}
+
+// EndStolen is EndLive for a session of which somebody else holds a secret too, the refresh token of EndReplay
+// or the code of EndCodeReplay, that came again from clientIP. The log tells of it.
+func (s *Sessions) EndStolen(tx *store.Tx, id string, reason model.EndReason, clientIP string) error {
+	ended, lived, err := s.EndLive(tx, id, reason)
+	if err != nil || !lived {
+		return err
+	}
+	owner, err := tx.User(ended.UserID)
+	if err != nil {
+		return err
+	}
+	tx.AfterCommit(func() {
+		about := []any{model.LogUser(owner.Localpart, s.config.ServerName, owner.ID), "session_id", id, "client_ip", clientIP}
+		if reason == model.EndCodeReplay {
+			s.config.Logger.Warn("a code was presented again; its session is ended", about...)
+			return
+		}
+		s.config.Logger.Warn("a consumed refresh token was presented again; its session is ended", about...)
+	})
+	return nil
+}
+
+// live finds the session of an id, and reports false for one that has ended, or never was.
+func live(tx *store.Tx, id string) (session model.Session, lives bool, err error) {
+	session, err = tx.LiveSession(id)
+	if errors.Is(err, model.ErrNotFound) {
+		return session, false, nil
+	}
+	return session, err == nil, err
+}
+
+// IsLive reports whether the session of an id lives.
+func (s *Sessions) IsLive(ctx context.Context, id string) (lives bool, err error) {
+	err = s.config.Store.View(ctx, func(tx *store.Tx) error {
+		_, lives, err = live(tx, id)
+		return err
+	})
+	return lives, err
 }
 
 // Withdraw takes back the consents of a user that do not outlive the end of a session for a reason: those
@@ -80,13 +129,13 @@ func (s *Sessions) endRows(tx *store.Tx, session model.Session, reason model.End
 		tokens[i].UserID, tokens[i].DeviceID = session.UserID, session.DeviceID
 	}
 	now := tx.Now
-	tx.AfterCommit(func() { s.Registry.retire(tokens, now) })
+	tx.AfterCommit(func() { s.config.Registry.retire(tokens, now) })
 	return tx.EndSession(session.ID, reason)
 }
 
 // Live lists the live sessions of a user, oldest first.
 func (s *Sessions) Live(ctx context.Context, userID string) (live []model.Session, err error) {
-	err = s.Store.View(ctx, func(tx *store.Tx) error {
+	err = s.config.Store.View(ctx, func(tx *store.Tx) error {
 		live, err = tx.LiveSessions(userID)
 		return err
 	})
@@ -96,10 +145,10 @@ func (s *Sessions) Live(ctx context.Context, userID string) (live []model.Sessio
 // EndOwn ends a live session of a user at their own wish. It gives an Error with code SessionNotFound
 // for one that is over, or somebody else's (ACCT-4).
 func (s *Sessions) EndOwn(ctx context.Context, userID, id string) error {
-	err := s.Store.Update(ctx, func(tx *store.Tx) error {
-		session, err := tx.LiveSession(id)
-		if errors.Is(err, model.ErrNotFound) || err == nil && session.UserID != userID {
-			return model.NewError(model.SessionNotFound)
+	err := s.config.Store.Update(ctx, func(tx *store.Tx) error {
+		session, lives, err := live(tx, id)
+		if err == nil && (!lives || session.UserID != userID) {
+			err = model.NewError(model.SessionNotFound)
 		}
 		if err != nil {
 			return err
@@ -115,7 +164,7 @@ func (s *Sessions) EndOwn(ctx context.Context, userID, id string) error {
 
 // EndAllOwn ends all live sessions of a user at their own wish, and gives their number (ACCT-12).
 func (s *Sessions) EndAllOwn(ctx context.Context, userID string) (ended int, err error) {
-	err = s.Store.Update(ctx, func(tx *store.Tx) error {
+	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {
 		ended, err = s.EndAll(tx, userID, model.EndSignedOut)
 		return err
 	})
@@ -133,15 +182,12 @@ func (s *Sessions) Logout(ctx context.Context, token string) (model.Owner, error
 	if err != nil {
 		return model.Owner{}, err
 	}
-	err = s.Store.Update(ctx, func(tx *store.Tx) error {
-		session, err := tx.LiveSession(t.SessionID)
-		if errors.Is(err, model.ErrNotFound) {
-			return unknownToken()
+	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {
+		_, ended, err := s.EndLive(tx, t.SessionID, model.EndLogout)
+		if err == nil && !ended {
+			err = unknownToken()
 		}
-		if err != nil {
-			return err
-		}
-		return s.End(tx, session, model.EndLogout)
+		return err
 	})
 	if err != nil {
 		return model.Owner{}, err
@@ -153,15 +199,9 @@ func (s *Sessions) Logout(ctx context.Context, token string) (model.Owner, error
 // Revoke ends the session of a token that Find found. That it has ended already is no error: what the
 // caller wants is so (REV-3).
 func (s *Sessions) Revoke(ctx context.Context, t model.Token) error {
-	err := s.Store.Update(ctx, func(tx *store.Tx) error {
-		session, err := tx.LiveSession(t.SessionID)
-		if errors.Is(err, model.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return s.End(tx, session, model.EndRevoked)
+	err := s.config.Store.Update(ctx, func(tx *store.Tx) error {
+		_, _, err := s.EndLive(tx, t.SessionID, model.EndRevoked)
+		return err
 	})
 	if err != nil {
 		return err
@@ -179,9 +219,9 @@ const settleTime = 2 * time.Second
 func (s *Sessions) Settle(ctx context.Context, userID string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	leave, err := s.Outbox.Enter(ctx, userID)
+	leave, err := s.config.Outbox.Enter(ctx, userID)
 	if err != nil {
-		s.Logger.Info("a logout did not wait for its device's deletion", s.logUser(userID), "error", errors.Unwrap(err))
+		s.config.Logger.Info("a logout did not wait for its device's deletion", s.logUser(userID), "error", errors.Unwrap(err))
 		return
 	}
 	leave()
@@ -190,14 +230,14 @@ func (s *Sessions) Settle(ctx context.Context, userID string) {
 // logUser is how a line of the log names the user of an id, for lines that are rare.
 func (s *Sessions) logUser(id string) slog.Attr {
 	var who model.User
-	err := s.Store.View(context.Background(), func(tx *store.Tx) (err error) {
+	err := s.config.Store.View(context.Background(), func(tx *store.Tx) (err error) {
 		who, err = tx.User(id)
 		return err
 	})
 	if err != nil {
 		return slog.String("user_id", id) // the line is about something else
 	}
-	return model.LogUser(who.Localpart, s.ServerName, id)
+	return model.LogUser(who.Localpart, s.config.ServerName, id)
 }
 
 // DeleteDevice is the handler of model.JobDeleteDevice. It deletes the device unless a live session
@@ -205,7 +245,7 @@ func (s *Sessions) logUser(id string) slog.Attr {
 func (s *Sessions) DeleteDevice(ctx context.Context, job model.Job) error {
 	var user model.User
 	live := false
-	err := s.Store.View(ctx, func(tx *store.Tx) (err error) {
+	err := s.config.Store.View(ctx, func(tx *store.Tx) (err error) {
 		if user, err = tx.User(job.Lane); err != nil {
 			return err
 		}
@@ -222,7 +262,7 @@ func (s *Sessions) DeleteDevice(ctx context.Context, job model.Job) error {
 	if err != nil || live {
 		return err
 	}
-	err = s.Homeserver.DeleteDevice(ctx, user.Localpart, job.Payload.DeviceID)
+	err = s.config.Homeserver.DeleteDevice(ctx, user.Localpart, job.Payload.DeviceID)
 	if homeserver.IsUnknownUser(err) {
 		return nil // nobody has no devices
 	}

@@ -28,7 +28,11 @@ type internalTokens struct {
 
 // MintInternal makes an internal token for a user that grants scope, on no device. The caller drops it
 // once it has its answer. The error, of kind Unavailable, means that too many live.
-func (r *Registry) MintInternal(user model.User, scope string) (token string, drop func(), err error) {
+func (s *Sessions) MintInternal(user model.User, scope string) (token string, drop func(), err error) {
+	return s.config.Registry.mintInternal(user, scope)
+}
+
+func (r *Registry) mintInternal(user model.User, scope string) (token string, drop func(), err error) {
 	token = model.InternalPrefix + rand.Text()
 	hash, now := model.HashToken(token), r.store.Now()
 	r.internal.mu.Lock()
@@ -57,8 +61,8 @@ func (r *Registry) MintInternal(user model.User, scope string) (token string, dr
 	}, nil
 }
 
-// Internal finds a live internal token. It gives an Error with code UnknownToken for any other.
-func (r *Registry) Internal(token string) (model.Token, error) {
+// findInternal finds a live internal token. It gives an Error with code UnknownToken for any other.
+func (r *Registry) findInternal(token string) (model.Token, error) {
 	r.internal.mu.Lock()
 	defer r.internal.mu.Unlock()
 	t, ok := r.internal.tokens[model.HashToken(token)]

@@ -40,12 +40,12 @@ func (s *Sessions) Refresh(ctx context.Context, p Refresh) (Tokens, error) {
 		return Tokens{}, refused()
 	}
 	r := rotation{sessions: s, asked: p, hash: model.HashToken(p.Token)}
-	if err := s.Store.Update(ctx, r.run); err != nil {
+	if err := s.config.Store.Update(ctx, r.run); err != nil {
 		return Tokens{}, err
 	}
 	fault.Point("refresh-after-commit")
-	if r.answer == nil && s.Refreshed != nil {
-		s.Refreshed(r.userID)
+	if r.answer == nil && s.config.Refreshed != nil {
+		s.config.Refreshed(r.userID)
 	}
 	return r.tokens, r.answer
 }
@@ -76,7 +76,7 @@ func (r *rotation) run(tx *store.Tx) error {
 	if r.scope, r.answer = r.narrow(p); r.answer != nil {
 		return nil
 	}
-	written, err := r.sessions.Registry.writeUses(tx, p.Session.ID)
+	written, err := r.sessions.config.Registry.writeUses(tx, p.Session.ID)
 	if err != nil {
 		return err
 	}
@@ -86,8 +86,7 @@ func (r *rotation) run(tx *store.Tx) error {
 			return err
 		}
 	}
-	if r.sessions.Registry.Locked(p.Token.UserID) {
-		r.answer = model.NewError(model.UserLocked)
+	if r.answer = r.sessions.mayUse(p.Token); r.answer != nil {
 		return nil
 	}
 	state, err := stateOf(tx, p)
@@ -97,9 +96,7 @@ func (r *rotation) run(tx *store.Tx) error {
 	switch judge(state) {
 	case replay:
 		r.answer = refused()
-		r.sessions.Logger.Warn("a consumed refresh token was presented again; its session is ended",
-			model.LogUser(p.Token.Localpart, r.sessions.ServerName, p.Token.UserID), "session_id", p.Session.ID, "client_ip", r.asked.Origin.IP)
-		return r.sessions.End(tx, p.Session, model.EndReplay)
+		return r.sessions.EndStolen(tx, p.Session.ID, model.EndReplay, r.asked.Origin.IP)
 	case refuse:
 		r.answer = model.NewError(model.RefreshPassed)
 		return nil
@@ -115,7 +112,7 @@ func (r *rotation) run(tx *store.Tx) error {
 // token works a moment later; nobody may lose a session to a limit (REF-8, TOK-23). Only what would mint
 // counts: a limit must not hide a theft, nor may who holds a token that has had its turn use it up.
 func (s *Sessions) mayMint(sessionID string) error {
-	err := s.Limiter.Take(limit.Refreshes, sessionID, s.Refreshes)
+	err := s.config.Limiter.Take(limit.Refreshes, sessionID, s.config.Refreshes)
 	if err == nil {
 		return nil
 	}
@@ -166,7 +163,7 @@ const activityGrain = time.Minute
 func (r *rotation) mint(tx *store.Tx, p store.Presented) (err error) {
 	r.userID = p.Token.UserID
 	if r.tokens, err = mintPair(tx, minting{
-		session: p.Session, localpart: p.Token.Localpart, parent: &p.Token, life: r.sessions.AccessLife, scope: r.scope,
+		session: p.Session, localpart: p.Token.Localpart, parent: &p.Token, life: r.sessions.config.AccessLife, scope: r.scope,
 	}); err != nil {
 		return err
 	}

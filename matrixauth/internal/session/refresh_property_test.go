@@ -186,7 +186,7 @@ func (h *history) step() {
 	case 4, 5, 6:
 		h.stepUse(h.pick())
 	case 7:
-		h.must(h.sessions.Registry.Flush(context.Background()))
+		h.must(h.sessions.config.Registry.Flush(context.Background()))
 		h.oracle.flush()
 	case 8:
 		steps := []time.Duration{time.Second, 30 * time.Second, grace, 4 * time.Minute, 70 * time.Minute, -10 * time.Second}

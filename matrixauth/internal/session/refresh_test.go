@@ -248,7 +248,7 @@ func TestRefresh(t *testing.T) {
 		b := newBench(t)
 		_, first := b.start("D")
 		b.use(b.mustRefresh(first.Refresh).Access)
-		b.must(b.sessions.Registry.Flush(context.Background()))
+		b.must(b.sessions.config.Registry.Flush(context.Background()))
 		b.crash()
 		b.clock.move(grace)
 		b.wantRefused(first.Refresh, model.RefreshRefused)
@@ -278,9 +278,9 @@ func TestRefresh(t *testing.T) {
 	t.Run("a_locked_user_keeps_the_token", func(t *testing.T) { // MOD-6
 		b := newBench(t)
 		_, first := b.start("D")
-		b.sessions.Registry.SetLocked(b.user.ID, true)
+		b.sessions.SetLocked(b.user.ID, true)
 		b.wantRefused(first.Refresh, model.UserLocked)
-		b.sessions.Registry.SetLocked(b.user.ID, false)
+		b.sessions.SetLocked(b.user.ID, false)
 		b.mustRefresh(first.Refresh)
 	})
 	t.Run("a_token_of_another_kind_is_refused_and_harms_nothing", func(t *testing.T) { // LEG-36

@@ -66,14 +66,14 @@ func NewRegistry(ctx context.Context, s *store.Store) (*Registry, error) {
 	return r, err
 }
 
-// Watchful reports whether any token at all is to be looked at on its way to the homeserver.
-func (r *Registry) Watchful() bool { return r.AnyLocked() || r.retired.some.Load() }
+// watchful reports whether any token at all is to be looked at on its way to the homeserver.
+func (r *Registry) watchful() bool { return r.anyLocked() || r.retired.some.Load() }
 
-// AnyLocked reports whether anybody is locked. It costs one atomic load.
-func (r *Registry) AnyLocked() bool { return r.locked.Load() != nil }
+// anyLocked reports whether anybody is locked. It costs one atomic load.
+func (r *Registry) anyLocked() bool { return r.locked.Load() != nil }
 
-// Locked reports whether a user is locked.
-func (r *Registry) Locked(userID string) bool {
+// isLocked reports whether a user is locked.
+func (r *Registry) isLocked(userID string) bool {
 	set := r.locked.Load()
 	if set == nil {
 		return false
@@ -82,9 +82,14 @@ func (r *Registry) Locked(userID string) bool {
 	return found
 }
 
-// SetLocked follows a commit that locked or unlocked a user. Commits come one after another, so no
+// SetLocked follows a commit that locked or unlocked a user: it belongs into Tx.AfterCommit.
+func (s *Sessions) SetLocked(userID string, locked bool) {
+	s.config.Registry.setLocked(userID, locked)
+}
+
+// setLocked follows a commit that locked or unlocked a user. Commits come one after another, so no
 // two calls overlap.
-func (r *Registry) SetLocked(userID string, locked bool) {
+func (r *Registry) setLocked(userID string, locked bool) {
 	next := map[string]struct{}{}
 	if set := r.locked.Load(); set != nil {
 		for id := range *set {

@@ -49,9 +49,9 @@ func (r *Registry) retire(tokens []model.Token, now time.Time) {
 	r.retired.some.Store(len(r.retired.tokens) > 0)
 }
 
-// Retired finds a token whose session ended so recently that the homeserver may not know yet, and says
+// retiredOwner finds a token whose session ended so recently that the homeserver may not know yet, and says
 // whose it was.
-func (r *Registry) Retired(hash model.TokenHash) (who model.Owner, found bool) {
+func (r *Registry) retiredOwner(hash model.TokenHash) (who model.Owner, found bool) {
 	if !r.retired.some.Load() {
 		return model.Owner{}, false
 	}

@@ -5,7 +5,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -41,7 +40,7 @@ type Config struct {
 }
 
 // Sessions starts, resolves, rotates and ends sessions.
-type Sessions struct{ Config }
+type Sessions struct{ config Config }
 
 // New makes the sessions of a configuration.
 func New(c Config) *Sessions { return &Sessions{c} }
@@ -57,55 +56,4 @@ type Tokens struct {
 	Scope string
 	// Owner is whose they are.
 	Owner model.Owner
-}
-
-// unknownToken is the answer to every access token that grants nothing, whatever the reason.
-func unknownToken() error { return model.NewError(model.UnknownToken) }
-
-// Access finds a live access token and notes that it was used. Its errors are those of Peek. It says
-// nothing about the lock of its user: ask the registry.
-func (s *Sessions) Access(token string) (model.Token, error) {
-	t, err := s.Peek(token)
-	if err != nil {
-		return t, err
-	}
-	now := s.Store.Now()
-	if t.UsedAt.IsZero() {
-		s.Registry.noteUse(t, now)
-	}
-	s.Registry.noteActivity(t.SessionID, now)
-	return t, nil
-}
-
-// Peek finds a live access token without noting any use. Its errors: ExpiredToken for one that has expired
-// and whose session lives, so that nobody tells its client that all is over (SOFT-3); UnknownToken for any
-// other.
-func (s *Sessions) Peek(token string) (model.Token, error) {
-	t, err := s.Owner(token)
-	if err == nil && t.Expired(s.Store.Now()) {
-		return model.Token{}, model.NewError(model.ExpiredToken)
-	}
-	return t, err
-}
-
-// Owner finds the row of an access token of a live session, expired or not: it tells whose it is, and
-// is no proof that it may be used.
-func (s *Sessions) Owner(token string) (model.Token, error) {
-	if kind, ok := model.StoredToken(token); !ok || kind.Refresh() {
-		return model.Token{}, unknownToken()
-	}
-	return s.Find(token)
-}
-
-// Find finds the row of a token of a live session, be it an access or a refresh token, of whatever kind
-// and however old: who has it may revoke it (REV-2, REV-5, REV-6, AMB-14). It is no proof that it may be used.
-func (s *Sessions) Find(token string) (model.Token, error) {
-	if _, ok := model.StoredToken(token); !ok {
-		return model.Token{}, unknownToken()
-	}
-	t, err := s.Store.Token(model.HashToken(token))
-	if errors.Is(err, model.ErrNotFound) {
-		return t, unknownToken()
-	}
-	return t, err
 }

@@ -57,7 +57,7 @@ func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, e
 	}
 	work, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	leave, err := s.Outbox.Enter(work, p.User.ID)
+	leave, err := s.config.Outbox.Enter(work, p.User.ID)
 	if err != nil {
 		return model.Session{}, Tokens{}, err
 	}
@@ -83,7 +83,7 @@ func (s *Sessions) startWithoutDevice(ctx context.Context, p Start) (model.Sessi
 	p.DeviceID = ""
 	work, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	leave, err := s.Outbox.Enter(work, p.User.ID)
+	leave, err := s.config.Outbox.Enter(work, p.User.ID)
 	if err != nil {
 		return model.Session{}, Tokens{}, err
 	}
@@ -95,10 +95,10 @@ func (s *Sessions) startWithoutDevice(ctx context.Context, p Start) (model.Sessi
 }
 
 func (s *Sessions) confirm(ctx context.Context, user model.User) error {
-	if s.Confirm == nil {
+	if s.config.Confirm == nil {
 		return nil
 	}
-	return s.Confirm(ctx, user)
+	return s.config.Confirm(ctx, user)
 }
 
 // CheckDevice refuses a device id in the form of a public key: the homeserver keeps cross-signing
@@ -119,14 +119,14 @@ func CheckDevice(id string) error {
 // the position of the note. While the homeserver is read-only no device is made and nothing is noted:
 // such a note would wait, and delete a device that the homeserver has from elsewhere.
 func (s *Sessions) noteDevice(ctx context.Context, userID, deviceID string) (job int64, err error) {
-	err = s.Store.Update(ctx, func(tx *store.Tx) error {
+	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {
 		_, err := tx.LiveSessionOnDevice(userID, deviceID)
 		switch {
 		case err != nil && !errors.Is(err, model.ErrNotFound):
 			return err
-		case s.ReadOnly && err != nil:
+		case s.config.ReadOnly && err != nil:
 			return model.Errorf(model.TemporarilyDown, "new devices cannot be made while the homeserver is read-only")
-		case s.ReadOnly:
+		case s.config.ReadOnly:
 			return nil
 		}
 		job, err = tx.Enqueue(userID, model.JobDeleteDevice, model.JobPayload{DeviceID: deviceID})
@@ -138,10 +138,10 @@ func (s *Sessions) noteDevice(ctx context.Context, userID, deviceID string) (job
 // ensureDevice makes the device at the homeserver. An existing device keeps the name that its owner
 // may have given it (LEG-23).
 func (s *Sessions) ensureDevice(ctx context.Context, p Start) (created bool, err error) {
-	if s.ReadOnly {
+	if s.config.ReadOnly {
 		return false, nil // a live session has the device, so it is there
 	}
-	created, err = s.Homeserver.UpsertDevice(ctx, p.User.Localpart, p.DeviceID, "")
+	created, err = s.config.Homeserver.UpsertDevice(ctx, p.User.Localpart, p.DeviceID, "")
 	if err == nil && created {
 		// Only the homeserver knows the devices from before us. The note deletes what it has just made.
 		if err := model.CheckNewDeviceID(p.DeviceID); err != nil {
@@ -149,10 +149,10 @@ func (s *Sessions) ensureDevice(ctx context.Context, p Start) (created bool, err
 		}
 	}
 	if err == nil && created && p.DeviceName != "" {
-		err = s.Homeserver.UpdateDeviceDisplayName(ctx, p.User.Localpart, p.DeviceID, p.DeviceName)
+		err = s.config.Homeserver.UpdateDeviceDisplayName(ctx, p.User.Localpart, p.DeviceID, p.DeviceName)
 	}
 	if err != nil {
-		s.Logger.Warn("a device could not be made at the homeserver", model.LogUser(p.User.Localpart, s.ServerName, p.User.ID), "error", err)
+		s.config.Logger.Warn("a device could not be made at the homeserver", model.LogUser(p.User.Localpart, s.config.ServerName, p.User.ID), "error", err)
 		return created, model.NewError(model.TemporarilyDown).WithCause(err)
 	}
 	return created, nil
@@ -160,7 +160,7 @@ func (s *Sessions) ensureDevice(ctx context.Context, p Start) (created bool, err
 
 // commit writes session and tokens and drops the note; none has position zero.
 func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session model.Session, tokens Tokens, err error) {
-	err = s.Store.Update(ctx, func(tx *store.Tx) error {
+	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {
 		// The user may have been locked or deactivated while the homeserver was asked.
 		user, err := tx.User(p.User.ID)
 		if err != nil {
@@ -187,7 +187,7 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		if err := tx.NoteNetwork(user.ID, p.Origin.IP); err != nil {
 			return err
 		}
-		life := s.AccessLife
+		life := s.config.AccessLife
 		if !p.Refreshable {
 			life = 0
 		}

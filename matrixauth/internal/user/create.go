@@ -58,7 +58,7 @@ func (u *Users) judge(ctx context.Context, n NewUser) (j judged, err error) {
 	if utf8.RuneCountInString(n.DisplayName) > homeserver.MaxDisplayName {
 		return j, model.Errorf(model.InvalidParam, "a display name must not be longer than %d characters", homeserver.MaxDisplayName)
 	}
-	if err := u.Store.View(ctx, func(tx *store.Tx) error { return u.checkFree(tx, j) }); err != nil {
+	if err := u.config.Store.View(ctx, func(tx *store.Tx) error { return u.checkFree(tx, j) }); err != nil {
 		return j, err
 	}
 	if n.Existing {
@@ -78,7 +78,7 @@ func (u *Users) newLocalpart(name string) (string, error) {
 	if err != nil {
 		return "", model.Errorf(model.InvalidUsername, "%s", model.AsError(err).Text)
 	}
-	return localpart, model.CheckLocalpart(localpart, u.ServerName)
+	return localpart, model.CheckLocalpart(localpart, u.config.ServerName)
 }
 
 // checkFree refuses a name or an address that an account of ours has.
@@ -118,11 +118,11 @@ func (u *Users) Create(ctx context.Context, n NewUser) (model.User, error) {
 		}
 	}
 	var created model.User
-	err = u.Store.Update(ctx, func(tx *store.Tx) error {
+	err = u.config.Store.Update(ctx, func(tx *store.Tx) error {
 		if err := u.checkFree(tx, j); err != nil {
 			return err
 		}
-		if err := tx.Claim(u.ServerName); err != nil {
+		if err := tx.Claim(u.config.ServerName); err != nil {
 			return err
 		}
 		created = model.User{ID: model.NewID(tx.Now), Localpart: j.localpart, Admin: n.Admin, CreatedAt: tx.Now}
@@ -151,15 +151,15 @@ func (u *Users) insert(tx *store.Tx, created model.User, hash string, email mode
 	if created.Deactivated() {
 		return nil // the homeserver has it so
 	}
-	return u.Outbox.Enqueue(tx, created.ID, model.JobProvisionUser, model.JobPayload{SetEmails: email.Key != "", DisplayName: displayName})
+	return u.config.Outbox.Enqueue(tx, created.ID, model.JobProvisionUser, model.JobPayload{SetEmails: email.Key != "", DisplayName: displayName})
 }
 
 // checkAvailable has the homeserver say that it gives a name out (CREATE-5).
 func (u *Users) checkAvailable(ctx context.Context, localpart string, force bool) error {
-	err := u.Homeserver.LocalpartAvailable(ctx, localpart)
+	err := u.config.Homeserver.LocalpartAvailable(ctx, localpart)
 	if err == nil {
 		// It would be another one's word: whoever is added first has nobody to compare with.
-		err = u.Homeserver.CheckServerName(ctx)
+		err = u.config.Homeserver.CheckServerName(ctx)
 	}
 	var e *homeserver.Error
 	if err == nil || !errors.As(err, &e) {
@@ -180,7 +180,7 @@ func (u *Users) checkAvailable(ctx context.Context, localpart string, force bool
 
 // checkThere has the homeserver say that it has an account, and whether that is deactivated.
 func (u *Users) checkThere(ctx context.Context, localpart string, force bool) (deactivated bool, err error) {
-	found, err := u.Homeserver.QueryUser(ctx, localpart)
+	found, err := u.config.Homeserver.QueryUser(ctx, localpart)
 	var e *homeserver.Error
 	switch {
 	case err == nil && found.Deactivated && !force:
@@ -211,7 +211,7 @@ func (u *Users) without(ctx context.Context, localpart string, e *homeserver.Err
 
 // standsInTheWay says in a sentence why the homeserver cannot be asked, and what to do.
 func (u *Users) standsInTheWay(ctx context.Context, e *homeserver.Error) string {
-	at := u.Homeserver.Address()
+	at := u.config.Homeserver.Address()
 	switch e.Reason {
 	case homeserver.RefusedSecret:
 		return fmt.Sprintf(`Synapse at %s, or something in front of it, refuses our secret (status %d): write the secret that "matrix-auth synapse-config" tells into homeserver.yaml, restart Synapse and try again`, at, e.Status)
@@ -225,7 +225,7 @@ func (u *Users) standsInTheWay(ctx context.Context, e *homeserver.Error) string 
 
 // notDelegated tells a Synapse that is too old from one that has not been told of us yet.
 func (u *Users) notDelegated(ctx context.Context, at string) string {
-	version, err := u.Homeserver.Version(ctx)
+	version, err := u.config.Homeserver.Version(ctx)
 	var e *homeserver.Error
 	switch {
 	case err == nil:

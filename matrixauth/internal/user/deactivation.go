@@ -21,9 +21,9 @@ const confirmTimeout = 3 * time.Second
 func (u *Users) Confirm(ctx context.Context, user model.User) error {
 	work, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
-	leave, err := u.Outbox.Enter(work, user.ID)
+	leave, err := u.config.Outbox.Enter(work, user.ID)
 	if err != nil {
-		u.Logger.Info("the homeserver could not be asked about an account", u.logUser(user), "error", errors.Unwrap(err))
+		u.config.Logger.Info("the homeserver could not be asked about an account", u.logUser(user), "error", errors.Unwrap(err))
 		return nil
 	}
 	defer leave()
@@ -33,12 +33,12 @@ func (u *Users) Confirm(ctx context.Context, user model.User) error {
 // ConfirmInLane is Confirm for a caller who is in the user's lane: no reactivation is on its way to the
 // homeserver then, which would make its answer an old one.
 func (u *Users) ConfirmInLane(ctx context.Context, user model.User) error {
-	found, err := u.Homeserver.QueryUser(ctx, user.Localpart)
+	found, err := u.config.Homeserver.QueryUser(ctx, user.Localpart)
 	if homeserver.IsUnknownUser(err) {
 		return nil
 	}
 	if err != nil {
-		u.Logger.Info("the homeserver could not be asked about an account", u.logUser(user), "error", err)
+		u.config.Logger.Info("the homeserver could not be asked about an account", u.logUser(user), "error", err)
 		return nil
 	}
 	if !found.Deactivated {
@@ -55,7 +55,7 @@ func (u *Users) ConfirmInLane(ctx context.Context, user model.User) error {
 // user's lane. It reports false, and changes nothing, if a reactivation waits for the homeserver: what it
 // said of the account is about to change then.
 func (u *Users) FollowDeactivation(ctx context.Context, id string) (followed bool, err error) {
-	err = u.Store.Update(ctx, func(tx *store.Tx) error {
+	err = u.config.Store.Update(ctx, func(tx *store.Tx) error {
 		followed = false
 		user, err := tx.User(id)
 		if err != nil {
@@ -73,7 +73,7 @@ func (u *Users) FollowDeactivation(ctx context.Context, id string) (followed boo
 			return err
 		}
 		tx.AfterCommit(func() {
-			u.Logger.Warn("the homeserver has deactivated an account; it is deactivated here too, and its sessions are ended", u.logUser(user))
+			u.config.Logger.Warn("the homeserver has deactivated an account; it is deactivated here too, and its sessions are ended", u.logUser(user))
 		})
 		return nil
 	})

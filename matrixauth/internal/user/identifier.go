@@ -36,7 +36,7 @@ func (u *Users) Key(id Identifier) string {
 	if id.Name == "" {
 		return emailKey(id.Email)
 	}
-	if localpart, server, ok := model.ParseMatrixID(id.Name); ok && server == u.ServerName {
+	if localpart, server, ok := model.ParseMatrixID(id.Name); ok && server == u.config.ServerName {
 		return strings.ToLower(localpart)
 	}
 	return strings.ToLower(id.Name)
@@ -59,7 +59,7 @@ func (u *Users) ownLocalpart(name string) string {
 	if !ok {
 		return name
 	}
-	if server != u.ServerName {
+	if server != u.config.ServerName {
 		return ""
 	}
 	return localpart

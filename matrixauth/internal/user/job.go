@@ -35,7 +35,7 @@ func (u *Users) provision(ctx context.Context, job model.Job) error {
 	if job.Payload.DisplayName != "" {
 		call.DisplayName = &job.Payload.DisplayName
 	}
-	_, err = u.Homeserver.ProvisionUser(ctx, call)
+	_, err = u.config.Homeserver.ProvisionUser(ctx, call)
 	return session.Outcome(err)
 }
 
@@ -44,7 +44,7 @@ func (u *Users) deactivate(ctx context.Context, job model.Job) error {
 	if err != nil || !user.Deactivated() {
 		return err
 	}
-	return session.Outcome(u.Homeserver.DeleteUser(ctx, user.Localpart, job.Payload.Erase))
+	return session.Outcome(u.config.Homeserver.DeleteUser(ctx, user.Localpart, job.Payload.Erase))
 }
 
 func (u *Users) reactivate(ctx context.Context, job model.Job) error {
@@ -52,13 +52,13 @@ func (u *Users) reactivate(ctx context.Context, job model.Job) error {
 	if err != nil || user.Deactivated() {
 		return err
 	}
-	return session.Outcome(u.Homeserver.ReactivateUser(ctx, user.Localpart))
+	return session.Outcome(u.config.Homeserver.ReactivateUser(ctx, user.Localpart))
 }
 
 // present reads an account with its addresses.
 func (u *Users) present(ctx context.Context, id string) (user model.User, addresses []string, err error) {
 	addresses = []string{}
-	err = u.Store.View(ctx, func(tx *store.Tx) error {
+	err = u.config.Store.View(ctx, func(tx *store.Tx) error {
 		if user, err = tx.User(id); err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ func (u *Users) HashPassword(ctx context.Context, clear string) (string, error) 
 	if len([]rune(clear)) < minPassword {
 		return "", model.Errorf(model.InvalidPassword, "a password needs at least 8 characters")
 	}
-	hash, err := u.Passwords.Hash(ctx, clear)
+	hash, err := u.config.Passwords.Hash(ctx, clear)
 	if errors.Is(err, password.ErrTooLong) {
 		return "", model.Errorf(model.InvalidPassword, "this password is too long").WithCause(err)
 	}
@@ -53,7 +53,7 @@ func (u *Users) SetPassword(tx *store.Tx, user model.User, hash string) error {
 	if err := CheckActive(user); err != nil {
 		return err
 	}
-	if _, err := u.Browsers.EndAll(tx, user.ID, model.EndPassword); err != nil {
+	if _, err := u.config.Browsers.EndAll(tx, user.ID, model.EndPassword); err != nil {
 		return err
 	}
 	if err := session.Withdraw(tx, user.ID, "", model.EndPassword); err != nil {
@@ -67,12 +67,12 @@ func (u *Users) SetPassword(tx *store.Tx, user model.User, hash string) error {
 // package signin may call it: it knows no limits.
 func (u *Users) CheckPassword(ctx context.Context, who model.User, hash, clear string) error {
 	if hash == "" {
-		if err := u.Passwords.VerifyNobody(ctx, clear); err != nil && !errors.Is(err, password.ErrTooLong) {
+		if err := u.config.Passwords.VerifyNobody(ctx, clear); err != nil && !errors.Is(err, password.ErrTooLong) {
 			return busy(err)
 		}
 		return badCredentials()
 	}
-	result, err := u.Passwords.Verify(ctx, hash, clear)
+	result, err := u.config.Passwords.Verify(ctx, hash, clear)
 	if errors.Is(err, password.ErrTooLong) {
 		return badCredentials()
 	}
@@ -91,11 +91,11 @@ func (u *Users) CheckPassword(ctx context.Context, who model.User, hash, clear s
 // upgrade stores a password under the present scheme. The login that brought it has succeeded, so a
 // failure is logged and tried again at the next login.
 func (u *Users) upgrade(ctx context.Context, user model.User, old, clear string) {
-	hash, err := u.Passwords.Hash(ctx, clear)
+	hash, err := u.config.Passwords.Hash(ctx, clear)
 	if err == nil {
-		err = u.Store.Update(ctx, func(tx *store.Tx) error { return tx.UpgradePassword(user.ID, old, hash) })
+		err = u.config.Store.Update(ctx, func(tx *store.Tx) error { return tx.UpgradePassword(user.ID, old, hash) })
 	}
 	if err != nil {
-		u.Logger.Warn("a password could not be stored under the present scheme", u.logUser(user), "error", err)
+		u.config.Logger.Warn("a password could not be stored under the present scheme", u.logUser(user), "error", err)
 	}
 }

@@ -13,11 +13,11 @@ import (
 // never again by itself: leave that comes late would be leave that nobody asked for (XS-4). If the
 // homeserver does not give it the error is TemporarilyDown, and nothing has changed.
 func (u *Users) AllowReset(ctx context.Context, who model.User) (until time.Time, err error) {
-	if u.Sessions.ReadOnly {
+	if u.config.ReadOnly {
 		return until, model.Errorf(model.TemporarilyDown, "the homeserver is configured as read-only; nothing is written to it")
 	}
-	until = u.Store.Now().Add(homeserver.ResetWindow)
-	if err := u.Homeserver.AllowCrossSigningReset(ctx, who.Localpart); err != nil {
+	until = u.config.Store.Now().Add(homeserver.ResetWindow)
+	if err := u.config.Homeserver.AllowCrossSigningReset(ctx, who.Localpart); err != nil {
 		return until, model.NewError(model.TemporarilyDown).WithCause(err)
 	}
 	return until, nil

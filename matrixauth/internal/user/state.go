@@ -29,12 +29,12 @@ func (u *Users) setLock(tx *store.Tx, user *model.User, lock bool) error {
 		return err
 	}
 	id := user.ID
-	tx.AfterCommit(func() { u.Sessions.Registry.SetLocked(id, lock) })
+	tx.AfterCommit(func() { u.config.Sessions.SetLocked(id, lock) })
 	if user.Deactivated() {
 		return nil
 	}
 	// The homeserver hides a locked user from its directory.
-	return u.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{})
+	return u.config.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{})
 }
 
 // Deactivate ends all sessions of a user, in apps and browsers, forgets the addresses and has the homeserver deactivate
@@ -46,16 +46,16 @@ func (u *Users) Deactivate(tx *store.Tx, user *model.User, erase bool) error {
 	if err := u.deactivateRows(tx, user); err != nil {
 		return err
 	}
-	return u.Outbox.Enqueue(tx, user.ID, model.JobDeactivateUser, model.JobPayload{Erase: erase})
+	return u.config.Outbox.Enqueue(tx, user.ID, model.JobDeactivateUser, model.JobPayload{Erase: erase})
 }
 
 // EndEverything ends all sessions of a user, in apps and browsers, and gives their number.
 func (u *Users) EndEverything(tx *store.Tx, userID string, reason model.EndReason) (int, error) {
-	apps, err := u.Sessions.EndAll(tx, userID, reason)
+	apps, err := u.config.Sessions.EndAll(tx, userID, reason)
 	if err != nil {
 		return 0, err
 	}
-	browsers, err := u.Browsers.EndAll(tx, userID, reason)
+	browsers, err := u.config.Browsers.EndAll(tx, userID, reason)
 	return apps + browsers, err
 }
 
@@ -64,7 +64,7 @@ func (u *Users) EndEverything(tx *store.Tx, userID string, reason model.EndReaso
 func (u *Users) EndOne(tx *store.Tx, id string, reason model.EndReason) (ended model.Session, err error) {
 	ended, err = tx.LiveSession(id)
 	if err == nil {
-		return ended, u.Sessions.End(tx, ended, reason)
+		return ended, u.config.Sessions.End(tx, ended, reason)
 	}
 	if !errors.Is(err, model.ErrNotFound) {
 		return ended, err
@@ -82,14 +82,14 @@ func (u *Users) EndOne(tx *store.Tx, id string, reason model.EndReason) (ended m
 // LogoutAll ends all sessions of a user at their own wish, in apps and browsers (LEG-38): a browser that
 // stayed signed in could have an app in again. It works for locked users too (LEG-39).
 func (u *Users) LogoutAll(ctx context.Context, userID string) error {
-	err := u.Store.Update(ctx, func(tx *store.Tx) error {
+	err := u.config.Store.Update(ctx, func(tx *store.Tx) error {
 		_, err := u.EndEverything(tx, userID, model.EndLogoutAll)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	u.Sessions.Settle(ctx, userID)
+	u.config.Sessions.Settle(ctx, userID)
 	return nil
 }
 
@@ -102,10 +102,10 @@ func (u *Users) Reactivate(tx *store.Tx, user *model.User) error {
 	if err := tx.UpdateUser(*user); err != nil {
 		return err
 	}
-	if err := u.Outbox.Enqueue(tx, user.ID, model.JobReactivateUser, model.JobPayload{}); err != nil {
+	if err := u.config.Outbox.Enqueue(tx, user.ID, model.JobReactivateUser, model.JobPayload{}); err != nil {
 		return err
 	}
-	return u.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{SetEmails: true})
+	return u.config.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{SetEmails: true})
 }
 
 // CheckActive refuses an account that is deactivated, with an Error of code UserDeactivated.

@@ -24,23 +24,27 @@ type Config struct {
 	Browsers   *browser.Browsers
 	Passwords  *password.Hasher
 	Homeserver *homeserver.Client
+	// ReadOnly keeps everything from being written to the homeserver.
+	ReadOnly bool
 	// ServerName is the homeserver's name in Matrix ids.
 	ServerName string
 	Logger     *slog.Logger
 }
 
 // Users creates and changes accounts.
-type Users struct{ Config }
+type Users struct{ config Config }
 
 // New makes the accounts of a configuration.
 func New(c Config) *Users { return &Users{c} }
 
 // matrixID is the full Matrix id of a localpart of ours.
-func (u *Users) matrixID(localpart string) string { return model.MatrixID(localpart, u.ServerName) }
+func (u *Users) matrixID(localpart string) string {
+	return model.MatrixID(localpart, u.config.ServerName)
+}
 
 // logUser is how a line of the log names a user.
 func (u *Users) logUser(who model.User) slog.Attr {
-	return model.LogUser(who.Localpart, u.ServerName, who.ID)
+	return model.LogUser(who.Localpart, u.config.ServerName, who.ID)
 }
 
 // localpartOf is the localpart of a name, which may be a full Matrix id of our server. One of another server
@@ -50,8 +54,8 @@ func (u *Users) localpartOf(name string) (string, error) {
 	if !ok {
 		return name, nil
 	}
-	if !strings.EqualFold(server, u.ServerName) {
-		return "", model.Errorf(model.UserNotFound, "%s is of another server; ours is %s", name, u.ServerName)
+	if !strings.EqualFold(server, u.config.ServerName) {
+		return "", model.Errorf(model.UserNotFound, "%s is of another server; ours is %s", name, u.config.ServerName)
 	}
 	return localpart, nil
 }
@@ -85,7 +89,7 @@ func (u *Users) SetAdmin(tx *store.Tx, user *model.User, admin bool) error {
 		if !model.Administers(s.Scope) {
 			continue
 		}
-		if err := u.Sessions.End(tx, s, model.EndKilled); err != nil {
+		if err := u.config.Sessions.End(tx, s, model.EndKilled); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,133 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// unknownToken is the answer to every access token that grants nothing, whatever the reason.
+func unknownToken() error { return model.NewError(model.UnknownToken) }
+
+// Access finds a live access token and notes that it was used. Its errors are those of Peek. It says
+// nothing about the lock of its user: ask the registry.
+func (s *Sessions) Access(token string) (model.Token, error) {
+	t, err := s.Peek(token)
+	if err != nil {
+		return t, err
+	}
+	now := s.config.Store.Now()
+	if t.UsedAt.IsZero() {
+		s.config.Registry.noteUse(t, now)
+	}
+	s.config.Registry.noteActivity(t.SessionID, now)
+	return t, nil
+}
+
+// Peek finds a live access token without noting any use. Its errors: ExpiredToken for one that has expired
+// and whose session lives, so that nobody tells its client that all is over (SOFT-3); UnknownToken for any
+// other.
+func (s *Sessions) Peek(token string) (model.Token, error) {
+	t, err := s.Owner(token)
+	if err == nil && t.Expired(s.config.Store.Now()) {
+		return model.Token{}, model.NewError(model.ExpiredToken)
+	}
+	return t, err
+}
+
+// Owner finds the row of an access token of a live session, expired or not: it tells whose it is, and
+// is no proof that it may be used.
+func (s *Sessions) Owner(token string) (model.Token, error) {
+	if kind, ok := model.StoredToken(token); !ok || kind.Refresh() {
+		return model.Token{}, unknownToken()
+	}
+	return s.Find(token)
+}
+
+// Find finds the row of a token of a live session, be it an access or a refresh token, of whatever kind
+// and however old: who has it may revoke it (REV-2, REV-5, REV-6, AMB-14). It is no proof that it may be used.
+func (s *Sessions) Find(token string) (model.Token, error) {
+	if _, ok := model.StoredToken(token); !ok {
+		return model.Token{}, unknownToken()
+	}
+	t, err := s.config.Store.Token(model.HashToken(token))
+	if errors.Is(err, model.ErrNotFound) {
+		return t, unknownToken()
+	}
+	return t, err
+}
+
+// Now is the present time by the clock by which tokens expire.
+func (s *Sessions) Now() time.Time { return s.config.Store.Now() }
+
+// Watchful reports whether MayPass may refuse anybody at present. It costs two atomic loads.
+func (s *Sessions) Watchful() bool { return s.config.Registry.watchful() }
+
+// Retired finds a token whose session ended so recently that the homeserver may not know yet, and says
+// whose it was.
+func (s *Sessions) Retired(hash model.TokenHash) (who model.Owner, found bool) {
+	return s.config.Registry.retiredOwner(hash)
+}
+
+// MayPass judges a request that goes on to the homeserver with an access token. Its errors: UnknownToken
+// for a token of a session that ended a moment ago, which the homeserver may still honour from memory
+// (REV-9); UserLocked for one of a locked user, expired or not, as its client would go on to refresh and
+// should learn the reason (MOD-1); and that of a store that cannot be read. Any other token passes,
+// known or not: the homeserver judges it. The owner is told with UserLocked.
+func (s *Sessions) MayPass(token string) (model.Owner, error) {
+	if _, retired := s.Retired(model.HashToken(token)); retired {
+		return model.Owner{}, unknownToken()
+	}
+	if !s.config.Registry.anyLocked() {
+		return model.Owner{}, nil
+	}
+	t, err := s.Owner(token)
+	if errors.Is(err, model.UnknownToken) {
+		return model.Owner{}, nil
+	}
+	if err != nil {
+		return model.Owner{}, err
+	}
+	if err := s.mayUse(t); err != nil {
+		return t.Owner(), err
+	}
+	return model.Owner{}, nil
+}
+
+// mayUse refuses a token of a locked user, with an Error of code UserLocked: the token keeps its worth, and
+// grants nothing at present.
+func (s *Sessions) mayUse(t model.Token) error {
+	if s.config.Registry.isLocked(t.UserID) {
+		return model.NewError(model.UserLocked)
+	}
+	return nil
+}
+
+// Introspect finds the live access token that the homeserver asks about, an internal one among them, and
+// notes its use. Its errors are those of Peek, and UserLocked for the token of a locked user: "inactive" would
+// have the homeserver log the client out, upon which it destroys its keys (MOD-3, MOD-4). What we ask
+// ourselves by an internal token is about locked users too.
+func (s *Sessions) Introspect(token string) (model.Token, error) {
+	if kind, _ := model.ParseToken(token); kind == model.InternalAccess {
+		return s.config.Registry.findInternal(token)
+	}
+	t, err := s.Access(token)
+	if err == nil {
+		err = s.mayUse(t)
+	}
+	return t, err
+}
+
+// IntrospectOwn finds a live token, of either kind, that a client asks about and that was given to it
+// (INTRO-9). Its errors: UnknownToken for any other, and UserLocked.
+func (s *Sessions) IntrospectOwn(token, clientID string) (model.Token, error) {
+	t, err := s.Find(token)
+	if err == nil && (t.ClientID != clientID || t.Expired(s.Now())) {
+		err = unknownToken()
+	}
+	if err == nil {
+		err = s.mayUse(t)
+	}
+	return t, err
+}
