@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/control"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
@@ -28,7 +29,7 @@ type Core struct {
 	doubts    *reconcile.Queue
 	limiter   *limit.Limiter
 	refusals  *gateway.Refusals
-	lines     *lines
+	lines     *edge.Lines
 	passwords *password.Hasher
 	metrics   *Metrics
 	probes    probes
@@ -36,7 +37,7 @@ type Core struct {
 	// aside reports whether this is another database than the server's, as a backup is: see Target.Aside.
 	aside bool
 	// gate counts the requests under way.
-	gate gate
+	gate edge.Gate
 
 	stop context.CancelFunc
 	work sync.WaitGroup
@@ -67,7 +68,7 @@ func Open(ctx context.Context, o OpenOptions) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Core{store: s, outbox: outbox.New(s), doubts: reconcile.NewQueue(s.Now), limiter: limit.New(s.Now), refusals: gateway.NewRefusals(s.Now), lines: newLines(s.Now)}
+	c := &Core{store: s, outbox: outbox.New(s), doubts: reconcile.NewQueue(s.Now), limiter: limit.New(s.Now), refusals: gateway.NewRefusals(s.Now), lines: edge.NewLines(s.Now)}
 	c.metrics = newMetrics(c)
 	c.passwords = password.New(password.Config{Observe: func(d time.Duration) { c.metrics.hashSeconds.Observe(d.Seconds()) }})
 	if c.registry, err = session.NewRegistry(ctx, s); err != nil {
@@ -165,7 +166,7 @@ func (c *Core) tellCounts(ctx context.Context) {
 		}
 		logger, serverName := c.voice()
 		c.refusals.Tell(logger, serverName, over)
-		c.lines.tell(logger, serverName, over)
+		c.lines.Tell(logger, serverName, over)
 		if over {
 			return
 		}
@@ -203,7 +204,7 @@ func (c *Core) giveBack(ctx context.Context) {
 // and closes the database. Requests that come later are answered with 503.
 func (c *Core) Close() error {
 	var errs []error
-	if !c.gate.close(drainLimit) {
+	if !c.gate.Close(drainLimit) {
 		errs = append(errs, errors.New("some requests did not finish before the database was closed"))
 	}
 	if c.stop != nil {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/compat"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 )
 
@@ -73,12 +75,12 @@ func (d *doctor) leadsPast(ctx context.Context, site Site) bool {
 		}}
 		at = &doctor{Server: d.Server, client: client}
 	}
-	login, err := at.get(ctx, site.Address, "/_matrix/client/v3/login", "")
+	login, err := at.get(ctx, site.Address, d.issuer.PathOf(compat.LoginEndpoint), "")
 	if err != nil || d.isOurLogin(login) {
 		return false // nobody gets there, or all pass us
 	}
 	token := oauth.ProbePrefix + rand.Text()
-	if _, err := at.get(ctx, site.Address, "/_matrix/client/v3/account/whoami", token); err != nil {
+	if _, err := at.get(ctx, site.Address, homeserver.WhoamiPath, token); err != nil {
 		return false
 	}
 	_, asked := d.core.probes.find(token)

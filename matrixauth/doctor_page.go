@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/compat"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 )
 
@@ -190,9 +192,10 @@ func (d *doctor) preflight(ctx context.Context, address, method, header string) 
 
 // lookAtPages sees that web clients may read what they need, as it comes through all proxies (LEG-5, LEG-6,
 // DISC-12).
-func (d *doctor) lookAtPages(ctx context.Context, origin, base string) (well bool, err error) {
+func (d *doctor) lookAtPages(ctx context.Context, origin string) (well bool, err error) {
+	at := d.issuer.PathOf
 	var found []*obstacle
-	for _, path := range []string{"/_matrix/client/versions", "/_matrix/client/v3/login", "/_matrix/client/v1/auth_metadata", base + discoveryPath} {
+	for _, path := range []string{homeserver.VersionsPath, at(compat.LoginEndpoint), at(oauth.AuthMetadataEndpoint), at(oauth.DiscoveryEndpoint)} {
 		answer, obstacles, err := d.readAsPage(ctx, origin+path)
 		if err != nil {
 			return false, err
@@ -202,9 +205,9 @@ func (d *doctor) lookAtPages(ctx context.Context, origin, base string) (well boo
 		}
 	}
 	for _, ask := range []struct{ path, method, header string }{
-		{"/_matrix/client/v3/login", http.MethodPost, "content-type"},
-		{base + oauth.RegistrationPath, http.MethodPost, "content-type"},
-		{"/_matrix/client/v3/logout", http.MethodPost, "authorization"},
+		{at(compat.LoginEndpoint), http.MethodPost, "content-type"},
+		{at(oauth.RegistrationEndpoint), http.MethodPost, "content-type"},
+		{at(compat.LogoutEndpoint), http.MethodPost, "authorization"},
 	} {
 		obstacles, err := d.preflight(ctx, origin+ask.path, ask.method, ask.header)
 		if err != nil {

@@ -8,7 +8,11 @@ import (
 	"strings"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/account"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/compat"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 )
 
 // SampleRequest is a request of a client that must reach us.
@@ -20,13 +24,13 @@ func SampleRequests(issuer string) []SampleRequest {
 	if err != nil {
 		return nil
 	}
-	base := u.Path
+	at := edge.IssuerAt(u).PathOf
 	return []SampleRequest{
-		{http.MethodGet, "/_matrix/client/v3/login"}, {http.MethodPost, "/_matrix/client/v3/login"}, {http.MethodOptions, "/_matrix/client/v3/login"},
-		{http.MethodPost, "/_matrix/client/v3/logout"}, {http.MethodPost, "/_matrix/client/v3/refresh"},
-		{http.MethodGet, "/_matrix/client/v1/auth_metadata"}, {http.MethodGet, base + discoveryPath},
-		{http.MethodGet, base + oauth.AuthorizePath}, {http.MethodPost, base + oauth.TokenPath}, {http.MethodOptions, base + oauth.TokenPath},
-		{http.MethodPost, base + oauth.RegistrationPath}, {http.MethodGet, base + account.LoginPath}, {http.MethodGet, base + account.HomePath},
+		{http.MethodGet, at(compat.LoginEndpoint)}, {http.MethodPost, at(compat.LoginEndpoint)}, {http.MethodOptions, at(compat.LoginEndpoint)},
+		{http.MethodPost, at(compat.LogoutEndpoint)}, {http.MethodPost, at(compat.RefreshEndpoint)},
+		{http.MethodGet, at(oauth.AuthMetadataEndpoint)}, {http.MethodGet, at(oauth.DiscoveryEndpoint)},
+		{http.MethodGet, at(oauth.AuthorizationEndpoint)}, {http.MethodPost, at(oauth.TokenEndpoint)}, {http.MethodOptions, at(oauth.TokenEndpoint)},
+		{http.MethodPost, at(oauth.RegistrationEndpoint)}, {http.MethodGet, at(account.LoginEndpoint)}, {http.MethodGet, at(account.HomeEndpoint)},
 	}
 }
 
@@ -42,7 +46,8 @@ func (d *doctor) lookAtRoutes(ctx context.Context) {
 	}
 	origin := issuer.Scheme + "://" + issuer.Host
 	const change = "let all of the site's requests pass matrix_auth before any reverse_proxy, also those of a proxy in front of Caddy"
-	login, err := d.get(ctx, origin, "/_matrix/client/v3/login", "")
+	at := d.issuer.PathOf
+	login, err := d.get(ctx, origin, at(compat.LoginEndpoint), "")
 	if err != nil {
 		if !d.lookAtCertificate(err, origin) {
 			d.bad(check, "unreachable", "the issuer's address cannot be reached: "+explain(err), "issuer "+d.config.Issuer, "see that its name resolves to this machine, and that its port is open")
@@ -53,23 +58,23 @@ func (d *doctor) lookAtRoutes(ctx context.Context) {
 		return
 	}
 	if !d.isOurLogin(login) {
-		d.bad(check, "login", "GET /_matrix/client/v3/login is answered by somebody else", origin, change)
+		d.bad(check, "login", "GET "+at(compat.LoginEndpoint)+" is answered by somebody else", origin, change)
 		return
 	}
-	logout, err := d.send(ctx, http.MethodPost, origin, "/_matrix/client/v3/logout", oauth.ProbePrefix+"logout")
+	logout, err := d.send(ctx, http.MethodPost, origin, at(compat.LogoutEndpoint), oauth.ProbePrefix+"logout")
 	if err != nil || logout.status != http.StatusUnauthorized || logout.text("errcode") != "M_UNKNOWN_TOKEN" {
-		d.bad(check, "logout", "POST /_matrix/client/v3/logout is answered by somebody else", origin, change)
+		d.bad(check, "logout", "POST "+at(compat.LogoutEndpoint)+" is answered by somebody else", origin, change)
 		return
 	}
-	if metadata, err := d.get(ctx, origin, "/_matrix/client/v1/auth_metadata", ""); err != nil || metadata.text("token_endpoint") != d.config.base()+oauth.TokenPath {
+	if metadata, err := d.get(ctx, origin, at(oauth.AuthMetadataEndpoint), ""); err != nil || metadata.text("token_endpoint") != d.config.base()+oauth.TokenEndpoint.Path {
 		d.bad(check, "auth-metadata", "auth_metadata, by which clients find the way to sign in, is answered by somebody else", origin, change)
 		return
 	}
-	if own, err := d.get(ctx, origin, issuer.Path+discoveryPath, ""); err != nil || own.text("issuer") != d.config.base() {
-		d.bad(check, "discovery", "the discovery document at the issuer is not ours", d.config.base()+discoveryPath, change)
+	if own, err := d.get(ctx, origin, at(oauth.DiscoveryEndpoint), ""); err != nil || own.text("issuer") != d.config.base() {
+		d.bad(check, "discovery", "the discovery document at the issuer is not ours", d.config.base()+oauth.DiscoveryEndpoint.Path, change)
 		return
 	}
-	if well, err := d.lookAtPages(ctx, origin, issuer.Path); err != nil {
+	if well, err := d.lookAtPages(ctx, origin); err != nil {
 		d.bad(check, "unreachable", "the issuer's address cannot be reached: "+explain(err), "issuer "+d.config.Issuer, "see that its name resolves to this machine, and that its port is open")
 	} else if well {
 		d.good(check, "login, logout, auth_metadata and discovery at %s reach us, and web clients can read them", origin)
@@ -80,7 +85,8 @@ func (d *doctor) lookAtRoutes(ctx context.Context) {
 // another proxy, which the configuration of this one does not show.
 func (d *doctor) lookAtGates(ctx context.Context, issuer *url.URL) (found bool) {
 	const check = routesCheck
-	const change = "let clients pass there without it: all of /_matrix, and at the issuer's host /.well-known/, /authorize, /oauth2/ and /account/"
+	change := fmt.Sprintf("let clients pass there without it: all of /_matrix, and at the issuer's host /.well-known/, /%s, /%s and /%s",
+		oauth.AuthorizationEndpoint.Path, oauth.APIPath, page.AccountPath)
 	origin := issuer.Scheme + "://" + issuer.Host
 	for _, sample := range SampleRequests(d.config.Issuer) {
 		if sample.Method == http.MethodPost {
@@ -125,7 +131,7 @@ func (d *doctor) lookAtGuard(ctx context.Context) {
 	}
 	origin := issuer.Scheme + "://" + issuer.Host
 	for _, prefix := range []string{"", "/matrix-auth-doctor", "/matrix-auth-doctor%2F..%2F"} {
-		path := prefix + "/_synapse/mas/query_user?localpart=nobody"
+		path := prefix + homeserver.QueryUserPath + "?localpart=nobody"
 		answer, err := d.get(ctx, origin, path, oauth.ProbePrefix+"secret")
 		if err != nil {
 			return // lookAtRoutes says so

@@ -67,7 +67,7 @@ func (d *doctor) lookAtOurCall(ctx context.Context) {
 	case homeserver.RefusedSecret:
 		d.bad(check, "other-secret", "Synapse has another secret than we", "matrix_authentication_service in homeserver.yaml", "write there the secret that \"caddy matrix-auth synapse-config\" prints, and restart Synapse")
 	case homeserver.TooOld:
-		d.bad(check, "not-delegated", "Synapse does not serve /_synapse/mas/: its logins are not delegated", "homeserver.yaml", "add the block that \"caddy matrix-auth synapse-config\" prints, and restart Synapse")
+		d.bad(check, "not-delegated", "Synapse does not serve "+homeserver.MASPath+": its logins are not delegated", "homeserver.yaml", "add the block that \"caddy matrix-auth synapse-config\" prints, and restart Synapse")
 	case homeserver.OtherServerName:
 		d.bad(check, "other-server-name", "Synapse has another server_name: "+err.Error(), "matrix_auth "+d.config.ServerName+" in the Caddyfile", "write the server_name of homeserver.yaml")
 	default:
@@ -82,7 +82,7 @@ func (d *doctor) lookAtTheirCall(ctx context.Context) {
 	const block = "matrix_authentication_service in homeserver.yaml"
 	endpoint := fmt.Sprintf("endpoint: %q", d.SynapseEndpoint)
 	token := oauth.ProbePrefix + rand.Text()
-	answer, err := d.get(ctx, d.config.Endpoint, "/_matrix/client/v3/account/whoami", token)
+	answer, err := d.get(ctx, d.config.Endpoint, homeserver.WhoamiPath, token)
 	if err != nil {
 		d.bad(check, "down", "Synapse's client API does not answer: "+err.Error(), "endpoint "+d.config.Endpoint+" in the Caddyfile", "write the address of Synapse's client listener")
 		return

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/compat"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 )
 
 const (
@@ -70,7 +73,7 @@ func (d *doctor) lookAtBaseURL(ctx context.Context, document doctorAnswer, where
 		d.bad(check, "base-url-broken", fmt.Sprintf("its base_url %q is no address of a site", withoutUser(base)), where, change)
 		return
 	}
-	login, err := d.get(ctx, strings.TrimRight(base, "/"), "/_matrix/client/v3/login", "")
+	login, err := d.get(ctx, strings.TrimRight(base, "/"), d.issuer.PathOf(compat.LoginEndpoint), "")
 	if err != nil || !d.isOurLogin(login) {
 		reason := ""
 		if err != nil {
@@ -90,11 +93,11 @@ func (d *doctor) lookAtDelegatedIssuer(document doctorAnswer, where string) {
 		object, _ := member.(map[string]any)
 		issuer, _ := object["issuer"].(string)
 		account, _ := object["account"].(string)
-		change := fmt.Sprintf(`take %s out, or write {"issuer":%q,"account":%q}`, name, d.config.base(), d.config.base()+"account/")
+		change := fmt.Sprintf(`take %s out, or write {"issuer":%q,"account":%q}`, name, d.config.base(), d.config.base()+page.AccountPath)
 		switch {
 		case !sameSite(issuer, d.config.base()):
 			d.bad(wellKnownCheck, "stale-issuer", fmt.Sprintf("%s names another authentication service (%s), which older clients go to", name, withoutUser(issuer)), where, change)
-		case account != "" && !sameSite(account, d.config.base()+"account/"):
+		case account != "" && !sameSite(account, d.config.base()+page.AccountPath):
 			d.bad(wellKnownCheck, "stale-account", fmt.Sprintf("%s sends people who manage their account to %s", name, withoutUser(account)), where, change)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/compat"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
@@ -55,8 +56,8 @@ type Server struct {
 	core   *Core
 	config Config
 	deps   Deps
-	base   string
-	host   string
+	// issuer is where our public address is.
+	issuer edge.Issuer
 
 	homeserver *homeserver.Client
 	sessions   *session.Sessions
@@ -73,8 +74,7 @@ type Server struct {
 	cookie     *web.BrowserCookie
 	devices    *web.DeviceCookie
 	pages      *page.Pages
-
-	public, internal table
+	edge       *edge.Edge
 
 	// table has what commands can have done.
 	table *operate.Table
@@ -112,13 +112,14 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("endpoint: %w", err)
 	}
-	s := &Server{core: core, config: config, deps: deps, base: issuer.Path, host: strings.ToLower(issuer.Hostname())}
+	s := &Server{core: core, config: config, deps: deps, issuer: edge.IssuerAt(issuer)}
 	s.homeserver = homeserver.New(homeserver.Config{Endpoint: endpoint, Secret: config.Secret, ServerName: config.ServerName, HTTP: deps.HTTP})
 	if err := s.wirePages(issuer); err != nil {
 		return nil, err
 	}
 	s.wireDomain()
 	s.wireDoors()
+	s.wireEdge()
 	s.wireOperations()
 	return s, nil
 }
@@ -168,21 +169,72 @@ func (s *Server) wireDoors() {
 	})
 	s.account = account.New(account.Config{
 		SignIns: s.signIns, Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants,
-		Cookie: s.cookie, Devices: s.devices, Pages: s.pages, Base: s.base, ServerName: s.config.ServerName,
+		Cookie: s.cookie, Devices: s.devices, Pages: s.pages, Base: s.issuer.Base, ServerName: s.config.ServerName,
 		Now: s.core.store.Now, Count: func(outcome string) { s.core.metrics.countCompat("login", outcome) },
 	})
 	s.oauth = oauth.New(oauth.Config{
 		Sessions: s.sessions, Clients: s.clients, Grants: s.grants, Browsers: s.browsers, Pages: s.pages, Cookie: s.cookie,
-		Issuer: s.config.base(), Base: s.base, ServerName: s.config.ServerName, AccountActions: account.Actions,
+		Issuer: s.config.base(), Base: s.issuer.Base, ServerName: s.config.ServerName, AccountActions: account.Actions,
 		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets, Registrations: limit.Rate(s.config.RegistrationsPerNetwork),
 		Count:      func(outcome string) { s.core.metrics.introspections.WithLabelValues(outcome).Inc() },
 		CountGrant: s.core.metrics.countGrant,
 		Seen:       s.core.probes.note, Logger: s.deps.Logger,
 	})
 	s.gateway = gateway.New(gateway.Config{
-		Sessions: s.sessions, Enter: s.enter, Refusals: s.core.refusals, Refused: s.doubt, ClientIP: s.deps.ClientIP, ServerName: s.config.ServerName, Logger: s.deps.Logger,
+		Sessions: s.sessions, Enter: s.core.gate.Enter, Refusals: s.core.refusals, Refused: s.doubt, ClientIP: s.deps.ClientIP, ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
-	s.public, s.internal = s.routes()
+}
+
+// catalogue is what our doors serve, whatever the configuration.
+var catalogue = func() (c edge.Catalogue) {
+	edge.Declare(&c, compat.Routes)
+	edge.Declare(&c, oauth.Routes)
+	edge.Declare(&c, account.Routes)
+	edge.Declare(&c, edge.HealthRoutes)
+	return c
+}()
+
+// routes are the routes of all doors.
+func (s *Server) routes() []web.Bound {
+	health := &edge.Health{Store: s.core.store, Outbox: s.core.outbox, NotListening: s.deps.NotListening}
+	return slices.Concat(compat.Routes.Bind(s.compat), oauth.Routes.Bind(s.oauth), account.Routes.Bind(s.account), s.pages.Routes(), edge.HealthRoutes.Bind(health))
+}
+
+func (s *Server) wireEdge() {
+	s.edge = edge.New(edge.Config{
+		Issuer: s.issuer, Catalogue: catalogue, Gateway: s.gateway, Gate: &s.core.gate, Lines: s.core.lines,
+		ErrorPage: s.pages.Error, ClientIP: s.deps.ClientIP, ServerName: s.config.ServerName, Logger: s.deps.Logger,
+	}, s.routes())
+}
+
+// Next answers the requests that are not ours.
+type Next = gateway.Next
+
+// ServeHTTP answers a request of the public site if it is ours, and hands it to next if not, without our
+// cookies and otherwise untouched. The error is next's.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, next Next) error {
+	return s.edge.ServeHTTP(w, r, next)
+}
+
+// Internal answers the requests of the listener for the homeserver.
+func (s *Server) Internal() http.Handler { return s.edge.Internal() }
+
+// Unready answers a request that came before the database was open, if it may be one of ours or one
+// that the gateway must judge; it reports false for any other. Which paths are ours depends on the
+// configuration, which c is. An issuer that is not known yet may be any host, with an empty path.
+func (c Config) Unready(w http.ResponseWriter, r *http.Request) bool {
+	return c.unready().Public(w, r)
+}
+
+// UnreadyInside answers every request of the homeserver that came before the database was open.
+func (c Config) UnreadyInside(w http.ResponseWriter, r *http.Request) { c.unready().Internal(w, r) }
+
+func (c Config) unready() edge.Unready {
+	issuer := edge.Issuer{Base: "/"}
+	if u, err := url.Parse(c.base()); err == nil {
+		issuer = edge.IssuerAt(u)
+	}
+	return edge.Unready{Issuer: issuer, Catalogue: catalogue}
 }
 
 // doubt has the devices of a user looked at whose live token the homeserver refused.

@@ -45,22 +45,6 @@ type Door struct{ Config }
 // New makes the door.
 func New(c Config) *Door { return &Door{c} }
 
-// The paths of pages, below the issuer.
-const (
-	HomePath      = "account/"
-	LoginPath     = "account/login"
-	LogoutPath    = "account/logout"
-	SignedOutPath = "account/signed-out"
-	EndPath       = "account/sessions/end"
-	EndOthersPath = "account/sessions/end-others"
-	ResetPath     = "account/cross-signing-reset"
-	// WithdrawPath is where a consent is taken back, WithdrawnPath where that leads.
-	WithdrawPath  = "account/consents/withdraw"
-	WithdrawnPath = "account/consents/withdrawn"
-	// ConsentPath is where a sign-in for an app goes on.
-	ConsentPath = "account/consent"
-)
-
 // sessionNotFound is the answer about a session that the user does not have, whoever else may have it
 // (ACCT-4).
 func sessionNotFound() error { return model.NewError(model.SessionNotFound) }
@@ -99,7 +83,7 @@ func (d *Door) owner(w http.ResponseWriter, r *http.Request, g goal) (signedIn m
 	signedIn, who, err = d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
 	switch {
 	case errors.Is(err, model.NotSignedIn):
-		return signedIn, who, false, d.seeOther(w, LoginPath, g.query())
+		return signedIn, who, false, d.seeOther(w, page.LoginPath, g.query())
 	case err != nil:
 		return signedIn, who, false, d.blocked(w, r, who, page.Blocked{Action: g.action, DeviceID: g.deviceID}, err)
 	}

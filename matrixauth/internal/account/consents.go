@@ -52,7 +52,7 @@ func (d *Door) WithdrawConsent(w http.ResponseWriter, r *http.Request) error {
 	if err := d.Grants.WithdrawOwn(r.Context(), who.ID, form["client"]); err != nil {
 		return err
 	}
-	return d.seeOther(w, WithdrawnPath, nil)
+	return d.seeOther(w, page.ConsentWithdrawnPath, nil)
 }
 
 // Withdrawn answers GET account/consents/withdrawn.

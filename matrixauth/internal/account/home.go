@@ -18,9 +18,9 @@ const (
 	endedAll   = "all"
 )
 
-// Bare answers GET account, which some link to without the slash.
-func (d *Door) Bare(w http.ResponseWriter, r *http.Request) error {
-	return d.seeOther(w, HomePath, readGoal(r.URL.Query().Get).query())
+// HomeWithoutSlash answers GET account, as some link to it.
+func (d *Door) HomeWithoutSlash(w http.ResponseWriter, r *http.Request) error {
+	return d.seeOther(w, page.AccountPath, readGoal(r.URL.Query().Get).query())
 }
 
 // Home answers GET account/, with or without an action (ACCT-2, ACCT-3).
@@ -152,5 +152,5 @@ func (d *Door) EndSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return d.seeOther(w, HomePath, url.Values{endedParam: {"1"}})
+	return d.seeOther(w, page.AccountPath, url.Values{endedParam: {"1"}})
 }

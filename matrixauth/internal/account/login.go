@@ -98,7 +98,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 		// Most likely the person signed in from another tab meanwhile: the address knows where to go on.
 		query := where.query()
 		query.Set(staleParam, "1")
-		return d.seeOther(w, LoginPath, query)
+		return d.seeOther(w, page.LoginPath, query)
 	}
 	if err != nil {
 		return err
@@ -139,9 +139,9 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 // goOn leads a person who is signed in to where they wanted to be.
 func (d *Door) goOn(w http.ResponseWriter, g goal) error {
 	if g.request != "" {
-		return d.seeOther(w, ConsentPath, goal{request: g.request}.query())
+		return d.seeOther(w, page.ConsentPath, goal{request: g.request}.query())
 	}
-	return d.seeOther(w, HomePath, g.query())
+	return d.seeOther(w, page.AccountPath, g.query())
 }
 
 // authenticate has a person prove their password, within the limits of where they are.
@@ -178,9 +178,9 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	d.Cookie.Clear(w)
 	if query := readGoal(func(name string) string { return form[name] }).query(); len(query) > 0 || form["again"] != "" {
-		return d.seeOther(w, LoginPath, query)
+		return d.seeOther(w, page.LoginPath, query)
 	}
-	return d.seeOther(w, SignedOutPath, nil)
+	return d.seeOther(w, page.SignedOutPath, nil)
 }
 
 // SignedOut answers GET account/signed-out.

@@ -48,7 +48,7 @@ func (d *Door) AskEndOthers(w http.ResponseWriter, r *http.Request) error {
 		shown.Number = len(live) - 1 // without the one that asks
 	}
 	if shown.Number < 1 {
-		return d.seeOther(w, HomePath, nil)
+		return d.seeOther(w, page.AccountPath, nil)
 	}
 	return d.Pages.Render(w, r, http.StatusOK, shown)
 }
@@ -74,5 +74,5 @@ func (d *Door) EndOthers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return d.seeOther(w, HomePath, url.Values{endedParam: {endedAll}})
+	return d.seeOther(w, page.AccountPath, url.Values{endedParam: {endedAll}})
 }

@@ -47,7 +47,7 @@ func (d *Door) Reset(w http.ResponseWriter, r *http.Request) error {
 		// Most likely the person signed in from another tab meanwhile: the page knows who it is now.
 		query := resetGoal.query()
 		query.Set(staleParam, "1")
-		return d.seeOther(w, HomePath, query)
+		return d.seeOther(w, page.AccountPath, query)
 	}
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func (d *Door) Reset(w http.ResponseWriter, r *http.Request) error {
 	}
 	query := resetGoal.query()
 	query.Set(allowedParam, web.Receipt(d.Cookie.Value(r), resetAction, until))
-	return d.seeOther(w, HomePath, query)
+	return d.seeOther(w, page.AccountPath, query)
 }
 
 // prove has the person who is signed in give their password again, within the limits of all sign-ins and

@@ -23,13 +23,16 @@ type naming struct {
 // maxNaming bounds the copy of the body, in bytes. A name has 100 characters at most.
 const maxNaming = 16 << 10
 
-// devicesPaths are where Synapse takes the request.
-var devicesPaths = []string{"/_matrix/client/v3/devices/", "/_matrix/client/r0/devices/", "/_matrix/client/unstable/devices/"}
+// devicesPath is what the path of the request begins with behind the version, and devicesPaths are where Synapse
+// takes it.
+const devicesPath = "/devices/"
+
+var devicesPaths = []string{web.ClientAPIPath + "v3" + devicesPath, web.ClientAPIPath + "r0" + devicesPath, web.ClientAPIPath + "unstable" + devicesPath}
 
 // watchNaming puts itself between a request that names a device and its body; nil for any other request.
 func watchNaming(r *http.Request) *naming {
 	// Most requests with this method send a message, and cost nothing.
-	if r.Method != http.MethodPut || r.Body == nil || !strings.Contains(r.URL.Path, "/devices/") {
+	if r.Method != http.MethodPut || r.Body == nil || !strings.Contains(r.URL.Path, devicesPath) {
 		return nil
 	}
 	escaped := r.URL.EscapedPath()

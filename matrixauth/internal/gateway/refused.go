@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -109,6 +110,20 @@ func (g *Gateway) noteUnknown(p passage, value string) {
 	if g.Refusals.Note(n) {
 		g.Logger.LogAttrs(p.request.Context(), slog.LevelInfo, "the homeserver refused a token", n.attrs(g.ServerName)...)
 	}
+}
+
+// CountRefusal counts an answer of ours that refuses a token, and reports whether it is to be logged. It adds
+// to the outcome whose the token was.
+func (g *Gateway) CountRefusal(status int, o *web.Outcome, clientIP string) (log bool) {
+	who, retired := g.Sessions.Retired(o.Refused)
+	refusal := Refusal{Token: o.Refused, Dead: retired, Owner: cmp.Or(who, o.Owner), IP: clientIP}
+	if status == http.StatusTooManyRequests {
+		refusal, log = g.Refusals.Delayed(o.Refused)
+	} else {
+		log = g.Refusals.Note(refusal)
+	}
+	o.Owner = cmp.Or(refusal.Owner, o.Owner)
+	return log
 }
 
 // Slow returns an Error with code RateLimited for the request of a client that goes on with a dead token

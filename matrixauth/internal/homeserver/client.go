@@ -108,11 +108,11 @@ type answer struct {
 }
 
 func get(op string, query url.Values) request {
-	return request{op: op, method: http.MethodGet, path: "_synapse/mas/" + op, query: query}
+	return request{op: op, method: http.MethodGet, path: masPath + op, query: query}
 }
 
 func post(op string, body any) request {
-	return request{op: op, method: http.MethodPost, path: "_synapse/mas/" + op, body: body}
+	return request{op: op, method: http.MethodPost, path: masPath + op, body: body}
 }
 
 // call makes a call whose success is one of the given statuses. A 200 or 201 that is no JSON object

@@ -31,14 +31,14 @@ type Device struct {
 // Devices lists the devices of the user of an access token, by the Client-Server API. Errors:
 // RefusedToken. An error never means that there are no devices.
 func (c *Client) Devices(ctx context.Context, token string) ([]Device, error) {
-	return c.devices(ctx, request{op: "devices", method: http.MethodGet, path: "_matrix/client/v3/devices", token: token, limit: maxList})
+	return c.devices(ctx, request{op: "devices", method: http.MethodGet, path: devicesPath, token: token, limit: maxList})
 }
 
 // AdminDevices lists the devices of any user, by Synapse's administration API; the token grants that.
 // Errors: RefusedToken, UnknownUser.
 func (c *Client) AdminDevices(ctx context.Context, token, userID string) ([]Device, error) {
 	return c.devices(ctx, request{
-		op: "admin devices", method: http.MethodGet, path: "_synapse/admin/v2/users/" + url.PathEscape(userID) + "/devices", token: token, limit: maxList,
+		op: "admin devices", method: http.MethodGet, path: usersPath + url.PathEscape(userID) + "/devices", token: token, limit: maxList,
 	})
 }
 
@@ -95,7 +95,7 @@ type Account struct {
 // UnknownUser.
 func (c *Client) AdminUser(ctx context.Context, token, userID string) (Account, error) {
 	const op = "admin user"
-	a, err := c.callWithToken(ctx, request{op: op, method: http.MethodGet, path: "_synapse/admin/v2/users/" + url.PathEscape(userID), token: token})
+	a, err := c.callWithToken(ctx, request{op: op, method: http.MethodGet, path: usersPath + url.PathEscape(userID), token: token})
 	if err != nil {
 		return Account{}, err
 	}

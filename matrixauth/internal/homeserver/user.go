@@ -31,7 +31,7 @@ type User struct {
 // QueryUser finds a user by localpart. Errors: UnknownUser; OtherServerName if the homeserver's answer
 // is about a user of another server name than the configured one (SYN-24).
 func (c *Client) QueryUser(ctx context.Context, localpart string) (User, error) {
-	const op = "query_user"
+	const op = queryUser
 	if err := checkID(op, localpart); err != nil {
 		return User{}, err
 	}

@@ -80,7 +80,7 @@ func comparePre(a, b string) int {
 // header of every answer, which counts where that path is closed.
 func (c *Client) Version(ctx context.Context) (Version, error) {
 	const op = "server_version"
-	a, err := c.send(ctx, request{op: op, method: http.MethodGet, path: "_synapse/admin/v1/server_version", open: true})
+	a, err := c.send(ctx, request{op: op, method: http.MethodGet, path: serverVersionPath, open: true})
 	if err != nil {
 		return Version{}, err
 	}
@@ -103,7 +103,7 @@ func (c *Client) Version(ctx context.Context) (Version, error) {
 // nil means that it is the same, or was not told. The call carries no secret.
 func (c *Client) CheckServerName(ctx context.Context) error {
 	const op = "server_keys"
-	a, err := c.send(ctx, request{op: op, method: http.MethodGet, path: "_matrix/key/v2/server", open: true})
+	a, err := c.send(ctx, request{op: op, method: http.MethodGet, path: keysPath, open: true})
 	if err != nil || a.status != http.StatusOK || !isObject(a) {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -135,10 +136,10 @@ func seeOther(w http.ResponseWriter, location string) error {
 
 // loginURL is where the user signs in for a request.
 func (d *Door) loginURL(id string) string {
-	return d.Base + LoginPath + "?request=" + url.QueryEscape(id)
+	return d.Base + page.LoginPath + "?request=" + url.QueryEscape(id)
 }
 
 // consentURL is where the user is asked about a request.
 func (d *Door) consentURL(id string) string {
-	return d.Base + ConsentPath + "?request=" + url.QueryEscape(id)
+	return d.Base + page.ConsentPath + "?request=" + url.QueryEscape(id)
 }

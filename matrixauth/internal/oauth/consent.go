@@ -11,12 +11,6 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
-// The pages of the way from a client and back, below the issuer.
-const (
-	ConsentPath = "account/consent"
-	LoginPath   = "account/login"
-)
-
 // maxRequest is more than the id of a request has, in bytes.
 const maxRequest = 64
 

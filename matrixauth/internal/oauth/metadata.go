@@ -5,19 +5,8 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
-)
-
-// The paths of the OAuth API, below the issuer.
-const (
-	AuthorizePath = "authorize"
-	// APIPath is what the paths of the endpoints that programs call begin with.
-	APIPath          = "oauth2/"
-	TokenPath        = APIPath + "token"
-	RegistrationPath = APIPath + "registration"
-	RevokePath       = APIPath + "revoke"
-	IntrospectPath   = APIPath + "introspect"
-	AccountPath      = "account/"
 )
 
 // metadata is what we are, by RFC 8414 section 2 and the Client-Server API. It holds what is there and
@@ -60,11 +49,11 @@ type metadata struct {
 func (d *Door) describeServer() metadata {
 	return metadata{
 		Issuer:                d.Issuer,
-		AuthorizationEndpoint: d.Issuer + AuthorizePath,
-		TokenEndpoint:         d.Issuer + TokenPath,
-		RegistrationEndpoint:  d.Issuer + RegistrationPath,
-		RevocationEndpoint:    d.Issuer + RevokePath,
-		IntrospectionEndpoint: d.Issuer + IntrospectPath,
+		AuthorizationEndpoint: d.Issuer + AuthorizationEndpoint.Path,
+		TokenEndpoint:         d.Issuer + TokenEndpoint.Path,
+		RegistrationEndpoint:  d.Issuer + RegistrationEndpoint.Path,
+		RevocationEndpoint:    d.Issuer + RevocationEndpoint.Path,
+		IntrospectionEndpoint: d.Issuer + IntrospectionEndpoint.Path,
 
 		ScopesSupported:          model.SupportedScopes(),
 		ResponseTypesSupported:   model.ResponseTypes(model.GrantTypeNames()),
@@ -83,7 +72,7 @@ func (d *Door) describeServer() metadata {
 		TOSURI:    d.Pages.Links.Terms,
 
 		// Synapse appends a query to it (DISC-15, AMB-15).
-		AccountManagementURI:     d.Issuer + AccountPath,
+		AccountManagementURI:     d.Issuer + page.AccountPath,
 		AccountManagementActions: d.AccountActions,
 	}
 }

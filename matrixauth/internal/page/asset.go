@@ -28,20 +28,29 @@ var pictures = map[string]string{
 	".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif",
 }
 
-// Asset is a file that pages refer to. Its path holds the hash of its content, so that browsers may
+// asset is a file that pages refer to. Its path holds the hash of its content, so that browsers may
 // keep it for good.
-type Asset struct {
-	// Path is the whole path at the issuer's host.
-	Path string
+type asset struct {
+	// path is the path below the issuer.
+	path string
 	kind string
 	data []byte
 }
 
-// Assets lists the files that pages refer to, each of which needs a route.
-func (p *Pages) Assets() []Asset { return p.assets }
+// Routes are those of the files that pages refer to.
+func (p *Pages) Routes() []web.Bound {
+	all := make([]web.Bound, 0, len(p.assets))
+	for _, a := range p.assets {
+		all = append(all, web.Bound{
+			Endpoint: web.Endpoint{Name: "asset", Path: a.path, Wire: web.PageWire, Hot: true},
+			Handlers: map[string]web.Handler{http.MethodGet: a.serve, http.MethodHead: a.serve},
+		})
+	}
+	return all
+}
 
-// Serve answers with the file.
-func (a Asset) Serve(w http.ResponseWriter, _ *http.Request) error {
+// serve answers with the file.
+func (a asset) serve(w http.ResponseWriter, _ *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", a.kind)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
@@ -56,13 +65,13 @@ func (a Asset) Serve(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// add makes a file known and gives its path.
+// add makes a file known and returns its path at the issuer's host.
 func (p *Pages) add(name, kind string, data []byte) string {
 	sum := sha256.Sum256(data)
 	ext := path.Ext(name)
-	full := p.Issuer.Path + "account/" + strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:8]) + ext
-	p.assets = append(p.assets, Asset{Path: full, kind: kind, data: data})
-	return full
+	below := AccountPath + strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:8]) + ext
+	p.assets = append(p.assets, asset{path: below, kind: kind, data: data})
+	return p.Issuer.Path + below
 }
 
 func (p *Pages) makeAssets(folder fs.FS) error {
@@ -119,6 +128,3 @@ func icon(letter string, accent colour) string {
 		`<text x="16" y="22.5" font-family="system-ui,sans-serif" font-size="18" font-weight="700" text-anchor="middle" fill="%s">%s</text></svg>`,
 		accent, accent.on(), html.EscapeString(letter))
 }
-
-// interface check: an asset is served as any route is.
-var _ web.Handler = Asset{}.Serve

@@ -44,9 +44,9 @@ func TestGallery(t *testing.T) {
 
 func hang(t *testing.T, p *Pages, name, body string) {
 	t.Helper()
-	for _, a := range p.Assets() {
-		file := filepath.Base(a.Path)
-		body = strings.ReplaceAll(body, a.Path, file)
+	for _, a := range p.assets {
+		file := filepath.Base(a.path)
+		body = strings.ReplaceAll(body, a.path, file)
 		if err := os.WriteFile(filepath.Join(*gallery, file), a.data, 0o644); err != nil {
 			t.Fatal(err)
 		}

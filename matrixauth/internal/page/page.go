@@ -52,7 +52,7 @@ type Pages struct {
 
 	texts     *catalogue
 	templates map[string]*template.Template
-	assets    []Asset
+	assets    []asset
 }
 
 // layout is the template around all others.

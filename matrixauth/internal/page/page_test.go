@@ -145,7 +145,7 @@ func TestOwnFolder(t *testing.T) {
 			t.Errorf("the text is not used:\n%s", body)
 		}
 		w := httptest.NewRecorder()
-		if err := p.Assets()[0].Serve(w, nil); err != nil || !strings.HasPrefix(w.Body.String(), ":root{--accent:#0f6e63;") || !strings.HasSuffix(w.Body.String(), "body { color: red }") {
+		if err := p.Routes()[0].Handlers[http.MethodGet](w, nil); err != nil || !strings.HasPrefix(w.Body.String(), ":root{--accent:#0f6e63;") || !strings.HasSuffix(w.Body.String(), "body { color: red }") {
 			t.Errorf("the stylesheet is %s, %v", w.Body, err)
 		}
 	})
@@ -183,17 +183,18 @@ func TestAssets(t *testing.T) {
 	}
 	for _, p := range []*Pages{plain, branded} {
 		body := render(t, p, httptest.NewRequest(http.MethodGet, "/", nil), SignedOut{}).Body.String()
-		for _, a := range p.Assets() {
-			if !strings.Contains(body, `"`+a.Path+`"`) {
-				t.Errorf("no page refers to %s", a.Path)
+		for _, route := range p.Routes() {
+			address := p.Issuer.Path + route.Path
+			if !strings.Contains(body, `"`+address+`"`) {
+				t.Errorf("no page refers to %s", address)
 			}
 			w := httptest.NewRecorder()
 			web.SetHeaders(w.Header(), web.PageWire)
-			if err := a.Serve(w, nil); err != nil || w.Code != http.StatusOK || w.Header().Get("Cache-Control") != "public, max-age=31536000, immutable" {
-				t.Errorf("%s: %d %v, %v", a.Path, w.Code, w.Header(), err)
+			if err := route.Handlers[http.MethodGet](w, nil); err != nil || w.Code != http.StatusOK || w.Header().Get("Cache-Control") != "public, max-age=31536000, immutable" {
+				t.Errorf("%s: %d %v, %v", address, w.Code, w.Header(), err)
 			}
-			if policy := w.Header().Get("Content-Security-Policy"); strings.HasSuffix(a.Path, ".svg") && !strings.Contains(policy, "sandbox") {
-				t.Errorf("%s may do what pages may: %s", a.Path, policy)
+			if policy := w.Header().Get("Content-Security-Policy"); strings.HasSuffix(address, ".svg") && !strings.Contains(policy, "sandbox") {
+				t.Errorf("%s may do what pages may: %s", address, policy)
 			}
 		}
 	}

@@ -28,11 +28,8 @@ func TestLooking(t *testing.T) {
 		queries = append(queries, "?request="+id)
 	}
 	pages := 0
-	for _, path := range slices.Sorted(maps.Keys(h.current().public)) {
-		route := h.current().public[path]
-		if route.methods[http.MethodGet] == nil {
-			continue
-		}
+	wires := pathsWithGet(h)
+	for _, path := range slices.Sorted(maps.Keys(wires)) {
 		for _, q := range queries {
 			for _, v := range []*visitor{b, {h, ""}} {
 				before := h.rows()
@@ -40,7 +37,7 @@ func TestLooking(t *testing.T) {
 				if a.body != "" || a.status >= 500 || a.header.Get("Set-Cookie") != "" || h.rows() != before {
 					t.Errorf("HEAD %s%s: got %d, cookie %q, rows changed: %v", path, q, a.status, a.header.Get("Set-Cookie"), h.rows() != before)
 				}
-				if route.wire != web.PageWire {
+				if wires[path] != web.PageWire {
 					continue
 				}
 				pages++
@@ -78,4 +75,18 @@ func TestLooking(t *testing.T) {
 		a := h.do(call{method: http.MethodPost, path: consentPath, header: header, body: form("request", asked, "answer", "continue", web.FormField, web.FormToken(b.value))})
 		b.code(a)
 	})
+}
+
+// pathsWithGet are the paths of the site that answer GET, with their wires.
+func pathsWithGet(h *house) map[string]web.Wire {
+	s, all := h.current(), map[string]web.Wire{}
+	for _, b := range s.routes() {
+		if b.Handlers[http.MethodGet] == nil || b.Side == web.Internal {
+			continue
+		}
+		for _, path := range s.issuer.Paths(b.Endpoint) {
+			all[path] = b.Wire
+		}
+	}
+	return all
 }

@@ -1,4 +1,4 @@
-package matrixauth
+package edge
 
 import (
 	"net/http"
@@ -86,7 +86,7 @@ func unescapePath(p string) string {
 // judgedPaths are what the homeserver takes access tokens at: the client API, the older half of its
 // content repository, and all that Synapse has of its own, the administration before all. They have no
 // slash before them: the prefix that a later handler takes off may end anywhere.
-var judgedPaths = []string{"_matrix/client/", "_matrix/media/", "_synapse/"}
+var judgedPaths = []string{web.ClientAPIPath[1:], "_matrix/media/", "_synapse/"}
 
 // isJudged reports whether the gateway has a say about a path, or would have after a handler behind ours
 // has taken a prefix off.
@@ -119,7 +119,7 @@ func withhold(r *http.Request) {
 	}
 }
 
-// isUserIdentifier tells X-Matrix-User-Identifier in every spelling that somebody may take for it: there
+// isUserIdentifier reports whether a header is X-Matrix-User-Identifier, in every spelling that somebody may take for it: there
 // are servers to which an underscore in a header's name is a hyphen.
 func isUserIdentifier(name string) bool {
 	const wanted = "x-matrix-user-identifier"

@@ -1,4 +1,4 @@
-package matrixauth
+package edge
 
 import (
 	"errors"
@@ -10,16 +10,16 @@ import (
 )
 
 // Some of our pages act when they are opened: a request of an app is kept, a consent that is remembered
-// gives a code. So that nothing comes of a look which nobody meant, be it a HEAD of a link checker or a
+// gives a code. So that nothing comes of a request which nobody meant, be it a HEAD of a link checker or a
 // browser that guesses where somebody will go, both are answered here, whatever the route.
 
-// look answers HEAD as GET, without a body (HTTP-13), but for what GET would change: where it would write,
+// head answers HEAD as GET, without a body (HTTP-13), but for what GET would change: where it would write,
 // the answer is the bare headers.
-func (s *Server) look(w *recorder, r *http.Request, found *route) error {
+func (e *Edge) head(w *recorder, r *http.Request, found *route) error {
 	w.keepCookies = true
-	err := s.run(w, r.WithContext(store.ReadOnly(r.Context())), found)
+	err := e.run(w, r.WithContext(store.ReadOnly(r.Context())), found)
 	if errors.Is(err, store.ErrReadOnly) && w.status == 0 {
-		if found.wire == web.PageWire {
+		if found.Wire == web.PageWire {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		}
 		w.WriteHeader(http.StatusOK)
@@ -28,7 +28,7 @@ func (s *Server) look(w *recorder, r *http.Request, found *route) error {
 	return err
 }
 
-// isPrefetch tells a GET by which a browser fetches a page before anybody asked for it. No page of ours is
+// isPrefetch reports whether this is a GET by which a browser fetches a page before anybody asked for it. No page of ours is
 // worth that: each belongs to the moment. What is refused is asked for again when somebody does come.
 func isPrefetch(r *http.Request) bool {
 	if r.Method != http.MethodGet {

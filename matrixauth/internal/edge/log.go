@@ -1,4 +1,4 @@
-package matrixauth
+package edge
 
 import (
 	"context"
@@ -27,28 +27,28 @@ type requestLine struct {
 
 // log writes the one line about a request. Path and query are not in it: the route's name stands for
 // them, and neither token nor code can slip in (KEY-6).
-func (s *Server) log(ctx context.Context, l requestLine) {
+func (e *Edge) log(ctx context.Context, l requestLine) {
 	level := slog.LevelInfo
-	if l.route.hot && l.status < http.StatusBadRequest {
+	if l.route.Hot && l.status < http.StatusBadRequest {
 		level = slog.LevelDebug
 	}
 	if l.status >= http.StatusInternalServerError {
 		level = slog.LevelWarn
 	}
-	if !s.deps.Logger.Enabled(ctx, level) {
+	if !e.Logger.Enabled(ctx, level) {
 		return
 	}
-	if level > slog.LevelDebug && !l.counted && !s.core.lines.room(l) {
+	if level > slog.LevelDebug && !l.counted && !e.Lines.room(l) {
 		return
 	}
 	if l.failedSignIn() {
-		s.deps.Logger.LogAttrs(ctx, level, "sign-in failed", s.signInFields(l)...)
+		e.Logger.LogAttrs(ctx, level, "sign-in failed", e.signInFields(l)...)
 		return
 	}
-	s.deps.Logger.LogAttrs(ctx, level, "request", s.requestFields(l)...)
+	e.Logger.LogAttrs(ctx, level, "request", e.requestFields(l)...)
 }
 
-// failedSignIn tells a password that did not let its bearer in.
+// failedSignIn reports whether a password was tried that did not let its bearer in.
 func (l requestLine) failedSignIn() bool {
 	if !l.SignIn || l.err == nil {
 		return false
@@ -63,18 +63,18 @@ func (l requestLine) failedSignIn() bool {
 // signInFields are the same at every door and in the same order, and the address stands first: other programs
 // read them, to keep guessers out. The user is one who exists: what was typed may be a password in the wrong
 // field.
-func (s *Server) signInFields(l requestLine) []slog.Attr {
+func (e *Edge) signInFields(l requestLine) []slog.Attr {
 	fields := []slog.Attr{slog.String("client_ip", l.clientIP), slog.String("code", string(model.AsError(l.err).Code))}
 	if l.Owner.UserID == "" {
 		fields = append(fields, slog.String("user", "unknown"))
 	}
-	return append(s.owner(fields, l.Owner),
-		slog.String("route", l.route.name), slog.String("method", l.method), slog.Int("status", l.status), slog.Duration("took", l.took))
+	return append(e.owner(fields, l.Owner),
+		slog.String("route", l.route.Name), slog.String("method", l.method), slog.Int("status", l.status), slog.Duration("took", l.took))
 }
 
-func (s *Server) requestFields(l requestLine) []slog.Attr {
-	fields := s.owner([]slog.Attr{
-		slog.String("route", l.route.name), slog.String("method", l.method), slog.Int("status", l.status),
+func (e *Edge) requestFields(l requestLine) []slog.Attr {
+	fields := e.owner([]slog.Attr{
+		slog.String("route", l.route.Name), slog.String("method", l.method), slog.Int("status", l.status),
 		slog.String("client_ip", l.clientIP), slog.Duration("took", l.took),
 	}, l.Owner)
 	if l.err != nil {
@@ -87,9 +87,9 @@ func (s *Server) requestFields(l requestLine) []slog.Attr {
 }
 
 // owner adds the user and the device that a request was about, as far as they are known.
-func (s *Server) owner(fields []slog.Attr, o model.Owner) []slog.Attr {
+func (e *Edge) owner(fields []slog.Attr, o model.Owner) []slog.Attr {
 	if o.UserID != "" {
-		fields = append(fields, slog.String("user", model.MatrixID(o.Localpart, s.config.ServerName)), slog.String("user_id", o.UserID))
+		fields = append(fields, slog.String("user", model.MatrixID(o.Localpart, e.ServerName)), slog.String("user_id", o.UserID))
 	}
 	if o.DeviceID != "" {
 		fields = append(fields, slog.String("device_id", o.DeviceID))
@@ -97,10 +97,10 @@ func (s *Server) owner(fields []slog.Attr, o model.Owner) []slog.Attr {
 	return fields
 }
 
-// lines bounds the lines about requests, since anybody can make requests. Each network, or each user who has
+// Lines bounds the lines about requests, since anybody can make requests. Each network, or each user who has
 // proved to be one, has so many; what has no line of its own is counted. A wrong password has more room than
 // others and is not crowded out by them: its line is what keeps guessers out. It outlives reloads.
-type lines struct {
+type Lines struct {
 	now     func() time.Time
 	limiter *limit.Limiter
 
@@ -136,12 +136,13 @@ const (
 	allLines = "all"
 )
 
-func newLines(now func() time.Time) *lines {
-	return &lines{now: now, limiter: limit.New(now), omitted: map[model.Owner]*omission{}}
+// NewLines makes the bounds on a clock.
+func NewLines(now func() time.Time) *Lines {
+	return &Lines{now: now, limiter: limit.New(now), omitted: map[model.Owner]*omission{}}
 }
 
 // room reports whether there is room for the line of a request, and counts the request if not.
-func (b *lines) room(l requestLine) bool {
+func (b *Lines) room(l requestLine) bool {
 	rates := otherLines
 	switch {
 	case l.status == http.StatusTooManyRequests:
@@ -160,7 +161,7 @@ func (b *lines) room(l requestLine) bool {
 	return false
 }
 
-func (b *lines) take(rates lineRates, userID, ip string) error {
+func (b *Lines) take(rates lineRates, userID, ip string) error {
 	if userID != "" {
 		return b.limiter.Take(rates.class, userID, rates.each)
 	}
@@ -171,7 +172,7 @@ func (b *lines) take(rates lineRates, userID, ip string) error {
 }
 
 // omit counts a request without a line.
-func (b *lines) omit(known model.Owner, network string) {
+func (b *Lines) omit(known model.Owner, network string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	known.DeviceID = ""
@@ -191,8 +192,8 @@ func (b *lines) omit(known model.Owner, network string) {
 	one.requests++
 }
 
-// tell writes how many requests had no line, once it is time, or with all at once.
-func (b *lines) tell(logger *slog.Logger, serverName string, all bool) {
+// Tell writes how many requests had no line, once it is time, or with all at once.
+func (b *Lines) Tell(logger *slog.Logger, serverName string, all bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for key, one := range b.omitted {

@@ -1,0 +1,35 @@
+package account
+
+import (
+	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
+)
+
+// The endpoints to which others lead people.
+var (
+	HomeEndpoint  = endpoint("account", page.AccountPath)
+	LoginEndpoint = endpoint("sign_in", page.LoginPath)
+)
+
+func endpoint(name, path string) web.Endpoint {
+	return web.Endpoint{Name: name, Path: path, Wire: web.PageWire}
+}
+
+// Routes is what the door serves.
+var Routes = web.Routes[*Door]{
+	Routes: []web.Route[*Door]{
+		{Endpoint: LoginEndpoint, Get: (*Door).LoginPage, Post: (*Door).Login},
+		{Endpoint: endpoint("sign_out", page.LogoutPath), Post: (*Door).Logout},
+		{Endpoint: endpoint("signed_out", page.SignedOutPath), Get: (*Door).SignedOut},
+		{Endpoint: endpoint("account", strings.TrimSuffix(page.AccountPath, "/")), Get: (*Door).HomeWithoutSlash},
+		{Endpoint: HomeEndpoint, Get: (*Door).Home},
+		{Endpoint: endpoint("end_session", page.EndSessionPath), Post: (*Door).EndSession},
+		{Endpoint: endpoint("end_others", page.EndOthersPath), Get: (*Door).AskEndOthers, Post: (*Door).EndOthers},
+		{Endpoint: endpoint("withdraw_consent", page.WithdrawConsentPath), Post: (*Door).WithdrawConsent},
+		{Endpoint: endpoint("withdrawn", page.ConsentWithdrawnPath), Get: (*Door).Withdrawn},
+		{Endpoint: endpoint("cross_signing_reset", page.ResetPath), Post: (*Door).Reset},
+	},
+	Families: []web.Family{{Prefix: page.AccountPath, Wire: web.PageWire}},
+}
