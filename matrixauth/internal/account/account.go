@@ -85,7 +85,7 @@ func (d *Door) owner(w http.ResponseWriter, r *http.Request, g goal) (signedIn m
 	case errors.Is(err, model.NotSignedIn):
 		return signedIn, who, false, d.seeOther(w, page.LoginPath, g.query())
 	case err != nil:
-		return signedIn, who, false, d.blocked(w, r, who, page.Blocked{Action: g.action, DeviceID: g.deviceID}, err)
+		return signedIn, who, false, d.blocked(w, r, who, page.Blocked{Goal: g.shown()}, err)
 	}
 	web.SetUser(r.Context(), who.ID, who.Localpart)
 	return signedIn, who, true, nil

@@ -4,6 +4,7 @@ import (
 	"net/url"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 )
 
 // aim is what the account page can be asked for by a link (MSC4191).
@@ -67,6 +68,11 @@ func readGoal(get func(name string) string) (g goal) {
 		g.deviceID = id
 	}
 	return g
+}
+
+// shown is the goal as pages have it.
+func (g goal) shown() page.Goal {
+	return page.Goal{Request: g.request, Action: g.action, DeviceID: g.deviceID}
 }
 
 // query is the goal as it stands in an address.

@@ -63,7 +63,7 @@ func (d *Door) answered(w http.ResponseWriter, r *http.Request, where goal, err 
 
 // loginFor is the sign-in page for a goal, with the app's request if the goal is one.
 func (d *Door) loginFor(r *http.Request, g goal) (shown page.Login, pending grant.Pending, err error) {
-	shown = page.Login{Request: g.request, Action: g.action, DeviceID: g.deviceID}
+	shown = page.Login{Goal: g.shown()}
 	if g.request == "" {
 		return shown, pending, nil
 	}
@@ -103,7 +103,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	shown, pending, err := d.loginFor(r, where)
+	shown, _, err := d.loginFor(r, where)
 	if err != nil {
 		return d.answered(w, r, where, err)
 	}
@@ -119,9 +119,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 		return err // the answer is written; the log says what it was
 	}
 	if err != nil {
-		return d.blocked(w, r, proof.User, page.Blocked{
-			Request: where.request, Client: shown.Client, Action: where.action, DeviceID: where.deviceID, UILocales: pending.Request.UILocales,
-		}, err)
+		return d.blocked(w, r, proof.User, page.Blocked{Goal: shown.Goal}, err)
 	}
 	web.SetUser(r.Context(), proof.User.ID, proof.User.Localpart)
 	start := browser.Start{User: proof.User, Value: model.NewBrowserValue(), Replaced: d.Cookie.Value(r), Device: proof.Device, Origin: web.OriginOf(r)}

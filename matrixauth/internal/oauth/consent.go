@@ -54,12 +54,13 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 func (d *Door) consentPage(review grant.Review, user model.User, language string) page.Consent {
 	c, request := review.Client, review.Request
 	shown := page.Consent{
-		Request: review.ID, Client: c.Name(language), ClientHost: c.Host(), ClientURI: c.Metadata.URI,
+		Goal:       page.Goal{Request: review.ID, Client: c.Name(language), UILocales: request.UILocales},
+		ClientHost: c.Host(), ClientURI: c.Metadata.URI,
 		TOSURI: c.TOSURI(language), PolicyURI: c.PolicyURI(language),
 		Vouched: c.Static, Destination: destination(request.RedirectURI),
 		Account: model.MatrixID(user.Localpart, d.ServerName), Device: request.DeviceID,
 		Scopes: model.ScopesIn(request.Scope), Admin: model.Administers(request.Scope),
-		Replaces: review.Replaces, UILocales: request.UILocales,
+		Replaces: review.Replaces,
 	}
 	if hint := grant.ReadHint(request.LoginHint); !hint.Names(user.Localpart, d.ServerName) {
 		shown.OtherAccount = hint.Text()

@@ -47,18 +47,18 @@ func (m *message) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// speech is the texts of one language.
-type speech struct {
-	tag   language.Tag
-	texts map[string]message
-	// base has what texts leaves out; nil in the fallback itself.
-	base *speech
+// texts are the texts of one language.
+type texts struct {
+	tag      language.Tag
+	messages map[string]message
+	// base has what is left out; nil in the fallback itself.
+	base *texts
 }
 
 // catalogue is all languages, the fallback first.
 type catalogue struct {
-	speeches []*speech
-	matcher  language.Matcher
+	languages []*texts
+	matcher   language.Matcher
 }
 
 // newCatalogue reads our languages and, over them, those of an operator: a file named by a language's
@@ -68,7 +68,7 @@ func newCatalogue(folder fs.FS) (*catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	texts := map[string]map[string]message{}
+	all := map[string]map[string]message{}
 	for _, source := range []fs.FS{ours, folder} {
 		if source == nil {
 			continue
@@ -78,12 +78,12 @@ func newCatalogue(folder fs.FS) (*catalogue, error) {
 			return nil, err
 		}
 		for _, name := range names {
-			if err := readTexts(source, name, texts); err != nil {
+			if err := readTexts(source, name, all); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 		}
 	}
-	return assemble(texts)
+	return assemble(all)
 }
 
 func readTexts(source fs.FS, name string, into map[string]map[string]message) error {
@@ -156,9 +156,9 @@ func comparePlaces(original, text message) error {
 	return nil
 }
 
-func assemble(texts map[string]map[string]message) (*catalogue, error) {
+func assemble(all map[string]map[string]message) (*catalogue, error) {
 	c := &catalogue{}
-	names := slices.SortedFunc(maps.Keys(texts), func(a, b string) int {
+	names := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
 		if (a == fallback) != (b == fallback) {
 			if a == fallback {
 				return -1
@@ -173,11 +173,11 @@ func assemble(texts map[string]map[string]message) (*catalogue, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &speech{tag: tag, texts: texts[name]}
-		if len(c.speeches) > 0 {
-			s.base = c.speeches[0]
+		s := &texts{tag: tag, messages: all[name]}
+		if len(c.languages) > 0 {
+			s.base = c.languages[0]
 		}
-		c.speeches, tags = append(c.speeches, s), append(tags, tag)
+		c.languages, tags = append(c.languages, s), append(tags, tag)
 	}
 	c.matcher = language.NewMatcher(tags)
 	return c, nil
@@ -185,8 +185,8 @@ func assemble(texts map[string]map[string]message) (*catalogue, error) {
 
 // Languages lists the languages of the pages, as BCP 47 tags.
 func (p *Pages) Languages() []string {
-	names := make([]string, len(p.texts.speeches))
-	for i, s := range p.texts.speeches {
+	names := make([]string, len(p.catalogue.languages))
+	for i, s := range p.catalogue.languages {
 		names[i] = s.tag.String()
 	}
 	return names
@@ -197,7 +197,7 @@ const maxPreference = 512
 
 // choose picks the language for a visitor: what the app asked for by ui_locales, else what the browser
 // asks for, else the fallback.
-func (c *catalogue) choose(uiLocales, acceptLanguage string) *speech {
+func (c *catalogue) choose(uiLocales, acceptLanguage string) *texts {
 	var wanted []language.Tag
 	for name := range strings.FieldsSeq(clip(uiLocales)) {
 		if tag, err := language.Parse(name); err == nil {
@@ -205,10 +205,10 @@ func (c *catalogue) choose(uiLocales, acceptLanguage string) *speech {
 		}
 	}
 	if _, i, sure := c.matcher.Match(wanted...); len(wanted) > 0 && sure > language.No {
-		return c.speeches[i]
+		return c.languages[i]
 	}
 	_, i, _ := c.matcher.Match(accepted(clip(acceptLanguage))...)
-	return c.speeches[i]
+	return c.languages[i]
 }
 
 // accepted reads an Accept-Language header. Its entries are read one by one: a language that nobody
@@ -239,7 +239,7 @@ func clip(list string) string { return list[:min(len(list), maxPreference)] }
 var rightToLeft = []string{"Adlm", "Arab", "Hebr", "Mand", "Nkoo", "Rohg", "Samr", "Syrc", "Thaa"}
 
 // direction is the direction of writing, as HTML names it.
-func (s *speech) direction() string {
+func (s *texts) direction() string {
 	script, _ := s.tag.Script()
 	if slices.Contains(rightToLeft, script.String()) {
 		return "rtl"
@@ -247,29 +247,29 @@ func (s *speech) direction() string {
 	return "ltr"
 }
 
-func (s *speech) find(key string) (message, *speech) {
-	if text, ok := s.texts[key]; ok || s.base == nil {
+func (s *texts) find(key string) (message, *texts) {
+	if text, ok := s.messages[key]; ok || s.base == nil {
 		return text, s
 	}
 	return s.base.find(key)
 }
 
-// say returns a text with its values, which are pairs of a name and a value.
-func (s *speech) say(key string, pairs ...string) string {
-	text, _ := s.find(key)
-	return fill(text["other"], pairs, func(value string) string { return value })
+// text returns a text with its values, which are pairs of a name and a value.
+func (s *texts) text(key string, pairs ...string) string {
+	found, _ := s.find(key)
+	return fill(found["other"], pairs, func(value string) string { return value })
 }
 
 // rich returns a text as HTML. Each value is kept from mixing its direction of writing with that of the
 // text around it.
-func (s *speech) rich(key string, pairs ...string) template.HTML {
+func (s *texts) rich(key string, pairs ...string) template.HTML {
 	text, _ := s.find(key)
 	isolate := func(value string) string { return "<bdi>" + html.EscapeString(value) + "</bdi>" }
 	return template.HTML(fill(html.EscapeString(text["other"]), pairs, isolate)) // both parts are escaped
 }
 
 // count returns a text in the form for a number.
-func (s *speech) count(key string, n int) string {
+func (s *texts) count(key string, n int) string {
 	text, of := s.find(key)
 	form := text[pluralNames[plural.Cardinal.MatchPlural(of.tag, n, 0, 0, 0, 0)]]
 	if form == "" {

@@ -15,7 +15,7 @@ func FuzzChoose(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, uiLocales, acceptLanguage string) {
-		if got := c.choose(uiLocales, acceptLanguage); !slices.Contains(c.speeches, got) {
+		if got := c.choose(uiLocales, acceptLanguage); !slices.Contains(c.languages, got) {
 			t.Errorf("%q and %q give %v", uiLocales, acceptLanguage, got)
 		}
 	})

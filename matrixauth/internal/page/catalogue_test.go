@@ -27,13 +27,13 @@ func ourTexts(t testing.TB) *catalogue {
 // plural forms that the language needs. (Reading them has compared the places.)
 func TestLanguagesAreComplete(t *testing.T) {
 	c := ourTexts(t)
-	if c.speeches[0].tag.String() != fallback || len(c.speeches) < 2 {
-		t.Fatalf("the first language is %s of %d", c.speeches[0].tag, len(c.speeches))
+	if c.languages[0].tag.String() != fallback || len(c.languages) < 2 {
+		t.Fatalf("the first language is %s of %d", c.languages[0].tag, len(c.languages))
 	}
-	english := c.speeches[0]
-	for _, s := range c.speeches[1:] {
-		for key, text := range english.texts {
-			theirs, ok := s.texts[key]
+	english := c.languages[0]
+	for _, s := range c.languages[1:] {
+		for key, text := range english.messages {
+			theirs, ok := s.messages[key]
 			if !ok {
 				t.Errorf("%s lacks %q", s.tag, key)
 				continue
@@ -75,19 +75,21 @@ func TestTextsAreUsed(t *testing.T) {
 			used[scope.Text] = true
 		}
 	}
-	for _, texts := range []map[model.Code]string{problems, resetProblems} {
-		for _, key := range texts {
-			used[key] = true
+	for _, sample := range Samples(now) {
+		if form, ok := sample.(formPage); ok {
+			for _, key := range form.problems() {
+				used[key] = true
+			}
 		}
 	}
-	for _, outcome := range append(slices.Collect(maps.Values(topics)), "") {
+	for _, outcome := range append(slices.Collect(maps.Values(topicNames())), "") {
 		prefix := "error." + outcome
 		if outcome == "" {
 			prefix = "return"
 		}
 		used[prefix+".title"], used[prefix+".text"] = true, true
 	}
-	texts := ourTexts(t).speeches[0].texts
+	texts := ourTexts(t).languages[0].messages
 	for key := range used {
 		if _, ok := texts[key]; !ok {
 			t.Errorf("there is no text %q", key)
@@ -106,14 +108,27 @@ func note(used map[string]bool, pattern *regexp.Regexp, text string) {
 	}
 }
 
-func TestEveryCodeHasATopic(t *testing.T) {
+// topicNames are the topics of all codes.
+func topicNames() map[model.Code]string {
+	all := map[model.Code]string{}
 	for _, code := range model.Codes {
-		if topics[code] == "" {
+		all[code] = topic(code)
+	}
+	return all
+}
+
+// TestEveryCodeHasATopic makes sure that people are told something of each code, and that no row says what the kind
+// says too.
+func TestEveryCodeHasATopic(t *testing.T) {
+	for code, name := range topicNames() {
+		if name == "" {
 			t.Errorf("nobody is told of %s", code)
 		}
 	}
-	if len(topics) != len(model.Codes) {
-		t.Errorf("%d topics for %d codes", len(topics), len(model.Codes))
+	for code, name := range topics {
+		if !slices.Contains(model.Codes, code) || kindTopics[code.Kind()] == name {
+			t.Errorf("the topic of %s says nothing", code)
+		}
 	}
 }
 
@@ -151,7 +166,7 @@ func FuzzChooseLanguage(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, uiLocales, accept string) {
-		if s := c.choose(uiLocales, accept); s == nil || !slices.Contains(c.speeches, s) {
+		if s := c.choose(uiLocales, accept); s == nil || !slices.Contains(c.languages, s) {
 			t.Errorf("%q and %q give %v", uiLocales, accept, s)
 		}
 	})
@@ -171,7 +186,7 @@ func TestOwnLanguages(t *testing.T) {
 		"ar": {"تسجيل الدخول", "rtl", "Password"}, "de": {"Herein", "ltr", "Passwort"}, "pt": {"Entrar", "ltr", "Password"}, "en": {"Sign in", "ltr", "Password"},
 	} {
 		s := c.choose("", accept)
-		if got := [3]string{s.say("login.title"), s.direction(), s.say("login.password")}; got != want {
+		if got := [3]string{s.text("login.title"), s.direction(), s.text("login.password")}; got != want {
 			t.Errorf("%s: %v, want %v", accept, got, want)
 		}
 	}
@@ -199,7 +214,7 @@ func TestOwnLanguages(t *testing.T) {
 }
 
 func TestRichTexts(t *testing.T) { // HTTP-9
-	s := ourTexts(t).speeches[0]
+	s := ourTexts(t).languages[0]
 	if got := s.rich("consent.title", "client", `<b>"{account}"`); got != `Continue to <bdi>&lt;b&gt;&#34;{account}&#34;</bdi>?` {
 		t.Errorf("got %s", got)
 	}

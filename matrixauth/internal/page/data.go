@@ -2,37 +2,85 @@ package page
 
 import (
 	"cmp"
+	"net/url"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// Page is what one of the templates shows. Each of its types belongs to one template.
+// Page is what one of the templates shows. Each of its types belongs to one template, and may implement
+// the interfaces below.
 type Page interface{ template() string }
 
-// waiting pages know when another try makes sense.
-type waiting interface{ retry() time.Duration }
+// A localizedPage knows in which languages an app wants it.
+type localizedPage interface{ uiLocales() string }
 
-func (p Login) retry() time.Duration { return p.Retry }
-func (p Reset) retry() time.Duration { return p.Retry }
-func (p Error) retry() time.Duration { return p.Retry }
+// A formPage has a form that may come back with a problem.
+type formPage interface {
+	// action is where the form is sent: a path below that of our pages, with its query.
+	action() string
+	// problems are the texts for what may be wrong.
+	problems() map[model.Code]string
+}
 
-// localized pages know in which languages an app wants them.
-type localized interface{ uiLocales() string }
+// A retryPage knows when another try makes sense.
+type retryPage interface{ retry() time.Duration }
 
-func (p Login) uiLocales() string   { return p.UILocales }
-func (p Consent) uiLocales() string { return p.UILocales }
-func (p Blocked) uiLocales() string { return p.UILocales }
-func (p Return) uiLocales() string  { return p.UILocales }
-func (p Done) uiLocales() string    { return p.UILocales }
+// An outcomePage tells an outcome: the texts with this prefix and ".title" and ".text".
+type outcomePage interface{ outcome() string }
+
+// A widePage may need more room than a form does.
+type widePage interface{ wide() bool }
+
+// A scriptPage has a script, which its policy must allow.
+type scriptPage interface{ script() string }
+
+// Form is what every page has whose form may be refused.
+type Form struct {
+	// Problem says why an earlier try failed; empty at the first.
+	Problem model.Code
+	// Retry is the time after which another try makes sense; zero if none is known.
+	Retry time.Duration
+}
+
+func (f Form) retry() time.Duration { return f.Retry }
+
+// Goal is where the person goes on once a page is done: with an app's request, or at something on the account
+// page. It is empty for who came without any.
+type Goal struct {
+	// Request is the authorization request that waits, Client the name of the app that made it.
+	Request, Client string
+	// Action and DeviceID are what the account page was asked for.
+	Action, DeviceID string
+	// UILocales are the languages that the app asked for.
+	UILocales string
+}
+
+func (g Goal) uiLocales() string { return g.UILocales }
+
+// query is the goal as it stands in an address, with the question mark.
+func (g Goal) query() string {
+	values := url.Values{}
+	switch {
+	case g.Request != "":
+		values.Set("request", g.Request)
+	case g.Action != "":
+		values.Set("action", g.Action)
+		if g.DeviceID != "" {
+			values.Set("device_id", g.DeviceID)
+		}
+	default:
+		return ""
+	}
+	return "?" + values.Encode()
+}
 
 // Login is the sign-in page. Where to go afterwards stands in the form's address, so that it is known
 // even if the form itself cannot be accepted.
 type Login struct {
-	// Request is the authorization request to go on with, Client the name of the app that made it.
-	Request, Client string
-	// Action and DeviceID are what the account page was asked for.
-	Action, DeviceID string
+	Goal
+	// Form has the problem InvalidCredentials, RateLimited or CrossOrigin.
+	Form
 	// Username fills the form in.
 	Username string
 	// Create reports whether the app asked for a new account, which the operator alone can make (CREATE-1).
@@ -41,23 +89,26 @@ type Login struct {
 	Again bool
 	// Admin reports whether the app asks to administer the homeserver, for which the password must be a fresh one.
 	Admin bool
-	// Problem says why an earlier try failed: InvalidCredentials, RateLimited or CrossOrigin.
-	Problem model.Code
-	// Retry is the time after which another try makes sense; zero if none is known.
-	Retry time.Duration
-	// UILocales are the languages that the app asked for.
-	UILocales string
 }
 
 func (Login) template() string { return "login" }
 
+func (p Login) action() string { return LoginPath + p.query() }
+
+func (Login) problems() map[model.Code]string {
+	return map[model.Code]string{
+		model.InvalidCredentials: "login.wrong",
+		model.RateLimited:        "login.limited",
+		model.CrossOrigin:        "login.expired",
+	}
+}
+
 // Consent asks whether an app may have what it asks for. Names and addresses are the app's own words.
 type Consent struct {
-	// Request is the authorization request.
-	Request string
-	// Client is the app's name, ClientURI its website, and ClientHost the host of that.
-	Client, ClientURI, ClientHost string
-	TOSURI, PolicyURI             string
+	Goal
+	// ClientURI is the app's website, ClientHost the host of that.
+	ClientURI, ClientHost string
+	TOSURI, PolicyURI     string
 	// Vouched reports whether the operator put the app into the configuration.
 	Vouched bool
 	// Destination is where the answer goes: a host, or the scheme of a native app.
@@ -72,8 +123,6 @@ type Consent struct {
 	// Scopes are what the app asks for. Admin reports whether the administration of the server is among it.
 	Scopes []*model.Scope
 	Admin  bool
-	// UILocales are the languages that the app asked for.
-	UILocales string
 }
 
 func (Consent) template() string { return "consent" }
@@ -91,6 +140,11 @@ type FormPost struct {
 
 func (FormPost) template() string { return "form_post" }
 
+func (FormPost) script() string { return submitScript }
+
+// submitScript sends the form of FormPost.
+const submitScript = `document.getElementById("answer").submit()`
+
 // Return shows where the browser would go, and lets the person decide: for answers to apps that have
 // proved nothing yet, and for addresses that only an app can open.
 type Return struct {
@@ -107,6 +161,18 @@ type Return struct {
 
 func (Return) template() string { return "return" }
 
+func (p Return) uiLocales() string { return p.UILocales }
+
+func (p Return) outcome() string {
+	switch p.Code {
+	case "":
+		return "return"
+	case string(model.AccessDenied):
+		return "error." + topic(model.AccessDenied)
+	}
+	return "error." + topic(model.InvalidParam)
+}
+
 // Done says that a sign-in is complete and the app has all it needs: to who comes back to a page of it.
 type Done struct {
 	// Client is the app's name, URL its website; empty if there is none that is surely its own.
@@ -117,21 +183,19 @@ type Done struct {
 
 func (Done) template() string { return "done" }
 
+func (p Done) uiLocales() string { return p.UILocales }
+
 // Blocked says that the account of who is signed in may do nothing at present, and shows the ways out.
 type Blocked struct {
 	// Code is UserLocked or UserDeactivated, Account the Matrix id of whom it is about.
 	Code    model.Code
 	Account string
-	// Request is the authorization request that waits, Client the name of the app that made it; empty if
-	// there is none.
-	Request, Client string
-	// Action and DeviceID are what the account page was asked for.
-	Action, DeviceID string
-	// UILocales are the languages that the app asked for.
-	UILocales string
+	Goal
 }
 
 func (Blocked) template() string { return "blocked" }
+
+func (p Blocked) outcome() string { return "error." + topic(p.Code) }
 
 // SignedOut says that the browser is signed out.
 type SignedOut struct{}
@@ -150,6 +214,8 @@ type Account struct {
 }
 
 func (Account) template() string { return "account" }
+
+func (Account) wide() bool { return true }
 
 // Withdrawn says that an app has to ask again. It is a page of its own: whoever clicks twice on a list that
 // has moved meets another app, or their own browser.
@@ -203,19 +269,28 @@ func (EndOthers) template() string { return "end_others" }
 
 // Reset asks whether the user's apps may replace the cross-signing keys, and says what that means (XS-3).
 type Reset struct {
+	// Form has the problem InvalidCredentials, RateLimited, LoginRequired, TemporarilyDown or CrossOrigin.
+	Form
 	// Account is the Matrix id of who is signed in, Username their localpart. Action is the action that
 	// leads to this page.
 	Account, Username, Action string
 	// AskPassword reports whether the password was not given within the last minutes.
 	AskPassword bool
-	// Problem says why an earlier try failed: InvalidCredentials, RateLimited, LoginRequired,
-	// TemporarilyDown or CrossOrigin.
-	Problem model.Code
-	// Retry is the time after which another try makes sense; zero if none is known.
-	Retry time.Duration
 }
 
 func (Reset) template() string { return "reset" }
+
+func (Reset) action() string { return ResetPath }
+
+func (Reset) problems() map[model.Code]string {
+	return map[model.Code]string{
+		model.InvalidCredentials: "reset.wrong",
+		model.RateLimited:        "login.limited",
+		model.LoginRequired:      "reset.late",
+		model.CrossOrigin:        "reset.stale",
+		model.TemporarilyDown:    "reset.down",
+	}
+}
 
 // ResetAllowed sends the person back to the app, where the reset goes on (XS-7).
 type ResetAllowed struct {
@@ -235,3 +310,7 @@ type Error struct {
 }
 
 func (Error) template() string { return "error" }
+
+func (p Error) retry() time.Duration { return p.Retry }
+
+func (p Error) outcome() string { return "error." + topic(p.Code) }

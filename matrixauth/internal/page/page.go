@@ -50,7 +50,7 @@ type Pages struct {
 	Config
 	host, style, logo, icon string
 
-	texts     *catalogue
+	catalogue *catalogue
 	templates map[string]*template.Template
 	assets    []asset
 }
@@ -58,8 +58,14 @@ type Pages struct {
 // layout is the template around all others.
 const layout = "layout"
 
-// names are the templates that fill the layout.
-var names = []string{"account", "blocked", "consent", "done", "end_others", "end_session", "error", "form_post", "login", "reset", "reset_allowed", "return", "signed_out", "withdrawn"}
+// names are the templates that fill the layout: those of the samples, of which each has one at least.
+var names = func() (all []string) {
+	for _, sample := range Samples(time.Time{}) {
+		all = append(all, sample.template())
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}()
 
 // New makes the pages of a configuration. Every template is tried with samples, so that a mistake in
 // an operator's file is found here and not by a visitor.
@@ -84,7 +90,7 @@ func New(c Config) (*Pages, error) {
 		}
 	}
 	var err error
-	if p.texts, err = newCatalogue(folder); err != nil {
+	if p.catalogue, err = newCatalogue(folder); err != nil {
 		return nil, err
 	}
 	if err := p.makeAssets(folder); err != nil {
@@ -157,8 +163,8 @@ func read(folder fs.FS, theirs, own string) ([]byte, error) {
 // try renders every sample in every language.
 func (p *Pages) try() error {
 	for _, sample := range Samples(p.Now()) {
-		for _, s := range p.texts.speeches {
-			v := &view{pages: p, speech: s, Page: sample, token: func() string { return "token" }}
+		for _, s := range p.catalogue.languages {
+			v := &view{pages: p, texts: s, Page: sample, token: func() string { return "token" }}
 			if err := p.templates[sample.template()].Execute(&bytes.Buffer{}, v); err != nil {
 				return err
 			}
@@ -167,24 +173,24 @@ func (p *Pages) try() error {
 	return nil
 }
 
-func (p *Pages) speech(r *http.Request, uiLocales string) *speech {
-	return p.texts.choose(uiLocales, strings.Join(r.Header.Values("Accept-Language"), ","))
+func (p *Pages) textsFor(r *http.Request, uiLocales string) *texts {
+	return p.catalogue.choose(uiLocales, strings.Join(r.Header.Values("Accept-Language"), ","))
 }
 
 // Language tells in which language a page will be, as a BCP 47 tag, when an app asked for uiLocales.
 func (p *Pages) Language(r *http.Request, uiLocales string) string {
-	return p.speech(r, uiLocales).tag.String()
+	return p.textsFor(r, uiLocales).tag.String()
 }
 
 // Render answers with a page. Nothing is written if it fails. The route's wire has set the headers
 // that every page bears.
 func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, content Page) error {
 	uiLocales := ""
-	if known, ok := content.(localized); ok {
+	if known, ok := content.(localizedPage); ok {
 		uiLocales = known.uiLocales()
 	}
 	v := &view{
-		pages: p, Page: content, speech: p.speech(r, uiLocales),
+		pages: p, Page: content, texts: p.textsFor(r, uiLocales),
 		token: func() string { return web.FormToken(p.Cookie.Ensure(w, r)) },
 	}
 	var body bytes.Buffer
@@ -192,8 +198,8 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, conte
 		return fmt.Errorf("template %s: %w", content.template(), err)
 	}
 	h := w.Header()
-	if _, ok := content.(FormPost); ok {
-		web.AllowScript(h, submitScript)
+	if page, ok := content.(scriptPage); ok {
+		web.AllowScript(h, page.script())
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", v.Lang())

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,42 @@ func TestOwnFolder(t *testing.T) {
 	} {
 		if _, err := tryPages(c); err == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestTemplateData holds what operators' templates rely upon: those of testdata/own are of an earlier version, which
+// made the addresses of forms themselves, and give the same pages.
+func TestTemplateData(t *testing.T) {
+	p, own := newPages(t, Config{}), newPages(t, Config{Folder: filepath.Join("testdata", "own")})
+	w := httptest.NewRecorder()
+	p.Cookie.Ensure(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	compared := 0
+	for _, sample := range append(Samples(now), Login{Goal: Goal{Action: "org.matrix.device_view"}}) {
+		if _, ok := sample.(formPage); !ok {
+			continue
+		}
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.AddCookie(w.Result().Cookies()[0])
+		if want, got := render(t, own, r, sample).Body.String(), render(t, p, r, sample).Body.String(); got != want {
+			t.Errorf("%#v is\n%s\nand was\n%s", sample, got, want)
+		}
+		compared++
+	}
+	if compared < 5 {
+		t.Errorf("%d pages were compared", compared)
+	}
+}
+
+// TestEveryTemplateHasASample makes sure that no template of ours is left out: the samples are the list of them.
+func TestEveryTemplateHasASample(t *testing.T) {
+	files, err := ours.ReadDir("templates")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if name := strings.TrimSuffix(file.Name(), ".html"); name != layout && !slices.Contains(names, name) {
+			t.Errorf("%s has no sample", file.Name())
 		}
 	}
 }

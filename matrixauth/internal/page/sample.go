@@ -13,19 +13,21 @@ func Samples(now time.Time) []Page {
 		ID: "01JSAMPLE0000000000000001", ClientName: "Element X", ClientHost: "element.io", DeviceID: "WXYZABCDEF", DeviceName: "Pixel 9",
 		SignedIn: now.Add(-40 * 24 * time.Hour), LastActive: now.Add(-3 * time.Minute), IP: "192.0.2.7", Chosen: true,
 	}
+	element := Goal{Request: "01JSAMPLE0000000000000009", Client: "Element"}
+	device := Goal{Action: "org.matrix.device_view", DeviceID: "WXYZABCDEF"}
 	return []Page{
 		Login{},
-		Login{Request: "01JSAMPLE0000000000000009", Client: "Element", Username: "alice", Create: true},
-		Login{Action: "org.matrix.device_view", DeviceID: "WXYZABCDEF", Username: "alice", Problem: model.InvalidCredentials},
-		Login{Problem: model.RateLimited, Retry: 3 * time.Minute},
-		Login{Request: "01JSAMPLE0000000000000009", Client: "Element", Username: "alice", Again: true},
-		Login{Request: "01JSAMPLE0000000000000009", Client: "Synapse Admin", Username: "alice", Again: true, Admin: true},
+		Login{Goal: element, Username: "alice", Create: true},
+		Login{Goal: device, Username: "alice", Form: Form{Problem: model.InvalidCredentials}},
+		Login{Form: Form{Problem: model.RateLimited, Retry: 3 * time.Minute}},
+		Login{Goal: element, Username: "alice", Again: true},
+		Login{Goal: Goal{Request: element.Request, Client: "Synapse Admin"}, Username: "alice", Again: true, Admin: true},
 		Consent{
-			Request: "01JSAMPLE0000000000000009", Client: "Element", ClientURI: "https://app.element.io/", ClientHost: "app.element.io", Destination: "app.element.io",
+			Goal: element, ClientURI: "https://app.element.io/", ClientHost: "app.element.io", Destination: "app.element.io",
 			TOSURI: "https://element.io/terms", PolicyURI: "https://element.io/privacy", Account: "@alice:example.com", Device: "WXYZABCDEF", Scopes: model.ScopesIn(model.CompatScope(false)),
 		},
 		Consent{
-			Client: "An administration tool whose name is far too long for one line", Destination: "com.example.admin-tool:", Admin: true, Vouched: true,
+			Goal: Goal{Client: "An administration tool whose name is far too long for one line"}, Destination: "com.example.admin-tool:", Admin: true, Vouched: true,
 			Account: "@a-user-name-as-long-as-they-come:matrix.department.example.com", Replaces: true, OtherAccount: "@bob:example.com", Scopes: model.ScopesIn(model.CompatScope(true)),
 		},
 		Account{
@@ -52,11 +54,11 @@ func Samples(now time.Time) []Page {
 		EndOthers{Apps: true, Number: 4},
 		EndOthers{Number: 1},
 		Reset{Account: "@alice:example.com", Username: "alice", Action: "org.matrix.cross_signing_reset"},
-		Reset{Account: "@alice:example.com", Username: "alice", Action: "org.matrix.cross_signing_reset", AskPassword: true, Problem: model.InvalidCredentials},
-		Reset{Account: "@alice:example.com", Action: "org.matrix.cross_signing_reset", Problem: model.TemporarilyDown, Retry: 5 * time.Second},
+		Reset{Account: "@alice:example.com", Username: "alice", Action: "org.matrix.cross_signing_reset", AskPassword: true, Form: Form{Problem: model.InvalidCredentials}},
+		Reset{Account: "@alice:example.com", Action: "org.matrix.cross_signing_reset", Form: Form{Problem: model.TemporarilyDown, Retry: 5 * time.Second}},
 		ResetAllowed{Left: 9*time.Minute + 59*time.Second},
-		Blocked{Code: model.UserLocked, Account: "@alice:example.com", Request: "01JSAMPLE0000000000000009", Client: "Element"},
-		Blocked{Code: model.UserDeactivated, Account: "@alice:example.com", Action: "org.matrix.device_view", DeviceID: "WXYZABCDEF"},
+		Blocked{Code: model.UserLocked, Account: "@alice:example.com", Goal: element},
+		Blocked{Code: model.UserDeactivated, Account: "@alice:example.com", Goal: device},
 		SignedOut{},
 		Withdrawn{},
 		Error{Code: model.SessionNotFound, Account: true},

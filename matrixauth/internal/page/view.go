@@ -15,27 +15,27 @@ import (
 
 // view is what templates see: the page's own data under Page, and what all pages have.
 type view struct {
-	pages  *Pages
-	speech *speech
-	token  func() string
+	pages *Pages
+	texts *texts
+	token func() string
 	// Page is the data of the page.
 	Page Page
 }
 
 // T returns a text of the catalogue; pairs are the values for its places.
-func (v *view) T(key string, pairs ...string) string { return v.speech.say(key, pairs...) }
+func (v *view) T(key string, pairs ...string) string { return v.texts.text(key, pairs...) }
 
 // Rich returns a text of the catalogue whose values are set apart.
-func (v *view) Rich(key string, pairs ...string) template.HTML { return v.speech.rich(key, pairs...) }
+func (v *view) Rich(key string, pairs ...string) template.HTML { return v.texts.rich(key, pairs...) }
 
 // Token returns the token that every form of ours needs. Pages without one set no cookie.
 func (v *view) Token() string { return v.token() }
 
 // Lang is the language of the page, and Dir the direction of its writing.
-func (v *view) Lang() string { return v.speech.tag.String() }
+func (v *view) Lang() string { return v.texts.tag.String() }
 
 // Dir is "ltr" or "rtl".
-func (v *view) Dir() string { return v.speech.direction() }
+func (v *view) Dir() string { return v.texts.direction() }
 
 // Name is the name of the service.
 func (v *view) Name() string { return v.pages.Name }
@@ -65,57 +65,55 @@ func initial(name string) string {
 
 // Wide reports whether the page needs more room than a form does.
 func (v *view) Wide() bool {
-	_, account := v.Page.(Account)
-	return account
+	page, ok := v.Page.(widePage)
+	return ok && page.wide()
+}
+
+// Action is the address to which the page's form is sent.
+func (v *view) Action() string {
+	page, ok := v.Page.(formPage)
+	if !ok {
+		return ""
+	}
+	return v.Base() + page.action()
 }
 
 // Problem says why a try to send the page's form failed.
 func (v *view) Problem(code model.Code) string {
-	if _, reset := v.Page.(Reset); reset {
-		return v.T(resetProblems[code])
+	if page, ok := v.Page.(formPage); ok && page.problems()[code] != "" {
+		return v.T(page.problems()[code])
 	}
-	return v.T(problems[code])
+	return v.T("error." + topic(code) + ".text")
 }
 
-// Title is the heading of a page that tells an outcome, Text the sentence below it.
+// Title is the heading of a page that tells an outcome.
 func (v *view) Title() string { return v.T(v.outcome() + ".title") }
 
-// Text says what happened and what to do.
+// Text is the sentence below the title: what happened and what to do.
 func (v *view) Text() string { return v.T(v.outcome() + ".text") }
 
 func (v *view) outcome() string {
-	switch page := v.Page.(type) {
-	case Error:
-		return "error." + topic(page.Code)
-	case Blocked:
-		return "error." + topic(page.Code)
-	case Return:
-		switch page.Code {
-		case "":
-		case "access_denied":
-			return "error." + topic(model.AccessDenied)
-		default:
-			return "error." + topic(model.InvalidParam)
-		}
+	if page, ok := v.Page.(outcomePage); ok {
+		return page.outcome()
 	}
-	return "return"
+	return ""
 }
 
 // Wait says when another try makes sense; empty if nobody knows.
 func (v *view) Wait() string {
-	page, ok := v.Page.(waiting)
+	page, ok := v.Page.(retryPage)
 	if !ok || page.retry() <= 0 {
 		return ""
 	}
 	if page.retry() <= 90*time.Second {
-		return v.speech.count("error.wait.seconds", int(math.Ceil(page.retry().Seconds())))
+		return v.texts.count("error.wait.seconds", int(math.Ceil(page.retry().Seconds())))
 	}
-	return v.speech.count("error.wait.minutes", int(math.Ceil(page.retry().Minutes())))
+	return v.texts.count("error.wait.minutes", int(math.Ceil(page.retry().Minutes())))
 }
 
 // Left says for how long a reset is allowed. It rounds down, so that nobody is promised too much.
 func (v *view) Left(r ResetAllowed) string {
-	return v.speech.count("reset.left", max(1, int(r.Left/time.Minute)))
+	return v.texts.count("reset.left", max(1, int(r.Left/time.Minute)))
 }
 
 // Active says how long ago a session was used. No clock time is shown: nobody told us the visitor's
@@ -126,18 +124,18 @@ func (v *view) Active(s Session) string {
 	case ago < 2*time.Minute:
 		return v.T("account.active.now")
 	case ago < time.Hour:
-		return v.speech.count("account.active.minutes", int(ago/time.Minute))
+		return v.texts.count("account.active.minutes", int(ago/time.Minute))
 	case ago < day:
-		return v.speech.count("account.active.hours", int(ago/time.Hour))
+		return v.texts.count("account.active.hours", int(ago/time.Hour))
 	default:
-		return v.speech.count("account.active.days", int(ago/day))
+		return v.texts.count("account.active.days", int(ago/day))
 	}
 }
 
 // Since says how long ago the sign-in of a session was.
 func (v *view) Since(s Session) string {
 	if days := v.daysSince(s.SignedIn); days > 0 {
-		return v.speech.count("account.since.days", days)
+		return v.texts.count("account.since.days", days)
 	}
 	return v.T("account.since.today")
 }
@@ -145,7 +143,7 @@ func (v *view) Since(s Session) string {
 // GrantedAt says how long ago somebody consented to an app.
 func (v *view) GrantedAt(g Granted) string {
 	if days := v.daysSince(g.At); days > 0 {
-		return v.speech.count("account.granted.days", days)
+		return v.texts.count("account.granted.days", days)
 	}
 	return v.T("account.granted.today")
 }
@@ -155,9 +153,9 @@ func (v *view) daysSince(at time.Time) int { return int(v.pages.Now().Sub(at) / 
 // Lost says how many sessions a page is about to sign out.
 func (v *view) Lost(o EndOthers) string {
 	if o.Apps {
-		return v.speech.count("endothers.apps.number", o.Number)
+		return v.texts.count("endothers.apps.number", o.Number)
 	}
-	return v.speech.count("endothers.browsers.number", o.Number)
+	return v.texts.count("endothers.browsers.number", o.Number)
 }
 
 // Link lets an address of an app stand in a page although its scheme may be the app's own. Schemes that
@@ -172,8 +170,11 @@ func (v *view) Link(address string) template.URL {
 
 var dangerous = []string{"about", "blob", "data", "file", "filesystem", "javascript", "vbscript", "view-source"}
 
-// submitScript sends the form of FormPost. Its hash stands in the policy of that page.
-const submitScript = `document.getElementById("answer").submit()`
-
-// Submit is the script of FormPost.
-func (v *view) Submit() template.HTML { return "<script>" + submitScript + "</script>" }
+// Submit is the script of the page.
+func (v *view) Submit() template.HTML {
+	page, ok := v.Page.(scriptPage)
+	if !ok {
+		return ""
+	}
+	return template.HTML("<script>" + page.script() + "</script>") // a constant of ours
+}
