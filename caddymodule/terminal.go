@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
 // Everything that a command writes goes through this file. Names of devices and apps, user agents and the
@@ -19,10 +21,10 @@ import (
 // overwrite lines, to change its title, or to show text in another order (HTTP-9).
 
 // concealed reports what a terminal would obey, or would not show: control characters (C0, DEL and C1),
-// format characters, those of direction among them, separators of lines, and all blanks but the plain one.
-// These are the characters that strconv.Quote escapes, and letters that nobody sees.
+// format characters, those of direction among them, separators of lines, letters that nobody sees, and all blanks but
+// the plain one.
 func concealed(r rune) bool {
-	return !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || r == '\u2800'
+	return !unicode.IsPrint(r) || matrixauth.IsInvisible(r)
 }
 
 // visible makes one line of a text that may be a stranger's: what is concealed becomes an escape of Go, such

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/synapseconfig"
 )
@@ -292,6 +293,9 @@ func checkEndpoint(endpoint string) string {
 	}
 	return ""
 }
+
+// IsInvisible reports whether nobody sees a character where it stands, white space aside.
+func IsInvisible(r rune) bool { return model.IsInvisible(r) }
 
 // IsLoopback reports whether a host, by name or address and without a port, is this machine by its loopback.
 func IsLoopback(host string) bool {

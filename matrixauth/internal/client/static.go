@@ -15,10 +15,6 @@ var staticID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,255}$`)
 // anyScheme is the scheme of an absolute address.
 var anyScheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):.`)
 
-// dangerous are the schemes that browsers run, or open from the disk, instead of handing them to an
-// application (REG-35).
-var dangerous = []string{"javascript", "data", "file", "vbscript", "blob", "about", "filesystem", "view-source", "ws", "wss", "ftp"}
-
 // CheckID says what is wrong with the id of a client of the configuration; nothing if it is right.
 func CheckID(id string) (problem string) {
 	if !staticID.MatchString(id) {
@@ -57,7 +53,7 @@ func CheckRedirect(kind model.ApplicationType, uri string) (problem string) {
 			return notLoopback
 		}
 		return problem
-	case slices.Contains(dangerous, scheme):
+	case model.IsBrowserScheme(scheme): // REG-35
 		return "has a scheme that browsers open themselves"
 	case kind != model.NativeApplication:
 		return "must be https, as only native clients have schemes of their own"

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/oklog/ulid/v2"
 )
@@ -23,13 +22,12 @@ const deviceIDLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 func NewDeviceID() string { return randomString(deviceIDLetters, 10) }
 
 // CheckNewDeviceID judges the id of a device that does not exist yet: beyond CheckDeviceID it must not hold
-// C1 controls, format characters or separators of lines, by which one id looks like another and terminals
-// are made to obey (HTTP-9). Devices that have such an id go on.
+// characters that nobody sees, by which one id looks like another and terminals are made to obey (HTTP-9). Devices that have such an id go on.
 func CheckNewDeviceID(id string) error {
 	if err := CheckDeviceID(id); err != nil {
 		return err
 	}
-	if strings.ContainsFunc(id, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }) {
+	if strings.ContainsFunc(id, IsInvisible) {
 		return Errorf(InvalidParam, "the device_id of a new device must not hold characters that cannot be seen")
 	}
 	return nil

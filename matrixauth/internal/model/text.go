@@ -19,7 +19,7 @@ func PlainText(text string) string {
 			return ' '
 		case r == zeroWidthNonJoiner, r == zeroWidthJoiner:
 			return r // Persian and Hindi words, and emoji, are written with them
-		case unicode.IsControl(r), unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point), r == brailleBlank, r == unicode.ReplacementChar:
+		case IsInvisible(r), r == unicode.ReplacementChar:
 			return -1
 		}
 		return r
@@ -28,6 +28,13 @@ func PlainText(text string) string {
 		return ""
 	}
 	return strings.Join(strings.Fields(unpile(text)), " ")
+}
+
+// IsInvisible reports whether nobody sees a character where it stands, white space aside: control characters, format
+// characters, those that turn the direction of the text among them, separators of lines, letters that are blank, and
+// the blank of Braille. Joiners are among them, though they change how their neighbours look.
+func IsInvisible(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point) || r == brailleBlank
 }
 
 // maxMarks is how many marks may stand on one letter. Three are written in Hebrew with its accents and in

@@ -4,8 +4,6 @@ import (
 	"html/template"
 	"math"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -158,17 +156,15 @@ func (v *view) Lost(o EndOthers) string {
 	return v.texts.count("endothers.browsers.number", o.Number)
 }
 
-// Link lets an address of an app stand in a page although its scheme may be the app's own. Schemes that
-// would run in our page, or that show what looks like it, are not let through.
+// Link returns an address of an app for a link, although its scheme may be the app's own. Schemes that browsers
+// open themselves are not let through.
 func (v *view) Link(address string) template.URL {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme == "" || slices.Contains(dangerous, strings.ToLower(u.Scheme)) {
+	if err != nil || u.Scheme == "" || model.IsBrowserScheme(u.Scheme) {
 		return "#"
 	}
 	return template.URL(address) // its scheme was judged
 }
-
-var dangerous = []string{"about", "blob", "data", "file", "filesystem", "javascript", "vbscript", "view-source"}
 
 // Submit is the script of the page.
 func (v *view) Submit() template.HTML {
