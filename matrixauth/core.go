@@ -60,11 +60,13 @@ type OpenOptions struct {
 	LockWait time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// rehearse is store.Options.Rehearse, for tests.
+	rehearse bool
 }
 
 // Open opens a database and makes it ready for Servers. Its errors name the path and what to do.
 func Open(ctx context.Context, o OpenOptions) (*Core, error) {
-	s, err := store.Open(ctx, store.Options{Path: o.Database, Create: o.Create, LockWait: o.LockWait, Now: o.Now})
+	s, err := store.Open(ctx, store.Options{Path: o.Database, Create: o.Create, LockWait: o.LockWait, Now: o.Now, Rehearse: o.rehearse})
 	if err != nil {
 		return nil, err
 	}

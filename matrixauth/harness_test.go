@@ -130,7 +130,7 @@ var many = Rate{Burst: 1 << 20, PerMinute: 1 << 20}
 
 func (h *house) open() {
 	h.t.Helper()
-	core, err := Open(context.Background(), OpenOptions{Database: h.file, Create: true, LockWait: 10 * time.Second, Now: h.clock.Now})
+	core, err := Open(context.Background(), OpenOptions{Database: h.file, Create: true, LockWait: 10 * time.Second, Now: h.clock.Now, rehearse: true})
 	h.must(err)
 	// The cost of a hash is not what these tests are about.
 	core.passwords = password.New(password.Config{Memory: 8, Time: 1, Concurrent: 2, Queue: 1 << 10})

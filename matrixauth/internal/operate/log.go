@@ -3,6 +3,7 @@ package operate
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
@@ -24,10 +25,14 @@ func trailOf(ctx context.Context) *trail {
 	return new(trail)
 }
 
-// note notes whom an operation is about, and what else its line is to tell.
+// note notes whom an operation is about, and what else its line is to tell. What is noted again replaces what was:
+// a transaction may run twice.
 func note(ctx context.Context, who model.User, details ...slog.Attr) {
 	t := trailOf(ctx)
-	t.details = append(t.details, details...)
+	for _, detail := range details {
+		t.details = slices.DeleteFunc(t.details, func(old slog.Attr) bool { return old.Key == detail.Key })
+		t.details = append(t.details, detail)
+	}
 	if who.ID != "" {
 		t.who = who
 	}

@@ -62,6 +62,9 @@ type rotation struct {
 	userID string
 	tokens Tokens
 	answer error
+	// counted tells that the refresh was counted, and limited that it was one too many.
+	counted bool
+	limited error
 }
 
 func (r *rotation) run(tx *store.Tx) error {
@@ -101,8 +104,11 @@ func (r *rotation) run(tx *store.Tx) error {
 		r.answer = model.NewError(model.RefreshPassed)
 		return nil
 	}
-	if err := r.sessions.mayMint(p.Session.ID); err != nil {
-		return err
+	if !r.counted { // a transaction may run it twice
+		r.counted, r.limited = true, r.sessions.mayMint(p.Session.ID)
+	}
+	if r.limited != nil {
+		return r.limited
 	}
 	return r.mint(tx, p)
 }

@@ -29,7 +29,7 @@ func (tx *Tx) Enqueue(lane string, kind model.JobKind, payload model.JobPayload)
 	if err != nil {
 		return 0, err
 	}
-	return one(tx, func(s scanner) (position int64, err error) { return position, s.Scan(&position) },
+	return written(tx, func(s scanner) (position int64, err error) { return position, s.Scan(&position) },
 		`INSERT INTO outbox (position, lane, kind, payload, created_at, run_at)
 		SELECT COALESCE(MAX(position), 0) + 1, ?1, ?2, ?3, ?4, ?4 FROM outbox RETURNING position`,
 		lane, kind, text, micros(tx.Now))

@@ -10,6 +10,8 @@ type write struct {
 	ctx context.Context
 	f   func(*Tx) error
 	err error
+	// begun tells that f has run: from then on the end of ctx does not matter.
+	begun bool
 	// turn tells the one who waits: true to lead, false that the write is done and err is its outcome.
 	turn chan bool
 }

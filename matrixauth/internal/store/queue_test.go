@@ -88,12 +88,12 @@ func TestUpdate(t *testing.T) {
 		release := held(t, s)
 		const n = 40
 		errs := make([]error, n)
-		var order []int
+		order := map[int]int{}
 		var group sync.WaitGroup
 		for i := range n {
 			group.Go(func() {
 				errs[i] = s.Update(context.Background(), func(tx *Tx) error {
-					order = append(order, i) // closures never overlap: the race detector watches
+					order[i]++ // closures never overlap: the race detector watches
 					if err := addUser(tx, fmt.Sprint("user", i)); err != nil || i%3 != 0 {
 						return err
 					}
@@ -107,10 +107,98 @@ func TestUpdate(t *testing.T) {
 		if len(order) != n {
 			t.Fatalf("%d closures ran", len(order))
 		}
+		for i, times := range order {
+			if times > 2 {
+				t.Errorf("closure %d ran %d times", i, times)
+			}
+		}
 		for i, err := range errs {
 			if failed := i%3 == 0; errors.Is(err, boom) != failed || has(t, s, fmt.Sprint("user", i)) == failed {
 				t.Errorf("write %d: %v", i, err)
 			}
+		}
+	})
+	t.Run("writes_that_wait_run_once_while_none_fails_that_wrote", func(t *testing.T) {
+		s := open(t)
+		release := held(t, s)
+		const n = 10
+		ran := make([]int, n)
+		errs := make([]error, n)
+		var group sync.WaitGroup
+		for i := range n {
+			group.Go(func() {
+				errs[i] = s.Update(context.Background(), func(tx *Tx) error {
+					ran[i]++
+					if i%2 == 0 {
+						_, err := tx.UserByLocalpart("nobody")
+						return err
+					}
+					return addUser(tx, fmt.Sprint("user", i))
+				})
+			})
+		}
+		waiting(s, n)
+		release()
+		group.Wait()
+		for i, err := range errs {
+			if failed := i%2 == 0; ran[i] != 1 || errors.Is(err, model.ErrNotFound) != failed || has(t, s, fmt.Sprint("user", i)) == failed {
+				t.Errorf("write %d ran %d times: %v", i, ran[i], err)
+			}
+		}
+	})
+	t.Run("a_write_that_ran_runs_again_although_its_context_has_ended", func(t *testing.T) {
+		s := open(t)
+		release := held(t, s)
+		ctx, cancel := context.WithCancel(context.Background())
+		first, second := make(chan error, 1), make(chan error, 1)
+		after := 0
+		go func() {
+			first <- s.Update(ctx, func(tx *Tx) error {
+				tx.AfterCommit(func() { after++ })
+				cancel()
+				return addUser(tx, "a")
+			})
+		}()
+		waiting(s, 1)
+		go func() {
+			second <- s.Update(context.Background(), func(tx *Tx) error { return errors.Join(addUser(tx, "b"), boom) })
+		}()
+		waiting(s, 2)
+		release()
+		if err := errors.Join(<-first); err != nil || !has(t, s, "a") || after != 1 {
+			t.Errorf("the first write: %v, and %d calls after the commit", err, after)
+		}
+		if err := <-second; !errors.Is(err, boom) || has(t, s, "b") {
+			t.Errorf("the second write: %v", err)
+		}
+	})
+	t.Run("a_statement_that_fails_spoils_no_write_beside_it", func(t *testing.T) {
+		s := open(t)
+		release := held(t, s)
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { first <- s.Update(context.Background(), func(tx *Tx) error { return addUser(tx, "a") }) }()
+		waiting(s, 1)
+		go func() { second <- s.Update(context.Background(), func(tx *Tx) error { return addUser(tx, "held") }) }() // who is there already
+		waiting(s, 2)
+		release()
+		if err := <-first; err != nil || !has(t, s, "a") {
+			t.Errorf("the first write: %v", err)
+		}
+		if err := <-second; err == nil {
+			t.Error("a name was given out twice")
+		}
+	})
+	t.Run("rehearsed_writes_happen_once", func(t *testing.T) {
+		s, err := Open(context.Background(), Options{Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Rehearse: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ran := 0
+		if err := s.Update(context.Background(), func(tx *Tx) error { ran++; return addUser(tx, "a") }); err != nil || ran != 2 || !has(t, s, "a") {
+			t.Errorf("it ran %d times: %v", ran, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 	t.Run("more_than_a_batch_all_get_their_turn", func(t *testing.T) {

@@ -97,7 +97,7 @@ func (tx *Tx) EndSession(id string, reason model.EndReason) error {
 // NextPair counts one more pair of tokens of a session, minted at one generation by a token of
 // another, and gives its number.
 func (tx *Tx) NextPair(sessionID string, minted, used int64) (int64, error) {
-	return one(tx, func(s scanner) (pair int64, err error) { return pair, s.Scan(&pair) },
+	return written(tx, func(s scanner) (pair int64, err error) { return pair, s.Scan(&pair) },
 		"UPDATE sessions SET pairs = pairs + 1, generation = MAX(generation, ?2), used_generation = MAX(used_generation, ?3) WHERE id = ?1 RETURNING pairs",
 		sessionID, minted, used)
 }

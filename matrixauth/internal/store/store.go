@@ -44,6 +44,9 @@ type Options struct {
 	LockWait time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Rehearse has each write run twice, undone the first time, as happens to those that share a commit with
+	// one that fails. It is for tests: what a closure leaves behind outside of the database must not add up.
+	Rehearse bool
 }
 
 // Store is an open database. Its methods may be called from any goroutine.
@@ -61,6 +64,7 @@ type Store struct {
 	// copied is when the database was copied last.
 	copied atomic.Pointer[time.Time]
 
+	rehearse   bool
 	statements atomic.Uint64
 	weights    weights
 	// idleUntil is the last activity of the sessions that Retain has tidied.
@@ -95,7 +99,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if closed != "" {
 		mended = append(mended, closed)
 	}
-	s := &Store{path: path, now: o.Now, lock: lock, mended: mended, weights: weights{}}
+	s := &Store{path: path, now: o.Now, lock: lock, mended: mended, weights: weights{}, rehearse: o.Rehearse}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}

@@ -89,13 +89,14 @@ func (s *Store) tidyIdle(ctx context.Context) (removed int64, err error) {
 		}
 		before := removed
 		for _, i := range found {
-			if err := s.Update(ctx, func(tx *Tx) error {
-				n, err := tx.tidy(i.Session, i.pairs, i.UsedGeneration, retentionBatch)
-				removed += n
+			var n int64
+			if err := s.Update(ctx, func(tx *Tx) (err error) {
+				n, err = tx.tidy(i.Session, i.pairs, i.UsedGeneration, retentionBatch)
 				return err
 			}); err != nil {
 				return removed, err
 			}
+			removed += n
 		}
 		if removed == before { // none is left, or what is left is not yet old by a clock that was set back
 			s.idleUntil = until

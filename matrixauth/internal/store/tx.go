@@ -23,6 +23,9 @@ type Tx struct {
 	// weights are those of crowds; looked tells that this transaction found one anew.
 	weights weights
 	looked  bool
+	// touched reports whether a failure of the closure may leave something behind: a statement wrote, or
+	// failed, after which SQLite may have undone more than that statement.
+	touched bool
 	// Now is the time of the transaction: one for all that happens in it, in the resolution of rows.
 	Now time.Time
 }
@@ -57,7 +60,8 @@ func ReadOnly(ctx context.Context) context.Context {
 }
 
 // Update runs f in a write transaction and returns once it is durable. f does no I/O but SQL, as
-// others wait for it. If f fails nothing of it remains; in a context of ReadOnly it is not run. ctx may
+// others wait for it. f may be run twice, the first time undone, so that what it leaves outside of the database
+// must not add up. If f fails nothing of it remains; in a context of ReadOnly it is not run. ctx may
 // end the wait for a turn; once f has begun it is carried through, so that the caller always learns the
 // outcome.
 func (s *Store) Update(ctx context.Context, f func(*Tx) error) error {
@@ -106,55 +110,89 @@ func (s *Store) commit(batch []*write) {
 	}
 }
 
-// runBatch fills errs with what went wrong in single writes; the error it returns undid all.
+// runBatch fills errs with what went wrong in single writes; the error it returns undid all. The writes run one
+// after another without savepoints, which would cost each of them two calls; if one fails that has written
+// something, all is undone and they run again, each in a savepoint.
 func (s *Store) runBatch(batch []*write, errs []error) (after []func(), err error) {
+	after, spoilt, err := s.tryBatch(batch, errs, s.rehearse)
+	if spoilt {
+		clear(s.weights)
+		after, _, err = s.tryBatch(batch, errs, true)
+	}
+	return after, err
+}
+
+// tryBatch runs a batch in one transaction. Without savepoints it reports spoilt, and has undone all, once a write
+// has failed that left something behind.
+func (s *Store) tryBatch(batch []*write, errs []error, savepoints bool) (after []func(), spoilt bool, err error) {
 	ctx := context.Background()
 	q, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("begin: %w", err)
+		return nil, false, fmt.Errorf("begin: %w", err)
 	}
 	worked := false
 	for i, w := range batch {
-		if errs[i] = w.ctx.Err(); errs[i] != nil {
+		if errs[i] = w.ctx.Err(); errs[i] != nil && !w.begun {
 			continue
 		}
-		tx := &Tx{ctx: ctx, q: q, path: s.path, ran: &s.statements, weights: s.weights, Now: s.Now()}
-		if len(batch) == 1 {
-			errs[i] = guard(tx, w.f) // what it did goes with the whole transaction
-		} else if errs[i], err = runOne(tx, w.f); err != nil {
-			return nil, errors.Join(err, q.Rollback())
+		w.begun = true
+		if s.rehearse {
+			tx := s.newTx(q)
+			tx.ran = new(atomic.Uint64)
+			if failed := runOne(tx, w.f, true); failed.batch != nil {
+				return nil, false, errors.Join(failed.batch, q.Rollback())
+			}
+			if tx.looked {
+				clear(s.weights)
+			}
 		}
-		if errs[i] != nil && tx.looked {
-			clear(s.weights) // what gave way is there again
+		tx := s.newTx(q)
+		var failed failure
+		if savepoints {
+			failed = runOne(tx, w.f, false)
+		} else if failed.own = guard(tx, w.f); failed.own != nil && tx.touched && len(batch) > 1 {
+			return nil, true, q.Rollback()
 		}
-		if errs[i] == nil {
+		if failed.batch != nil {
+			return nil, false, errors.Join(failed.batch, q.Rollback())
+		}
+		if errs[i] = failed.own; errs[i] == nil {
 			worked = true
 			after = append(after, tx.after...)
+		} else if tx.looked {
+			clear(s.weights) // what gave way is there again
 		}
 	}
 	if !worked {
-		return nil, q.Rollback()
+		return nil, false, q.Rollback()
 	}
 	if err := q.Commit(); err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
+		return nil, false, fmt.Errorf("commit: %w", err)
 	}
-	return after, nil
+	return after, false, nil
 }
 
-// runOne runs f in a savepoint. failed is f's own error, undone alone; err spoils the batch.
-func runOne(tx *Tx, f func(*Tx) error) (failed, err error) {
+func (s *Store) newTx(q *sql.Tx) *Tx {
+	return &Tx{ctx: context.Background(), q: q, path: s.path, ran: &s.statements, weights: s.weights, Now: s.Now()}
+}
+
+// failure says what went wrong with a write: own is its own error, undone alone; batch spoils all.
+type failure struct{ own, batch error }
+
+// runOne runs f in a savepoint, which is undone if f fails, or in any case.
+func runOne(tx *Tx, f func(*Tx) error, undo bool) (failed failure) {
 	if _, err := tx.q.Exec("SAVEPOINT w"); err != nil {
-		return nil, fmt.Errorf("savepoint: %w", err)
+		return failure{batch: fmt.Errorf("savepoint: %w", err)}
 	}
-	if failed = guard(tx, f); failed != nil {
+	if failed.own = guard(tx, f); failed.own != nil || undo {
 		if _, err := tx.q.Exec("ROLLBACK TO w"); err != nil {
-			return nil, fmt.Errorf("rollback: %w", err)
+			return failure{batch: fmt.Errorf("rollback: %w", err)}
 		}
 	}
 	if _, err := tx.q.Exec("RELEASE w"); err != nil {
-		return nil, fmt.Errorf("release: %w", err)
+		return failure{batch: fmt.Errorf("release: %w", err)}
 	}
-	return failed, nil
+	return failed
 }
 
 // panicked carries a panic of a closure from the writer to the goroutine that asked for the write.
@@ -177,6 +215,7 @@ func guard(tx *Tx, f func(*Tx) error) (err error) {
 
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	tx.ran.Add(1)
+	tx.touched = true
 	result, err := tx.q.ExecContext(tx.ctx, query, args...)
 	if err != nil {
 		return 0, err
@@ -191,7 +230,14 @@ func one[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any
 	if errors.Is(err, sql.ErrNoRows) {
 		return value, model.ErrNotFound
 	}
+	tx.touched = tx.touched || err != nil
 	return value, err
+}
+
+// written is one for a statement that writes and returns a row.
+func written[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any) (T, error) {
+	tx.touched = true
+	return one(tx, scan, query, args...)
 }
 
 // many reads all rows of a query, whose text bounds their number.
@@ -199,9 +245,13 @@ func many[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...an
 	tx.ran.Add(1)
 	rows, err := tx.q.QueryContext(tx.ctx, query, args...)
 	if err != nil {
+		tx.touched = true
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	defer func() {
+		err = errors.Join(err, rows.Close())
+		tx.touched = tx.touched || err != nil
+	}()
 	for rows.Next() {
 		value, err := scan(rows)
 		if err != nil {
