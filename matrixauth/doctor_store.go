@@ -38,7 +38,7 @@ func (d *doctor) lookAtOutbox(ctx context.Context) {
 				return err
 			}
 			for _, job := range aside {
-				if names[job.Lane], err = d.nameIn(tx, job.Lane); err != nil {
+				if names[job.Lane.Subject], err = d.nameIn(tx, job.Lane.Subject); err != nil {
 					return err
 				}
 			}
@@ -50,7 +50,7 @@ func (d *doctor) lookAtOutbox(ctx context.Context) {
 		return
 	}
 	for _, job := range aside {
-		d.bad(check, "refused", fmt.Sprintf("job %d (%s, user %s) was refused by Synapse for good: %s", job.Position, job.Kind, names[job.Lane], job.LastError),
+		d.bad(check, "refused", fmt.Sprintf("job %d (%s, user %s) was refused by Synapse for good: %s", job.Position, job.Kind, names[job.Lane.Subject], job.LastError),
 			d.core.Database(), "mend the cause and repeat the change by its command; the note goes after 30 days")
 	}
 	age := time.Duration(0)

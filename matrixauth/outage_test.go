@@ -210,7 +210,7 @@ func TestSlowHomeserver(t *testing.T) {
 		cancel()
 		h.must(<-done)
 		// The lane is free as soon as the server has noticed; until then the gate must stay shut.
-		leave, err := h.core.outbox.Enter(t.Context(), h.userID("alice"))
+		leave, err := h.core.outbox.Enter(t.Context(), model.ToHomeserver.Lane(h.userID("alice")))
 		h.must(err)
 		leave()
 		h.settle()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -244,11 +243,15 @@ func (s *Server) doubt(refused model.Token) {
 	}
 }
 
-// jobs are the outbox handlers by this configuration.
+// jobs are the work of the outbox by this configuration. Nothing is written to a homeserver that is read-only,
+// and nothing is done for a database that is not the server's.
 func (s *Server) jobs() outbox.Config {
-	handlers := s.users.Handlers()
-	maps.Copy(handlers, map[model.JobKind]outbox.Handler{model.JobDeleteDevice: s.sessions.DeleteDevice})
-	return outbox.Config{Handlers: handlers, Paused: s.config.Kind == SynapseReadOnly || s.core.aside, ServerName: s.config.ServerName, Logger: s.deps.Logger}
+	return outbox.Config{
+		Handlers:   slices.Concat(s.users.Handlers(), s.sessions.Handlers()),
+		Paused:     s.core.aside,
+		Pace:       map[model.Destination]outbox.Pace{model.ToHomeserver: {Paused: s.config.Kind == SynapseReadOnly}},
+		ServerName: s.config.ServerName, Logger: s.deps.Logger,
+	}
 }
 
 // Start makes this configuration the one in force for jobs and commands, as soon as those started

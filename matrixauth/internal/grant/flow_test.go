@@ -101,9 +101,7 @@ func (h *house) open(create bool) {
 			Limiter: limit.New(h.clock.Now), Refreshes: limit.Rate{Burst: 60, PerMinute: 60},
 		}),
 	})
-	jobs.Configure(outbox.Config{
-		Handlers: map[model.JobKind]outbox.Handler{model.JobDeleteDevice: h.grants.config.Sessions.DeleteDevice}, Logger: slog.New(slog.DiscardHandler),
-	})
+	jobs.Configure(outbox.Config{Handlers: h.grants.config.Sessions.Handlers(), Logger: slog.New(slog.DiscardHandler)})
 }
 
 // crash forgets what was in memory only, and starts anew on the same file.

@@ -3,66 +3,68 @@ package outbox
 import (
 	"context"
 	"sync"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// lanes is a lock per user that can be waited for with a context. A lane exists only while somebody
-// is in it or waits for it.
+// lanes is a lock per lane that can be waited for with a context. An entry exists only while somebody holds
+// the lane or waits for it.
 type lanes struct {
 	mu   sync.Mutex
-	held map[string]*lane
+	held map[model.Lane]*lane
 }
 
 type lane struct {
 	// turn holds one token while the lane is free.
 	turn chan struct{}
-	// people counts who is in the lane or waits for it.
-	people int
+	// users counts who holds the lane or waits for it.
+	users int
 }
 
-func (l *lanes) join(user string) *lane {
+func (l *lanes) join(name model.Lane) *lane {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held == nil {
-		l.held = map[string]*lane{}
+		l.held = map[model.Lane]*lane{}
 	}
-	one := l.held[user]
+	one := l.held[name]
 	if one == nil {
 		one = &lane{turn: make(chan struct{}, 1)}
 		one.turn <- struct{}{}
-		l.held[user] = one
+		l.held[name] = one
 	}
-	one.people++
+	one.users++
 	return one
 }
 
-func (l *lanes) quit(user string, one *lane) {
+func (l *lanes) quit(name model.Lane, one *lane) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if one.people--; one.people == 0 {
-		delete(l.held, user)
+	if one.users--; one.users == 0 {
+		delete(l.held, name)
 	}
 }
 
 // enter waits for the lane until ctx ends.
-func (l *lanes) enter(ctx context.Context, user string) (leave func(), err error) {
-	one := l.join(user)
+func (l *lanes) enter(ctx context.Context, name model.Lane) (leave func(), err error) {
+	one := l.join(name)
 	select {
 	case <-one.turn:
 	case <-ctx.Done():
-		l.quit(user, one)
+		l.quit(name, one)
 		return nil, ctx.Err()
 	}
-	return func() { one.turn <- struct{}{}; l.quit(user, one) }, nil
+	return func() { one.turn <- struct{}{}; l.quit(name, one) }, nil
 }
 
-// tryEnter enters the lane if nobody is in it.
-func (l *lanes) tryEnter(user string) (leave func(), ok bool) {
-	one := l.join(user)
+// tryEnter enters the lane if nobody holds it.
+func (l *lanes) tryEnter(name model.Lane) (leave func(), ok bool) {
+	one := l.join(name)
 	select {
 	case <-one.turn:
 	default:
-		l.quit(user, one)
+		l.quit(name, one)
 		return nil, false
 	}
-	return func() { one.turn <- struct{}{}; l.quit(user, one) }, true
+	return func() { one.turn <- struct{}{}; l.quit(name, one) }, true
 }

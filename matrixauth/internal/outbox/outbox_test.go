@@ -31,9 +31,22 @@ type rig struct {
 
 	mu   sync.Mutex
 	done []string
-	// fail decides on each try of a job, named by its device id.
-	fail func(job model.Job) error
+	// fail decides on each try of a job.
+	fail func(job Job[work]) error
 }
+
+// work is a payload that names a job.
+type work struct {
+	Name string `json:"name"`
+}
+
+var (
+	call = NewKind[work]("call", model.ToHomeserver)
+	mail = NewKind[work]("mail", model.ToMail)
+)
+
+// at is the lane of a subject at the homeserver.
+func at(subject string) model.Lane { return model.ToHomeserver.Lane(subject) }
 
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, path: filepath.Join(t.TempDir(), "test.db"), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
@@ -51,10 +64,10 @@ func (r *rig) open() {
 }
 
 func (r *rig) config() Config {
-	return Config{Handlers: map[model.JobKind]Handler{model.JobDeleteDevice: r.handle}, Logger: slog.New(slog.DiscardHandler)}
+	return Config{Handlers: []Handler{call.Handle(r.handle), mail.Handle(r.handle)}, Logger: slog.New(slog.DiscardHandler)}
 }
 
-func (r *rig) handle(_ context.Context, job model.Job) error {
+func (r *rig) handle(_ context.Context, job Job[work]) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.fail != nil {
@@ -62,7 +75,7 @@ func (r *rig) handle(_ context.Context, job model.Job) error {
 			return err
 		}
 	}
-	r.done = append(r.done, job.Lane+job.Payload.DeviceID)
+	r.done = append(r.done, job.Subject+job.Payload.Name)
 	return nil
 }
 
@@ -73,11 +86,11 @@ func (r *rig) must(err error) {
 	}
 }
 
-func (r *rig) enqueue(lane, name string) {
+func (r *rig) enqueue(subject, name string) { r.t.Helper(); r.write(call, subject, name) }
+
+func (r *rig) write(kind Kind[work], subject, name string) {
 	r.t.Helper()
-	r.must(r.store.Update(context.Background(), func(tx *store.Tx) error {
-		return r.outbox.Enqueue(tx, lane, model.JobDeleteDevice, model.JobPayload{DeviceID: name})
-	}))
+	r.must(r.store.Update(context.Background(), func(tx *store.Tx) error { return kind.Enqueue(r.outbox, tx, subject, work{name}) }))
 }
 
 func (r *rig) wantDone(want ...string) {
@@ -104,8 +117,8 @@ func TestOutbox(t *testing.T) {
 	})
 	t.Run("a_failure_holds_up_its_lane_and_no_other", func(t *testing.T) {
 		r := newRig(t)
-		r.fail = func(job model.Job) error {
-			if job.Payload.DeviceID == "0" {
+		r.fail = func(job Job[work]) error {
+			if job.Payload.Name == "0" {
 				return errDown
 			}
 			return nil
@@ -119,7 +132,7 @@ func TestOutbox(t *testing.T) {
 	t.Run("tries_grow_apart_and_are_made_again", func(t *testing.T) {
 		r := newRig(t)
 		tries := 0
-		r.fail = func(model.Job) error { tries++; return errDown }
+		r.fail = func(Job[work]) error { tries++; return errDown }
 		r.enqueue("a", "0")
 		for try := range 20 {
 			wait := r.pass()
@@ -138,9 +151,9 @@ func TestOutbox(t *testing.T) {
 	})
 	t.Run("a_refused_job_is_set_aside_and_holds_up_nobody", func(t *testing.T) {
 		r := newRig(t)
-		r.fail = func(job model.Job) error {
-			if job.Payload.DeviceID == "0" {
-				return Refuse(errDown)
+		r.fail = func(job Job[work]) error {
+			if job.Payload.Name == "0" {
+				return Permanent(errDown)
 			}
 			return nil
 		}
@@ -155,7 +168,7 @@ func TestOutbox(t *testing.T) {
 	})
 	t.Run("the_first_success_hastens_what_waits", func(t *testing.T) {
 		r := newRig(t)
-		r.fail = func(model.Job) error { return errDown }
+		r.fail = func(Job[work]) error { return errDown }
 		r.enqueue("a", "0")
 		r.enqueue("b", "1")
 		for range 8 {
@@ -163,7 +176,7 @@ func TestOutbox(t *testing.T) {
 			r.now = r.now.Add(2 * time.Second)
 		}
 		r.fail = nil
-		leave, err := r.outbox.Enter(context.Background(), "a")
+		leave, err := r.outbox.Enter(context.Background(), at("a"))
 		r.must(err)
 		leave()
 		r.pass()
@@ -192,7 +205,7 @@ func TestOutbox(t *testing.T) {
 	t.Run("a_transaction_that_fails_leaves_no_work", func(t *testing.T) {
 		r := newRig(t)
 		err := r.store.Update(context.Background(), func(tx *store.Tx) error {
-			return errors.Join(r.outbox.Enqueue(tx, "a", model.JobDeleteDevice, model.JobPayload{}), errDown)
+			return errors.Join(call.Enqueue(r.outbox, tx, "a", work{}), errDown)
 		})
 		if !errors.Is(err, errDown) {
 			t.Fatal(err)
@@ -207,7 +220,7 @@ func TestOutbox(t *testing.T) {
 		group.Go(func() { r.outbox.Run(ctx) })
 		handled := make(chan struct{})
 		r.mu.Lock()
-		r.fail = func(model.Job) error { close(handled); return nil }
+		r.fail = func(Job[work]) error { close(handled); return nil }
 		r.mu.Unlock()
 		r.enqueue("a", "0")
 		<-handled
@@ -219,31 +232,31 @@ func TestOutbox(t *testing.T) {
 func TestEnter(t *testing.T) {
 	t.Run("it_drains_the_lane_before_the_time_of_a_retry", func(t *testing.T) {
 		r := newRig(t)
-		r.fail = func(model.Job) error { return errDown }
+		r.fail = func(Job[work]) error { return errDown }
 		r.enqueue("a", "0")
 		r.pass()
 		r.fail = nil
-		leave, err := r.outbox.Enter(context.Background(), "a")
+		leave, err := r.outbox.Enter(context.Background(), at("a"))
 		r.must(err)
 		r.wantDone("a0")
 		leave()
 	})
 	t.Run("a_job_that_cannot_be_done_keeps_everybody_out", func(t *testing.T) {
 		r := newRig(t)
-		r.fail = func(model.Job) error { return errDown }
+		r.fail = func(Job[work]) error { return errDown }
 		r.enqueue("a", "0")
-		_, err := r.outbox.Enter(context.Background(), "a")
+		_, err := r.outbox.Enter(context.Background(), at("a"))
 		if e := model.AsError(err); e == nil || e.Kind() != model.Unavailable || !errors.Is(err, errDown) {
 			t.Fatalf("got %v", err)
 		}
 		r.fail = nil
-		leave, err := r.outbox.Enter(context.Background(), "a")
+		leave, err := r.outbox.Enter(context.Background(), at("a"))
 		r.must(err)
 		leave()
 	})
 	t.Run("nothing_runs_in_a_lane_that_is_held", func(t *testing.T) {
 		r := newRig(t)
-		leave, err := r.outbox.Enter(context.Background(), "a")
+		leave, err := r.outbox.Enter(context.Background(), at("a"))
 		r.must(err)
 		r.enqueue("a", "0")
 		r.enqueue("b", "1")
@@ -255,11 +268,11 @@ func TestEnter(t *testing.T) {
 	})
 	t.Run("who_waits_for_a_lane_waits_no_longer_than_the_context", func(t *testing.T) {
 		r := newRig(t)
-		leave, err := r.outbox.Enter(context.Background(), "a")
+		leave, err := r.outbox.Enter(context.Background(), at("a"))
 		r.must(err)
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		if _, err := r.outbox.Enter(ctx, "a"); model.AsError(err).Kind() != model.Unavailable {
+		if _, err := r.outbox.Enter(ctx, at("a")); model.AsError(err).Kind() != model.Unavailable {
 			t.Fatalf("got %v", err)
 		}
 		leave()
@@ -273,7 +286,7 @@ func TestEnter(t *testing.T) {
 		var group sync.WaitGroup
 		for range 20 {
 			group.Go(func() {
-				leave, err := r.outbox.Enter(context.Background(), "a")
+				leave, err := r.outbox.Enter(context.Background(), at("a"))
 				if err != nil {
 					t.Error(err)
 					return
@@ -297,7 +310,7 @@ func TestOutboxProperty(t *testing.T) {
 		t.Run(fmt.Sprint("seed_", seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			r := newRig(t)
-			r.fail = func(model.Job) error {
+			r.fail = func(Job[work]) error {
 				if random.IntN(3) == 0 {
 					return errDown
 				}
@@ -315,7 +328,7 @@ func TestOutboxProperty(t *testing.T) {
 				case 3:
 					r.pass()
 				case 4:
-					if leave, err := r.outbox.Enter(context.Background(), lane); err == nil {
+					if leave, err := r.outbox.Enter(context.Background(), at(lane)); err == nil {
 						leave()
 					}
 				case 5:

@@ -5,7 +5,9 @@ import (
 	"errors"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 )
 
 // ErrNotMended is the answer to a difference that is not there any more, or of which nobody knows what was
@@ -37,7 +39,9 @@ func (r *Reconciler) Mend(ctx context.Context, d Difference) error {
 		}
 		return nil
 	case UnknownThere:
-		return r.enqueue(ctx, d, model.JobProvisionUser, model.JobPayload{SetEmails: true})
+		return r.enqueue(ctx, d, func(tx *store.Tx) error {
+			return user.ProvisionJob.Enqueue(r.config.Outbox, tx, d.UserID, user.Provision{SetEmails: true})
+		})
 	case DeviceWithoutSession:
 		ours, err := r.wasOurs(ctx, d.UserID, d.DeviceID)
 		if err != nil {
@@ -47,7 +51,9 @@ func (r *Reconciler) Mend(ctx context.Context, d Difference) error {
 			return ErrNotMended
 		}
 		// The job leaves the device alone if a session has it by then.
-		return r.enqueue(ctx, d, model.JobDeleteDevice, model.JobPayload{DeviceID: d.DeviceID})
+		return r.enqueue(ctx, d, func(tx *store.Tx) error {
+			return session.DeleteDeviceJob.Enqueue(r.config.Outbox, tx, d.UserID, session.DeleteDevice{DeviceID: d.DeviceID})
+		})
 	}
 	return ErrNotMended
 }
@@ -66,7 +72,8 @@ func (r *Reconciler) mendSession(ctx context.Context, d Difference) error {
 	return nil
 }
 
-func (r *Reconciler) enqueue(ctx context.Context, d Difference, kind model.JobKind, payload model.JobPayload) error {
+// enqueue writes a job about the user of a difference, unless they are deactivated by now.
+func (r *Reconciler) enqueue(ctx context.Context, d Difference, write func(*store.Tx) error) error {
 	return r.config.Store.Update(ctx, func(tx *store.Tx) error {
 		u, err := tx.User(d.UserID)
 		if err != nil {
@@ -75,6 +82,6 @@ func (r *Reconciler) enqueue(ctx context.Context, d Difference, kind model.JobKi
 		if u.Deactivated() {
 			return ErrNotMended
 		}
-		return r.config.Outbox.Enqueue(tx, d.UserID, kind, payload)
+		return write(tx)
 	})
 }

@@ -186,7 +186,7 @@ func (r *Reconciler) side(ctx context.Context, userID string) (s side, err error
 		if s.live, err = tx.LiveSessions(userID); err != nil {
 			return err
 		}
-		_, err = tx.NextJob(userID)
+		_, err = tx.NextJob(model.ToHomeserver.Lane(userID))
 		s.waits = err == nil
 		if errors.Is(err, model.ErrNotFound) {
 			return nil

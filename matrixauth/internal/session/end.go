@@ -3,13 +3,10 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
@@ -25,7 +22,7 @@ func (s *Sessions) End(tx *store.Tx, session model.Session, reason model.EndReas
 	if session.DeviceID == "" {
 		return nil
 	}
-	return s.config.Outbox.Enqueue(tx, session.UserID, model.JobDeleteDevice, model.JobPayload{DeviceID: session.DeviceID})
+	return DeleteDeviceJob.Enqueue(s.config.Outbox, tx, session.UserID, DeleteDevice{session.DeviceID})
 }
 
 // EndLive is End for the session of an id if it lives, and reports whether it did.
@@ -219,7 +216,7 @@ const settleTime = 2 * time.Second
 func (s *Sessions) Settle(ctx context.Context, userID string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	leave, err := s.config.Outbox.Enter(ctx, userID)
+	leave, err := s.config.Outbox.Enter(ctx, model.ToHomeserver.Lane(userID))
 	if err != nil {
 		s.config.Logger.Info("a logout did not wait for its device's deletion", s.logUser(userID), "error", errors.Unwrap(err))
 		return
@@ -238,42 +235,4 @@ func (s *Sessions) logUser(id string) slog.Attr {
 		return slog.String("user_id", id) // the line is about something else
 	}
 	return model.LogUser(who.Localpart, s.config.ServerName, id)
-}
-
-// DeleteDevice is the handler of model.JobDeleteDevice. It deletes the device unless a live session
-// has it, so that it may run late, twice, or after the crash of a login.
-func (s *Sessions) DeleteDevice(ctx context.Context, job model.Job) error {
-	var user model.User
-	live := false
-	err := s.config.Store.View(ctx, func(tx *store.Tx) (err error) {
-		if user, err = tx.User(job.Lane); err != nil {
-			return err
-		}
-		_, err = tx.LiveSessionOnDevice(user.ID, job.Payload.DeviceID)
-		live = err == nil
-		if errors.Is(err, model.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
-	if errors.Is(err, model.ErrNotFound) {
-		return outbox.Refuse(fmt.Errorf("user %s: %w", job.Lane, err))
-	}
-	if err != nil || live {
-		return err
-	}
-	err = s.config.Homeserver.DeleteDevice(ctx, user.Localpart, job.Payload.DeviceID)
-	if homeserver.IsUnknownUser(err) {
-		return nil // nobody has no devices
-	}
-	return Outcome(err)
-}
-
-// Outcome tells the outbox what an answer of the homeserver means for a job: done, again, or never.
-func Outcome(err error) error {
-	var e *homeserver.Error
-	if !errors.As(err, &e) || e.Retryable() {
-		return err
-	}
-	return outbox.Refuse(err)
 }

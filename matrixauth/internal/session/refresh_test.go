@@ -95,7 +95,7 @@ func (b *bench) start(device string) (model.Session, Tokens) {
 	b.t.Helper()
 	var job int64
 	b.update(func(tx *store.Tx) (err error) {
-		job, err = tx.Enqueue(b.user.ID, model.JobDeleteDevice, model.JobPayload{DeviceID: device})
+		job, err = DeleteDeviceJob.Note(tx, b.user.ID, DeleteDevice{device})
 		return err
 	})
 	session, tokens, err := b.sessions.commit(context.Background(), Start{Kind: model.CompatSession, User: b.user, DeviceID: device, Scope: model.ScopeAPI, Refreshable: true}, job)

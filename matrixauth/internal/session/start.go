@@ -57,7 +57,7 @@ func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, e
 	}
 	work, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	leave, err := s.config.Outbox.Enter(work, p.User.ID)
+	leave, err := s.config.Outbox.Enter(work, model.ToHomeserver.Lane(p.User.ID))
 	if err != nil {
 		return model.Session{}, Tokens{}, err
 	}
@@ -83,7 +83,7 @@ func (s *Sessions) startWithoutDevice(ctx context.Context, p Start) (model.Sessi
 	p.DeviceID = ""
 	work, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	leave, err := s.config.Outbox.Enter(work, p.User.ID)
+	leave, err := s.config.Outbox.Enter(work, model.ToHomeserver.Lane(p.User.ID))
 	if err != nil {
 		return model.Session{}, Tokens{}, err
 	}
@@ -129,7 +129,7 @@ func (s *Sessions) noteDevice(ctx context.Context, userID, deviceID string) (job
 		case s.config.ReadOnly:
 			return nil
 		}
-		job, err = tx.Enqueue(userID, model.JobDeleteDevice, model.JobPayload{DeviceID: deviceID})
+		job, err = DeleteDeviceJob.Note(tx, userID, DeleteDevice{deviceID})
 		return err
 	})
 	return job, err

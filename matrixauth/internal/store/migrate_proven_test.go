@@ -1,14 +1,8 @@
 package store
 
 import (
-	"database/sql"
-	"errors"
-	"io/fs"
-	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/pressly/goose/v3"
 )
 
 // TestMigrateProven: a client that was used after it registered counts as proven after an upgrade, so that
@@ -20,18 +14,7 @@ func TestMigrateProven(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	path := filepath.Join(t.TempDir(), "old.db")
-	db, err := sql.Open("sqlite3", path)
-	must(err)
-	files, err := fs.Sub(migrations, "migrations")
-	must(err)
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName("schema_version"))
-	must(err)
-	_, err = provider.UpTo(t.Context(), 2)
-	must(err)
-	_, err = db.Exec(`INSERT INTO clients (id, metadata, created_at, used_at) VALUES ('used', '{}', 1, 2), ('new', '{}', 1, 1)`)
-	must(errors.Join(err, db.Close()))
-
+	path := oldDatabase(t, 2, `INSERT INTO clients (id, metadata, created_at, used_at) VALUES ('used', '{}', 1, 2), ('new', '{}', 1, 1)`)
 	s, err := Open(t.Context(), Options{Path: path, Now: time.Now})
 	must(err)
 	defer func() { must(s.Close()) }()

@@ -1,55 +1,60 @@
 package store
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-const selectJob = "SELECT position, lane, kind, payload, attempts, created_at, run_at, last_error, set_aside_at FROM outbox"
+const selectJob = "SELECT position, destination, subject, kind, payload, attempts, created_at, run_at, last_error, set_aside_at FROM outbox"
 
 func scanJob(s scanner) (j model.Job, err error) {
-	var payload string
-	err = s.Scan(&j.Position, &j.Lane, &j.Kind, &payload, &j.Attempts, timeInto{&j.CreatedAt}, timeInto{&j.RunAt}, &j.LastError, timeInto{&j.SetAsideAt})
-	if err != nil {
-		return j, err
-	}
-	if err := json.Unmarshal([]byte(payload), &j.Payload); err != nil {
-		return j, fmt.Errorf("outbox job %d: %w", j.Position, err)
-	}
-	return j, nil
+	err = s.Scan(&j.Position, &j.Lane.Destination, &j.Lane.Subject, &j.Kind, &j.Payload, &j.Attempts,
+		timeInto{&j.CreatedAt}, timeInto{&j.RunAt}, &j.LastError, timeInto{&j.SetAsideAt})
+	return j, err
 }
 
-// Enqueue adds work to the end of a user's lane, to be done once the transaction is durable. It
-// gives the job's position.
-func (tx *Tx) Enqueue(lane string, kind model.JobKind, payload model.JobPayload) (int64, error) {
-	text, err := model.MarshalText(payload)
+// Enqueue adds work to the end of a lane, to be done once the transaction is durable. It returns the job's
+// position, which no other job ever has.
+func (tx *Tx) Enqueue(lane model.Lane, kind model.JobKind, payload string) (int64, error) {
+	position, err := written(tx, scanCount, "UPDATE outbox_position SET last = last + 1 RETURNING last")
 	if err != nil {
 		return 0, err
 	}
-	return written(tx, func(s scanner) (position int64, err error) { return position, s.Scan(&position) },
-		`INSERT INTO outbox (position, lane, kind, payload, created_at, run_at)
-		SELECT COALESCE(MAX(position), 0) + 1, ?1, ?2, ?3, ?4, ?4 FROM outbox RETURNING position`,
-		lane, kind, text, micros(tx.Now))
+	_, err = tx.exec("INSERT INTO outbox (position, destination, subject, kind, payload, created_at, run_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+		position, lane.Destination, lane.Subject, kind, payload, micros(tx.Now))
+	return position, err
 }
 
+// Job finds a job, also one that is set aside.
+func (tx *Tx) Job(position int64) (model.Job, error) {
+	return one(tx, scanJob, selectJob+" WHERE position = ?1", position)
+}
+
+// Jobs lists at most limit jobs that a filter chooses, in the order of their positions, beginning behind after.
+func (tx *Tx) Jobs(f model.JobFilter, after int64, limit int) ([]model.Job, error) {
+	return many(tx, scanJob, selectJob+` WHERE position > ?1 AND (?2 OR set_aside_at IS NOT NULL) AND (?3 OR set_aside_at IS NULL)
+		AND (?4 = '' OR destination = ?4) AND (?5 = '' OR kind = ?5) AND (?6 = '' OR subject = ?6) ORDER BY position LIMIT ?7`,
+		after, f.State != model.JobSetAside, f.State != model.JobWaiting, f.Destination, f.Kind, f.Subject, limit)
+}
+
+const inLane = " WHERE destination = ?1 AND subject = ?2 AND set_aside_at IS NULL"
+
 // NextJob is the job that a lane must do next; jobs set aside do not count.
-func (tx *Tx) NextJob(lane string) (model.Job, error) {
-	return one(tx, scanJob, selectJob+" WHERE lane = ?1 AND set_aside_at IS NULL ORDER BY position LIMIT 1", lane)
+func (tx *Tx) NextJob(lane model.Lane) (model.Job, error) {
+	return one(tx, scanJob, selectJob+inLane+" ORDER BY position LIMIT 1", lane.Destination, lane.Subject)
 }
 
 // JobWaits reports whether a job of a kind waits in a lane; jobs set aside do not count.
-func (tx *Tx) JobWaits(lane string, kind model.JobKind) (bool, error) {
+func (tx *Tx) JobWaits(lane model.Lane, kind model.JobKind) (bool, error) {
 	return one(tx, func(s scanner) (waits bool, err error) { return waits, s.Scan(&waits) },
-		"SELECT EXISTS (SELECT 1 FROM outbox WHERE lane = ?1 AND kind = ?2 AND set_aside_at IS NULL)", lane, kind)
+		"SELECT EXISTS (SELECT 1 FROM outbox"+inLane+" AND kind = ?3)", lane.Destination, lane.Subject, kind)
 }
 
-// LaneHeads lists at most limit jobs that are first in their lanes, the one due longest first.
-func (tx *Tx) LaneHeads(limit int) ([]model.Job, error) {
-	return many(tx, scanJob, selectJob+` WHERE position IN (
-		SELECT MIN(position) FROM outbox WHERE set_aside_at IS NULL GROUP BY lane) ORDER BY run_at, position LIMIT ?1`, limit)
+// LaneHeads lists at most limit jobs for a destination that are first in their lanes, the one due longest first.
+func (tx *Tx) LaneHeads(to model.Destination, limit int) ([]model.Job, error) {
+	return many(tx, scanJob, selectJob+` WHERE position IN (SELECT MIN(position) FROM outbox
+		WHERE destination = ?1 AND set_aside_at IS NULL GROUP BY subject) ORDER BY run_at, position LIMIT ?2`, to, limit)
 }
 
 // DeleteJob removes a job that is done, or a note that is no longer needed.
@@ -70,9 +75,15 @@ func (tx *Tx) SetJobAside(position int64, reason string) error {
 	return err
 }
 
-// HastenJobs makes every job that waits for another try due at once.
-func (tx *Tx) HastenJobs() error {
-	_, err := tx.exec("UPDATE outbox SET run_at = ?1 WHERE set_aside_at IS NULL AND run_at > ?1", micros(tx.Now))
+// RetryJob makes a job due at once. One that is set aside waits again, at its old position.
+func (tx *Tx) RetryJob(position int64) error {
+	_, err := tx.exec("UPDATE outbox SET run_at = ?2, set_aside_at = NULL WHERE position = ?1", position, micros(tx.Now))
+	return err
+}
+
+// HastenJobs makes every job for a destination that waits for another try due at once.
+func (tx *Tx) HastenJobs(to model.Destination) error {
+	_, err := tx.exec("UPDATE outbox SET run_at = ?2 WHERE destination = ?1 AND set_aside_at IS NULL AND run_at > ?2", to, micros(tx.Now))
 	return err
 }
 
@@ -83,7 +94,7 @@ func (tx *Tx) JobsSetAside(limit int) ([]model.Job, error) {
 
 // OutboxState is how much work waits.
 type OutboxState struct {
-	// Waiting counts the jobs to be done, SetAside those that the homeserver refused for good.
+	// Waiting counts the jobs to be done, SetAside those that were refused for good.
 	Waiting, SetAside int64
 	// Oldest is the time at which the longest waiting job was written; zero if none waits.
 	Oldest time.Time
@@ -104,7 +115,7 @@ func (tx *Tx) OutboxState() (OutboxState, error) {
 // JobCount is how much work of one kind waits.
 type JobCount struct {
 	Kind model.JobKind
-	// Waiting counts the jobs to be done, SetAside those that the homeserver refused for good.
+	// Waiting counts the jobs to be done, SetAside those that were refused for good.
 	Waiting, SetAside int64
 	// Oldest is the time at which the longest waiting job was written; zero if none waits.
 	Oldest time.Time
@@ -119,7 +130,7 @@ func (tx *Tx) CountJobs() ([]JobCount, error) {
 		MIN(created_at) FILTER (WHERE set_aside_at IS NULL) FROM outbox GROUP BY kind`)
 }
 
-// CountLanes counts the users for whom jobs wait.
+// CountLanes counts the lanes in which jobs wait.
 func (tx *Tx) CountLanes() (int64, error) {
-	return one(tx, scanCount, "SELECT COUNT(DISTINCT lane) FROM outbox WHERE set_aside_at IS NULL")
+	return one(tx, scanCount, "SELECT COUNT(*) FROM (SELECT DISTINCT destination, subject FROM outbox WHERE set_aside_at IS NULL) AS lanes")
 }

@@ -53,14 +53,14 @@ func TestRetain(t *testing.T) {
 				return err
 			}
 		}
-		position, err := tx.Enqueue("alice", model.JobDeleteDevice, model.JobPayload{})
+		position, err := tx.Enqueue(model.ToHomeserver.Lane("alice"), model.JobDeleteDevice, "{}")
 		if err != nil {
 			return err
 		}
 		if err := tx.SetJobAside(position, "refused"); err != nil {
 			return err
 		}
-		if _, err := tx.Enqueue("alice", model.JobDeleteDevice, model.JobPayload{}); err != nil {
+		if _, err := tx.Enqueue(model.ToHomeserver.Lane("alice"), model.JobDeleteDevice, "{}"); err != nil {
 			return err
 		}
 		return addSession(tx, "live")
@@ -82,7 +82,7 @@ func TestRetain(t *testing.T) {
 		if err != nil || live.Ended() || live.LastIP != "" {
 			t.Errorf("the live session is %+v: %v", live, err)
 		}
-		if _, err := tx.NextJob("alice"); err != nil {
+		if _, err := tx.NextJob(model.ToHomeserver.Lane("alice")); err != nil {
 			t.Errorf("the job that waits: %v", err)
 		}
 		return nil

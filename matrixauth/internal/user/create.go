@@ -151,7 +151,7 @@ func (u *Users) insert(tx *store.Tx, created model.User, hash string, email mode
 	if created.Deactivated() {
 		return nil // the homeserver has it so
 	}
-	return u.config.Outbox.Enqueue(tx, created.ID, model.JobProvisionUser, model.JobPayload{SetEmails: email.Key != "", DisplayName: displayName})
+	return ProvisionJob.Enqueue(u.config.Outbox, tx, created.ID, Provision{SetEmails: email.Key != "", DisplayName: displayName})
 }
 
 // checkAvailable has the homeserver say that it gives a name out (CREATE-5).

@@ -21,7 +21,7 @@ const confirmTimeout = 3 * time.Second
 func (u *Users) Confirm(ctx context.Context, user model.User) error {
 	work, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
-	leave, err := u.config.Outbox.Enter(work, user.ID)
+	leave, err := u.config.Outbox.Enter(work, model.ToHomeserver.Lane(user.ID))
 	if err != nil {
 		u.config.Logger.Info("the homeserver could not be asked about an account", u.logUser(user), "error", errors.Unwrap(err))
 		return nil
@@ -61,7 +61,7 @@ func (u *Users) FollowDeactivation(ctx context.Context, id string) (followed boo
 		if err != nil {
 			return err
 		}
-		waits, err := tx.JobWaits(id, model.JobReactivateUser)
+		waits, err := ReactivateJob.Waits(tx, id)
 		if err != nil || waits {
 			return err
 		}

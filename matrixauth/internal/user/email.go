@@ -43,7 +43,7 @@ func (u *Users) AddEmail(tx *store.Tx, user model.User, address string) error {
 	if err := insertEmail(tx, user.ID, email); err != nil {
 		return err
 	}
-	return u.config.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{SetEmails: true})
+	return ProvisionJob.Enqueue(u.config.Outbox, tx, user.ID, Provision{SetEmails: true})
 }
 
 // checkEmailFree refuses an address that an account of ours has.

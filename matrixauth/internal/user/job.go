@@ -8,22 +8,41 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
-// Handlers are the outbox handlers for accounts. Each reads the account as it is when the job runs,
-// so that a late or second run brings the homeserver to the present state, never back to an old one.
-func (u *Users) Handlers() map[model.JobKind]outbox.Handler {
-	return map[model.JobKind]outbox.Handler{
-		model.JobProvisionUser:  u.provision,
-		model.JobDeactivateUser: u.deactivate,
-		model.JobReactivateUser: u.reactivate,
-	}
+// The kinds of work at the homeserver that changes of accounts make necessary. The subject of each is the user.
+var (
+	ProvisionJob  = outbox.NewKind[Provision](model.JobProvisionUser, model.ToHomeserver)
+	DeactivateJob = outbox.NewKind[Deactivate](model.JobDeactivateUser, model.ToHomeserver)
+	ReactivateJob = outbox.NewKind[Reactivate](model.JobReactivateUser, model.ToHomeserver)
+)
+
+// Provision says what of an account, beside its existence and lock, the homeserver is brought up to.
+type Provision struct {
+	// SetEmails asks for the homeserver's list of addresses to be replaced by ours.
+	SetEmails bool `json:"set_emails,omitempty"`
+	// DisplayName is set if not empty.
+	DisplayName string `json:"display_name,omitempty"`
 }
 
-func (u *Users) provision(ctx context.Context, job model.Job) error {
-	user, emails, err := u.present(ctx, job.Lane)
+// Deactivate says how the homeserver deactivates an account.
+type Deactivate struct {
+	// Erase asks for the user's messages to be hidden from newcomers too.
+	Erase bool `json:"erase,omitempty"`
+}
+
+// Reactivate says nothing beside the user.
+type Reactivate struct{}
+
+// Handlers are the outbox handlers for accounts. Each reads the account as it is when the job runs,
+// so that a late or second run brings the homeserver to the present state, never back to an old one.
+func (u *Users) Handlers() []outbox.Handler {
+	return []outbox.Handler{ProvisionJob.Handle(u.provision), DeactivateJob.Handle(u.deactivate), ReactivateJob.Handle(u.reactivate)}
+}
+
+func (u *Users) provision(ctx context.Context, job outbox.Job[Provision]) error {
+	user, emails, err := u.present(ctx, job.Subject)
 	if err != nil || user.Deactivated() {
 		return err
 	}
@@ -36,23 +55,23 @@ func (u *Users) provision(ctx context.Context, job model.Job) error {
 		call.DisplayName = &job.Payload.DisplayName
 	}
 	_, err = u.config.Homeserver.ProvisionUser(ctx, call)
-	return session.Outcome(err)
+	return err
 }
 
-func (u *Users) deactivate(ctx context.Context, job model.Job) error {
-	user, _, err := u.present(ctx, job.Lane)
+func (u *Users) deactivate(ctx context.Context, job outbox.Job[Deactivate]) error {
+	user, _, err := u.present(ctx, job.Subject)
 	if err != nil || !user.Deactivated() {
 		return err
 	}
-	return session.Outcome(u.config.Homeserver.DeleteUser(ctx, user.Localpart, job.Payload.Erase))
+	return u.config.Homeserver.DeleteUser(ctx, user.Localpart, job.Payload.Erase)
 }
 
-func (u *Users) reactivate(ctx context.Context, job model.Job) error {
-	user, _, err := u.present(ctx, job.Lane)
+func (u *Users) reactivate(ctx context.Context, job outbox.Job[Reactivate]) error {
+	user, _, err := u.present(ctx, job.Subject)
 	if err != nil || user.Deactivated() {
 		return err
 	}
-	return session.Outcome(u.config.Homeserver.ReactivateUser(ctx, user.Localpart))
+	return u.config.Homeserver.ReactivateUser(ctx, user.Localpart)
 }
 
 // present reads an account with its addresses.
@@ -69,7 +88,7 @@ func (u *Users) present(ctx context.Context, id string) (user model.User, addres
 		return err
 	})
 	if errors.Is(err, model.ErrNotFound) {
-		return user, nil, outbox.Refuse(fmt.Errorf("there is no account %s", id))
+		return user, nil, outbox.Permanent(fmt.Errorf("there is no account %s", id))
 	}
 	return user, addresses, err
 }

@@ -34,7 +34,7 @@ func (u *Users) setLock(tx *store.Tx, user *model.User, lock bool) error {
 		return nil
 	}
 	// The homeserver hides a locked user from its directory.
-	return u.config.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{})
+	return ProvisionJob.Enqueue(u.config.Outbox, tx, user.ID, Provision{})
 }
 
 // Deactivate ends all sessions of a user, in apps and browsers, forgets the addresses and has the homeserver deactivate
@@ -46,7 +46,7 @@ func (u *Users) Deactivate(tx *store.Tx, user *model.User, erase bool) error {
 	if err := u.deactivateRows(tx, user); err != nil {
 		return err
 	}
-	return u.config.Outbox.Enqueue(tx, user.ID, model.JobDeactivateUser, model.JobPayload{Erase: erase})
+	return DeactivateJob.Enqueue(u.config.Outbox, tx, user.ID, Deactivate{Erase: erase})
 }
 
 // EndEverything ends all sessions of a user, in apps and browsers, and gives their number.
@@ -102,10 +102,10 @@ func (u *Users) Reactivate(tx *store.Tx, user *model.User) error {
 	if err := tx.UpdateUser(*user); err != nil {
 		return err
 	}
-	if err := u.config.Outbox.Enqueue(tx, user.ID, model.JobReactivateUser, model.JobPayload{}); err != nil {
+	if err := ReactivateJob.Enqueue(u.config.Outbox, tx, user.ID, Reactivate{}); err != nil {
 		return err
 	}
-	return u.config.Outbox.Enqueue(tx, user.ID, model.JobProvisionUser, model.JobPayload{SetEmails: true})
+	return ProvisionJob.Enqueue(u.config.Outbox, tx, user.ID, Provision{SetEmails: true})
 }
 
 // CheckActive refuses an account that is deactivated, with an Error of code UserDeactivated.

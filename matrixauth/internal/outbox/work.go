@@ -1,0 +1,146 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// Enter waits until nobody else holds the lane, does all jobs that wait there, also those that were to be
+// retried later, and holds the lane until leave is called. If a job cannot be done now, it returns an Error of
+// kind Unavailable and the lane is not held.
+func (o *Outbox) Enter(ctx context.Context, lane model.Lane) (leave func(), err error) {
+	free, err := o.lanes.enter(ctx, lane)
+	if err != nil {
+		return nil, model.NewError(model.TemporarilyDown).WithCause(err)
+	}
+	if err := o.drain(ctx, lane, true); err != nil {
+		free()
+		return nil, model.NewError(model.TemporarilyDown).WithCause(err)
+	}
+	return func() { free(); o.wakeUp(lane.Destination) }, nil
+}
+
+// workOn drains a lane that nobody holds. It reports whether anything changed; a lane that somebody holds is
+// drained by them.
+func (o *Outbox) workOn(ctx context.Context, lane model.Lane) bool {
+	leave, ok := o.lanes.tryEnter(lane)
+	if !ok {
+		return false
+	}
+	defer leave()
+	err := o.drain(ctx, lane, false)
+	return err == nil || !errors.Is(err, errWaits)
+}
+
+// errWaits says that the lane's next job is not to be tried yet.
+var errWaits = errors.New("the next job waits for its next try")
+
+// drain does the jobs of a lane that the caller holds. now makes jobs due that were to be retried later.
+func (o *Outbox) drain(ctx context.Context, lane model.Lane, now bool) error {
+	for {
+		job, err := o.next(ctx, lane)
+		if errors.Is(err, model.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !now && job.RunAt.After(o.store.Now()) {
+			return errWaits
+		}
+		if err := o.do(ctx, job); err != nil {
+			return err
+		}
+	}
+}
+
+func (o *Outbox) next(ctx context.Context, lane model.Lane) (job model.Job, err error) {
+	err = o.store.View(ctx, func(tx *store.Tx) error {
+		job, err = tx.NextJob(lane)
+		return err
+	})
+	return job, err
+}
+
+// do tries one job and writes down how it went. It returns an error if the job is still to be done.
+func (o *Outbox) do(ctx context.Context, job model.Job) error {
+	config := o.current()
+	pace := config.pace(job.Lane.Destination)
+	handler, ok := config.handlers[job.Kind]
+	switch {
+	case pace.Paused:
+		return errors.New("jobs are paused")
+	case !ok:
+		return fmt.Errorf("nothing handles jobs of kind %s", job.Kind)
+	}
+	work, cancel := context.WithTimeout(ctx, pace.Timeout)
+	defer cancel()
+	failure := handler.run(work, job)
+	// What happened is written down whether or not the caller still waits for it.
+	ctx, ended := context.WithoutCancel(ctx), ctx.Err()
+	switch {
+	case failure == nil:
+		return o.done(ctx, job)
+	case isPermanent(failure):
+		config.Logger.LogAttrs(ctx, slog.LevelWarn, "a job was refused for good; it is set aside", o.attrs(config, handler, job, failure)...)
+		return o.store.Update(ctx, func(tx *store.Tx) error { return tx.SetJobAside(job.Position, failure.Error()) })
+	case ended != nil:
+		// Ended from outside, so this says nothing about the job.
+		return ended
+	}
+	config.Logger.LogAttrs(ctx, slog.LevelWarn, "a job failed and is tried again later",
+		append(o.attrs(config, handler, job, failure), slog.Int("attempts", job.Attempts+1))...)
+	err := o.store.Update(ctx, func(tx *store.Tx) error {
+		return tx.PostponeJob(job.Position, failure.Error(), tx.Now.Add(pace.backoff(job.Attempts)))
+	})
+	return errors.Join(failure, err)
+}
+
+// done removes a job that was done.
+func (o *Outbox) done(ctx context.Context, job model.Job) error {
+	return o.store.Update(ctx, func(tx *store.Tx) error {
+		if job.Attempts > 0 {
+			// The destination answers again: what waits for it need not wait longer.
+			if err := tx.HastenJobs(job.Lane.Destination); err != nil {
+				return err
+			}
+			tx.AfterCommit(func() { o.wakeUp(job.Lane.Destination) })
+		}
+		return tx.DeleteJob(job.Position)
+	})
+}
+
+// attrs are the fields of a line of the log about a job.
+func (o *Outbox) attrs(config settings, handler Handler, job model.Job, failure error) []slog.Attr {
+	attrs := append([]slog.Attr{o.subject(job, config.ServerName)}, handler.attrs(job)...)
+	return append(attrs, slog.String("job", string(job.Kind)), slog.Int64("position", job.Position), slog.Any("error", failure))
+}
+
+// subject is how a line of the log names whom a job is about.
+func (o *Outbox) subject(job model.Job, serverName string) slog.Attr {
+	var who model.User
+	err := o.store.View(context.Background(), func(tx *store.Tx) (err error) {
+		who, err = tx.User(job.Lane.Subject)
+		return err
+	})
+	if err != nil {
+		return slog.String("user_id", job.Lane.Subject) // a job may outlive what it was about
+	}
+	return model.LogUser(who.Localpart, serverName, who.ID)
+}
+
+// backoff is the wait after a try of a job that failed so often before.
+func (p Pace) backoff(attempts int) time.Duration {
+	delay := p.MaxDelay
+	if attempts < 16 {
+		delay = min(p.MaxDelay, p.FirstDelay<<attempts)
+	}
+	return delay/2 + rand.N(delay/2+1)
+}
