@@ -31,7 +31,7 @@ interrupted while a password was asked for.`,
 		root.PersistentFlags().StringSlice("envfile", nil, "File of variables that the configuration uses, as of caddy run")
 		root.PersistentFlags().BoolP("verbose", "v", false, "Let Caddy say what it says while it reads the configuration")
 		root.AddCommand(userCommand(), sessionCommand(), consentCommand(), tokenCommand(), synapseConfigCommand(), doctorCommand(), migrateCommand(),
-			backupCommand(), versionCommand())
+			auditCommand(), backupCommand(), versionCommand())
 		asGroup(root)
 		explainUsage(root)
 	},

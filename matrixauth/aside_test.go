@@ -39,6 +39,7 @@ var aside = map[string]struct {
 	"token.issue":       {`{"user":"alice"}`, true},
 	"consent.list":      {`{"user":"alice"}`, false},
 	"consent.withdraw":  {`{"user":"alice","all":true}`, false},
+	"audit.list":        {`{}`, false},
 	"doctor":            {`{}`, true},
 	"doctor.compare":    {`{}`, true},
 	"doctor.mend":       {`{}`, true},
@@ -88,7 +89,7 @@ func TestAside(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"user.list", "user.show", "user.set-password", "user.add-email", "user.lock", "user.unlock", "user.set-admin", "session.list",
-		"session.end", "consent.list", "consent.withdraw", "user.deactivate", "user.reactivate", "instance", "secret.tell", "backup.note"} {
+		"session.end", "consent.list", "consent.withdraw", "user.deactivate", "user.reactivate", "audit.list", "instance", "secret.tell", "backup.note"} {
 		if err := perform(name); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

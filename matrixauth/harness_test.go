@@ -585,7 +585,7 @@ func (h *house) wantSessions(localpart string, want ...string) {
 func (h *house) hashes() uint64 { return h.core.passwords.Stats().Hashes }
 
 // tables are all that hold rows of ours.
-var tables = []string{"users", "user_emails", "passwords", "sessions", "tokens", "outbox", "browser_sessions", "clients", "authorizations", "consents", "known_networks", "known_browsers", "homeserver"}
+var tables = []string{"users", "user_emails", "passwords", "sessions", "tokens", "outbox", "browser_sessions", "clients", "authorizations", "consents", "known_networks", "known_browsers", "homeserver", "events"}
 
 // rows is the content of every table, so that a test can tell that nothing was changed.
 func (h *house) rows() string {

@@ -343,7 +343,7 @@ func TestEveryActionIsLookOrDeed(t *testing.T) {
 	looks := newHouse(t).server.table.Names(operate.Reads)
 	slices.Sort(looks)
 	// The backup that a note is of has its own line.
-	want := []string{"backup.note", "consent.list", "doctor", "doctor.compare", "instance", "session.list", "user.check", "user.list", "user.show"}
+	want := []string{"audit.list", "backup.note", "consent.list", "doctor", "doctor.compare", "instance", "session.list", "user.check", "user.list", "user.show"}
 	if !slices.Equal(looks, want) {
 		t.Errorf("these only look: %q, want %q", looks, want)
 	}

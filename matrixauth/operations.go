@@ -47,6 +47,12 @@ type (
 	Withdrawal = operate.Withdrawal
 	// Withdrawn tells what a Withdrawal took back.
 	Withdrawn = operate.Withdrawn
+	// EventsAsked says which events are asked for.
+	EventsAsked = operate.EventsAsked
+	// EventPage is a page of events, the newest first.
+	EventPage = operate.EventPage
+	// Event is a change as operators see it.
+	Event = operate.Event
 	// Comparison asks for a part of the accounts to be compared with Synapse's.
 	Comparison = operate.Comparison
 	// Compared is what came of a comparison.
@@ -89,6 +95,7 @@ const (
 	IssueToken       = operate.IssueToken
 	ListConsents     = operate.ListConsents
 	WithdrawConsents = operate.WithdrawConsents
+	ListEvents       = operate.ListEvents
 	CompareAccounts  = operate.CompareAccounts
 	MendDifference   = operate.MendDifference
 )

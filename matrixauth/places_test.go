@@ -367,7 +367,7 @@ func (h *house) logoutEverywhere(user string) {
 	h.t.Helper()
 	act(h, EndSessions, SessionsToEnd{User: user})
 	h.must(h.core.store.Update(h.t.Context(), func(tx *store.Tx) error {
-		_, err := h.current().browsers.EndAll(tx, h.userID(user), model.EndKilled)
+		_, err := h.current().browsers.EndAll(tx, model.TheServer(), h.userID(user), model.EndKilled)
 		return err
 	}))
 }

@@ -90,3 +90,8 @@ func (d *Door) owner(w http.ResponseWriter, r *http.Request, g goal) (signedIn m
 	web.SetUser(r.Context(), who.ID, who.Localpart)
 	return signedIn, who, true, nil
 }
+
+// holder is who a request comes from, for what is kept of changes.
+func holder(r *http.Request, who model.User) model.Actor {
+	return model.Holder(who.ID, web.OriginOf(r))
+}

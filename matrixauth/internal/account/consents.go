@@ -49,7 +49,7 @@ func (d *Door) WithdrawConsent(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return err
 	}
-	if err := d.Grants.WithdrawOwn(r.Context(), who.ID, form["client"]); err != nil {
+	if err := d.Grants.WithdrawOwn(r.Context(), holder(r, who), form["client"]); err != nil {
 		return err
 	}
 	return d.seeOther(w, page.ConsentWithdrawnPath, nil)

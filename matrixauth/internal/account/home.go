@@ -145,9 +145,9 @@ func (d *Door) EndSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if id := form["browser"]; id != "" {
-		err = d.Browsers.EndOwn(r.Context(), who.ID, id)
+		err = d.Browsers.EndOwn(r.Context(), holder(r, who), id)
 	} else {
-		err = d.Sessions.EndOwn(r.Context(), who.ID, form["session"])
+		err = d.Sessions.EndOwn(r.Context(), holder(r, who), form["session"])
 	}
 	if err != nil {
 		return err

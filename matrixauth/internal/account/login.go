@@ -170,7 +170,7 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	if who.ID != "" {
 		web.SetUser(r.Context(), who.ID, who.Localpart)
-		if err := d.Browsers.End(r.Context(), signedIn.ID, model.EndSignedOut); err != nil {
+		if err := d.Browsers.SignOut(r.Context(), holder(r, who), signedIn.ID); err != nil {
 			return err
 		}
 	}

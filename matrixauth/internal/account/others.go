@@ -67,9 +67,9 @@ func (d *Door) EndOthers(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if form[whatParam] == whatApps {
-		_, err = d.Sessions.EndAllOwn(r.Context(), who.ID)
+		_, err = d.Sessions.EndAllOwn(r.Context(), holder(r, who))
 	} else {
-		_, err = d.Browsers.EndOthers(r.Context(), who.ID, signedIn.ID)
+		_, err = d.Browsers.EndOthers(r.Context(), holder(r, who), signedIn.ID)
 	}
 	if err != nil {
 		return err

@@ -61,7 +61,7 @@ func (d *Door) Reset(w http.ResponseWriter, r *http.Request) error {
 			return d.refuseReset(w, r, d.resetPage(signedIn, who), err)
 		}
 	}
-	until, err := d.Users.AllowReset(r.Context(), who)
+	until, err := d.Users.AllowReset(r.Context(), holder(r, who), who)
 	if err != nil {
 		shown := d.resetPage(signedIn, who)
 		shown.AskPassword = false // it counts for some minutes

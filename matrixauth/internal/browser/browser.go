@@ -42,9 +42,10 @@ type Start struct {
 // Start begins the browser session of a sign-in.
 func (b *Browsers) Start(ctx context.Context, p Start) (s model.BrowserSession, err error) {
 	err = b.store.Update(ctx, func(tx *store.Tx) error {
+		by := model.Holder(p.User.ID, p.Origin)
 		old, err := tx.BrowserSessionByHash(model.HashToken(p.Replaced))
 		if err == nil {
-			err = tx.EndBrowserSession(old.ID, model.EndReplaced)
+			err = end(tx, by, old, model.EndReplaced)
 		}
 		if err != nil && !errors.Is(err, model.ErrNotFound) {
 			return err
@@ -61,7 +62,10 @@ func (b *Browsers) Start(ctx context.Context, p Start) (s model.BrowserSession, 
 				return err
 			}
 		}
-		return tx.InsertBrowserSession(s, model.HashToken(p.Value))
+		if err := tx.InsertBrowserSession(s, model.HashToken(p.Value)); err != nil {
+			return err
+		}
+		return tx.Record(by, model.ActionStartSession, s.UserID, s.Details())
 	})
 	return s, err
 }
@@ -138,39 +142,71 @@ func (b *Browsers) List(ctx context.Context, userID string) (live []model.Browse
 
 // EndOwn ends a live session of a user at their own wish. It gives an Error with code SessionNotFound
 // for one that is over, or somebody else's (ACCT-4).
-func (b *Browsers) EndOwn(ctx context.Context, userID, id string) error {
+func (b *Browsers) EndOwn(ctx context.Context, by model.Actor, id string) error {
 	return b.store.Update(ctx, func(tx *store.Tx) error {
 		s, err := tx.BrowserSession(id)
-		if errors.Is(err, model.ErrNotFound) || err == nil && (s.UserID != userID || over(s, tx.Now)) {
+		if errors.Is(err, model.ErrNotFound) || err == nil && (s.UserID != by.ID || over(s, tx.Now)) {
 			return model.NewError(model.SessionNotFound)
 		}
 		if err != nil {
 			return err
 		}
-		return tx.EndBrowserSession(id, model.EndSignedOut)
+		return end(tx, by, s, model.EndSignedOut)
 	})
 }
 
 // EndOthers ends all live sessions of a user but one, at their own wish, and gives their number.
-func (b *Browsers) EndOthers(ctx context.Context, userID, kept string) (ended int, err error) {
+func (b *Browsers) EndOthers(ctx context.Context, by model.Actor, kept string) (ended int, err error) {
 	err = b.store.Update(ctx, func(tx *store.Tx) error {
-		ended, err = b.endAllBut(tx, userID, kept, model.EndSignedOut)
+		ended, err = b.endAllBut(tx, by, by.ID, kept, model.EndSignedOut)
 		return err
 	})
 	return ended, err
 }
 
-// End ends a session. Ending it again changes nothing.
-func (b *Browsers) End(ctx context.Context, id string, reason model.EndReason) error {
-	return b.store.Update(ctx, func(tx *store.Tx) error { return tx.EndBrowserSession(id, reason) })
+// SignOut ends a session at its user's wish. Ending it again changes nothing.
+func (b *Browsers) SignOut(ctx context.Context, by model.Actor, id string) error {
+	return b.store.Update(ctx, func(tx *store.Tx) error {
+		s, err := tx.BrowserSession(id)
+		if errors.Is(err, model.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return end(tx, by, s, model.EndSignedOut)
+	})
+}
+
+// End ends the session of an id and returns it. It returns an Error with code SessionNotFound for one that is over.
+func (b *Browsers) End(tx *store.Tx, by model.Actor, id string, reason model.EndReason) (s model.BrowserSession, err error) {
+	s, err = tx.BrowserSession(id)
+	if errors.Is(err, model.ErrNotFound) || err == nil && over(s, tx.Now) {
+		return s, model.Errorf(model.SessionNotFound, "there is no live session of this id")
+	}
+	if err != nil {
+		return s, err
+	}
+	return s, end(tx, by, s, reason)
+}
+
+// end ends a session. One that has ended already stays as it is.
+func end(tx *store.Tx, by model.Actor, s model.BrowserSession, reason model.EndReason) error {
+	if s.Ended() {
+		return nil
+	}
+	if err := tx.EndBrowserSession(s.ID, reason); err != nil {
+		return err
+	}
+	return tx.Record(by, model.ActionEndSession, s.UserID, s.Details().With("reason", reason))
 }
 
 // EndAll ends all sessions of a user and gives their number.
-func (b *Browsers) EndAll(tx *store.Tx, userID string, reason model.EndReason) (int, error) {
-	return b.endAllBut(tx, userID, "", reason)
+func (b *Browsers) EndAll(tx *store.Tx, by model.Actor, userID string, reason model.EndReason) (int, error) {
+	return b.endAllBut(tx, by, userID, "", reason)
 }
 
-func (b *Browsers) endAllBut(tx *store.Tx, userID, kept string, reason model.EndReason) (ended int, err error) {
+func (b *Browsers) endAllBut(tx *store.Tx, by model.Actor, userID, kept string, reason model.EndReason) (ended int, err error) {
 	live, err := b.Live(tx, userID)
 	if err != nil {
 		return 0, err
@@ -179,7 +215,7 @@ func (b *Browsers) endAllBut(tx *store.Tx, userID, kept string, reason model.End
 		if s.ID == kept {
 			continue
 		}
-		if err := tx.EndBrowserSession(s.ID, reason); err != nil {
+		if err := end(tx, by, s, reason); err != nil {
 			return 0, err
 		}
 		ended++

@@ -65,7 +65,7 @@ func TestBrowserSession(t *testing.T) {
 		b.want("value", "")
 		b.want("", model.NotSignedIn)
 		b.want("another", model.NotSignedIn)
-		b.must(b.browsers.End(t.Context(), s.ID, model.EndSignedOut))
+		b.must(b.browsers.SignOut(t.Context(), model.Holder(s.UserID, model.Origin{}), s.ID))
 		b.want("value", model.NotSignedIn)
 	})
 	t.Run("a new sign-in in the same browser ends the one before", func(t *testing.T) { // SESS-2
@@ -112,7 +112,7 @@ func TestBrowserSession(t *testing.T) {
 		b.start("one", "")
 		b.start("two", "")
 		b.must(b.store.Update(t.Context(), func(tx *store.Tx) error {
-			n, err := b.browsers.EndAll(tx, "alice", model.EndDeactivated)
+			n, err := b.browsers.EndAll(tx, model.TheServer(), "alice", model.EndDeactivated)
 			if n != 2 {
 				t.Errorf("%d ended", n)
 			}

@@ -50,7 +50,7 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return missingToken()
 	}
-	owner, err := d.Sessions.Logout(r.Context(), token)
+	owner, err := d.Sessions.Logout(r.Context(), token, web.OriginOf(r))
 	if err != nil {
 		return web.NoteRefused(r.Context(), token, err)
 	}
@@ -69,7 +69,7 @@ func (d *Door) LogoutAll(w http.ResponseWriter, r *http.Request) error {
 		return web.NoteRefused(r.Context(), token, err)
 	}
 	web.SetOwner(r.Context(), found.Owner())
-	if err := d.Users.LogoutAll(r.Context(), found.UserID); err != nil {
+	if err := d.Users.LogoutAll(r.Context(), model.Holder(found.UserID, web.OriginOf(r))); err != nil {
 		return err
 	}
 	return web.WriteJSON(w, http.StatusOK, struct{}{})

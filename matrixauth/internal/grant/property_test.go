@@ -326,12 +326,15 @@ func (w *walk) withdraw() {
 		}
 		one, reason := live[w.random.IntN(len(live))], model.EndReasons[w.random.IntN(len(model.EndReasons))]
 		w.note("the session of %s ends: %s", one.ClientID, reason)
-		w.update(func(tx *store.Tx) error { return sessions.End(tx, one, reason) })
+		w.update(func(tx *store.Tx) error { return sessions.End(tx, model.TheServer(), one, reason) })
 		w.ended(one.ID, reason)
 	case 2:
 		reason := []model.EndReason{model.EndLogoutAll, model.EndKilled, model.EndDeactivated}[w.random.IntN(3)]
 		w.note("all sessions end: %s", reason)
-		w.update(func(tx *store.Tx) error { _, err := sessions.EndAll(tx, w.alice.ID, reason); return err })
+		w.update(func(tx *store.Tx) error {
+			_, err := sessions.EndAll(tx, model.TheServer(), w.alice.ID, reason)
+			return err
+		})
 		for id := range maps.Clone(w.live) {
 			w.ended(id, reason)
 		}
@@ -347,7 +350,7 @@ func (w *walk) withdraw() {
 		client := w.anyOf("client", "other")
 		w.note("the consent to %s is withdrawn", client)
 		w.update(func(tx *store.Tx) error {
-			was, err := w.grants.Withdraw(tx, w.alice.ID, client)
+			was, err := w.grants.Withdraw(tx, model.TheServer(), w.alice.ID, client)
 			if was > 0 != w.consents[client] {
 				w.t.Fatalf("there were %d consents", was)
 			}

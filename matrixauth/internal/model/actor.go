@@ -26,3 +26,11 @@ type Actor struct {
 
 // Operator returns the Actor of a user of the machine.
 func Operator(uid, name string) Actor { return Actor{Kind: ActorOperator, ID: uid, Name: name} }
+
+// Holder returns the Actor of the holder of an account, whose request came from origin.
+func Holder(userID string, origin Origin) Actor {
+	return Actor{Kind: ActorUser, ID: userID, Origin: origin}
+}
+
+// TheServer returns the Actor of what the server does of its own accord.
+func TheServer() Actor { return Actor{Kind: ActorServer} }

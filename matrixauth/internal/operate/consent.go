@@ -66,7 +66,7 @@ func (o *Operations) listConsents(ctx context.Context, _ model.Actor, p Name) ([
 }
 
 // withdrawConsents returns an Error with code ConsentNotFound if there is none to a client that is named.
-func (o *Operations) withdrawConsents(ctx context.Context, _ model.Actor, p Withdrawal) (Withdrawn, error) {
+func (o *Operations) withdrawConsents(ctx context.Context, by model.Actor, p Withdrawal) (Withdrawn, error) {
 	if p.All == (p.ClientID != "") {
 		return Withdrawn{}, model.Errorf(model.InvalidParam, "name one client, or all")
 	}
@@ -77,10 +77,10 @@ func (o *Operations) withdrawConsents(ctx context.Context, _ model.Actor, p With
 			return Withdrawn{}, err
 		}
 		if p.All {
-			n, err := o.c.Grants.WithdrawAll(tx, found.ID)
+			n, err := o.c.Grants.WithdrawAll(tx, by, found.ID)
 			return Withdrawn{n}, err
 		}
-		n, err := o.c.Grants.Withdraw(tx, found.ID, p.ClientID)
+		n, err := o.c.Grants.Withdraw(tx, by, found.ID, p.ClientID)
 		if err == nil && n == 0 {
 			err = model.Errorf(model.ConsentNotFound, "%s has no consent to %s that is remembered", found.Localpart, p.ClientID)
 		}

@@ -59,6 +59,8 @@ func (o *Operations) Rows() []Row {
 		Bind(ListConsents, Reads, o.listConsents),
 		Bind(WithdrawConsents, 0, o.withdrawConsents),
 
+		Bind(ListEvents, Reads, o.listEvents),
+
 		Bind(CompareAccounts, Reads|AsksSynapse, o.compareAccounts),
 		Bind(MendDifference, AsksSynapse, o.mendDifference),
 	}

@@ -20,7 +20,7 @@ const (
 
 // BrowserKind is the kind of a Session that is no session of the Matrix API, but a browser that is signed
 // in at our pages.
-const BrowserKind = "browser"
+const BrowserKind = model.BrowserKind
 
 // Session is a session as operators see it.
 type Session struct {
@@ -115,25 +115,25 @@ func (o *Operations) describeSession(tx *store.Tx, owner model.User, one model.S
 	return described, err
 }
 
-func (o *Operations) endSessions(ctx context.Context, _ model.Actor, p SessionsToEnd) (Ended, error) {
+func (o *Operations) endSessions(ctx context.Context, by model.Actor, p SessionsToEnd) (Ended, error) {
 	return update(ctx, o, func(tx *store.Tx) (Ended, error) {
 		if p.Session != "" {
-			return o.endSession(ctx, tx, p.Session)
+			return o.endSession(ctx, tx, by, p.Session)
 		}
 		found, err := o.find(ctx, tx, p.User)
 		if err != nil {
 			return Ended{}, err
 		}
-		n, err := o.c.Users.EndEverything(tx, found.ID, model.EndKilled)
+		n, err := o.c.Users.EndEverything(tx, by, found.ID, model.EndKilled)
 		note(ctx, found, slog.Int("sessions", n))
 		return Ended{n}, err
 	})
 }
 
 // endSession ends the session of an id, of whatever kind.
-func (o *Operations) endSession(ctx context.Context, tx *store.Tx, id string) (Ended, error) {
+func (o *Operations) endSession(ctx context.Context, tx *store.Tx, by model.Actor, id string) (Ended, error) {
 	note(ctx, model.User{}, slog.String("session_id", id))
-	ended, err := o.c.Users.EndOne(tx, id, model.EndKilled)
+	ended, err := o.c.Users.EndOne(tx, by, id, model.EndKilled)
 	if err != nil {
 		return Ended{}, err
 	}
@@ -145,7 +145,7 @@ func (o *Operations) endSession(ctx context.Context, tx *store.Tx, id string) (E
 	return Ended{1}, err
 }
 
-func (o *Operations) issueToken(ctx context.Context, _ model.Actor, p NewToken) (IssuedToken, error) {
+func (o *Operations) issueToken(ctx context.Context, by model.Actor, p NewToken) (IssuedToken, error) {
 	note(ctx, model.User{}, slog.Bool("admin", p.Admin))
 	owner, err := view(ctx, o, func(tx *store.Tx) (model.User, error) { return o.find(ctx, tx, p.User) })
 	if err != nil {
@@ -155,7 +155,7 @@ func (o *Operations) issueToken(ctx context.Context, _ model.Actor, p NewToken) 
 		return IssuedToken{}, model.Errorf(model.InvalidParam, "%s may not administer Synapse; promote the account first", owner.Localpart)
 	}
 	started, tokens, err := o.c.Sessions.Start(ctx, session.Start{
-		Kind: model.CompatSession, User: owner, DeviceID: p.DeviceID, DeviceName: p.DeviceName, Scope: model.CompatScope(p.Admin),
+		Kind: model.CompatSession, User: owner, DeviceID: p.DeviceID, DeviceName: p.DeviceName, Scope: model.CompatScope(p.Admin), By: by,
 	})
 	if err != nil {
 		return IssuedToken{}, err

@@ -100,8 +100,8 @@ func (o *Operations) checkNewUser(ctx context.Context, _ model.Actor, p NewUser)
 	return struct{}{}, o.c.Users.Judge(ctx, user.NewUser(p))
 }
 
-func (o *Operations) addUser(ctx context.Context, _ model.Actor, p NewUser) (User, error) {
-	created, err := o.c.Users.Create(ctx, user.NewUser(p))
+func (o *Operations) addUser(ctx context.Context, by model.Actor, p NewUser) (User, error) {
+	created, err := o.c.Users.Create(ctx, by, user.NewUser(p))
 	note(ctx, created, slog.Bool("existing", p.Existing), slog.Bool("force", p.Force), slog.Bool("admin", p.Admin))
 	if err != nil {
 		return User{}, err
@@ -176,41 +176,41 @@ func (o *Operations) change(ctx context.Context, name string, f func(tx *store.T
 	})
 }
 
-func (o *Operations) setPassword(ctx context.Context, _ model.Actor, p NameAndPassword) (User, error) {
+func (o *Operations) setPassword(ctx context.Context, by model.Actor, p NameAndPassword) (User, error) {
 	hash, err := o.c.Users.HashPassword(ctx, p.Password)
 	if err != nil {
 		return User{}, err
 	}
-	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.SetPassword(tx, *who, hash) })
+	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.SetPassword(tx, by, *who, hash) })
 }
 
-func (o *Operations) addEmail(ctx context.Context, _ model.Actor, p NameAndEmail) (User, error) {
-	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.AddEmail(tx, *who, p.Email) })
+func (o *Operations) addEmail(ctx context.Context, by model.Actor, p NameAndEmail) (User, error) {
+	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.AddEmail(tx, by, *who, p.Email) })
 }
 
-func (o *Operations) lockUser(ctx context.Context, _ model.Actor, p Name) (User, error) {
-	return o.change(ctx, p.User, o.c.Users.Lock)
+func (o *Operations) lockUser(ctx context.Context, by model.Actor, p Name) (User, error) {
+	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.Lock(tx, by, who) })
 }
 
-func (o *Operations) unlockUser(ctx context.Context, _ model.Actor, p Name) (User, error) {
-	return o.change(ctx, p.User, o.c.Users.Unlock)
+func (o *Operations) unlockUser(ctx context.Context, by model.Actor, p Name) (User, error) {
+	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.Unlock(tx, by, who) })
 }
 
-func (o *Operations) deactivateUser(ctx context.Context, _ model.Actor, p Deactivation) (User, error) {
+func (o *Operations) deactivateUser(ctx context.Context, by model.Actor, p Deactivation) (User, error) {
 	note(ctx, model.User{}, slog.Bool("erase", p.Erase))
-	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.Deactivate(tx, who, p.Erase) })
+	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.Deactivate(tx, by, who, p.Erase) })
 }
 
-func (o *Operations) reactivateUser(ctx context.Context, _ model.Actor, p Name) (User, error) {
-	return o.change(ctx, p.User, o.c.Users.Reactivate)
+func (o *Operations) reactivateUser(ctx context.Context, by model.Actor, p Name) (User, error) {
+	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.Reactivate(tx, by, who) })
 }
 
-func (o *Operations) setAdmin(ctx context.Context, _ model.Actor, p AdminRight) (User, error) {
+func (o *Operations) setAdmin(ctx context.Context, by model.Actor, p AdminRight) (User, error) {
 	note(ctx, model.User{}, slog.Bool("admin", p.Admin))
-	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.SetAdmin(tx, who, p.Admin) })
+	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.SetAdmin(tx, by, who, p.Admin) })
 }
 
-func (o *Operations) allowReset(ctx context.Context, _ model.Actor, p Name) (ResetAllowed, error) {
+func (o *Operations) allowReset(ctx context.Context, by model.Actor, p Name) (ResetAllowed, error) {
 	who, err := view(ctx, o, func(tx *store.Tx) (model.User, error) { return o.find(ctx, tx, p.User) })
 	if err != nil {
 		return ResetAllowed{}, err
@@ -218,6 +218,6 @@ func (o *Operations) allowReset(ctx context.Context, _ model.Actor, p Name) (Res
 	if err := user.CheckActive(who); err != nil {
 		return ResetAllowed{}, err
 	}
-	until, err := o.c.Users.AllowReset(ctx, who)
+	until, err := o.c.Users.AllowReset(ctx, by, who)
 	return ResetAllowed{MatrixID: model.MatrixID(who.Localpart, o.c.ServerName), Until: until}, err
 }

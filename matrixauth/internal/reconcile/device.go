@@ -142,7 +142,7 @@ func (r *Reconciler) lacks(ctx context.Context, s model.Session) (bool, error) {
 func (r *Reconciler) end(ctx context.Context, u model.User, missing []model.Session) error {
 	return r.config.Store.Update(ctx, func(tx *store.Tx) error {
 		for _, s := range missing {
-			now, lived, err := r.config.Sessions.EndLive(tx, s.ID, model.EndDeviceDeleted)
+			now, lived, err := r.config.Sessions.EndLive(tx, model.TheServer(), s.ID, model.EndDeviceDeleted)
 			if err != nil {
 				return err
 			}

@@ -12,8 +12,8 @@ import (
 
 // End ends a live session: its tokens are gone with the commit, its device at the homeserver soon
 // after, and the consents that the reason withdraws with it. It needs no homeserver to succeed.
-func (s *Sessions) End(tx *store.Tx, session model.Session, reason model.EndReason) error {
-	if err := s.endRows(tx, session, reason); err != nil {
+func (s *Sessions) End(tx *store.Tx, by model.Actor, session model.Session, reason model.EndReason) error {
+	if err := s.endRows(tx, by, session, reason); err != nil {
 		return err
 	}
 	if err := Withdraw(tx, session.UserID, session.ClientID, reason); err != nil {
@@ -26,18 +26,18 @@ func (s *Sessions) End(tx *store.Tx, session model.Session, reason model.EndReas
 }
 
 // EndLive is End for the session of an id if it lives, and reports whether it did.
-func (s *Sessions) EndLive(tx *store.Tx, id string, reason model.EndReason) (ended model.Session, lived bool, err error) {
+func (s *Sessions) EndLive(tx *store.Tx, by model.Actor, id string, reason model.EndReason) (ended model.Session, lived bool, err error) {
 	ended, lived, err = live(tx, id)
 	if err != nil || !lived {
 		return ended, false, err
 	}
-	return ended, true, s.End(tx, ended, reason)
+	return ended, true, s.End(tx, by, ended, reason)
 }
 
 // EndStolen is EndLive for a session of which somebody else holds a secret too, the refresh token of EndReplay
 // or the code of EndCodeReplay, that came again from clientIP. The log tells of it.
 func (s *Sessions) EndStolen(tx *store.Tx, id string, reason model.EndReason, clientIP string) error {
-	ended, lived, err := s.EndLive(tx, id, reason)
+	ended, lived, err := s.EndLive(tx, model.TheServer(), id, reason)
 	if err != nil || !lived {
 		return err
 	}
@@ -96,13 +96,13 @@ func Withdraw(tx *store.Tx, userID, clientID string, reason model.EndReason) err
 
 // EndAll ends all live sessions of a user and gives their number. No code of the user is worth anything
 // afterwards, whichever browser it came from.
-func (s *Sessions) EndAll(tx *store.Tx, userID string, reason model.EndReason) (int, error) {
+func (s *Sessions) EndAll(tx *store.Tx, by model.Actor, userID string, reason model.EndReason) (int, error) {
 	live, err := tx.LiveSessions(userID)
 	if err != nil {
 		return 0, err
 	}
 	for _, session := range live {
-		if err := s.End(tx, session, reason); err != nil {
+		if err := s.End(tx, by, session, reason); err != nil {
 			return 0, err
 		}
 	}
@@ -114,7 +114,7 @@ func (s *Sessions) EndAll(tx *store.Tx, userID string, reason model.EndReason) (
 
 // endRows ends a session in the store. Its access tokens are remembered for a while, because Synapse
 // honours them from memory as long as their device is there.
-func (s *Sessions) endRows(tx *store.Tx, session model.Session, reason model.EndReason) error {
+func (s *Sessions) endRows(tx *store.Tx, by model.Actor, session model.Session, reason model.EndReason) error {
 	tokens, err := tx.LiveAccessTokens(session.ID)
 	if err != nil {
 		return err
@@ -127,7 +127,10 @@ func (s *Sessions) endRows(tx *store.Tx, session model.Session, reason model.End
 	}
 	now := tx.Now
 	tx.AfterCommit(func() { s.config.Registry.retire(tokens, now) })
-	return tx.EndSession(session.ID, reason)
+	if err := tx.EndSession(session.ID, reason); err != nil {
+		return err
+	}
+	return tx.Record(by, model.ActionEndSession, session.UserID, session.Details().With("reason", reason))
 }
 
 // Live lists the live sessions of a user, oldest first.
@@ -141,46 +144,46 @@ func (s *Sessions) Live(ctx context.Context, userID string) (live []model.Sessio
 
 // EndOwn ends a live session of a user at their own wish. It gives an Error with code SessionNotFound
 // for one that is over, or somebody else's (ACCT-4).
-func (s *Sessions) EndOwn(ctx context.Context, userID, id string) error {
+func (s *Sessions) EndOwn(ctx context.Context, by model.Actor, id string) error {
 	err := s.config.Store.Update(ctx, func(tx *store.Tx) error {
 		session, lives, err := live(tx, id)
-		if err == nil && (!lives || session.UserID != userID) {
+		if err == nil && (!lives || session.UserID != by.ID) {
 			err = model.NewError(model.SessionNotFound)
 		}
 		if err != nil {
 			return err
 		}
-		return s.End(tx, session, model.EndSignedOut)
+		return s.End(tx, by, session, model.EndSignedOut)
 	})
 	if err != nil {
 		return err
 	}
-	s.Settle(ctx, userID)
+	s.Settle(ctx, by.ID)
 	return nil
 }
 
 // EndAllOwn ends all live sessions of a user at their own wish, and gives their number (ACCT-12).
-func (s *Sessions) EndAllOwn(ctx context.Context, userID string) (ended int, err error) {
+func (s *Sessions) EndAllOwn(ctx context.Context, by model.Actor) (ended int, err error) {
 	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {
-		ended, err = s.EndAll(tx, userID, model.EndSignedOut)
+		ended, err = s.EndAll(tx, by, by.ID, model.EndSignedOut)
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
-	s.Settle(ctx, userID)
+	s.Settle(ctx, by.ID)
 	return ended, nil
 }
 
-// Logout ends the session of an access token (LEG-37), and tells whose it was. It works for locked users too
+// Logout ends the session of an access token that came from origin (LEG-37), and tells whose it was. It works for locked users too
 // (LEG-39).
-func (s *Sessions) Logout(ctx context.Context, token string) (model.Owner, error) {
+func (s *Sessions) Logout(ctx context.Context, token string, origin model.Origin) (model.Owner, error) {
 	t, err := s.Peek(token)
 	if err != nil {
 		return model.Owner{}, err
 	}
 	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {
-		_, ended, err := s.EndLive(tx, t.SessionID, model.EndLogout)
+		_, ended, err := s.EndLive(tx, model.Holder(t.UserID, origin), t.SessionID, model.EndLogout)
 		if err == nil && !ended {
 			err = unknownToken()
 		}
@@ -193,11 +196,11 @@ func (s *Sessions) Logout(ctx context.Context, token string) (model.Owner, error
 	return t.Owner(), nil
 }
 
-// Revoke ends the session of a token that Find found. That it has ended already is no error: what the
-// caller wants is so (REV-3).
-func (s *Sessions) Revoke(ctx context.Context, t model.Token) error {
+// Revoke ends the session of a token that Find found, and that came from origin. That it has ended already is no
+// error: what the caller wants is so (REV-3).
+func (s *Sessions) Revoke(ctx context.Context, t model.Token, origin model.Origin) error {
 	err := s.config.Store.Update(ctx, func(tx *store.Tx) error {
-		_, _, err := s.EndLive(tx, t.SessionID, model.EndRevoked)
+		_, _, err := s.EndLive(tx, model.Holder(t.UserID, origin), t.SessionID, model.EndRevoked)
 		return err
 	})
 	if err != nil {

@@ -29,12 +29,22 @@ type Start struct {
 	ClientID         string
 	BrowserSessionID string
 	Origin           model.Origin
+	// By is who starts the session, if it is not the user.
+	By model.Actor
 	// Consume runs in the transaction that starts the session and uses up what entitles to it. Its error
 	// leaves no session behind.
 	Consume func(*store.Tx, model.Session) error
 
 	// created reports whether the homeserver did not know the device.
 	created bool
+}
+
+// by is who starts the session.
+func (p Start) by() model.Actor {
+	if p.By.Kind != "" {
+		return p.By
+	}
+	return model.Holder(p.User.ID, p.Origin)
 }
 
 // startTimeout bounds a login's dealings with the homeserver, the wait for its lane included.
@@ -169,7 +179,7 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		if err := user.MayAct(); err != nil {
 			return err
 		}
-		old, err := s.replace(tx, user.ID, p.DeviceID)
+		old, err := s.replace(tx, p.by(), user.ID, p.DeviceID)
 		if err != nil {
 			return err
 		}
@@ -182,6 +192,9 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 			ClientID: p.ClientID, BrowserSessionID: p.BrowserSessionID,
 		}
 		if err := tx.InsertSession(session); err != nil {
+			return err
+		}
+		if err := tx.Record(p.by(), model.ActionStartSession, user.ID, session.Details()); err != nil {
 			return err
 		}
 		if err := tx.NoteNetwork(user.ID, p.Origin.IP); err != nil {
@@ -206,7 +219,7 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 
 // replace ends the session that a device has, whatever its kind; the device stays (SCOPE-9).
 // It gives the session that ended, if there was one.
-func (s *Sessions) replace(tx *store.Tx, userID, deviceID string) (old model.Session, err error) {
+func (s *Sessions) replace(tx *store.Tx, by model.Actor, userID, deviceID string) (old model.Session, err error) {
 	if deviceID == "" {
 		return old, nil
 	}
@@ -217,7 +230,7 @@ func (s *Sessions) replace(tx *store.Tx, userID, deviceID string) (old model.Ses
 	if err != nil {
 		return old, err
 	}
-	return old, s.endRows(tx, old, model.EndReplaced)
+	return old, s.endRows(tx, by, old, model.EndReplaced)
 }
 
 // minting says what pair of tokens to mint.

@@ -21,6 +21,11 @@ func TestPlans(t *testing.T) {
 		"live browser session of user": {selectBrowser + liveOfUser, "browser_sessions_user", 1},
 		"codes of user":                {selectAuthorization + unspentOfUser, " (user_id=?)", 1},
 		"codes of user and client":     {selectAuthorization + unspentOfUser + " AND client_id = ?2", "authorizations_unspent (user_id=? AND client_id=?)", 2},
+		"events of user":               {userEvents, "events_user (user_id=? AND position<?)", 3},
+		"events":                       {anyEvents, "USING INTEGER PRIMARY KEY (rowid<?)", 2},
+		"last event that is kept":      {newestEvents, "COVERING INDEX events_user (user_id=?)", 2},
+		"events that go":               {removeEvents, "COVERING INDEX events_user (user_id=? AND position<?)", 3},
+		"events by account":            {crowdedEvents, "COVERING INDEX events_user", 1},
 		"consents of user":             {"SELECT scope FROM consents" + consentsOfUser, "PRIMARY KEY (user_id=?)", 1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,6 +43,9 @@ var retention = []struct {
 	{`DELETE FROM consents WHERE (user_id, client_id, redirect_uri) IN (
 		SELECT user_id, client_id, redirect_uri FROM consents WHERE granted_at < ?1
 		AND NOT EXISTS (SELECT 1 FROM clients WHERE id = consents.client_id) LIMIT ?2)`, keepUnusedClient},
+	{`DELETE FROM events WHERE position IN (SELECT position FROM events WHERE at < ?1 LIMIT ?2)`, keepEvent},
+	{`UPDATE events SET ip = '', user_agent = '' WHERE position IN (
+		SELECT position FROM events WHERE (ip <> '' OR user_agent <> '') AND at < ?1 LIMIT ?2)`, keepEventOrigin},
 }
 
 // Retain removes the rows whose time is over, in bounded batches, and gives their number. Of tokens it removes
@@ -65,7 +68,7 @@ func (s *Store) Retain(ctx context.Context) (removed int64, err error) {
 			}
 		}
 	}
-	for _, step := range []func(context.Context) (int64, error){s.retainNetworks, s.tidyIdle} {
+	for _, step := range []func(context.Context) (int64, error){s.retainNetworks, s.retainEvents, s.tidyIdle} {
 		n, err := step(ctx)
 		removed += n
 		if err != nil {

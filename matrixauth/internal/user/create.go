@@ -106,7 +106,7 @@ func wayWith(found model.User) string {
 
 // Create adds an account. The homeserver learns of it through the outbox; a login waits for that.
 // Errors: those of Judge, and InvalidPassword.
-func (u *Users) Create(ctx context.Context, n NewUser) (model.User, error) {
+func (u *Users) Create(ctx context.Context, by model.Actor, n NewUser) (model.User, error) {
 	j, err := u.judge(ctx, n)
 	if err != nil {
 		return model.User{}, err
@@ -128,6 +128,13 @@ func (u *Users) Create(ctx context.Context, n NewUser) (model.User, error) {
 		created = model.User{ID: model.NewID(tx.Now), Localpart: j.localpart, Admin: n.Admin, CreatedAt: tx.Now}
 		if j.deactivated {
 			created.DeactivatedAt = tx.Now
+		}
+		details := model.Details{"existing": n.Existing, "admin": n.Admin}
+		if n.Email != "" {
+			details["email"] = n.Email
+		}
+		if err := tx.Record(by, model.ActionAddUser, created.ID, details); err != nil {
+			return err
 		}
 		return u.insert(tx, created, hash, j.email, n.DisplayName)
 	})

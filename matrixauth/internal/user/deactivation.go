@@ -69,7 +69,7 @@ func (u *Users) FollowDeactivation(ctx context.Context, id string) (followed boo
 		if user.Deactivated() {
 			return nil
 		}
-		if err := u.deactivateRows(tx, &user); err != nil {
+		if err := u.deactivateRows(tx, model.TheServer(), &user, nil); err != nil {
 			return err
 		}
 		tx.AfterCommit(func() {
@@ -81,14 +81,17 @@ func (u *Users) FollowDeactivation(ctx context.Context, id string) (followed boo
 }
 
 // deactivateRows is what a deactivation means here: no session, no browser, no address and no place remains.
-func (u *Users) deactivateRows(tx *store.Tx, user *model.User) error {
+func (u *Users) deactivateRows(tx *store.Tx, by model.Actor, user *model.User, details model.Details) error {
 	if !user.Deactivated() {
 		user.DeactivatedAt = tx.Now
 	}
 	if err := tx.UpdateUser(*user); err != nil {
 		return err
 	}
-	if _, err := u.EndEverything(tx, user.ID, model.EndDeactivated); err != nil {
+	if err := tx.Record(by, model.ActionDeactivateUser, user.ID, details); err != nil {
+		return err
+	}
+	if _, err := u.EndEverything(tx, by, user.ID, model.EndDeactivated); err != nil {
 		return err
 	}
 	if err := tx.ForgetPlaces(user.ID); err != nil {

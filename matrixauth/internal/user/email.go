@@ -32,7 +32,7 @@ func newEmail(address string) (model.Email, error) {
 }
 
 // AddEmail adds an address that is taken as verified. Errors: InvalidEmail, EmailInUse, UserDeactivated.
-func (u *Users) AddEmail(tx *store.Tx, user model.User, address string) error {
+func (u *Users) AddEmail(tx *store.Tx, by model.Actor, user model.User, address string) error {
 	email, err := newEmail(address)
 	if err != nil {
 		return err
@@ -41,6 +41,9 @@ func (u *Users) AddEmail(tx *store.Tx, user model.User, address string) error {
 		return err
 	}
 	if err := insertEmail(tx, user.ID, email); err != nil {
+		return err
+	}
+	if err := tx.Record(by, model.ActionAddEmail, user.ID, model.Details{"email": address}); err != nil {
 		return err
 	}
 	return ProvisionJob.Enqueue(u.config.Outbox, tx, user.ID, Provision{SetEmails: true})

@@ -49,17 +49,20 @@ func busy(err error) error {
 // SetPassword replaces the password of an account by one that HashPassword hashed. Its apps stay signed in; its browsers do not, as
 // whoever knew the old password may sit at one of them (SESS-3), and what was consented to there counts
 // no more.
-func (u *Users) SetPassword(tx *store.Tx, user model.User, hash string) error {
+func (u *Users) SetPassword(tx *store.Tx, by model.Actor, user model.User, hash string) error {
 	if err := CheckActive(user); err != nil {
 		return err
 	}
-	if _, err := u.config.Browsers.EndAll(tx, user.ID, model.EndPassword); err != nil {
+	if _, err := u.config.Browsers.EndAll(tx, by, user.ID, model.EndPassword); err != nil {
 		return err
 	}
 	if err := session.Withdraw(tx, user.ID, "", model.EndPassword); err != nil {
 		return err
 	}
-	return tx.SetPassword(user.ID, hash)
+	if err := tx.SetPassword(user.ID, hash); err != nil {
+		return err
+	}
+	return tx.Record(by, model.ActionSetPassword, user.ID, nil)
 }
 
 // CheckPassword checks a password against the hash of an account, which is empty if there is nothing to prove. Every

@@ -12,7 +12,7 @@ import (
 // caller has had the user prove who they are, or is an operator. It is asked of the homeserver at once and
 // never again by itself: leave that comes late would be leave that nobody asked for (XS-4). If the
 // homeserver does not give it the error is TemporarilyDown, and nothing has changed.
-func (u *Users) AllowReset(ctx context.Context, who model.User) (until time.Time, err error) {
+func (u *Users) AllowReset(ctx context.Context, by model.Actor, who model.User) (until time.Time, err error) {
 	if u.config.ReadOnly {
 		return until, model.Errorf(model.TemporarilyDown, "the homeserver is configured as read-only; nothing is written to it")
 	}
@@ -20,5 +20,5 @@ func (u *Users) AllowReset(ctx context.Context, who model.User) (until time.Time
 	if err := u.config.Homeserver.AllowCrossSigningReset(ctx, who.Localpart); err != nil {
 		return until, model.NewError(model.TemporarilyDown).WithCause(err)
 	}
-	return until, nil
+	return until, u.config.Store.Record(context.WithoutCancel(ctx), by, model.ActionAllowReset, who.ID, model.Details{"until": until.UTC().Format(time.RFC3339)})
 }

@@ -76,7 +76,12 @@ func (u *Users) ByName(tx *store.Tx, name string) (model.User, error) {
 
 // SetAdmin says whether a user may ask for Synapse's administration scope. Taking the right away
 // ends the sessions that hold it.
-func (u *Users) SetAdmin(tx *store.Tx, user *model.User, admin bool) error {
+func (u *Users) SetAdmin(tx *store.Tx, by model.Actor, user *model.User, admin bool) error {
+	if user.Admin != admin {
+		if err := tx.Record(by, model.ActionSetAdmin, user.ID, model.Details{"admin": admin}); err != nil {
+			return err
+		}
+	}
 	user.Admin = admin
 	if err := tx.UpdateUser(*user); err != nil || admin {
 		return err
@@ -89,7 +94,7 @@ func (u *Users) SetAdmin(tx *store.Tx, user *model.User, admin bool) error {
 		if !model.Administers(s.Scope) {
 			continue
 		}
-		if err := u.config.Sessions.End(tx, s, model.EndKilled); err != nil {
+		if err := u.config.Sessions.End(tx, by, s, model.EndKilled); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,69 @@
+package model
+
+import "time"
+
+// Action names what was done in an Event. The values are stored.
+type Action string
+
+// The actions of events: changes of an account and of what it has. In parentheses are their details.
+const (
+	ActionAddUser         Action = "user.add" // existing, admin, email
+	ActionSetPassword     Action = "user.set-password"
+	ActionAddEmail        Action = "user.add-email" // email
+	ActionLockUser        Action = "user.lock"
+	ActionUnlockUser      Action = "user.unlock"
+	ActionDeactivateUser  Action = "user.deactivate"
+	ActionReactivateUser  Action = "user.reactivate"
+	ActionSetAdmin        Action = "user.set-admin"   // admin
+	ActionAllowReset      Action = "user.allow-reset" // until
+	ActionStartSession    Action = "session.start"    // kind, session_id, device_id, client_id
+	ActionEndSession      Action = "session.end"      // kind, session_id, device_id, client_id, reason
+	ActionWithdrawConsent Action = "consent.withdraw" // client_id or all, consents
+)
+
+// Details are what an Event tells beyond its action, by name. They hold no secret.
+type Details map[string]any
+
+// Event is a change that somebody made, as the audit log keeps it. It is written in the transaction of the change.
+// What was refused is no event, so that nobody who has not proved who they are can make us keep one.
+type Event struct {
+	// Position orders events; the store gives it.
+	Position int64
+	At       time.Time
+	By       Actor
+	Action   Action
+	// UserID is whose account was changed; empty for what is no account's.
+	UserID string
+	// Localpart is that of the account, where the store could read it.
+	Localpart string
+	Details   Details
+}
+
+// SessionDetails are the details of events about a session.
+func SessionDetails(kind, id, deviceID, clientID string) Details {
+	d := Details{"kind": kind, "session_id": id}
+	if deviceID != "" {
+		d["device_id"] = deviceID
+	}
+	if clientID != "" {
+		d["client_id"] = clientID
+	}
+	return d
+}
+
+// Details are those of events about the session.
+func (s Session) Details() Details {
+	return SessionDetails(string(s.Kind), s.ID, s.DeviceID, s.ClientID)
+}
+
+// BrowserKind is the kind of a browser session where it stands among sessions of the Matrix API.
+const BrowserKind = "browser"
+
+// Details are those of events about the session.
+func (s BrowserSession) Details() Details { return SessionDetails(BrowserKind, s.ID, "", "") }
+
+// With returns details with one more.
+func (d Details) With(name string, value any) Details {
+	d[name] = value
+	return d
+}
