@@ -46,13 +46,31 @@ example.com {
 `
 
 // bootInstalled boots a machine on which the page on the installation was followed up to its end: alice and bob have
-// accounts here, with the password that is typed.
+// accounts here, with the password that is typed. The page is followed once in a run; each test has a copy.
 func bootInstalled(t *testing.T, version string) owner {
-	o := owner{t, bootExisting(t, version)}
-	o.CopyIn(rig.Binary(t, ""), "/root/caddy", "755")
-	o.install()
-	return o
+	saved := installed[version]
+	if saved == nil {
+		if !t.Run("installation", func(t *testing.T) {
+			o := owner{t, bootExisting(t, version)}
+			o.CopyIn(rig.Binary(t, ""), "/root/caddy", "755")
+			o.install()
+			saved = o.Save("caddy", "matrix-synapse")
+		}) {
+			t.FailNow()
+		}
+		if saved == nil {
+			t.Skip("no machine can be booted")
+		}
+		installed[version] = saved
+	}
+	m := rig.BootFrom(t, saved)
+	m.ShowJournal("matrix-synapse")
+	m.ShowJournal("caddy")
+	return owner{t, m}
 }
+
+// installed are the machines of bootInstalled by the version of Synapse. Tests on machines run one after another.
+var installed = map[string]*rig.Snapshot{}
 
 // journey are the sections of the page that lead from an existing Synapse to the first sign-in.
 var journey = []string{

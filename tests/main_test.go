@@ -3,10 +3,20 @@ package tests
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"testing"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/tests/rig"
 )
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := rig.CleanUp(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
 
 // TestFirstMessage is the main job in short: a login through Caddy, a message through Synapse.
 func TestFirstMessage(t *testing.T) {

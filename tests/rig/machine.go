@@ -33,12 +33,16 @@ type container struct {
 	leader int
 	groups []string
 	binds  []string
+	given  []string // the binds of its MachineConfig
+	upper  string   // what it has written, in its mount namespace
 }
 
 // MachineConfig says what a machine borrows from the host.
 type MachineConfig struct {
 	// Binds are paths of the host that it sees, each as "path of the host:path there", read only.
 	Binds []string
+	// From is what another machine had written when it was saved; nil means Debian's files as they are.
+	From *Snapshot
 }
 
 // commandTime bounds a command on a machine.
@@ -61,7 +65,7 @@ func Boot(t testing.TB, c MachineConfig) *Machine {
 	}
 	dir := t.TempDir()
 	name := groupPrefix + strconv.Itoa(os.Getpid()) + "-" + strings.ToLower(rand.Text()[:6])
-	m := &Machine{t, &container{name: name, log: filepath.Join(dir, "machine.log")}}
+	m := &Machine{t, &container{name: name, log: filepath.Join(dir, "machine.log"), upper: filepath.Join(dir, "machine", "upper"), given: c.Binds}}
 	for _, bind := range c.Binds {
 		m.binds = append(m.binds, "--bind-ro="+bind)
 	}
@@ -73,7 +77,7 @@ func Boot(t testing.TB, c MachineConfig) *Machine {
 	}
 	showLog(t, m.log)
 	t.Cleanup(m.stop)
-	m.boot(Cache(t, "debian", "tree"), dir)
+	m.boot(Cache(t, "debian", "tree"), dir, c.From)
 	return m
 }
 
@@ -99,13 +103,16 @@ func noMachine() (reason string, excused bool) {
 func (m *Machine) In(t testing.TB) *Machine { return &Machine{t, m.container} }
 
 // boot starts the container and waits for it.
-func (m *Machine) boot(tree, dir string) {
+func (m *Machine) boot(tree, dir string, from *Snapshot) {
 	m.t.Helper()
 	state := filepath.Join(dir, "machine")
 	if err := os.Mkdir(state, 0o755); err != nil {
 		m.t.Fatal(err)
 	}
 	env := []string{"TREE=" + tree, "STATE=" + state, "NAME=" + m.name, "GROUPS_OF_MACHINE=" + strings.Join(m.groups, " ")}
+	if from != nil {
+		env = append(env, "SNAPSHOT="+from.file)
+	}
 	var err error
 	// The shell is the first process of a process namespace: when it is killed, or the tests are, the kernel ends all
 	// of the machine.

@@ -1,4 +1,4 @@
-# Boots the tree of files TREE as a container NAME. It runs in a mount namespace and a process namespace of its own,
+# Boots the tree of files TREE, with what the archive SNAPSHOT adds if there is one, as a container NAME. It runs in a mount namespace and a process namespace of its own,
 # and is given arguments for systemd-nspawn.
 
 # systemd in the container manages the control groups below its own. Two machines must not share them.
@@ -8,10 +8,14 @@ mount --make-rprivate /
 # What the machine writes lies in memory, above a tree that no machine changes.
 mount -t tmpfs -o mode=755 tmpfs "$STATE"
 mkdir "$STATE/upper" "$STATE/work" "$STATE/root"
+if [ -n "${SNAPSHOT:-}" ]; then
+	tar --extract --file "$SNAPSHOT" --directory "$STATE/upper" --preserve-permissions --numeric-owner --xattrs --xattrs-include='*'
+fi
 mount -t overlay -o "lowerdir=$TREE,upperdir=$STATE/upper,workdir=$STATE/work" overlay "$STATE/root"
-mkdir "$STATE/upper/etc"
-printf '127.0.0.1 localhost matrix\n::1 localhost ip6-localhost ip6-loopback\n' >"$STATE/upper/etc/hosts"
-: >"$STATE/upper/etc/resolv.conf"
+if [ -z "${SNAPSHOT:-}" ]; then
+	printf '127.0.0.1 localhost matrix\n::1 localhost ip6-localhost ip6-loopback\n' >"$STATE/root/etc/hosts"
+	: >"$STATE/root/etc/resolv.conf"
+fi
 # systemd-nspawn keeps notes here, which would be left behind when it is killed.
 mkdir -p /run/systemd/nspawn
 mount -t tmpfs tmpfs /run/systemd/nspawn
