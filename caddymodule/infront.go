@@ -59,14 +59,8 @@ type met struct{ fault, handler string }
 // leaveOut is what to do about a handler that asks for what no client has.
 const leaveOut = "let it stand only before what is not Matrix, by a matcher such as: @private not path "
 
-// pathsOfMatrix are the paths that must be open to clients, as a matcher has them.
-func pathsOfMatrix(issuer *url.URL) string {
-	const matrix = "/_matrix/* /_synapse/* /.well-known/* "
-	if base := strings.TrimSuffix(issuer.Path, "/"); base != "" {
-		return matrix + base + "/*"
-	}
-	return matrix + "/authorize /authorize/* /oauth2/* /account/*"
-}
+// openPaths are the paths that must be open to clients, as a matcher has them.
+func openPaths(issuer *url.URL) string { return strings.Join(matrixauth.OpenPaths(issuer), " ") }
 
 func (m met) finding(sample matrixauth.SampleRequest, issuer *url.URL) matrixauth.Finding {
 	where := m.handler + " of " + issuer.Host + " in the Caddyfile"
@@ -74,10 +68,10 @@ func (m met) finding(sample matrixauth.SampleRequest, issuer *url.URL) matrixaut
 	switch m.fault {
 	case "password":
 		return matrixauth.Wrong(inFrontCheck, "password", fmt.Sprintf("requests of clients such as %s meet %s before matrix_auth, and no client knows that password", request, m.handler), where,
-			leaveOut+pathsOfMatrix(issuer))
+			leaveOut+openPaths(issuer))
 	case "other-sign-in":
 		return matrixauth.Wrong(inFrontCheck, "other-sign-in", fmt.Sprintf("requests of clients such as %s meet %s before matrix_auth, and no client can sign in there", request, m.handler), where,
-			leaveOut+pathsOfMatrix(issuer))
+			leaveOut+openPaths(issuer))
 	}
 	return matrixauth.Wrong(inFrontCheck, "shut-out", fmt.Sprintf("requests of clients such as %s from an address that is not yours do not reach matrix_auth: %s answers them", request, m.handler), where,
 		"let the requests of clients pass to matrix_auth first; leave it as it is if nobody is to use this homeserver from elsewhere")

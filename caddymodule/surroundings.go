@@ -21,12 +21,8 @@ import (
 
 const waysCheck = "ways to synapse"
 
-// ways are requests that must not reach the homeserver past matrix_auth, with what is wrong if they do.
-var ways = []struct{ path, harm string }{
-	{"/_synapse/mas/query_user", "anybody can guess at the shared secret"},
-	{"/_synapse/admin/v1/rooms", "locked users and ended sessions can administer for a while"},
-	{"/_matrix/client/v3/account/whoami", "locked users and ended sessions can go on for a while, and clients of live ones may lose their keys"},
-}
+// ways are requests that must not reach the homeserver past matrix_auth.
+var ways = matrixauth.GuardedRequests()
 
 // surroundings looks for ways to the homeserver that lead past matrix_auth: within a handle or route it
 // guards only what gets there. That is no mistake by itself, as an operator may have a site of their own
@@ -115,7 +111,7 @@ func (s *surroundings) proxy(h *reverseproxy.Handler, p passage) {
 		return
 	}
 	s.findings = append(s.findings, matrixauth.Wrong(waysCheck, "unguarded",
-		fmt.Sprintf("requests such as %s reach Synapse without passing matrix_auth: %s", ways[i].path, ways[i].harm),
+		fmt.Sprintf("requests such as %s reach Synapse without passing matrix_auth: %s", ways[i].Path, ways[i].Harm),
 		"reverse_proxy "+h.Upstreams[0].Dial+" of "+p.site, "write a bare matrix_auth in that site, outside of any handle or route that only some requests enter; or let nobody but you reach it"))
 }
 
@@ -126,7 +122,7 @@ func (p passage) through(sets caddyhttp.MatcherSets) passage {
 	}
 	open := make([]bool, len(ways))
 	for i, way := range ways {
-		open[i] = p.open[i] && slices.ContainsFunc(sets, func(set caddyhttp.MatcherSet) bool { return mayMatch(set, way.path) })
+		open[i] = p.open[i] && slices.ContainsFunc(sets, func(set caddyhttp.MatcherSet) bool { return mayMatch(set, way.Path) })
 	}
 	p.open = open
 	for _, set := range sets {

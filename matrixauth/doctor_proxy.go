@@ -7,32 +7,11 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/account"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/compat"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 )
-
-// SampleRequest is a request of a client that must reach us.
-type SampleRequest struct{ Method, Path string }
-
-// SampleRequests are requests to the issuer's host of each kind that clients, their browsers and Synapse send.
-func SampleRequests(issuer string) []SampleRequest {
-	u, err := url.Parse(Config{Issuer: issuer}.base())
-	if err != nil {
-		return nil
-	}
-	at := edge.IssuerAt(u).PathOf
-	return []SampleRequest{
-		{http.MethodGet, at(compat.LoginEndpoint)}, {http.MethodPost, at(compat.LoginEndpoint)}, {http.MethodOptions, at(compat.LoginEndpoint)},
-		{http.MethodPost, at(compat.LogoutEndpoint)}, {http.MethodPost, at(compat.RefreshEndpoint)},
-		{http.MethodGet, at(oauth.AuthMetadataEndpoint)}, {http.MethodGet, at(oauth.DiscoveryEndpoint)},
-		{http.MethodGet, at(oauth.AuthorizationEndpoint)}, {http.MethodPost, at(oauth.TokenEndpoint)}, {http.MethodOptions, at(oauth.TokenEndpoint)},
-		{http.MethodPost, at(oauth.RegistrationEndpoint)}, {http.MethodGet, at(account.LoginEndpoint)}, {http.MethodGet, at(account.HomeEndpoint)},
-	}
-}
 
 const routesCheck = "public routes"
 
@@ -85,8 +64,8 @@ func (d *doctor) lookAtRoutes(ctx context.Context) {
 // another proxy, which the configuration of this one does not show.
 func (d *doctor) lookAtGates(ctx context.Context, issuer *url.URL) (found bool) {
 	const check = routesCheck
-	change := fmt.Sprintf("let clients pass there without it: all of /_matrix, and at the issuer's host /.well-known/, /%s, /%s and /%s",
-		oauth.AuthorizationEndpoint.Path, oauth.APIPath, page.AccountPath)
+	change := fmt.Sprintf("let clients pass there without it: all of /_matrix, and at the issuer's host %s, /%s, /%s and /%s",
+		wellKnownPath, oauth.AuthorizationEndpoint.Path, oauth.APIPath, page.AccountPath)
 	origin := issuer.Scheme + "://" + issuer.Host
 	for _, sample := range SampleRequests(d.config.Issuer) {
 		if sample.Method == http.MethodPost {

@@ -12,14 +12,17 @@ import (
 
 const (
 	wellKnownCheck = "well-known"
-	wellKnownPath  = "/.well-known/matrix/client"
+	// wellKnownPath is what the paths of RFC 8615 begin with, and clientPath where clients look that are given a
+	// server name (C-S "Well-known URIs").
+	wellKnownPath = "/.well-known/"
+	clientPath    = wellKnownPath + "matrix/client"
 )
 
 // lookAtWellKnown follows the way of a client that is given only the server name. The document is read as
 // a web client's browser reads it (DISC-21, DISC-22); what stricter readers refuse is told too.
 func (d *doctor) lookAtWellKnown(ctx context.Context) {
 	const check = wellKnownCheck
-	where := "https://" + d.config.ServerName + wellKnownPath
+	where := "https://" + d.config.ServerName + clientPath
 	change := fmt.Sprintf(`serve there {"m.homeserver":{"base_url":%q}} with the header Access-Control-Allow-Origin: *`, strings.TrimSuffix(d.config.Issuer, "/"))
 	answer, obstacles, err := d.readAsPage(ctx, where)
 	if err != nil {

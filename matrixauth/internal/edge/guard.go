@@ -86,7 +86,7 @@ func unescapePath(p string) string {
 // judgedPaths are what the homeserver takes access tokens at: the client API, the older half of its
 // content repository, and all that Synapse has of its own, the administration before all. They have no
 // slash before them: the prefix that a later handler takes off may end anywhere.
-var judgedPaths = []string{web.ClientAPIPath[1:], "_matrix/media/", "_synapse/"}
+var judgedPaths = []string{web.ClientAPIPath[1:], "_matrix/media/", guardedFirst + "/"}
 
 // isJudged reports whether the gateway has a say about a path, or would have after a handler behind ours
 // has taken a prefix off.
