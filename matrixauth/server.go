@@ -219,7 +219,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, next Next) er
 func (s *Server) Internal() http.Handler { return s.edge.Internal() }
 
 // Unready answers a request that came before the database was open, if it may be one of ours or one
-// that the gateway must judge; it reports false for any other. Which paths are ours depends on the
+// that the gateway must check; it reports false for any other. Which paths are ours depends on the
 // configuration, which c is. An issuer that is not known yet may be any host, with an empty path.
 func (c Config) Unready(w http.ResponseWriter, r *http.Request) bool {
 	return c.unready().Public(w, r)

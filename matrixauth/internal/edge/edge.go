@@ -54,10 +54,10 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request, next gateway.Ne
 		return nil
 	}
 	withhold(r)
-	if !isJudged(r.URL.Path) {
+	if !isChecked(r.URL.Path) {
 		return next.ServeHTTP(w, r)
 	}
-	known, err := e.Gateway.Slow(r)
+	known, err := e.Gateway.Throttle(r)
 	if err != nil {
 		e.answer(w, r, stopped(known, err), e.ClientIP(r))
 		return nil
@@ -85,7 +85,7 @@ func (e *Edge) check(r *http.Request, found gateway.Reading) (web.Outcome, error
 		return web.Outcome{}, err
 	}
 	defer leave()
-	return e.Gateway.Judge(r, found)
+	return e.Gateway.Check(r, found)
 }
 
 // stopped is the route of a request that the gateway stopped, with what it knows of it.

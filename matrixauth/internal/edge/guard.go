@@ -83,24 +83,24 @@ func unescapePath(p string) string {
 	return p
 }
 
-// judgedPaths are what the homeserver takes access tokens at: the client API, the older half of its
+// checkedPaths are what the homeserver takes access tokens at: the client API, the older half of its
 // content repository, and all that Synapse has of its own, the administration before all. They have no
 // slash before them: the prefix that a later handler takes off may end anywhere.
-var judgedPaths = []string{web.ClientAPIPath[1:], "_matrix/media/", guardedFirst + "/"}
+var checkedPaths = []string{web.ClientAPIPath[1:], "_matrix/media/", guardedFirst + "/"}
 
-// isJudged reports whether the gateway has a say about a path, or would have after a handler behind ours
+// isChecked reports whether the gateway checks requests to a path, or would have after a handler behind ours
 // has taken a prefix off.
-func isJudged(p string) bool {
+func isChecked(p string) bool {
 	p = unescapePath(p)
 	if !strings.Contains(p, "_matrix") && !strings.Contains(p, "_synapse") {
 		return false
 	}
-	return hasJudged(p) || hasJudged(path.Clean(p))
+	return hasChecked(p) || hasChecked(path.Clean(p))
 }
 
-func hasJudged(p string) bool {
-	for _, judged := range judgedPaths {
-		if strings.Contains(p, judged) {
+func hasChecked(p string) bool {
+	for _, checked := range checkedPaths {
+		if strings.Contains(p, checked) {
 			return true
 		}
 	}

@@ -14,12 +14,12 @@ type Unready struct {
 	Catalogue Catalogue
 }
 
-// Public answers a request of the site if it may be one of ours or one that the gateway must judge; it
+// Public answers a request of the site if it may be one of ours or one that the gateway must check; it
 // reports false for any other.
 func (u Unready) Public(w http.ResponseWriter, r *http.Request) bool {
 	wire, ours := u.Catalogue.wireOf(u.Issuer, web.Public, r.URL.Path)
 	ours = ours && (u.Issuer.Host == "" || u.Issuer.isAt(r.Host))
-	if isJudged(r.URL.Path) || isHidden(r.URL) {
+	if isChecked(r.URL.Path) || isHidden(r.URL) {
 		wire, ours = web.MatrixWire, true
 	}
 	if !ours {

@@ -12,14 +12,16 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
-// answer is the way back of a request that went on: the writer that the next handler answers to. An
-// answer that we have no word with passes as it comes. One that we may change is held until it is
-// complete, and goes on changed or not. It comes from a pool, since it costs every request.
+// answer is the writer that the next handler answers to. An answer that no change concerns passes as it
+// comes. One that may be changed is held until it is complete, and goes on changed or not. It comes from a pool,
+// since it costs every request.
 type answer struct {
 	http.ResponseWriter
 	gateway *Gateway
 	request passage
 
+	// change is how the answer is changed, once it is held.
+	change *change
 	state  state
 	status int
 	body   []byte
@@ -52,7 +54,7 @@ func newAnswer(w http.ResponseWriter, g *Gateway, p passage) *answer {
 	return a
 }
 
-// finish sends what is held, gives the answer back to the pool, and gives the status of the answer, zero if
+// finish sends what is held, gives the answer back to the pool, and returns the status of the answer, zero if
 // none was written. It must not be called after a panic of the next handler: what is held then is not
 // complete.
 func (a *answer) finish() (status int) {
@@ -78,7 +80,8 @@ func (a *answer) WriteHeader(status int) {
 	case a.state == held:
 		return // the first one counts
 	case a.state == undecided && isFinal(status):
-		if a.status = status; wants(a.request, status, a.Header()) && mayHold(a.Header()) {
+		a.status = status
+		if a.change = a.gateway.changeOf(a.request, status, a.Header()); a.change != nil && mayHold(a.Header()) {
 			a.state = held
 			return
 		}
@@ -141,15 +144,10 @@ func (a *answer) ReadFrom(r io.Reader) (int64, error) {
 // onlyWriter hides ReadFrom from io.Copy.
 type onlyWriter struct{ io.Writer }
 
-// send sends a held answer, as the gateway has it. A client that has gone is nobody to tell.
+// send sends a held answer, changed or not. A client that has gone is nobody to tell.
 func (a *answer) send() {
 	header := a.Header()
-	revise := a.gateway.revise
-	plain, ok := decode(header.Get("Content-Encoding"), a.body)
-	if !ok {
-		revise = a.gateway.reviseUnread
-	}
-	changed, err := revise(a.request, plain)
+	changed, err := a.revise(header.Get("Content-Encoding"))
 	if err == nil && changed == nil {
 		_ = a.letGo()
 		return
@@ -168,6 +166,18 @@ func (a *answer) send() {
 	}
 	a.ResponseWriter.WriteHeader(a.status)
 	_, _ = a.ResponseWriter.Write(changed)
+}
+
+// revise returns the body to send in the place of what is held; nil for that.
+func (a *answer) revise(encoding string) ([]byte, error) {
+	plain, ok := decode(encoding, a.body)
+	switch {
+	case ok:
+		return a.change.revise(a.gateway, a.request, plain)
+	case a.change.reviseUnread != nil:
+		return a.change.reviseUnread(a.gateway, a.request)
+	}
+	return nil, nil
 }
 
 // hasTrailers reports whether trailers were set that nobody had announced.

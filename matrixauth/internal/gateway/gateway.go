@@ -1,7 +1,7 @@
-// Package gateway has a word with requests on their way to the homeserver: those of locked users,
-// whom the homeserver does not know as such when logins are delegated, and those with tokens that
-// ended a moment ago, which it may still honour from memory. It has one with the homeserver's answers
-// too: a refused token whose session lives is no reason to destroy keys.
+// Package gateway stops requests on their way to the homeserver: those of locked users, whom the homeserver
+// does not know as such when logins are delegated, and those with tokens that ended a moment ago, which it may
+// still honour from memory. It changes answers of the homeserver too, by one table: a refused token whose
+// session lives is no reason for a client to destroy keys. It must not slow a request that is not concerned.
 package gateway
 
 import (
@@ -31,25 +31,26 @@ type Config struct {
 	Logger     *slog.Logger
 }
 
-// Gateway judges requests that are not ours, and the answers to them.
+// Gateway checks requests that are not ours, and the answers to them.
 type Gateway struct {
 	Config
-	forms forms
+	forms   forms
+	changes []change
 }
 
 // New makes the gateway.
-func New(c Config) *Gateway { return &Gateway{Config: c} }
+func New(c Config) *Gateway { return &Gateway{Config: c, changes: changes} }
 
 // Next answers the requests that go on.
 type Next interface {
 	ServeHTTP(http.ResponseWriter, *http.Request) error
 }
 
-// Pass has next answer a request, has a word with the answer if it refuses a token, and follows what it
-// says of a device's name. Any other passes as it comes, at no cost. The error is next's.
+// Pass has next answer a request, changes the answer if the table has it, and notes the new name of a device.
+// Any other answer passes as it comes, at no cost. The error is next's.
 func (g *Gateway) Pass(w http.ResponseWriter, r *http.Request, next Next) error {
 	p := passageOf(r)
-	if !p.mayBear() {
+	if !g.mayChange(p) {
 		return next.ServeHTTP(w, r)
 	}
 	name := watchNaming(r)
@@ -61,15 +62,15 @@ func (g *Gateway) Pass(w http.ResponseWriter, r *http.Request, next Next) error 
 	return err
 }
 
-// Idle reports whether there is nothing to judge. It costs two atomic loads, and is true nearly always.
+// Idle reports whether no request needs a check. It costs two atomic loads, and is true nearly always.
 func (g *Gateway) Idle() bool { return !g.Sessions.Watchful() }
 
-// Judge returns an Error with code UserLocked for a request that bears the token of a locked user
+// Check returns an Error with code UserLocked for a request that bears the token of a locked user
 // (MOD-1): with it the client keeps its keys and waits. The token of a session that has ended gives
 // UnknownToken, at once and not when the homeserver has forgotten it (REV-9). Anything else passes,
-// whatever its token; the homeserver judges that. A store that cannot be read is an error too, as
+// whatever its token; that is for the homeserver. A store that cannot be read is an error too, as
 // SOFT-7 has it: never a 401. Beside the error it gives what is to be logged.
-func (g *Gateway) Judge(r *http.Request, found Reading) (known web.Outcome, err error) {
+func (g *Gateway) Check(r *http.Request, found Reading) (known web.Outcome, err error) {
 	if found.token == "" {
 		return known, nil
 	}

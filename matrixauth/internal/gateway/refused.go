@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
@@ -15,41 +14,30 @@ import (
 // passage is a request that went on, as it was then: handlers behind us may change the request itself.
 type passage struct {
 	request       *http.Request
+	path          string
 	authorization string
 	query         string
 }
 
 func passageOf(r *http.Request) passage {
-	return passage{request: r, authorization: r.Header.Get("Authorization"), query: r.URL.RawQuery}
+	return passage{request: r, path: r.URL.Path, authorization: r.Header.Get("Authorization"), query: r.URL.RawQuery}
 }
 
 // mayBear reports whether the request may bear a token, at no cost.
 func (p passage) mayBear() bool { return p.authorization != "" || p.query != "" }
 
-// wants reports whether an answer may be the refusal of a token. That of a HEAD request has no body to
-// read or change.
-func wants(p passage, status int, h http.Header) bool {
-	return status == http.StatusUnauthorized && p.request.Method != http.MethodHead && isJSON(h.Get("Content-Type"))
-}
-
-func isJSON(contentType string) bool {
-	media, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(media), "application/json")
-}
-
 // unknownToken is the errcode of a refused token. Other answers have the same status: the steps of
 // user-interactive authentication, for one.
 const unknownToken = "M_UNKNOWN_TOKEN"
 
-// revise puts right what the homeserver says of a token's session, and gives the body to send; nil for
-// the body as it is. Under delegation Synapse always says "soft_logout: false", upon which clients
+// keepSession corrects what the homeserver says of the session of a token that it refuses. Under delegation Synapse always says "soft_logout: false", upon which clients
 // destroy their keys. It is true as long as the session lives: the client refreshes or signs in again on
 // its device, and keeps them (SOFT-2..5). If we cannot tell, the answer is an error, and no client acts
 // upon a refusal that may be wrong (SOFT-7).
-func (g *Gateway) revise(p passage, body []byte) ([]byte, error) {
+func (g *Gateway) keepSession(p passage, body []byte) ([]byte, error) {
 	document, err := web.ParseObject(body)
 	if err != nil {
-		return nil, nil // not the homeserver's own words; they pass
+		return nil, nil // not the homeserver's own answer
 	}
 	if code, err := document.String("errcode"); err != nil || code != unknownToken {
 		return nil, nil
@@ -75,9 +63,9 @@ func (g *Gateway) revise(p passage, body []byte) ([]byte, error) {
 // expiredRefusal is the refusal of an expired token whose session lives.
 const expiredRefusal = `{"errcode":"M_UNKNOWN_TOKEN","error":"The access token has expired","soft_logout":true}`
 
-// reviseUnread is revise for an answer that cannot be read, as it is compressed in a way that we do not
-// know. That of an expired token can say but one thing, and says it in our words; any other passes.
-func (g *Gateway) reviseUnread(p passage, _ []byte) ([]byte, error) {
+// keepExpired is keepSession for an answer that cannot be read. The answer to an expired token can say but one
+// thing, and says it in our words; any other passes.
+func (g *Gateway) keepExpired(p passage) ([]byte, error) {
 	token, err := g.bearer(p)
 	if err != nil || token == nil || !token.Expired(g.Sessions.Now()) {
 		return nil, err
@@ -126,11 +114,11 @@ func (g *Gateway) CountRefusal(status int, o *web.Outcome, clientIP string) (log
 	return log
 }
 
-// Slow returns an Error with code RateLimited for the request of a client that goes on with a dead token
+// Throttle returns an Error with code RateLimited for the request of a client that goes on with a dead token
 // although it was told so often enough. Whether the token is dead is asked again each time: nobody is kept
 // waiting by what was true once. Beside the error it gives what is to be logged. It costs one atomic load
 // while there is no such client.
-func (g *Gateway) Slow(r *http.Request) (known web.Outcome, err error) {
+func (g *Gateway) Throttle(r *http.Request) (known web.Outcome, err error) {
 	if !g.Refusals.hurried.Load() || r.Method == http.MethodOptions {
 		return known, nil
 	}
