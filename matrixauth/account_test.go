@@ -167,23 +167,23 @@ func TestSignIn(t *testing.T) {
 
 // TestSignInForApp is the sign-in on the way from an app to its consent page.
 func TestSignInForApp(t *testing.T) {
-	begin := func(h *house, request model.AuthorizationRequest) (id string) {
+	begin := func(h *house, asked model.Asked) (id string) {
 		h.t.Helper()
-		request.RedirectURI = "https://app.example/cb"
+		to := model.Delivery{Kind: model.ByRedirect, Redirect: model.Redirect{RedirectURI: "https://app.example/cb"}}
 		h.must(h.core.store.Update(context.Background(), func(tx *store.Tx) error {
 			c := model.Client{ID: model.NewID(tx.Now), Metadata: model.ClientMetadata{Name: "Some App", URI: "https://app.example/"}, CreatedAt: tx.Now}
 			if err := tx.InsertClient(c, model.TokenHash{}); err != nil {
 				return err
 			}
 			id = model.NewID(tx.Now)
-			return tx.InsertAuthorization(model.Authorization{ID: id, ClientID: c.ID, Request: request, CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(30 * time.Minute)})
+			return tx.InsertAuthorization(model.Authorization{ID: id, ClientID: c.ID, Request: model.Request{Asked: asked, Delivery: to}, CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(30 * time.Minute)})
 		}))
 		return id
 	}
 	t.Run("leads to the consent page", func(t *testing.T) {
 		h := newHouse(t, unlimited)
 		h.add("alice")
-		id := begin(h, model.AuthorizationRequest{})
+		id := begin(h, model.Asked{})
 		v := h.guest()
 		if to := v.signIn("alice", query("request", id)); to != "/account/consent?request="+id {
 			t.Errorf("it leads to %s", to)
@@ -197,7 +197,7 @@ func TestSignInForApp(t *testing.T) {
 			"alice": "alice", `"><script>`: "&#34;&gt;&lt;script&gt;", strings.Repeat("a", 600): "",
 		} {
 			v := h.guest()
-			v.get("/account/login" + query("request", begin(h, model.AuthorizationRequest{LoginHint: hint, UILocales: "xx de-AT en", Create: true})))
+			v.get("/account/login" + query("request", begin(h, model.Asked{LoginHint: hint, UILocales: "xx de-AT en", Create: true})))
 			v.at.wantPage(t, http.StatusOK, "Anmelden")
 			for _, part := range []string{`value="` + want + `" autocomplete="username"`, "Some App", "legt der Betreiber an", `lang="de"`} { // CREATE-1
 				if !strings.Contains(v.at.body, part) {
@@ -212,7 +212,7 @@ func TestSignInForApp(t *testing.T) {
 		v := h.guest()
 		v.signIn("alice", "")
 		h.clock.move(time.Second)
-		id := begin(h, model.AuthorizationRequest{Login: true})
+		id := begin(h, model.Asked{Login: true})
 		v.get("/account/login"+query("request", id)).wantPage(t, http.StatusOK, "Sign in")
 		h.clock.move(time.Second)
 		v.post("/account/login"+query("request", id), "username", "alice", "password", alicesPassword).wantTo(t, "/account/consent?request="+id)
@@ -220,7 +220,7 @@ func TestSignInForApp(t *testing.T) {
 	})
 	t.Run("a request that is over or never was", func(t *testing.T) {
 		h := newHouse(t, unlimited)
-		id := begin(h, model.AuthorizationRequest{})
+		id := begin(h, model.Asked{})
 		h.clock.move(time.Hour)
 		for _, id := range []string{id, "01NOSUCHREQUEST", `"><script>`} {
 			h.guest().get("/account/login"+query("request", id)).wantPage(t, http.StatusBadRequest, "This sign-in is over")
@@ -229,7 +229,7 @@ func TestSignInForApp(t *testing.T) {
 	t.Run("not you", func(t *testing.T) {
 		h := newHouse(t, unlimited)
 		h.add("alice")
-		id := begin(h, model.AuthorizationRequest{})
+		id := begin(h, model.Asked{})
 		v := h.guest()
 		v.signIn("alice", "")
 		v.follow()

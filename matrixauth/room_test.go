@@ -53,7 +53,7 @@ func (h *house) flood(count int) {
 			if err := tx.InsertClient(c, model.HashToken(id)); err != nil {
 				return err
 			}
-			request := model.AuthorizationRequest{State: strings.Repeat("s", 4000)}
+			request := model.Request{Delivery: model.Delivery{Redirect: model.Redirect{State: strings.Repeat("s", 4000)}}}
 			if err := tx.InsertAuthorization(model.Authorization{ID: id, ClientID: id, Network: "203.0.113.1", CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(1 << 40), Request: request}); err != nil {
 				return err
 			}

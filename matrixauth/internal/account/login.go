@@ -70,10 +70,10 @@ func (d *Door) loginFor(r *http.Request, g goal) (shown page.Login, pending gran
 	if pending, err = d.Grants.Pending(r.Context(), g.request); err != nil {
 		return shown, pending, err
 	}
-	shown.Client = pending.Client.Name(d.Pages.Language(r, pending.Request.UILocales))
-	shown.Create, shown.Admin = pending.Request.Create, pending.Administers()
-	shown.UILocales = pending.Request.UILocales
-	shown.Username = d.prefill(pending.Request.LoginHint)
+	shown.Client = pending.Client.Name(d.Pages.Language(r, pending.Asked.UILocales))
+	shown.Create, shown.Admin = pending.Asked.Create, pending.Administers()
+	shown.UILocales = pending.Asked.UILocales
+	shown.Username = d.prefill(pending.Asked.LoginHint)
 	return shown, pending, nil
 }
 

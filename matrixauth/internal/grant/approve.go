@@ -9,24 +9,21 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
-// codeLife is how long a client may take to exchange a code: enough for a phone that changes between
-// apps, and for a homeserver that restarts (AUTHZ-14). So long a browser that answers again is sent back
-// with the same answer.
-const codeLife = 5 * time.Minute
-
-// keepAnswered is how much longer than its code a request is kept, to recognise a code that comes again.
+// keepAnswered is how much longer than its answer a request is kept, to recognise a code that comes again.
 const keepAnswered = 24 * time.Hour
 
 // Outcome is what came of a request that a browser answered.
 type Outcome struct {
 	Pending
-	// Code is the code for the client; empty if there is none to send.
+	// Approved reports whether the user consented; if not, they declined.
+	Approved bool
+	// Code is what the browser carries to the client; empty if there is nothing to carry.
 	Code string
-	// Done reports whether the client exchanged its code. If that is not so, and there is no code, the user declined.
+	// Done reports whether the client had its answer.
 	Done bool
 }
 
-// Approve notes the consent of the user who is signed in and gives the code for the client. Errors are
+// Approve notes the consent of the user who is signed in and prepares the answer for the client. Errors are
 // those of Review. A browser whose answer was lost, or was given twice, gets the same outcome again, even
 // if it declined the first time: the client may know of that already. To any other browser an answered
 // request has expired.
@@ -63,13 +60,14 @@ func (g *Grants) settle(tx *store.Tx, o *Outcome, r Review, v Visitor, err error
 	o.Pending = r.Pending
 	if err == nil {
 		o.Code, err = g.approve(tx, r, v)
+		o.Approved = err == nil
 	}
 	return err
 }
 
 // Silently approves a request that was not kept yet, for a user who is not asked again (prompt=none,
 // OIDC-10). Its errors are those of ApproveRemembered; with one, nothing is kept.
-func (g *Grants) Silently(ctx context.Context, c model.Client, request model.AuthorizationRequest, v Visitor) (code string, err error) {
+func (g *Grants) Silently(ctx context.Context, c model.Client, request model.Request, v Visitor) (code string, err error) {
 	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {
 		a, err := begin(tx, c, request, "")
 		if err != nil {
@@ -88,10 +86,16 @@ func (g *Grants) Silently(ctx context.Context, c model.Client, request model.Aut
 }
 
 func (g *Grants) approve(tx *store.Tx, r Review, v Visitor) (code string, err error) {
-	code = model.AnswerCode(v.Value, r.ID)
+	d, err := g.delivery(r.Delivery)
+	if err != nil {
+		return "", err
+	}
+	answer := model.AnswerCode(v.Value, r.ID)
 	a := r.Authorization
-	a.UserID, a.BrowserSessionID, a.Remembered = v.UserID, v.ID, r.Remembered
-	a.CodeHash, a.CodeExpiresAt = model.HashToken(code), tx.Now.Add(codeLife)
+	a.UserID, a.BrowserSessionID, a.Remembered, a.AnswerHash = v.UserID, v.ID, r.Remembered, model.HashToken(answer)
+	if err := d.approve(tx, &a, answer); err != nil {
+		return "", err
+	}
 	a.ExpiresAt = a.CodeExpiresAt.Add(keepAnswered)
 	first, err := tx.ApproveAuthorization(a)
 	if err != nil {
@@ -100,18 +104,22 @@ func (g *Grants) approve(tx *store.Tx, r Review, v Visitor) (code string, err er
 	if !first {
 		return "", requestExpired()
 	}
-	return code, g.remember(tx, r, v.UserID)
+	return d.carried(answer), g.remember(tx, r, v.UserID)
 }
 
 func (g *Grants) remember(tx *store.Tx, r Review, userID string) error {
 	if err := tx.ProveClient(r.Client.ID); err != nil {
 		return err
 	}
-	if r.Remembered || !rememberable(r.Client, r.Request) {
+	if r.Remembered {
 		return nil
 	}
+	place, err := g.remembered(r.Pending)
+	if err != nil || place == "" {
+		return err
+	}
 	return tx.SaveConsent(model.Consent{
-		UserID: userID, ClientID: r.Client.ID, RedirectURI: r.Request.RedirectURI, Scope: model.RememberedScope(r.Request.Scope),
+		UserID: userID, ClientID: r.Client.ID, RedirectURI: place, Scope: model.RememberedScope(r.Asked.Scope),
 	})
 }
 
@@ -126,14 +134,14 @@ func (g *Grants) Decline(ctx context.Context, id, value string) (o Outcome, err 
 		if err != nil || o.Done || o.Declined() {
 			return err
 		}
-		if o.Code != "" {
-			o.Code = ""
+		if o.Approved {
+			o.Approved, o.Code = false, ""
 			if _, err := tx.DeleteConsents(o.UserID, o.ClientID); err != nil {
 				return err
 			}
 		}
 		a := o.Authorization
-		a.CodeHash, a.CodeExpiresAt = model.HashToken(model.AnswerCode(value, id)), tx.Now.Add(codeLife)
+		a.AnswerHash, a.CodeExpiresAt = model.HashToken(model.AnswerCode(value, id)), tx.Now.Add(codeLife)
 		closed, err := tx.DeclineAuthorization(a)
 		if err == nil && !closed {
 			err = requestExpired()
@@ -161,21 +169,25 @@ func (g *Grants) Answered(ctx context.Context, id, value string) (o Outcome, err
 
 // answered is Answered for a request that was looked for, and is empty if there is none.
 func (g *Grants) answered(tx *store.Tx, a model.Authorization, value string) (o Outcome, err error) {
-	code := model.AnswerCode(value, a.ID)
-	if value == "" || a.CodeHash != model.HashToken(code) || !tx.Now.Before(a.ExpiresAt) {
+	answer := model.AnswerCode(value, a.ID)
+	if value == "" || a.AnswerHash != model.HashToken(answer) || !tx.Now.Before(a.ExpiresAt) {
 		return o, requestExpired()
 	}
 	o.Authorization = a
 	if o.Client, err = g.clientOf(tx, a); err != nil {
 		return o, err
 	}
-	o.Done = a.SessionID != ""
+	d, err := g.delivery(a.Delivery)
+	if err != nil {
+		return o, err
+	}
+	o.Approved, o.Done = !a.Declined(), a.SessionID != ""
 	switch {
 	case o.Done:
 	case !tx.Now.Before(a.CodeExpiresAt), !a.ConsumedAt.IsZero() && !a.Declined():
 		return o, requestExpired() // it was given to the client, and nothing came of it
 	case !a.Declined():
-		o.Code = code
+		o.Code = d.carried(answer)
 	}
 	return o, nil
 }

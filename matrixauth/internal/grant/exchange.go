@@ -2,11 +2,7 @@ package grant
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
 	"errors"
-	"regexp"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -14,10 +10,13 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
-// Exchange is a code that a client presents.
+// Exchange is what a client presents for its tokens.
 type Exchange struct {
-	Client      model.Client
-	Code        string
+	// Delivery is the way on which it had its answer. A code of another one is unknown.
+	Delivery model.DeliveryKind
+	Client   model.Client
+	Code     string
+	// RedirectURI and Verifier go with a code that came ByRedirect.
 	RedirectURI string
 	Verifier    string
 	Origin      model.Origin
@@ -36,12 +35,9 @@ func (g *Grants) Exchange(ctx context.Context, e Exchange) (model.Session, sessi
 	if x.answer != nil {
 		return model.Session{}, session.Tokens{}, x.answer
 	}
-	r := x.found.Request
-	begun, tokens, err := g.config.Sessions.Start(ctx, session.Start{
-		Kind: model.OAuthSession, User: x.user, DeviceID: r.DeviceID, NoDevice: r.DeviceID == "", DeviceName: e.Client.DeviceName(),
-		Scope: r.Scope, Refreshable: true, ClientID: e.Client.ID, BrowserSessionID: x.found.BrowserSessionID,
-		Origin: e.Origin, Consume: x.consume,
-	})
+	start := x.delivery.session(x.found, e)
+	start.User, start.BrowserSessionID, start.Origin, start.Consume = x.user, x.found.BrowserSessionID, e.Origin, x.consume
+	begun, tokens, err := g.config.Sessions.Start(ctx, start)
 	if err != nil {
 		return model.Session{}, session.Tokens{}, asGrant(err)
 	}
@@ -52,10 +48,11 @@ func (g *Grants) Exchange(ctx context.Context, e Exchange) (model.Session, sessi
 // committed although the client is refused.
 type exchange struct {
 	Exchange
-	grants *Grants
-	found  model.Authorization
-	user   model.User
-	answer error
+	grants   *Grants
+	delivery delivery
+	found    model.Authorization
+	user     model.User
+	answer   error
 }
 
 func (x *exchange) judge(tx *store.Tx) (err error) {
@@ -67,13 +64,24 @@ func (x *exchange) judge(tx *store.Tx) (err error) {
 	case err != nil:
 		return err
 	}
-	used, proves := !x.found.ConsumedAt.IsZero(), x.proves()
-	switch {
-	case used && proves:
-		return x.replayed(tx)
-	case used, !tx.Now.Before(x.found.CodeExpiresAt):
+	if x.found.Delivery.Kind != x.Exchange.Delivery {
 		return nil
-	case !proves:
+	}
+	if x.delivery, err = x.grants.delivery(x.found.Delivery); err != nil {
+		return err
+	}
+	proof := x.delivery.present(tx, x.found, x.Exchange)
+	if proof != nil && !errors.Is(proof, errUnproven) {
+		x.answer = proof
+		return internal(proof)
+	}
+	used := !x.found.ConsumedAt.IsZero()
+	switch {
+	case used && proof == nil:
+		return x.replayed(tx)
+	case used, !x.found.Answered(), !tx.Now.Before(x.found.CodeExpiresAt):
+		return nil
+	case proof != nil:
 		_, err := tx.ConsumeAuthorization(x.found.ID, "")
 		return err
 	}
@@ -88,12 +96,12 @@ func (x *exchange) judge(tx *store.Tx) (err error) {
 	return nil
 }
 
-// proves reports whether the code comes from the client that it was given to: with its redirect URI, and with
-// the verifier that nobody else knows. Codes stand in addresses, and so in histories and logs; whoever read
-// one there has shown no more than that.
-func (x *exchange) proves() bool {
-	r := x.found.Request
-	return x.found.ClientID == x.Client.ID && r.RedirectURI == x.RedirectURI && verifies(x.Verifier, r.Challenge)
+// internal returns an error if it is a fault of ours, for which nothing may be committed.
+func internal(err error) error {
+	if model.AsError(err).Kind() == model.Internal {
+		return err
+	}
+	return nil
 }
 
 // mayBegin judges again what may have changed since the approval. A code does not outlive the browser
@@ -101,7 +109,7 @@ func (x *exchange) proves() bool {
 // meet a session that the intruder had up the sleeve. Only who signed in anew in the same browser meant
 // no such thing, and idle ones did nothing wrong.
 func (x *exchange) mayBegin(tx *store.Tx) error {
-	if err := x.grants.mayApprove(tx, x.found.UserID, x.found.Request.Scope); err != nil {
+	if err := x.grants.mayApprove(tx, x.found.UserID, x.found.Asked.Scope); err != nil {
 		return err
 	}
 	browser, err := tx.BrowserSession(x.found.BrowserSessionID)
@@ -151,16 +159,4 @@ func (x *exchange) consume(tx *store.Tx, begun model.Session) error {
 		return invalidGrant()
 	}
 	return tx.ProveClient(x.Client.ID)
-}
-
-// verifier is the syntax of RFC 7636 section 4.1 (TOK-10).
-var verifier = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
-
-// verifies checks the proof of RFC 7636 section 4.6.
-func verifies(given, challenge string) bool {
-	if !verifier.MatchString(given) || challenge == "" {
-		return false
-	}
-	sum := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(challenge)) == 1
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -101,6 +102,8 @@ func (h *house) open(create bool) {
 			Limiter: limit.New(h.clock.Now), Refreshes: limit.Rate{Burst: 60, PerMinute: 60},
 		}),
 	})
+	h.grants.deliveries = maps.Clone(deliveries)
+	h.grants.deliveries[byPoll] = polled{}
 	jobs.Configure(outbox.Config{Handlers: h.grants.config.Sessions.Handlers(), Logger: slog.New(slog.DiscardHandler)})
 }
 
@@ -155,7 +158,7 @@ func (h *house) approve(id string) (code string) {
 }
 
 func (h *house) exchange(code string, changes ...func(*Exchange)) (model.Session, session.Tokens, error) {
-	e := Exchange{Client: webClient, Code: code, RedirectURI: callback, Verifier: sampleVerifier}
+	e := Exchange{Delivery: model.ByRedirect, Client: webClient, Code: code, RedirectURI: callback, Verifier: sampleVerifier}
 	for _, change := range changes {
 		change(&e)
 	}
@@ -579,7 +582,7 @@ func TestAnsweredAgain(t *testing.T) {
 		id := h.begin("client")
 		code := h.approve(id)
 		h.clock.move(codeLife - time.Second)
-		if o := approve(h, id); o.Code != code || o.Request.RedirectURI != callback || o.Client.ID != "client" {
+		if o := approve(h, id); o.Code != code || o.Delivery.Redirect.RedirectURI != callback || o.Client.ID != "client" {
 			t.Errorf("%+v", o)
 		}
 		if o := asked(h, id); o.Code != code {
@@ -616,7 +619,7 @@ func TestAnsweredAgain(t *testing.T) {
 		h := newHouse(t)
 		id := h.begin("client")
 		for _, o := range []Outcome{decline(h, id), decline(h, id), approve(h, id), asked(h, id)} {
-			if o.Code != "" || o.Done || o.Request.RedirectURI != callback {
+			if o.Code != "" || o.Done || o.Delivery.Redirect.RedirectURI != callback {
 				t.Errorf("%+v", o)
 			}
 		}

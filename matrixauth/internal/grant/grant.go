@@ -21,10 +21,13 @@ type Config struct {
 }
 
 // Grants carries authorization requests.
-type Grants struct{ config Config }
+type Grants struct {
+	config     Config
+	deliveries map[model.DeliveryKind]delivery
+}
 
 // New makes the grants of a configuration.
-func New(c Config) *Grants { return &Grants{c} }
+func New(c Config) *Grants { return &Grants{c, deliveries} }
 
 // Pending is a request that waits for its user, with the client that made it.
 type Pending struct {
@@ -67,7 +70,7 @@ func (g *Grants) clientOf(tx *store.Tx, a model.Authorization) (model.Client, er
 }
 
 func (p Pending) over(now time.Time) bool {
-	return !now.Before(p.ExpiresAt) || p.CodeHash != (model.TokenHash{}) || !p.ConsumedAt.IsZero()
+	return !now.Before(p.ExpiresAt) || p.Answered() || !p.ConsumedAt.IsZero()
 }
 
 // NeedsSignIn reports whether the user must prove again who they are before they can approve: prompt=login
@@ -81,11 +84,11 @@ func (p Pending) NeedsSignIn(b model.BrowserSession, now time.Time) bool {
 	if b.AuthenticatedAt.After(p.CreatedAt) {
 		return false
 	}
-	if p.Request.Login {
+	if p.Asked.Login {
 		return true
 	}
-	return p.Request.MaxAge != nil && now.Sub(b.AuthenticatedAt) > time.Duration(*p.Request.MaxAge)*time.Second
+	return p.Asked.MaxAge != nil && now.Sub(b.AuthenticatedAt) > time.Duration(*p.Asked.MaxAge)*time.Second
 }
 
 // Administers reports whether the client asks to administer the homeserver.
-func (p Pending) Administers() bool { return model.Administers(p.Request.Scope) }
+func (p Pending) Administers() bool { return model.Administers(p.Asked.Scope) }

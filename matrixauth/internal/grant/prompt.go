@@ -15,7 +15,7 @@ type promptValue struct {
 	// untold reports whether the metadata is silent about it: clients are led to what it asks for by other ways.
 	untold bool
 	// note keeps that it was asked for; nil for a value that decides how the request is answered, and is not kept.
-	note func(*model.AuthorizationRequest)
+	note func(*model.Asked)
 }
 
 // promptNone asks for an answer without any page (OIDC-10).
@@ -24,11 +24,11 @@ const promptNone = "none"
 // prompts are the values that we know, in the order of the metadata. Others are ignored (OIDC-12).
 var prompts = []promptValue{
 	{value: promptNone, alone: true},
-	{value: "login", note: func(r *model.AuthorizationRequest) { r.Login = true }},
-	{value: "consent", note: func(r *model.AuthorizationRequest) { r.Consent = true }},
-	{value: "select_account", note: func(r *model.AuthorizationRequest) { r.Select = true }},
+	{value: "login", note: func(r *model.Asked) { r.Login = true }},
+	{value: "consent", note: func(r *model.Asked) { r.Consent = true }},
+	{value: "select_account", note: func(r *model.Asked) { r.Select = true }},
 	// There is no registration of accounts to lead to: who asks for it is shown the way to an account that is there.
-	{value: "create", untold: true, note: func(r *model.AuthorizationRequest) { r.Create = true }},
+	{value: "create", untold: true, note: func(r *model.Asked) { r.Create = true }},
 }
 
 // PromptValues returns the values of prompt that the metadata tells of.
@@ -42,7 +42,7 @@ func PromptValues() (values []string) {
 }
 
 // judgePrompt notes the values of prompt.
-func judgePrompt(text string, r *model.AuthorizationRequest) error {
+func judgePrompt(text string, r *model.Asked) error {
 	values := strings.Fields(text)
 	for _, p := range prompts {
 		switch {

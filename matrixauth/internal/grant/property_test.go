@@ -36,7 +36,7 @@ type begun struct{ device, client string }
 type known struct {
 	id, code, device, client string
 	browser, answeredBy      string // the browser session that approved, and the cookie's value
-	admin                    bool
+	admin, polled            bool
 	// closes is until when it can be answered, forgotten until when it is known.
 	closes, forgotten, codeEnds, usedAt time.Time
 	approved, declined, spoiled         bool
@@ -44,7 +44,7 @@ type known struct {
 	session                             string // of the exchange that worked
 }
 
-// TestWalks: whatever happens in whatever order, a request starts one session at most, a code works once,
+// TestWalks: whatever happens in whatever order, a request starts one session at most, a code works once and on its own way alone,
 // a browser that answers again is told the same, nothing starts for who may not, and nobody is signed in
 // without a question after a sign-out; administration needs a fresh password (TOK-9, TOK-12, TOK-13, SCOPE-13, AUTHZ-14, AUTHZ-18, AUTHZ-30).
 func TestWalks(t *testing.T) {
@@ -101,7 +101,11 @@ func (w *walk) step() {
 	case n < 20:
 		w.redeem(r, "")
 	case n < 22:
-		w.redeem(r, []string{"redirect", "verifier", "client"}[w.random.IntN(3)])
+		wrong := []string{"client", "delivery", "redirect", "verifier"}
+		if r.polled {
+			wrong = wrong[:2]
+		}
+		w.redeem(r, w.anyOf(wrong...))
 	case n < 25:
 		d := []time.Duration{time.Second, doubleSubmit - time.Second, doubleSubmit, time.Minute, codeLife, requestLife}[min(w.random.IntN(6), w.random.IntN(6))]
 		w.note("%v pass", d)
@@ -118,16 +122,21 @@ func (w *walk) anyOf(names ...string) string { return names[w.random.IntN(len(na
 // ask begins a request.
 func (w *walk) ask() {
 	w.t.Helper()
-	r := &known{device: w.anyOf("DEVICE0", "DEVICE1", "DEVICE2"), client: w.anyOf("client", "client", "other"), admin: w.random.IntN(3) == 0}
+	r := &known{device: w.anyOf("DEVICE0", "DEVICE1", "DEVICE2"), client: w.anyOf("client", "client", "other"), admin: w.random.IntN(3) == 0, polled: w.random.IntN(3) == 0}
 	r.closes = w.clock.Now().Add(requestLife)
 	r.forgotten = r.closes
 	text := api + " " + device + r.device
 	if r.admin {
 		text += " " + admin
 	}
-	r.id = w.begin(r.client, scope(text))
+	if r.polled {
+		r.code = fmt.Sprintf("secret %d", len(w.requests))
+		r.id = w.beginPolled(r.client, r.code, scope(text))
+	} else {
+		r.id = w.begin(r.client, scope(text))
+	}
 	w.requests = append(w.requests, r)
-	w.note("request %d of %s begins: %s", len(w.requests)-1, r.client, text)
+	w.note("request %d of %s begins, polled %v: %s", len(w.requests)-1, r.client, r.polled, text)
 }
 
 // askSilently asks with prompt=none.
@@ -178,13 +187,21 @@ func (w *walk) again(r *known) (want Outcome, told bool) {
 	}
 	switch {
 	case r.session != "":
-		want.Done = true
+		want.Approved, want.Done = true, true
 	case r.spoiled, !now.Before(r.codeEnds):
 		return want, false
 	case !r.declined:
-		want.Code = r.code
+		want.Approved, want.Code = true, w.carried(r)
 	}
 	return want, true
+}
+
+// carried is what the browser takes to the client of an approved request.
+func (w *walk) carried(r *known) string {
+	if r.polled {
+		return ""
+	}
+	return r.code
 }
 
 // answer approves a request after a look at it, or declines it.
@@ -226,18 +243,23 @@ func (w *walk) answer(r *known, yes bool) {
 	w.expect(err, want)
 	switch {
 	case err != nil:
-	case again && (yes || told.Code == ""):
-		if o.Code != told.Code || o.Done != told.Done {
-			w.t.Fatalf("told %q, %v the second time", o.Code, o.Done)
+	case again && (yes || told.Done || !told.Approved):
+		if o.Code != told.Code || o.Done != told.Done || o.Approved != told.Approved {
+			w.t.Fatalf("told %q, %v, %v the second time", o.Code, o.Done, o.Approved)
 		}
 	case yes:
-		r.code = o.Code
+		if !o.Approved || o.Done || (o.Code == "") != r.polled {
+			w.t.Fatalf("%+v", o)
+		}
+		if !r.polled {
+			r.code = o.Code
+		}
 		w.approved(r)
-		if !r.admin {
+		if !r.admin && !r.polled {
 			w.consents[r.client] = true
 		}
 	default:
-		if o.Code != "" || o.Done {
+		if o.Code != "" || o.Done || o.Approved {
 			w.t.Fatalf("%+v", o)
 		}
 		if r.approved { // the later word counts
@@ -255,6 +277,15 @@ func (w *walk) redeem(r *known, wrong string) {
 	}
 	now, want := w.clock.Now(), model.InvalidGrant
 	switch {
+	case wrong == "delivery": // it is nothing there, and as good as before here
+	case r.polled && !r.approved && !r.declined:
+		if wrong == "" && now.Before(r.closes) {
+			want = stillWaiting
+		}
+	case r.polled && r.declined:
+		if wrong == "" {
+			want = model.AccessDenied
+		}
 	case r.session != "":
 		if wrong == "" && now.Sub(r.usedAt) >= doubleSubmit {
 			w.ended(r.session, model.EndCodeReplay)
@@ -272,7 +303,12 @@ func (w *walk) redeem(r *known, wrong string) {
 	}
 	started, _, err := w.exchange(r.code, func(e *Exchange) {
 		e.Client.ID = r.client
+		if r.polled {
+			poll(e)
+		}
 		switch wrong {
+		case "delivery":
+			e.Delivery = map[model.DeliveryKind]model.DeliveryKind{byPoll: model.ByRedirect, model.ByRedirect: byPoll}[e.Delivery]
 		case "redirect":
 			e.RedirectURI += "/"
 		case "verifier":

@@ -77,9 +77,14 @@ func TestJudge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !r.Login || !r.Consent || !r.Select || !r.Create || r.MaxAge == nil || *r.MaxAge != 60 || r.ResponseMode != model.ModeQuery ||
-			r.DeviceID != "PHONE" || r.State != "s" || !r.HasState || r.LoginHint != ask.LoginHint || r.Challenge != sampleChallenge {
-			t.Errorf("%+v", r)
+		if a := r.Asked; !a.Login || !a.Consent || !a.Select || !a.Create || a.MaxAge == nil || *a.MaxAge != 60 || a.DeviceID != "PHONE" || a.LoginHint != ask.LoginHint {
+			t.Errorf("%+v", a)
+		}
+		want := model.Delivery{Kind: model.ByRedirect, Redirect: model.Redirect{
+			RedirectURI: "https://client.example/cb", ResponseMode: model.ModeQuery, State: "s", HasState: true, Challenge: sampleChallenge,
+		}}
+		if r.Delivery != want {
+			t.Errorf("%+v", r.Delivery)
 		}
 	})
 }

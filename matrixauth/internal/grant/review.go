@@ -49,18 +49,18 @@ func (g *Grants) judge(tx *store.Tx, p Pending, v Visitor) (r Review, err error)
 	if r.NeedsSignIn(v.BrowserSession, tx.Now) {
 		return r, model.NewError(model.LoginRequired)
 	}
-	if err := g.mayApprove(tx, v.UserID, r.Request.Scope); err != nil {
+	if err := g.mayApprove(tx, v.UserID, r.Asked.Scope); err != nil {
 		return r, err
 	}
 	if r.Replaces, err = g.replaces(tx, r.Pending, v.UserID); err != nil {
 		return r, err
 	}
-	asks := r.Request.Consent || r.Request.Select || r.Request.Create || r.Replaces
-	if asks || !rememberable(r.Client, r.Request) {
-		return r, nil
+	place, err := g.remembered(r.Pending)
+	if err != nil || place == "" || r.Asked.Consent || r.Asked.Select || r.Asked.Create || r.Replaces {
+		return r, err
 	}
-	granted, err := tx.Consented(v.UserID, r.Client.ID, r.Request.RedirectURI)
-	r.Remembered = granted != "" && within(model.RememberedScope(r.Request.Scope), granted)
+	granted, err := tx.Consented(v.UserID, r.Client.ID, place)
+	r.Remembered = granted != "" && within(model.RememberedScope(r.Asked.Scope), granted)
 	return r, err
 }
 
@@ -81,19 +81,21 @@ func (g *Grants) mayApprove(tx *store.Tx, userID, scope string) error {
 }
 
 func (g *Grants) replaces(tx *store.Tx, p Pending, userID string) (bool, error) {
-	live, err := tx.LiveSessionOnDevice(userID, p.Request.DeviceID)
+	live, err := tx.LiveSessionOnDevice(userID, p.Asked.DeviceID)
 	if errors.Is(err, model.ErrNotFound) {
 		return false, nil
 	}
 	return live.ClientID != p.ClientID, err
 }
 
-// rememberable reports whether a consent may stand for later ones. A web client is known by its https
-// address, which nobody else answers at; any app on a machine can claim a scheme or a loopback port, so
-// native clients ask each time (AUTHZ-18, AMB-19). So does who asks for administration.
-func rememberable(c model.Client, r model.AuthorizationRequest) bool {
-	return c.Metadata.ApplicationType == model.WebApplication && strings.HasPrefix(r.RedirectURI, "https://") &&
-		model.Rememberable(r.Scope)
+// remembered returns the place for which a consent to a request may stand for later ones; empty if each must ask, as
+// for administration (SCOPE-13).
+func (g *Grants) remembered(p Pending) (place string, err error) {
+	d, err := g.delivery(p.Delivery)
+	if err != nil || !model.Rememberable(p.Asked.Scope) {
+		return "", err
+	}
+	return d.place(p.Client, p.Delivery), nil
 }
 
 // within reports whether a scope holds nothing that another lacks.

@@ -84,21 +84,21 @@ func askOf(params map[string]string) grant.Ask {
 // silently answers prompt=none: with a code if the user is signed in and granted all of it before, and
 // otherwise with the error that says what is missing. No page is shown (OIDC-10), but for a client that
 // nobody ever consented to.
-func (d *Door) silently(w http.ResponseWriter, r *http.Request, c model.Client, request model.AuthorizationRequest) error {
+func (d *Door) silently(w http.ResponseWriter, r *http.Request, c model.Client, request model.Request) error {
 	visitor, _, err := d.visitor(r)
 	if err == nil {
 		var code string
 		if code, err = d.Grants.Silently(r.Context(), c, request, visitor); err == nil {
-			return d.respond(w, r, request, field{"code", code})
+			return d.respond(w, r, request.Delivery.Redirect, field{"code", code})
 		}
 	}
 	if err = asSilent(err); model.AsError(err).Kind() == model.Internal {
 		return err
 	}
 	if !c.Proven() {
-		return d.offerReturn(w, r, c, request, err)
+		return d.offerReturn(w, r, c, request.Delivery.Redirect, request.Asked.UILocales, err)
 	}
-	return d.respond(w, r, request, failure(err)...)
+	return d.respond(w, r, request.Delivery.Redirect, failure(err)...)
 }
 
 // asSilent says in a client's words why a request could not be granted without the user.
@@ -120,11 +120,11 @@ func (d *Door) turnDown(w http.ResponseWriter, r *http.Request, c model.Client, 
 		return err
 	}
 	mode, _ := ask.Mode(redirectURI) // a mode that cannot be is what the error is about, and travels by query
-	answer := model.AuthorizationRequest{RedirectURI: redirectURI, ResponseMode: mode, State: ask.State, HasState: ask.HasState, UILocales: ask.UILocales}
+	to := model.Redirect{RedirectURI: redirectURI, ResponseMode: mode, State: ask.State, HasState: ask.HasState}
 	if c.Static || ask.None() && c.Proven() {
-		return d.respond(w, r, answer, failure(err)...)
+		return d.respond(w, r, to, failure(err)...)
 	}
-	return d.offerReturn(w, r, c, answer, err)
+	return d.offerReturn(w, r, c, to, ask.UILocales, err)
 }
 
 // seeOther redirects by a fixed answer to GET: after a POST of credentials nothing else would do (AUTHZ-16).

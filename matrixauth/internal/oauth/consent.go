@@ -38,7 +38,7 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, model.LoginRequired):
 		return seeOther(w, d.loginURL(id))
 	case errors.Is(err, model.AccessDenied):
-		return d.offerReturn(w, r, review.Client, review.Request, err)
+		return d.refuse(w, r, review.Pending, err)
 	case err != nil:
 		return err
 	case review.Remembered:
@@ -47,22 +47,28 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	if err := d.Grants.Shown(r.Context(), review.Pending); err != nil {
 		return err
 	}
-	return d.Pages.Render(w, r, http.StatusOK, d.consentPage(review, user, d.Pages.Language(r, review.Request.UILocales)))
+	to, err := deliveryOf(review.Delivery)
+	if err != nil {
+		return err
+	}
+	shown := d.consentPage(review, user, d.Pages.Language(r, review.Asked.UILocales))
+	shown.Destination = to.destination(review.Delivery)
+	return d.Pages.Render(w, r, http.StatusOK, shown)
 }
 
 // consentPage says who asks, for what, as whom, and where the way leads (AUTHZ-19).
 func (d *Door) consentPage(review grant.Review, user model.User, language string) page.Consent {
-	c, request := review.Client, review.Request
+	c, asked := review.Client, review.Asked
 	shown := page.Consent{
-		Goal:       page.Goal{Request: review.ID, Client: c.Name(language), UILocales: request.UILocales},
+		Goal:       page.Goal{Request: review.ID, Client: c.Name(language), UILocales: asked.UILocales},
 		ClientHost: c.Host(), ClientURI: c.Metadata.URI,
 		TOSURI: c.TOSURI(language), PolicyURI: c.PolicyURI(language),
-		Vouched: c.Static, Destination: destination(request.RedirectURI),
-		Account: model.MatrixID(user.Localpart, d.ServerName), Device: request.DeviceID,
-		Scopes: model.ScopesIn(request.Scope), Admin: model.Administers(request.Scope),
+		Vouched: c.Static,
+		Account: model.MatrixID(user.Localpart, d.ServerName), Device: asked.DeviceID,
+		Scopes: model.ScopesIn(asked.Scope), Admin: model.Administers(asked.Scope),
 		Replaces: review.Replaces,
 	}
-	if hint := grant.ReadHint(request.LoginHint); !hint.Names(user.Localpart, d.ServerName) {
+	if hint := grant.ReadHint(asked.LoginHint); !hint.Names(user.Localpart, d.ServerName) {
 		shown.OtherAccount = hint.Text()
 	}
 	return shown
@@ -115,8 +121,8 @@ func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, i
 	pending, missing := d.Grants.Pending(r.Context(), id)
 	switch {
 	case missing == nil:
-		shown.Request, shown.UILocales = id, pending.Request.UILocales
-		shown.Client = pending.Client.Name(d.Pages.Language(r, pending.Request.UILocales))
+		shown.Request, shown.UILocales = id, pending.Asked.UILocales
+		shown.Client = pending.Client.Name(d.Pages.Language(r, pending.Asked.UILocales))
 	case model.AsError(missing).Kind() == model.Internal:
 		return missing
 	}
@@ -138,22 +144,32 @@ func (d *Door) conclude(w http.ResponseWriter, r *http.Request, id string, answe
 		return seeOther(w, d.consentURL(id)) // it was remembered a moment ago
 	case err != nil:
 		return err
-	case outcome.Done:
-		return d.Pages.Render(w, r, http.StatusOK, d.donePage(outcome, d.Pages.Language(r, outcome.Request.UILocales)))
-	case outcome.Code == "":
-		denied := model.Errorf(model.AccessDenied, "the user declined")
-		return d.respond(w, r, outcome.Request, failure(denied)...)
 	}
-	return d.respond(w, r, outcome.Request, field{"code", outcome.Code})
+	to, err := deliveryOf(outcome.Delivery)
+	if err != nil {
+		return err
+	}
+	if outcome.Done {
+		return d.Pages.Render(w, r, http.StatusOK, d.donePage(outcome, to.destination(outcome.Delivery), d.Pages.Language(r, outcome.Asked.UILocales)))
+	}
+	return to.conclude(d, w, r, outcome)
+}
+
+// refuse shows why a request cannot be granted to who is signed in.
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, p grant.Pending, reason error) error {
+	to, err := deliveryOf(p.Delivery)
+	if err != nil {
+		return err
+	}
+	return to.refuse(d, w, r, p, reason)
 }
 
 // donePage says that the sign-in is done. Its link leads to the website of the client, and is there if that
 // is where the answer went: the redirect URI without an answer is not for people, and what an app says of
 // its website proves nothing.
-func (d *Door) donePage(o grant.Outcome, language string) page.Done {
-	shown := page.Done{Client: o.Client.Name(language), UILocales: o.Request.UILocales}
-	to, err := url.Parse(o.Request.RedirectURI)
-	if home, homeErr := url.Parse(o.Client.Metadata.URI); err == nil && homeErr == nil && home.Scheme == "https" && home.Host == to.Host {
+func (d *Door) donePage(o grant.Outcome, destination, language string) page.Done {
+	shown := page.Done{Client: o.Client.Name(language), UILocales: o.Asked.UILocales}
+	if home, err := url.Parse(o.Client.Metadata.URI); err == nil && home.Scheme == "https" && home.Host == destination {
 		shown.URL = o.Client.Metadata.URI
 	}
 	return shown

@@ -16,7 +16,7 @@ func FuzzAddress(f *testing.F) {
 		f.Add(i, state, "AbC123", i%2 == 0)
 	}
 	f.Fuzz(func(t *testing.T, which int, state, code string, fragment bool) {
-		request := model.AuthorizationRequest{RedirectURI: redirects[uint(which)%uint(len(redirects))], State: state, HasState: true, ResponseMode: model.ModeQuery}
+		request := model.Redirect{RedirectURI: redirects[uint(which)%uint(len(redirects))], State: state, HasState: true, ResponseMode: model.ModeQuery}
 		if fragment {
 			request.ResponseMode = model.ModeFragment
 		}

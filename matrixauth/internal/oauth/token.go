@@ -96,7 +96,7 @@ func (d *Door) mint(r *http.Request, name string, form map[string]string) (sessi
 // exchange redeems a code.
 func (d *Door) exchange(r *http.Request, c model.Client, form map[string]string) (session.Tokens, error) {
 	_, tokens, err := d.Grants.Exchange(r.Context(), grant.Exchange{
-		Client: c, Code: form["code"], RedirectURI: form["redirect_uri"], Verifier: form["code_verifier"], Origin: web.OriginOf(r),
+		Delivery: model.ByRedirect, Client: c, Code: form["code"], RedirectURI: form["redirect_uri"], Verifier: form["code_verifier"], Origin: web.OriginOf(r),
 	})
 	return tokens, err
 }

@@ -2,22 +2,23 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-const selectAuthorization = `SELECT id, client_id, request, network, created_at, expires_at, shown_at, COALESCE(user_id, ''), browser_session_id, remembered,
-	code_hash, code_expires_at, consumed_at, COALESCE(session_id, '') FROM authorizations`
+const selectAuthorization = `SELECT id, client_id, asked, delivery, network, created_at, expires_at, shown_at, COALESCE(user_id, ''), browser_session_id, remembered,
+	answer_hash, code_hash, code_expires_at, consumed_at, COALESCE(session_id, '') FROM authorizations`
 
 func scanAuthorization(s scanner) (a model.Authorization, err error) {
-	var request string
-	err = s.Scan(&a.ID, &a.ClientID, &request, &a.Network, timeInto{&a.CreatedAt}, timeInto{&a.ExpiresAt}, timeInto{&a.ShownAt}, &a.UserID, &a.BrowserSessionID, &a.Remembered,
-		hashInto{&a.CodeHash}, timeInto{&a.CodeExpiresAt}, timeInto{&a.ConsumedAt}, &a.SessionID)
+	var asked, delivery string
+	err = s.Scan(&a.ID, &a.ClientID, &asked, &delivery, &a.Network, timeInto{&a.CreatedAt}, timeInto{&a.ExpiresAt}, timeInto{&a.ShownAt}, &a.UserID, &a.BrowserSessionID, &a.Remembered,
+		hashInto{&a.AnswerHash}, hashInto{&a.CodeHash}, timeInto{&a.CodeExpiresAt}, timeInto{&a.ConsumedAt}, &a.SessionID)
 	if err != nil {
 		return a, err
 	}
-	if err := json.Unmarshal([]byte(request), &a.Request); err != nil {
+	if err := errors.Join(json.Unmarshal([]byte(asked), &a.Asked), json.Unmarshal([]byte(delivery), &a.Delivery)); err != nil {
 		return a, fmt.Errorf("authorization %s: %w", a.ID, err)
 	}
 	return a, nil
@@ -26,15 +27,21 @@ func scanAuthorization(s scanner) (a model.Authorization, err error) {
 // InsertAuthorization adds an authorization request that nobody has approved yet. If there are too many,
 // others give way.
 func (tx *Tx) InsertAuthorization(a model.Authorization) error {
-	request, err := model.MarshalText(a.Request)
+	asked, err := model.MarshalText(a.Asked)
 	if err != nil {
 		return err
 	}
-	if err := tx.makeRoom(waitingCrowd, len(request)); err != nil {
+	delivery, err := model.MarshalText(a.Delivery)
+	if err != nil {
 		return err
 	}
-	_, err = tx.exec("INSERT INTO authorizations (id, client_id, request, size, network, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-		a.ID, a.ClientID, request, len(request), a.Network, micros(a.CreatedAt), micros(a.ExpiresAt))
+	size := len(asked) + len(delivery)
+	if err := tx.makeRoom(waitingCrowd, size); err != nil {
+		return err
+	}
+	_, err = tx.exec(`INSERT INTO authorizations (id, client_id, asked, delivery, size, network, created_at, expires_at, code_hash)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`,
+		a.ID, a.ClientID, asked, delivery, size, a.Network, micros(a.CreatedAt), micros(a.ExpiresAt), hashOrNull(a.CodeHash))
 	return err
 }
 
@@ -55,17 +62,17 @@ func (tx *Tx) Authorization(id string) (model.Authorization, error) {
 	return one(tx, scanAuthorization, selectAuthorization+" WHERE id = ?1", id)
 }
 
-// AuthorizationByCode finds an authorization request by the hash of its code.
+// AuthorizationByCode finds an authorization request by the hash of what its client presents.
 func (tx *Tx) AuthorizationByCode(hash model.TokenHash) (model.Authorization, error) {
 	return one(tx, scanAuthorization, selectAuthorization+" WHERE code_hash = ?1", hash[:])
 }
 
-// ApproveAuthorization notes who approved a request, and the code for it. It reports false if the
+// ApproveAuthorization notes who approved a request, and what its client will present. It reports false if the
 // request was answered already. Of each user the requests that were answered last are kept.
 func (tx *Tx) ApproveAuthorization(a model.Authorization) (bool, error) {
-	n, err := tx.exec(`UPDATE authorizations SET user_id = ?2, browser_session_id = ?3, remembered = ?4, code_hash = ?5, code_expires_at = ?6,
-		expires_at = ?7, network = '' WHERE id = ?1 AND code_hash IS NULL AND consumed_at IS NULL`,
-		a.ID, a.UserID, a.BrowserSessionID, a.Remembered, a.CodeHash[:], micros(a.CodeExpiresAt), micros(a.ExpiresAt))
+	n, err := tx.exec(`UPDATE authorizations SET user_id = ?2, browser_session_id = ?3, remembered = ?4, answer_hash = ?5, code_hash = ?6,
+		code_expires_at = ?7, expires_at = ?8, network = '' WHERE id = ?1 AND answer_hash IS NULL AND consumed_at IS NULL`,
+		a.ID, a.UserID, a.BrowserSessionID, a.Remembered, a.AnswerHash[:], hashOrNull(a.CodeHash), micros(a.CodeExpiresAt), micros(a.ExpiresAt))
 	if err != nil || n == 0 {
 		return false, err
 	}
@@ -75,11 +82,11 @@ func (tx *Tx) ApproveAuthorization(a model.Authorization) (bool, error) {
 }
 
 // DeclineAuthorization closes a request with no, also one that was approved and whose code is not used
-// up. The code is never given out: its hash tells the browser that answered, and its end how long the
-// same answer is given again. It reports false if the request is closed.
+// up. AnswerHash tells the browser that answered, and CodeExpiresAt how long the same answer is given again. It
+// reports false if the request is closed.
 func (tx *Tx) DeclineAuthorization(a model.Authorization) (bool, error) {
-	n, err := tx.exec(`UPDATE authorizations SET user_id = NULL, code_hash = ?2, code_expires_at = ?3, consumed_at = ?4
-		WHERE id = ?1 AND consumed_at IS NULL`, a.ID, a.CodeHash[:], micros(a.CodeExpiresAt), micros(tx.Now))
+	n, err := tx.exec(`UPDATE authorizations SET user_id = NULL, answer_hash = ?2, code_expires_at = ?3, consumed_at = ?4
+		WHERE id = ?1 AND consumed_at IS NULL`, a.ID, a.AnswerHash[:], micros(a.CodeExpiresAt), micros(tx.Now))
 	return n == 1, err
 }
 

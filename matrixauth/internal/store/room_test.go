@@ -31,7 +31,7 @@ func (c *crowded) ask(network string, count, length int) (ids []string) {
 			c.n++
 			a := model.Authorization{
 				ID: fmt.Sprint("request", c.n), ClientID: "app", Network: network, CreatedAt: tx.Now.Add(time.Duration(c.n)), ExpiresAt: tx.Now.Add(time.Hour),
-				Request: model.AuthorizationRequest{State: strings.Repeat("s", length)},
+				Request: model.Request{Delivery: model.Delivery{Redirect: model.Redirect{State: strings.Repeat("s", length)}}},
 			}
 			if err := tx.InsertAuthorization(a); err != nil {
 				return err
@@ -267,7 +267,7 @@ func TestAnsweredAreBounded(t *testing.T) {
 func TestTextIsNotForHTML(t *testing.T) {
 	c := newCrowded(t)
 	update(t, c.Store, func(tx *Tx) error {
-		return tx.InsertAuthorization(model.Authorization{ID: "a", CreatedAt: tx.Now, ExpiresAt: tx.Now, Request: model.AuthorizationRequest{State: strings.Repeat("<", 100)}})
+		return tx.InsertAuthorization(model.Authorization{ID: "a", CreatedAt: tx.Now, ExpiresAt: tx.Now, Request: model.Request{Delivery: model.Delivery{Redirect: model.Redirect{State: strings.Repeat("<", 100)}}}})
 	})
 	update(t, c.Store, func(tx *Tx) error {
 		return tx.InsertClient(model.Client{ID: "b", CreatedAt: tx.Now, Metadata: model.ClientMetadata{
@@ -275,9 +275,9 @@ func TestTextIsNotForHTML(t *testing.T) {
 		}}, model.TokenHash{})
 	})
 	for query, text := range map[string]string{
-		"SELECT request FROM authorizations": strings.Repeat("<", 100),
-		"SELECT metadata FROM clients":       strings.Repeat("<", 100),
-		`SELECT metadata FROM clients --`:    strings.Repeat("&", 100),
+		"SELECT delivery FROM authorizations": strings.Repeat("<", 100),
+		"SELECT metadata FROM clients":        strings.Repeat("<", 100),
+		`SELECT metadata FROM clients --`:     strings.Repeat("&", 100),
 	} {
 		var row string
 		if err := c.reader.QueryRow(query).Scan(&row); err != nil || !strings.Contains(row, text) || strings.Contains(row, `\u00`) {
