@@ -298,14 +298,4 @@ func checkEndpoint(endpoint string) string {
 func IsInvisible(r rune) bool { return model.IsInvisible(r) }
 
 // IsLoopback reports whether a host, by name or address and without a port, is this machine by its loopback.
-func IsLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
-}
-
-// base is the issuer as it stands in documents: with a slash at its end, so that addresses below it
-// are made by appending.
-func (c Config) base() string { return strings.TrimSuffix(c.Issuer, "/") + "/" }
+func IsLoopback(host string) bool { return model.IsLoopback(host) }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/control"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/doctor"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
@@ -32,7 +33,7 @@ type Core struct {
 	lines     *edge.Lines
 	passwords *password.Hasher
 	metrics   *Metrics
-	probes    probes
+	probes    doctor.Probes
 	socket    *control.Server
 	// aside reports whether this is another database than the server's, as a backup is: see Target.Aside.
 	aside bool

@@ -2,95 +2,92 @@ package matrixauth
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
-	"net/http"
-	"slices"
-	"time"
+	"net/url"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/doctor"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// Examination is what the doctor needs to know beyond the configuration.
-type Examination struct {
-	// SynapseEndpoint is the address that Synapse should have for us.
-	SynapseEndpoint string `json:"synapse_endpoint"`
-	// Authorities are certificates in PEM that are trusted beside those of the machine.
-	Authorities string `json:"authorities,omitempty"`
+// What commands need of the doctor: see package doctor.
+type (
+	// Examination is what the doctor needs to know beyond the configuration.
+	Examination = doctor.Examination
+	// Diagnosis is what the doctor found.
+	Diagnosis = doctor.Diagnosis
+	// Finding is the result of one check. None of its texts holds a secret.
+	Finding = doctor.Finding
+	// Site is a site of the embedding server.
+	Site = doctor.Site
+	// SampleRequest is a request of a client that must reach us.
+	SampleRequest = doctor.SampleRequest
+	// GuardedRequest is a request that must not reach Synapse past us.
+	GuardedRequest = doctor.GuardedRequest
+	// SynapseUser is the user that Synapse runs as on this machine.
+	SynapseUser = doctor.SynapseUser
+	// SynapseExamination is what Synapse's configuration is compared with.
+	SynapseExamination = doctor.SynapseExamination
+	// Delegation is what Synapse must know to delegate its logins to us.
+	Delegation = doctor.Delegation
+	// Obstacle is something in Synapse's configuration that does not go with the block that is to be put there.
+	Obstacle = doctor.Obstacle
+)
+
+// ComparisonCheck names the comparison among the checks of the doctor.
+const ComparisonCheck = doctor.ComparisonCheck
+
+// Well is the finding of a check that found nothing wrong.
+func Well(check, format string, args ...any) Finding { return doctor.Well(check, format, args...) }
+
+// Wrong is the finding of a check that found a fault, which is named by a word for programs.
+func Wrong(check, fault, what, where, change string) Finding {
+	return doctor.Wrong(check, fault, what, where, change)
 }
 
-// Diagnosis is what the doctor found.
-type Diagnosis struct {
-	// SynapseVersion is empty if Synapse did not tell.
-	SynapseVersion string    `json:"synapse_version,omitempty"`
-	Findings       []Finding `json:"findings"`
-	// Comparable reports whether Synapse and we reach one another, so that accounts can be compared.
-	Comparable bool `json:"comparable"`
+// DifferenceFinding says a difference as the doctor does.
+func DifferenceFinding(d Difference) Finding { return doctor.DifferenceFinding(d) }
+
+// SampleRequests are requests to the issuer's host of each kind that clients, their browsers and Synapse send.
+func SampleRequests(issuer string) []SampleRequest { return doctor.SampleRequests(issuer) }
+
+// OpenPaths are the paths at the issuer's host that must be open to clients, as Caddy's matcher path has them.
+func OpenPaths(issuer *url.URL) []string { return doctor.OpenPaths(issuer) }
+
+// GuardedRequests lists a request of each kind that must not reach Synapse past us.
+func GuardedRequests() []GuardedRequest { return doctor.GuardedRequests() }
+
+// ExaminePlace looks at whose the files of a database are and who else may read or write them, without
+// opening any of them. It is for a database without a server, which is found to be nothing if it is not
+// there; a running server looks itself.
+func ExaminePlace(database string) []Finding {
+	return doctor.ExamineFiles(database, SecretFile(database))
 }
 
-// doctor is one examination.
-type doctor struct {
-	*Server
-	Examination
-	client *http.Client
-	// named reports whether something answers at the server name's host.
-	named    bool
-	findings []Finding
+// ExamineSecretFile looks whether Synapse's user may read the file of the secret.
+func ExamineSecretFile(path string, who SynapseUser) []Finding {
+	return doctor.ExamineSecretFile(path, who)
 }
 
-// doctorTimeout bounds each request of an examination.
-const doctorTimeout = 10 * time.Second
+// ExamineSynapse looks at Synapse's configuration. What only Synapse's own machine or container can tell is
+// not called wrong.
+func ExamineSynapse(e SynapseExamination) []Finding { return doctor.ExamineSynapse(e) }
+
+// OpenToAll reports whether every user of this machine may read a file, by modes and access lists.
+func OpenToAll(path string) bool { return doctor.OpenToAll(path) }
+
+// FindObstacles lists what is in the way of our block in what Synapse reads when it is started with these paths.
+func FindObstacles(paths []string, serverName string) ([]Obstacle, error) {
+	return doctor.FindObstacles(paths, serverName)
+}
+
+// doctor is what the doctor looks at.
+func (s *Server) doctor() doctor.Config {
+	return doctor.Config{
+		Store: s.core.store, Outbox: s.core.outbox, Homeserver: s.homeserver, Probes: &s.core.probes,
+		Issuer: s.config.Issuer, Public: s.issuer, ServerName: s.config.ServerName, Endpoint: s.config.Endpoint,
+		SecretFile: SecretFile(s.core.Database()), Sites: s.deps.Sites, Surroundings: s.deps.Surroundings,
+	}
+}
 
 func (s *Server) examine(ctx context.Context, _ model.Actor, e Examination) (Diagnosis, error) {
-	client, err := doctorClient(e.Authorities)
-	if err != nil {
-		return Diagnosis{}, err
-	}
-	defer client.CloseIdleConnections()
-	d := &doctor{Server: s, Examination: e, client: client}
-	d.lookAtStore(ctx)
-	d.lookAtPlace()
-	d.lookAtOutbox(ctx)
-	version, up := d.lookAtVersion(ctx)
-	comparable := false
-	if up {
-		before := len(d.findings)
-		d.lookAtOurCall(ctx)
-		d.lookAtTheirCall(ctx)
-		comparable = !slices.ContainsFunc(d.findings[before:], func(f Finding) bool { return !f.OK })
-	}
-	d.lookAtRoutes(ctx)
-	d.lookAtGuard(ctx)
-	d.lookAtWellKnown(ctx)
-	d.lookAtHosts(ctx)
-	// Last, as what the requests before show counts too.
-	if s.deps.Surroundings != nil {
-		d.findings = append(d.findings, s.deps.Surroundings()...)
-	}
-	return Diagnosis{SynapseVersion: version, Findings: d.findings, Comparable: comparable}, nil
-}
-
-// doctorClient follows no redirects: where one leads is not what was asked about.
-func doctorClient(authorities string) (*http.Client, error) {
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("the machine's certificates: %w", err)
-	}
-	if authorities != "" && !pool.AppendCertsFromPEM([]byte(authorities)) {
-		return nil, model.Errorf(model.InvalidParam, "the file of certificate authorities holds no certificate")
-	}
-	return &http.Client{
-		Timeout:       doctorTimeout,
-		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, nil
-}
-
-func (d *doctor) good(check, format string, args ...any) {
-	d.findings = append(d.findings, Well(check, format, args...))
-}
-
-func (d *doctor) bad(check, fault, what, where, change string) {
-	d.findings = append(d.findings, Wrong(check, fault, what, where, change))
+	return s.doctor().Examine(ctx, e)
 }

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/doctor"
 )
 
 // TestDoctorLooksAtTheFiles finds what is not the server's alone, with what to do, while it runs and while not.
@@ -17,7 +19,7 @@ func TestDoctorLooksAtTheFiles(t *testing.T) {
 	h := newHouse(t)
 	secret := SecretFile(h.file)
 	h.must(os.WriteFile(secret, []byte("x"), 0o600))
-	look := func(d *doctor) { d.lookAtPlace() }
+	look := func(d *doctor.Visit) { d.Files() }
 	h.wantFinding(t, look, true, "closed to others", "")
 	find := func(t *testing.T, what, change string) {
 		t.Helper()

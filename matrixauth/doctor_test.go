@@ -8,19 +8,22 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/doctor"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver/fake"
 )
 
 // wantFinding runs one check of the doctor and reads its first finding.
-func (h *house) wantFinding(t *testing.T, look func(*doctor), ok bool, what, change string) {
+func (h *house) wantFinding(t *testing.T, look func(*doctor.Visit), ok bool, what, change string) {
 	t.Helper()
-	d := &doctor{Server: h.current(), client: http.DefaultClient}
+	d, err := h.current().doctor().Begin(Examination{})
+	h.must(err)
+	defer d.End()
 	look(d)
-	if len(d.findings) == 0 {
+	if len(d.Findings) == 0 {
 		t.Fatal("it found nothing, not even that all is well")
 	}
-	f := d.findings[0]
+	f := d.Findings[0]
 	if f.OK != ok || !strings.Contains(f.What, what) || !strings.Contains(f.Change, change) {
 		t.Errorf("it found %+v", f)
 	}
@@ -32,7 +35,7 @@ func (h *house) wantFinding(t *testing.T, look func(*doctor), ok bool, what, cha
 // TestDoctor has the doctor look at what no homeserver is needed for; that it reads a real one is tested
 // on real parts.
 func TestDoctor(t *testing.T) {
-	outbox := func(d *doctor) { d.lookAtOutbox(t.Context()) }
+	outbox := func(d *doctor.Visit) { d.WaitingJobs(t.Context()) }
 	t.Run("jobs that wait a little are well", func(t *testing.T) {
 		h := newHouse(t)
 		h.add("alice")
@@ -65,18 +68,18 @@ func TestDoctor(t *testing.T) {
 	t.Run("the database is gone", func(t *testing.T) {
 		h := newHouse(t)
 		h.die()
-		h.wantFinding(t, func(d *doctor) { d.lookAtStore(t.Context()) }, false, "does not answer", "restore a backup")
+		h.wantFinding(t, func(d *doctor.Visit) { d.Database(t.Context()) }, false, "does not answer", "restore a backup")
 		h.wantFinding(t, outbox, false, "cannot be read", "restore a backup")
 		h.open()
-		h.wantFinding(t, func(d *doctor) { d.lookAtStore(t.Context()) }, true, "answers, schema", "")
+		h.wantFinding(t, func(d *doctor.Visit) { d.Database(t.Context()) }, true, "answers, schema", "")
 	})
 	t.Run("synapse has known security holes", func(t *testing.T) { // SYN-25
 		unsafe := fake.Start(t, fake.Config{ServerName: serverName, Secret: sharedKey, Version: homeserver.Version{Major: 1, Minor: 157, Patch: 1}})
 		h := newHouse(t, func(c *Config) { c.Endpoint = unsafe.URL.String() })
-		h.wantFinding(t, func(d *doctor) { d.lookAtVersion(t.Context()) }, false, "Synapse 1.157.1 answers, and has security holes that 1.157.2 closed", "upgrade Synapse")
-		h.wantFinding(t, func(d *doctor) { d.lookAtOurCall(t.Context()) }, true, "knows our secret", "")
+		h.wantFinding(t, func(d *doctor.Visit) { d.Version(t.Context()) }, false, "Synapse 1.157.1 answers, and has security holes that 1.157.2 closed", "upgrade Synapse")
+		h.wantFinding(t, func(d *doctor.Visit) { d.OurCall(t.Context()) }, true, "knows our secret", "")
 		h = newHouse(t)
-		h.wantFinding(t, func(d *doctor) { d.lookAtVersion(t.Context()) }, true, "Synapse 1.163.2 answers", "")
+		h.wantFinding(t, func(d *doctor.Visit) { d.Version(t.Context()) }, true, "Synapse 1.163.2 answers", "")
 	})
 	t.Run("the guard, from outside", func(t *testing.T) { // SYN-14
 		for name, test := range map[string]struct {
@@ -110,7 +113,7 @@ func TestDoctor(t *testing.T) {
 				if test.ok {
 					what = "is closed"
 				}
-				h.wantFinding(t, func(d *doctor) { d.lookAtGuard(t.Context()) }, test.ok, what, "")
+				h.wantFinding(t, func(d *doctor.Visit) { d.Guard(t.Context()) }, test.ok, what, "")
 			})
 		}
 		t.Run("ours", func(t *testing.T) {
@@ -118,14 +121,14 @@ func TestDoctor(t *testing.T) {
 			site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r) }))
 			defer site.Close()
 			h = newHouse(t, func(c *Config) { c.Issuer = site.URL })
-			h.wantFinding(t, func(d *doctor) { d.lookAtGuard(t.Context()) }, true, "is closed", "")
+			h.wantFinding(t, func(d *doctor.Visit) { d.Guard(t.Context()) }, true, "is closed", "")
 		})
 	})
 	t.Run("synapse is too old", func(t *testing.T) {
 		old := fake.Start(t, fake.Config{ServerName: serverName, Secret: sharedKey, Version: homeserver.Version{Major: 1, Minor: 135}})
 		h := newHouse(t, func(c *Config) { c.Endpoint = old.URL.String() })
-		h.wantFinding(t, func(d *doctor) { d.lookAtVersion(t.Context()) }, false, "Synapse 1.135.0 is too old; 1.136.0", "upgrade")
-		h.wantFinding(t, func(d *doctor) { d.lookAtOurCall(t.Context()) }, false, "not delegated", "synapse-config")
+		h.wantFinding(t, func(d *doctor.Visit) { d.Version(t.Context()) }, false, "Synapse 1.135.0 is too old; 1.136.0", "upgrade")
+		h.wantFinding(t, func(d *doctor.Visit) { d.OurCall(t.Context()) }, false, "not delegated", "synapse-config")
 	})
 }
 

@@ -20,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/doctor"
 )
 
 // site is a server over TLS in a test, and what it answers.
@@ -37,20 +39,19 @@ func pemOf(cert []byte) string {
 }
 
 // ids runs one check and gives the ids of what it found.
-func (h *house) ids(t *testing.T, authorities string, look func(*doctor)) (ids []string, found []Finding) {
+func (h *house) ids(t *testing.T, authorities string, look func(*doctor.Visit)) (ids []string, found []Finding) {
 	t.Helper()
-	client, err := doctorClient(authorities)
+	d, err := h.current().doctor().Begin(Examination{Authorities: authorities})
 	h.must(err)
-	defer client.CloseIdleConnections()
-	d := &doctor{Server: h.current(), client: client}
+	defer d.End()
 	look(d)
-	for _, f := range d.findings {
+	for _, f := range d.Findings {
 		ids = append(ids, f.ID)
 		if !f.OK && (f.What == "" || f.Where == "" || f.Change == "") {
 			t.Errorf("it does not say all: %+v", f)
 		}
 	}
-	return ids, d.findings
+	return ids, d.Findings
 }
 
 // TestDoctorReadsTheWellKnown looks at what stands in the document; who may read it is tested with a browser.
@@ -88,7 +89,7 @@ func TestDoctorReadsTheWellKnown(t *testing.T) { // DISC-21
 	} {
 		t.Run(name, func(t *testing.T) {
 			document = strings.NewReplacer("OURS", ours.URL, "SITE", s.URL).Replace(test.document)
-			ids, found := h.ids(t, pemOf(s.Certificate().Raw), func(d *doctor) { d.lookAtWellKnown(t.Context()) })
+			ids, found := h.ids(t, pemOf(s.Certificate().Raw), func(d *doctor.Visit) { d.WellKnown(t.Context()) })
 			if !slices.Equal(ids, test.want) {
 				t.Errorf("it found %v, want %v: %+v", ids, test.want, found)
 			}
@@ -158,7 +159,7 @@ func TestDoctorReadsAsAPage(t *testing.T) { // LEG-5, LEG-6, DISC-12
 			if want == nil {
 				want = []string{"public-routes"}
 			}
-			if ids, found := h.ids(t, "", func(d *doctor) { d.lookAtRoutes(t.Context()) }); !slices.Equal(ids, want) {
+			if ids, found := h.ids(t, "", func(d *doctor.Visit) { d.Routes(t.Context()) }); !slices.Equal(ids, want) {
 				t.Errorf("it found %v, want %v: %+v", ids, want, found)
 			}
 		})
@@ -214,7 +215,7 @@ func TestDoctorLooksAtCertificates(t *testing.T) {
 				text = ""
 			}
 			h := newHouse(t, func(c *Config) { c.ServerName = strings.TrimPrefix(s.URL, "https://") })
-			ids, found := h.ids(t, text, func(d *doctor) { d.lookAtWellKnown(t.Context()) })
+			ids, found := h.ids(t, text, func(d *doctor.Visit) { d.WellKnown(t.Context()) })
 			if !slices.Contains(ids, test.want) {
 				t.Errorf("it found %v, want %s: %+v", ids, test.want, found)
 			}
@@ -227,7 +228,7 @@ func TestDoctorLooksAtCertificates(t *testing.T) {
 		s := httptest.NewServer(http.NotFoundHandler())
 		defer s.Close()
 		h := newHouse(t, func(c *Config) { c.ServerName = strings.TrimPrefix(s.URL, "http://") })
-		if ids, found := h.ids(t, "", func(d *doctor) { d.lookAtWellKnown(t.Context()) }); !slices.Equal(ids, []string{"certificate/no-tls"}) {
+		if ids, found := h.ids(t, "", func(d *doctor.Visit) { d.WellKnown(t.Context()) }); !slices.Equal(ids, []string{"certificate/no-tls"}) {
 			t.Errorf("it found %+v", found)
 		}
 	})
@@ -257,24 +258,4 @@ func newCertificate(t *testing.T, from, until time.Time, host string) (certifica
 		t.Fatal(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pemOf(der)
-}
-
-// TestDoctorComparesClocks reads the time of an answer of Synapse's.
-func TestDoctorComparesClocks(t *testing.T) {
-	h := newHouse(t)
-	now := h.clock.Now()
-	for name, test := range map[string]struct{ date, want string }{
-		"the same":   {now.Add(-20 * time.Second).UTC().Format(http.TimeFormat), "clock"},
-		"ahead":      {now.Add(time.Hour).UTC().Format(http.TimeFormat), "clock/off"},
-		"behind":     {now.Add(-2 * time.Minute).UTC().Format(http.TimeFormat), "clock/off"},
-		"no time":    {"", ""},
-		"not a time": {"yesterday", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			ids, found := h.ids(t, "", func(d *doctor) { d.lookAtClock(doctorAnswer{header: http.Header{"Date": {test.date}}}) })
-			if strings.Join(ids, " ") != test.want {
-				t.Errorf("it found %+v", found)
-			}
-		})
-	}
 }

@@ -103,17 +103,17 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 	if err := core.store.CheckServerName(context.Background(), config.ServerName); err != nil {
 		return nil, err
 	}
-	issuer, err := url.Parse(config.base())
+	issuer, err := edge.ParseIssuer(config.Issuer)
 	if err != nil {
-		return nil, fmt.Errorf("issuer: %w", err)
+		return nil, err
 	}
 	endpoint, err := url.Parse(config.Endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("endpoint: %w", err)
 	}
-	s := &Server{core: core, config: config, deps: deps, issuer: edge.IssuerAt(issuer)}
+	s := &Server{core: core, config: config, deps: deps, issuer: issuer}
 	s.homeserver = homeserver.New(homeserver.Config{Endpoint: endpoint, Secret: config.Secret, ServerName: config.ServerName, HTTP: deps.HTTP})
-	if err := s.wirePages(issuer); err != nil {
+	if err := s.wirePages(); err != nil {
 		return nil, err
 	}
 	s.wireDomain()
@@ -123,7 +123,11 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) wirePages(issuer *url.URL) (err error) {
+func (s *Server) wirePages() error {
+	issuer, err := url.Parse(s.issuer.URL)
+	if err != nil {
+		return fmt.Errorf("issuer: %w", err)
+	}
 	s.cookie, s.devices = web.NewBrowserCookie(issuer), web.NewDeviceCookie(issuer)
 	s.pages, err = page.New(page.Config{
 		Issuer: issuer, Cookie: s.cookie, Name: s.config.Branding.Name, Logo: s.config.Branding.Logo, Accent: s.config.Branding.Accent,
@@ -173,11 +177,11 @@ func (s *Server) wireDoors() {
 	})
 	s.oauth = oauth.New(oauth.Config{
 		Sessions: s.sessions, Clients: s.clients, Grants: s.grants, Browsers: s.browsers, Pages: s.pages, Cookie: s.cookie,
-		Issuer: s.config.base(), Base: s.issuer.Base, ServerName: s.config.ServerName, AccountActions: account.Actions,
+		Issuer: s.issuer.URL, Base: s.issuer.Base, ServerName: s.config.ServerName, AccountActions: account.Actions,
 		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets, Registrations: limit.Rate(s.config.RegistrationsPerNetwork),
 		Count:      func(outcome string) { s.core.metrics.introspections.WithLabelValues(outcome).Inc() },
 		CountGrant: s.core.metrics.countGrant,
-		Seen:       s.core.probes.note, Logger: s.deps.Logger,
+		Seen:       s.core.probes.Note, Logger: s.deps.Logger,
 	})
 	s.gateway = gateway.New(gateway.Config{
 		Sessions: s.sessions, Enter: s.core.gate.Enter, Refusals: s.core.refusals, Refused: s.doubt, ClientIP: s.deps.ClientIP, ServerName: s.config.ServerName, Logger: s.deps.Logger,
@@ -229,9 +233,9 @@ func (c Config) Unready(w http.ResponseWriter, r *http.Request) bool {
 func (c Config) UnreadyInside(w http.ResponseWriter, r *http.Request) { c.unready().Internal(w, r) }
 
 func (c Config) unready() edge.Unready {
-	issuer := edge.Issuer{Base: "/"}
-	if u, err := url.Parse(c.base()); err == nil {
-		issuer = edge.IssuerAt(u)
+	issuer, err := edge.ParseIssuer(c.Issuer)
+	if err != nil {
+		issuer = edge.Issuer{Base: "/"}
 	}
 	return edge.Unready{Issuer: issuer, Catalogue: catalogue}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/doctor"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/synapseconfig"
 )
 
@@ -32,7 +33,7 @@ func PlanMigration(paths []string, endpoint, secretPath string) (*Migration, err
 		return nil, err
 	}
 	m := &Migration{Diff: planned.Diff, Secret: planned.Secret, Notes: planned.Notes, planned: planned}
-	if planned.SecretPath == "" && OpenToAll(planned.Path) {
+	if planned.SecretPath == "" && doctor.OpenToAll(planned.Path) {
 		m.Notes = append(m.Notes, fmt.Sprintf("Everybody on this machine may read %s, which holds the secret that makes its bearer master of all accounts: close it to all but Synapse's user, or name a file for the secret with --secret-path.", planned.Path))
 	}
 	for _, c := range planned.Conflicts {

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,15 +13,23 @@ import (
 
 // Issuer is where the issuer is.
 type Issuer struct {
+	// URL is our public address as it stands in documents: with a slash at its end, so that addresses below it are
+	// made by appending.
+	URL string
 	// Host is its host, without a port; empty for one that is not known yet, which may be any.
 	Host string
 	// Base is its path, with a slash at its end.
 	Base string
 }
 
-// IssuerAt is the Issuer of an address that ends with a slash.
-func IssuerAt(address *url.URL) Issuer {
-	return Issuer{Host: strings.ToLower(address.Hostname()), Base: address.Path}
+// ParseIssuer reads an issuer, with or without a slash at its end.
+func ParseIssuer(issuer string) (Issuer, error) {
+	address := strings.TrimSuffix(issuer, "/") + "/"
+	u, err := url.Parse(address)
+	if err != nil {
+		return Issuer{}, fmt.Errorf("issuer: %w", err)
+	}
+	return Issuer{URL: address, Host: strings.ToLower(u.Hostname()), Base: u.Path}, nil
 }
 
 // isAt reports whether a Host header names the issuer's host, whatever the port: a proxy in front may have

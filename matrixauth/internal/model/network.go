@@ -1,6 +1,9 @@
 package model
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // Network is what an address is limited and known by: an IPv4 address, or the /64 of an IPv6 one, as a
 // customer gets a whole /64 (ENUM-4). What is no address stands for itself.
@@ -37,4 +40,13 @@ func within(ip string, bits int) string {
 		return ""
 	}
 	return prefix.String()
+}
+
+// IsLoopback reports whether a host, by name or address and without a port, is this machine by its loopback.
+func IsLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
 }

@@ -1,4 +1,4 @@
-package matrixauth
+package doctor
 
 import (
 	"context"
@@ -37,31 +37,31 @@ const maxRedirects = 20
 // readAsPage gets an address as a script of a web page does, by the standard Fetch: mode "cors", no
 // credentials. It goes on where a browser stops, so that all obstacles are told at once; a page can read the
 // answer only if there are none. An error means that nobody can.
-func (d *doctor) readAsPage(ctx context.Context, address string) (answer doctorAnswer, found []*obstacle, err error) {
+func (d *Visit) readAsPage(ctx context.Context, address string) (got answer, found []*obstacle, err error) {
 	at, err := url.Parse(address)
 	if err != nil {
-		return doctorAnswer{}, nil, err
+		return got, nil, err
 	}
 	origin := pageOrigin
 	for hop := 0; ; hop++ {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 		if err != nil {
-			return doctorAnswer{}, found, err
+			return got, found, err
 		}
 		pageHeaders(request.Header, origin)
-		if answer, err = d.do(request); err != nil {
-			return answer, found, err
+		if got, err = d.do(request); err != nil {
+			return got, found, err
 		}
-		if o := judgeOrigin(answer, origin); o != nil {
+		if o := judgeOrigin(got, origin); o != nil {
 			found = append(found, o)
 		}
-		target := answer.header.Get("Location")
-		if !isRedirect(answer.status) || target == "" {
-			return answer, found, nil
+		target := got.header.Get("Location")
+		if !isRedirect(got.status) || target == "" {
+			return got, found, nil
 		}
 		next, o := judgeRedirect(at, target, hop)
 		if o != nil {
-			return answer, append(found, o), nil
+			return got, append(found, o), nil
 		}
 		if next.Scheme != at.Scheme || next.Host != at.Host {
 			origin = "null" // whoever is led on by a stranger comes from nowhere (Fetch, section 4.4)
@@ -84,7 +84,7 @@ func isRedirect(status int) bool {
 
 // judgeOrigin is the CORS check of Fetch, section 4.10, and a look at caches, which may give one web client
 // the answer that was made for another.
-func judgeOrigin(a doctorAnswer, origin string) *obstacle {
+func judgeOrigin(a answer, origin string) *obstacle {
 	where := a.at.String()
 	what := "the answer"
 	if isRedirect(a.status) {
@@ -162,7 +162,7 @@ func trustedUnencrypted(host string) bool {
 
 // preflight asks whether a page may make a request that is none of the simple ones: with a JSON body, or a
 // token (Fetch, section 4.8).
-func (d *doctor) preflight(ctx context.Context, address, method, header string) (found []*obstacle, err error) {
+func (d *Visit) preflight(ctx context.Context, address, method, header string) (found []*obstacle, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodOptions, address, nil)
 	if err != nil {
 		return nil, err
@@ -190,12 +190,11 @@ func (d *doctor) preflight(ctx context.Context, address, method, header string) 
 	return found, nil
 }
 
-// lookAtPages sees that web clients may read what they need, as it comes through all proxies (LEG-5, LEG-6,
+// webClients sees that web clients may read what they need, as it comes through all proxies (LEG-5, LEG-6,
 // DISC-12).
-func (d *doctor) lookAtPages(ctx context.Context, origin string) (well bool, err error) {
-	at := d.issuer.PathOf
+func (d *Visit) webClients(ctx context.Context, origin string) (well bool, err error) {
 	var found []*obstacle
-	for _, path := range []string{homeserver.VersionsPath, at(compat.LoginEndpoint), at(oauth.AuthMetadataEndpoint), at(oauth.DiscoveryEndpoint)} {
+	for _, path := range []string{homeserver.VersionsPath, d.at(compat.LoginEndpoint), d.at(oauth.AuthMetadataEndpoint), d.at(oauth.DiscoveryEndpoint)} {
 		answer, obstacles, err := d.readAsPage(ctx, origin+path)
 		if err != nil {
 			return false, err
@@ -205,9 +204,9 @@ func (d *doctor) lookAtPages(ctx context.Context, origin string) (well bool, err
 		}
 	}
 	for _, ask := range []struct{ path, method, header string }{
-		{at(compat.LoginEndpoint), http.MethodPost, "content-type"},
-		{at(oauth.RegistrationEndpoint), http.MethodPost, "content-type"},
-		{at(compat.LogoutEndpoint), http.MethodPost, "authorization"},
+		{d.at(compat.LoginEndpoint), http.MethodPost, "content-type"},
+		{d.at(oauth.RegistrationEndpoint), http.MethodPost, "content-type"},
+		{d.at(compat.LogoutEndpoint), http.MethodPost, "authorization"},
 	} {
 		obstacles, err := d.preflight(ctx, origin+ask.path, ask.method, ask.header)
 		if err != nil {

@@ -1,4 +1,4 @@
-package matrixauth
+package doctor
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// examineFiles writes Synapse's files, of which the block is one, and examines them.
-func examineFiles(t *testing.T, block string, change func(*SynapseExamination)) []Finding {
+// examineYAML writes Synapse's files, of which the block is one, and examines them.
+func examineYAML(t *testing.T, block string, change func(*SynapseExamination)) []Finding {
 	t.Helper()
 	folder := t.TempDir()
 	for name, text := range map[string]string{
@@ -88,7 +88,7 @@ func TestExamineSynapse(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			var faults []Finding
 			notes := ""
-			for _, f := range examineFiles(t, tc.block, tc.change) {
+			for _, f := range examineYAML(t, tc.block, tc.change) {
 				if strings.Contains(fmt.Sprint(f), "another-secret") || strings.Contains(fmt.Sprint(f), "the-secret") {
 					t.Errorf("shows a secret: %+v", f)
 				}
@@ -113,7 +113,7 @@ func TestExamineSynapse(t *testing.T) {
 
 // TestExamineSynapseAlone names the folder that is left out where something is missing.
 func TestExamineSynapseAlone(t *testing.T) {
-	found := examineFiles(t, "", func(e *SynapseExamination) { e.Paths = e.Paths[:1] })
+	found := examineYAML(t, "", func(e *SynapseExamination) { e.Paths = e.Paths[:1] })
 	for _, id := range []string{"homeserver.yaml/not-delegated", "homeserver.yaml/no-server-name"} {
 		missing := true
 		for _, f := range found {
@@ -133,7 +133,7 @@ func TestExamineSynapseUnreadable(t *testing.T) {
 		t.Skip("root reads everything")
 	}
 	for _, found := range []bool{false, true} {
-		findings := examineFiles(t, "", func(e *SynapseExamination) {
+		findings := examineYAML(t, "", func(e *SynapseExamination) {
 			e.Found = found
 			if err := os.Chmod(e.Paths[0], 0); err != nil {
 				t.Fatal(err)

@@ -1,4 +1,4 @@
-package matrixauth
+package doctor
 
 import (
 	"net/http"
@@ -18,11 +18,11 @@ type SampleRequest struct{ Method, Path string }
 
 // SampleRequests are requests to the issuer's host of each kind that clients, their browsers and Synapse send.
 func SampleRequests(issuer string) []SampleRequest {
-	u, err := url.Parse(Config{Issuer: issuer}.base())
+	public, err := edge.ParseIssuer(issuer)
 	if err != nil {
 		return nil
 	}
-	at := edge.IssuerAt(u).PathOf
+	at := public.PathOf
 	return []SampleRequest{
 		{http.MethodGet, at(compat.LoginEndpoint)}, {http.MethodPost, at(compat.LoginEndpoint)}, {http.MethodOptions, at(compat.LoginEndpoint)},
 		{http.MethodPost, at(compat.LogoutEndpoint)}, {http.MethodPost, at(compat.RefreshEndpoint)},

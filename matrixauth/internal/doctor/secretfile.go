@@ -1,4 +1,4 @@
-package matrixauth
+package doctor
 
 import (
 	"errors"

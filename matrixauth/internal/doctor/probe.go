@@ -1,4 +1,4 @@
-package matrixauth
+package doctor
 
 import (
 	"sync"
@@ -6,8 +6,8 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 )
 
-// probes remembers the bogus tokens of doctors that the homeserver asked about.
-type probes struct {
+// Probes remembers the bogus tokens of doctors that the homeserver asked about.
+type Probes struct {
 	mu   sync.Mutex
 	seen []oauth.Probe
 }
@@ -15,7 +15,8 @@ type probes struct {
 // maxProbes bounds what is remembered: a doctor looks at once.
 const maxProbes = 32
 
-func (p *probes) note(probe oauth.Probe) {
+// Note remembers a token that somebody asked about.
+func (p *Probes) Note(probe oauth.Probe) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.seen) == maxProbes {
@@ -24,7 +25,8 @@ func (p *probes) note(probe oauth.Probe) {
 	p.seen = append(p.seen, probe)
 }
 
-func (p *probes) find(token string) (probe oauth.Probe, found bool) {
+// Find returns what is known of a token.
+func (p *Probes) Find(token string) (probe oauth.Probe, found bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, one := range p.seen {

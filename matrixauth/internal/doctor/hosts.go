@@ -1,4 +1,4 @@
-package matrixauth
+package doctor
 
 import (
 	"context"
@@ -33,16 +33,16 @@ type Site struct {
 // lookAtHosts asks the server name's host, and the other sites of the embedding server, for Synapse's client API.
 // A bogus token shows whether our Synapse is behind it: Synapse asks us about that very token. One that passes
 // matrix_auth is well; past it, locked users and ended sessions go on, and clients may lose their keys.
-func (d *doctor) lookAtHosts(ctx context.Context) {
+func (d *Visit) Hosts(ctx context.Context) {
 	const check = "other hosts"
 	var sites []Site
 	if d.named { // else clients do not get there either
-		sites = append(sites, Site{Address: "https://" + d.config.ServerName})
+		sites = append(sites, Site{Address: "https://" + d.ServerName})
 	}
-	if d.deps.Sites != nil {
-		sites = append(sites, d.deps.Sites()...)
+	if d.Sites != nil {
+		sites = append(sites, d.Sites()...)
 	}
-	own, seen, bad := originOf(d.config.Issuer), map[Site]bool{}, false
+	own, seen, bad := originOf(d.Issuer), map[Site]bool{}, false
 	for _, site := range sites {
 		if len(seen) == maxHosts || seen[site] || originOf(site.Address) == own {
 			continue
@@ -60,7 +60,7 @@ func (d *doctor) lookAtHosts(ctx context.Context) {
 }
 
 // leadsPast reports whether a site leads to our Synapse and not through us.
-func (d *doctor) leadsPast(ctx context.Context, site Site) bool {
+func (d *Visit) leadsPast(ctx context.Context, site Site) bool {
 	ctx, cancel := context.WithTimeout(ctx, hostTimeout)
 	defer cancel()
 	at := d
@@ -73,9 +73,9 @@ func (d *doctor) leadsPast(ctx context.Context, site Site) bool {
 			// Nothing but a bogus token goes to a listener of our own.
 			TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, //nolint:gosec // see above
 		}}
-		at = &doctor{Server: d.Server, client: client}
+		at = &Visit{Config: d.Config, client: client}
 	}
-	login, err := at.get(ctx, site.Address, d.issuer.PathOf(compat.LoginEndpoint), "")
+	login, err := at.get(ctx, site.Address, d.at(compat.LoginEndpoint), "")
 	if err != nil || d.isOurLogin(login) {
 		return false // nobody gets there, or all pass us
 	}
@@ -83,7 +83,7 @@ func (d *doctor) leadsPast(ctx context.Context, site Site) bool {
 	if _, err := at.get(ctx, site.Address, homeserver.WhoamiPath, token); err != nil {
 		return false
 	}
-	_, asked := d.core.probes.find(token)
+	_, asked := d.Probes.Find(token)
 	return asked
 }
 

@@ -1,4 +1,4 @@
-package matrixauth
+package doctor
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/synapseconfig"
 )
 
@@ -132,12 +133,12 @@ func (e SynapseExamination) compareEndpoint(block *synapseconfig.MAS) []Finding 
 	}
 	place := placeOf(block.Path, block.EndpointLine)
 	wrong := Wrong(homeserverCheck, "other-endpoint", "its endpoint is "+withoutUser(block.Endpoint), place, fmt.Sprintf("endpoint: %q", e.Want.Endpoint))
-	bothNear := IsLoopback(have.Hostname()) && IsLoopback(want.Hostname())
+	bothNear := model.IsLoopback(have.Hostname()) && model.IsLoopback(want.Hostname())
 	samePort := rootOf(have, "") == rootOf(want, "")
 	switch {
 	case rootOf(have, have.Hostname()) == rootOf(want, want.Hostname()), bothNear && samePort && !e.Exact, e.isIssuer(have) && !e.Exact:
 		return nil
-	case e.Exact, IsLoopback(have.Hostname()) && !(samePort && e.Reached), !samePort && !e.Reached:
+	case e.Exact, model.IsLoopback(have.Hostname()) && !(samePort && e.Reached), !samePort && !e.Reached:
 		return []Finding{wrong}
 	case e.Near && !e.Reached:
 		wrong.What += ", and we listen on this machine's loopback only, which nobody reaches by that name from another machine or container"
@@ -172,7 +173,7 @@ func rootOf(u *url.URL, host string) string {
 func (e SynapseExamination) elsewhere(block *synapseconfig.MAS) bool {
 	near := func(address string) bool {
 		u, err := url.Parse(address)
-		return err != nil || u.Host == "" || IsLoopback(u.Hostname()) || e.isIssuer(u)
+		return err != nil || u.Host == "" || model.IsLoopback(u.Hostname()) || e.isIssuer(u)
 	}
 	return !near(e.Homeserver) || !near(block.Endpoint)
 }

@@ -1,8 +1,10 @@
-package matrixauth
+package doctor
 
 import (
 	"fmt"
 	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
 )
 
 // Finding is the result of one check of the doctor. None of its texts holds a secret.
@@ -19,7 +21,7 @@ type Finding struct {
 	Where  string `json:"where,omitempty"`
 	Change string `json:"change,omitempty"`
 	// Difference is what a finding of the comparison with Synapse is about; nil for any other check.
-	Difference *Difference `json:"difference,omitempty"`
+	Difference *operate.Difference `json:"difference,omitempty"`
 }
 
 // Well is the finding of a check that found nothing wrong.

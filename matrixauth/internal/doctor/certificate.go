@@ -1,4 +1,4 @@
-package matrixauth
+package doctor
 
 import (
 	"crypto/tls"
@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// lookAtCertificate tells what is wrong with a site's certificate, if that is why nothing was answered. It
+// certificate tells what is wrong with a site's certificate, if that is why nothing was answered. It
 // reports false if it is not.
-func (d *doctor) lookAtCertificate(err error, where string) bool {
+func (d *Visit) certificate(err error, where string) bool {
 	const check = "certificate"
 	var (
 		name      x509.HostnameError
@@ -29,7 +29,7 @@ func (d *doctor) lookAtCertificate(err error, where string) bool {
 			"get one from an authority that clients know; if yours is a private one that they do, run the doctor with --ca-file and the file of the authority")
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		what := fmt.Sprintf("the certificate has expired, at %s", invalid.Cert.NotAfter.UTC().Format(time.RFC3339))
-		if d.core.store.Now().Before(invalid.Cert.NotBefore) {
+		if d.Store.Now().Before(invalid.Cert.NotBefore) {
 			what = fmt.Sprintf("the certificate is good only from %s on, or this machine's clock is slow", invalid.Cert.NotBefore.UTC().Format(time.RFC3339))
 		}
 		d.bad(check, "expired", what, where, "see why it is not renewed: Caddy's log says so; and that the clock is right")

@@ -1,4 +1,4 @@
-package matrixauth
+package doctor
 
 import (
 	"context"
@@ -10,30 +10,30 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
-func (d *doctor) lookAtStore(ctx context.Context) {
+func (d *Visit) Database(ctx context.Context) {
 	const check = "database"
-	err := d.core.store.Check(ctx)
+	err := d.Store.Check(ctx)
 	schema := int64(0)
 	if err == nil {
-		schema, err = d.core.store.Schema(ctx)
+		schema, err = d.Store.Schema(ctx)
 	}
 	if err != nil {
-		d.bad(check, "broken", "the database does not answer: "+err.Error(), d.core.Database(), "restore a backup, or look at the disk")
+		d.bad(check, "broken", "the database does not answer: "+err.Error(), d.Store.Path(), "restore a backup, or look at the disk")
 		return
 	}
-	d.good(check, "%s answers, schema %d", d.core.Database(), schema)
+	d.good(check, "%s answers, schema %d", d.Store.Path(), schema)
 }
 
 // patience is how old a job may be before it is a finding.
 const patience = 2 * time.Minute
 
-func (d *doctor) lookAtOutbox(ctx context.Context) {
+func (d *Visit) WaitingJobs(ctx context.Context) {
 	const check = "outbox"
-	state, err := d.core.outbox.State(ctx)
+	state, err := d.Outbox.State(ctx)
 	var aside []model.Job
 	names := map[string]string{}
 	if err == nil {
-		err = d.core.store.View(ctx, func(tx *store.Tx) (err error) {
+		err = d.Store.View(ctx, func(tx *store.Tx) (err error) {
 			if aside, err = tx.JobsSetAside(20); err != nil {
 				return err
 			}
@@ -46,20 +46,20 @@ func (d *doctor) lookAtOutbox(ctx context.Context) {
 		})
 	}
 	if err != nil {
-		d.bad(check, "broken", "the outbox cannot be read: "+err.Error(), d.core.Database(), "restore a backup, or look at the disk")
+		d.bad(check, "broken", "the outbox cannot be read: "+err.Error(), d.Store.Path(), "restore a backup, or look at the disk")
 		return
 	}
 	for _, job := range aside {
 		d.bad(check, "refused", fmt.Sprintf("job %d (%s, user %s) was refused by Synapse for good: %s", job.Position, job.Kind, names[job.Lane.Subject], job.LastError),
-			d.core.Database(), "mend the cause and repeat the change by its command; the note goes after 30 days")
+			d.Store.Path(), "mend the cause and repeat the change by its command; the note goes after 30 days")
 	}
 	age := time.Duration(0)
 	if !state.Oldest.IsZero() {
-		age = d.core.store.Now().Sub(state.Oldest)
+		age = d.Store.Now().Sub(state.Oldest)
 	}
 	if age > patience {
 		d.bad(check, "late", fmt.Sprintf("%d jobs wait for Synapse, the oldest for %s; its last failure: %s", state.Waiting, age.Round(time.Second), state.LastError),
-			d.config.Endpoint, "they go on by themselves once Synapse takes them")
+			d.Endpoint, "they go on by themselves once Synapse takes them")
 		return
 	}
 	if len(aside) == 0 {
@@ -68,7 +68,7 @@ func (d *doctor) lookAtOutbox(ctx context.Context) {
 }
 
 // nameIn names a user for people, with the id of our own by which logs and the database have them.
-func (d *doctor) nameIn(tx *store.Tx, id string) (string, error) {
+func (d *Visit) nameIn(tx *store.Tx, id string) (string, error) {
 	user, err := tx.User(id)
 	if errors.Is(err, model.ErrNotFound) {
 		return id, nil
@@ -76,5 +76,5 @@ func (d *doctor) nameIn(tx *store.Tx, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return model.MatrixID(user.Localpart, d.config.ServerName) + ", " + id, nil
+	return model.MatrixID(user.Localpart, d.ServerName) + ", " + id, nil
 }

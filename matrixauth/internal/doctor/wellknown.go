@@ -1,4 +1,4 @@
-package matrixauth
+package doctor
 
 import (
 	"context"
@@ -20,19 +20,19 @@ const (
 
 // lookAtWellKnown follows the way of a client that is given only the server name. The document is read as
 // a web client's browser reads it (DISC-21, DISC-22); what stricter readers refuse is told too.
-func (d *doctor) lookAtWellKnown(ctx context.Context) {
+func (d *Visit) WellKnown(ctx context.Context) {
 	const check = wellKnownCheck
-	where := "https://" + d.config.ServerName + clientPath
-	change := fmt.Sprintf(`serve there {"m.homeserver":{"base_url":%q}} with the header Access-Control-Allow-Origin: *`, strings.TrimSuffix(d.config.Issuer, "/"))
+	where := "https://" + d.ServerName + clientPath
+	change := fmt.Sprintf(`serve there {"m.homeserver":{"base_url":%q}} with the header Access-Control-Allow-Origin: *`, strings.TrimSuffix(d.Issuer, "/"))
 	answer, obstacles, err := d.readAsPage(ctx, where)
 	if err != nil {
-		if !d.lookAtCertificate(err, where) {
+		if !d.certificate(err, where) {
 			d.bad(check, "unreachable", "clients that are given only the server name do not find this homeserver: "+explain(err), where, change)
 		}
 		return
 	}
 	d.named = true
-	before := len(d.findings)
+	before := len(d.Findings)
 	for _, o := range obstacles {
 		d.bad(check, o.fault, o.what, o.where, o.change)
 	}
@@ -56,15 +56,15 @@ func (d *doctor) lookAtWellKnown(ctx context.Context) {
 	if !answer.isJSON() {
 		d.bad(check, "content-type", fmt.Sprintf("the document says that it is %q and not application/json, and not every client reads past that", answer.header.Get("Content-Type")), where, "header Content-Type application/json")
 	}
-	d.lookAtBaseURL(ctx, answer, where, change)
-	d.lookAtDelegatedIssuer(answer, where)
-	if len(d.findings) == before {
+	d.baseURL(ctx, answer, where, change)
+	d.delegatedIssuer(answer, where)
+	if len(d.Findings) == before {
 		d.good(check, "%s leads to us", where)
 	}
 }
 
-// lookAtBaseURL goes where the document sends clients.
-func (d *doctor) lookAtBaseURL(ctx context.Context, document doctorAnswer, where, change string) {
+// baseURL goes where the document sends clients.
+func (d *Visit) baseURL(ctx context.Context, document answer, where, change string) {
 	const check = wellKnownCheck
 	home, _ := document.body["m.homeserver"].(map[string]any)
 	base, _ := home["base_url"].(string)
@@ -76,7 +76,7 @@ func (d *doctor) lookAtBaseURL(ctx context.Context, document doctorAnswer, where
 		d.bad(check, "base-url-broken", fmt.Sprintf("its base_url %q is no address of a site", withoutUser(base)), where, change)
 		return
 	}
-	login, err := d.get(ctx, strings.TrimRight(base, "/"), d.issuer.PathOf(compat.LoginEndpoint), "")
+	login, err := d.get(ctx, strings.TrimRight(base, "/"), d.at(compat.LoginEndpoint), "")
 	if err != nil || !d.isOurLogin(login) {
 		reason := ""
 		if err != nil {
@@ -86,8 +86,8 @@ func (d *doctor) lookAtBaseURL(ctx context.Context, document doctorAnswer, where
 	}
 }
 
-// lookAtDelegatedIssuer finds the name of another authentication service, which older clients go to.
-func (d *doctor) lookAtDelegatedIssuer(document doctorAnswer, where string) {
+// delegatedIssuer finds the name of another authentication service, which older clients go to.
+func (d *Visit) delegatedIssuer(document answer, where string) {
 	for _, name := range []string{"org.matrix.msc2965.authentication", "m.authentication"} {
 		member, there := document.body[name]
 		if !there {
@@ -96,11 +96,11 @@ func (d *doctor) lookAtDelegatedIssuer(document doctorAnswer, where string) {
 		object, _ := member.(map[string]any)
 		issuer, _ := object["issuer"].(string)
 		account, _ := object["account"].(string)
-		change := fmt.Sprintf(`take %s out, or write {"issuer":%q,"account":%q}`, name, d.config.base(), d.config.base()+page.AccountPath)
+		change := fmt.Sprintf(`take %s out, or write {"issuer":%q,"account":%q}`, name, d.Public.URL, d.Public.URL+page.AccountPath)
 		switch {
-		case !sameSite(issuer, d.config.base()):
+		case !sameSite(issuer, d.Public.URL):
 			d.bad(wellKnownCheck, "stale-issuer", fmt.Sprintf("%s names another authentication service (%s), which older clients go to", name, withoutUser(issuer)), where, change)
-		case account != "" && !sameSite(account, d.config.base()+page.AccountPath):
+		case account != "" && !sameSite(account, d.Public.URL+page.AccountPath):
 			d.bad(wellKnownCheck, "stale-account", fmt.Sprintf("%s sends people who manage their account to %s", name, withoutUser(account)), where, change)
 		}
 	}

@@ -1,4 +1,4 @@
-package matrixauth
+package doctor
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// doctorAnswer is an answer that the doctor looks at.
-type doctorAnswer struct {
+// answer is an answer that the doctor looks at.
+type answer struct {
 	status int
 	header http.Header
 	// at is the address that answered, behind all redirects that were followed.
@@ -29,25 +29,25 @@ type doctorAnswer struct {
 	marked bool
 }
 
-func (a doctorAnswer) text(name string) string {
+func (a answer) text(name string) string {
 	text, _ := a.body[name].(string)
 	return text
 }
 
 // isJSON reports whether an answer says of itself that it is JSON.
-func (a doctorAnswer) isJSON() bool {
+func (a answer) isJSON() bool {
 	kind, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
 	return err == nil && kind == "application/json"
 }
 
-func (d *doctor) get(ctx context.Context, base, path, token string) (doctorAnswer, error) {
+func (d *Visit) get(ctx context.Context, base, path, token string) (answer, error) {
 	return d.send(ctx, http.MethodGet, base, path, token)
 }
 
-func (d *doctor) send(ctx context.Context, method, base, path, token string) (doctorAnswer, error) {
+func (d *Visit) send(ctx context.Context, method, base, path, token string) (answer, error) {
 	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(base, "/")+path, nil)
 	if err != nil {
-		return doctorAnswer{}, err
+		return answer{}, err
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
@@ -55,17 +55,17 @@ func (d *doctor) send(ctx context.Context, method, base, path, token string) (do
 	return d.do(request)
 }
 
-// maxDoctorAnswer bounds what the doctor reads of an answer, in bytes.
-const maxDoctorAnswer = 64 << 10
+// maxAnswer bounds what the doctor reads of an answer, in bytes.
+const maxAnswer = 64 << 10
 
-func (d *doctor) do(request *http.Request) (doctorAnswer, error) {
+func (d *Visit) do(request *http.Request) (answer, error) {
 	response, err := d.client.Do(request)
 	if err != nil {
-		return doctorAnswer{}, err
+		return answer{}, err
 	}
 	defer response.Body.Close()
-	answer := doctorAnswer{status: response.StatusCode, header: response.Header, at: request.URL}
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxDoctorAnswer))
+	answer := answer{status: response.StatusCode, header: response.Header, at: request.URL}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return answer, err
 	}
@@ -74,7 +74,7 @@ func (d *doctor) do(request *http.Request) (doctorAnswer, error) {
 }
 
 // read reads a body as browsers do: as UTF-8 whatever the header says, without the byte order mark.
-func (a *doctorAnswer) read(text []byte) {
+func (a *answer) read(text []byte) {
 	a.foreign = !utf8.Valid(text)
 	text, a.marked = bytes.CutPrefix(text, []byte("\ufeff"))
 	decoder := json.NewDecoder(bytes.NewReader(text))

@@ -1,4 +1,4 @@
-package matrixauth
+package doctor
 
 import (
 	"context"
@@ -15,59 +15,58 @@ import (
 
 const routesCheck = "public routes"
 
-// lookAtRoutes asks the public address what clients ask, and tells our answers from Synapse's.
-func (d *doctor) lookAtRoutes(ctx context.Context) {
+// Routes asks the public address what clients ask, and tells our answers from Synapse's.
+func (d *Visit) Routes(ctx context.Context) {
 	const check = routesCheck
-	issuer, err := url.Parse(d.config.base())
+	issuer, err := url.Parse(d.Public.URL)
 	if err != nil {
 		d.bad(check, "issuer", err.Error(), "issuer", "write an address")
 		return
 	}
 	origin := issuer.Scheme + "://" + issuer.Host
 	const change = "let all of the site's requests pass matrix_auth before any reverse_proxy, also those of a proxy in front of Caddy"
-	at := d.issuer.PathOf
-	login, err := d.get(ctx, origin, at(compat.LoginEndpoint), "")
+	login, err := d.get(ctx, origin, d.at(compat.LoginEndpoint), "")
 	if err != nil {
-		if !d.lookAtCertificate(err, origin) {
-			d.bad(check, "unreachable", "the issuer's address cannot be reached: "+explain(err), "issuer "+d.config.Issuer, "see that its name resolves to this machine, and that its port is open")
+		if !d.certificate(err, origin) {
+			d.bad(check, "unreachable", "the issuer's address cannot be reached: "+explain(err), "issuer "+d.Issuer, "see that its name resolves to this machine, and that its port is open")
 		}
 		return
 	}
-	if d.lookAtGates(ctx, issuer) {
+	if d.otherSignIns(ctx, issuer) {
 		return
 	}
 	if !d.isOurLogin(login) {
-		d.bad(check, "login", "GET "+at(compat.LoginEndpoint)+" is answered by somebody else", origin, change)
+		d.bad(check, "login", "GET "+d.at(compat.LoginEndpoint)+" is answered by somebody else", origin, change)
 		return
 	}
-	logout, err := d.send(ctx, http.MethodPost, origin, at(compat.LogoutEndpoint), oauth.ProbePrefix+"logout")
+	logout, err := d.send(ctx, http.MethodPost, origin, d.at(compat.LogoutEndpoint), oauth.ProbePrefix+"logout")
 	if err != nil || logout.status != http.StatusUnauthorized || logout.text("errcode") != "M_UNKNOWN_TOKEN" {
-		d.bad(check, "logout", "POST "+at(compat.LogoutEndpoint)+" is answered by somebody else", origin, change)
+		d.bad(check, "logout", "POST "+d.at(compat.LogoutEndpoint)+" is answered by somebody else", origin, change)
 		return
 	}
-	if metadata, err := d.get(ctx, origin, at(oauth.AuthMetadataEndpoint), ""); err != nil || metadata.text("token_endpoint") != d.config.base()+oauth.TokenEndpoint.Path {
+	if metadata, err := d.get(ctx, origin, d.at(oauth.AuthMetadataEndpoint), ""); err != nil || metadata.text("token_endpoint") != d.Public.URL+oauth.TokenEndpoint.Path {
 		d.bad(check, "auth-metadata", "auth_metadata, by which clients find the way to sign in, is answered by somebody else", origin, change)
 		return
 	}
-	if own, err := d.get(ctx, origin, at(oauth.DiscoveryEndpoint), ""); err != nil || own.text("issuer") != d.config.base() {
-		d.bad(check, "discovery", "the discovery document at the issuer is not ours", d.config.base()+oauth.DiscoveryEndpoint.Path, change)
+	if own, err := d.get(ctx, origin, d.at(oauth.DiscoveryEndpoint), ""); err != nil || own.text("issuer") != d.Public.URL {
+		d.bad(check, "discovery", "the discovery document at the issuer is not ours", d.Public.URL+oauth.DiscoveryEndpoint.Path, change)
 		return
 	}
-	if well, err := d.lookAtPages(ctx, origin); err != nil {
-		d.bad(check, "unreachable", "the issuer's address cannot be reached: "+explain(err), "issuer "+d.config.Issuer, "see that its name resolves to this machine, and that its port is open")
+	if well, err := d.webClients(ctx, origin); err != nil {
+		d.bad(check, "unreachable", "the issuer's address cannot be reached: "+explain(err), "issuer "+d.Issuer, "see that its name resolves to this machine, and that its port is open")
 	} else if well {
 		d.good(check, "login, logout, auth_metadata and discovery at %s reach us, and web clients can read them", origin)
 	}
 }
 
-// lookAtGates sees whether somebody on the way to us wants a sign-in of their own, or keeps clients out: in
+// otherSignIns sees whether somebody on the way to us wants a sign-in of their own, or keeps clients out: in
 // another proxy, which the configuration of this one does not show.
-func (d *doctor) lookAtGates(ctx context.Context, issuer *url.URL) (found bool) {
+func (d *Visit) otherSignIns(ctx context.Context, issuer *url.URL) (found bool) {
 	const check = routesCheck
 	change := fmt.Sprintf("let clients pass there without it: all of /_matrix, and at the issuer's host %s, /%s, /%s and /%s",
 		wellKnownPath, oauth.AuthorizationEndpoint.Path, oauth.APIPath, page.AccountPath)
 	origin := issuer.Scheme + "://" + issuer.Host
-	for _, sample := range SampleRequests(d.config.Issuer) {
+	for _, sample := range SampleRequests(d.Issuer) {
 		if sample.Method == http.MethodPost {
 			continue // it would count, and meets nothing else than what browsers ask before it
 		}
@@ -87,7 +86,7 @@ func (d *doctor) lookAtGates(ctx context.Context, issuer *url.URL) (found bool) 
 		case answer.status == http.StatusForbidden:
 			d.bad(check, "forbidden", what+" are refused by somebody on the way", where, change)
 		case elsewhere && target != nil && target.Scheme != issuer.Scheme && target.Host == issuer.Host:
-			d.bad(check, "other-scheme", "the issuer is "+issuer.Scheme+", and the site sends clients on to "+target.Scheme, "issuer "+d.config.Issuer, "write the address at which the site answers")
+			d.bad(check, "other-scheme", "the issuer is "+issuer.Scheme+", and the site sends clients on to "+target.Scheme, "issuer "+d.Issuer, "write the address at which the site answers")
 		case elsewhere:
 			d.bad(check, "redirected", what+" are sent elsewhere, as by a sign-in of another kind", where, change)
 		default:
@@ -102,18 +101,18 @@ func (d *doctor) lookAtGates(ctx context.Context, issuer *url.URL) (found bool) 
 // path that somebody on the way may take off. Our refusal is the only answer that is well: any other
 // came from whom the guard is to keep strangers from, or says that it was not asked. Whoever is not let
 // in at all by a proxy in front of us is well too.
-func (d *doctor) lookAtGuard(ctx context.Context) {
+func (d *Visit) Guard(ctx context.Context) {
 	const check = "guard"
-	issuer, err := url.Parse(d.config.base())
+	issuer, err := url.Parse(d.Public.URL)
 	if err != nil {
-		return // lookAtRoutes says so
+		return // Routes says so
 	}
 	origin := issuer.Scheme + "://" + issuer.Host
 	for _, prefix := range []string{"", "/matrix-auth-doctor", "/matrix-auth-doctor%2F..%2F"} {
 		path := prefix + homeserver.QueryUserPath + "?localpart=nobody"
 		answer, err := d.get(ctx, origin, path, oauth.ProbePrefix+"secret")
 		if err != nil {
-			return // lookAtRoutes says so
+			return // Routes says so
 		}
 		if errcode := answer.text("errcode"); answer.status == http.StatusNotFound && errcode == refusal || errcode == "" && (isRefusal(answer.status) || isRedirect(answer.status)) {
 			continue
@@ -134,7 +133,7 @@ func isRefusal(status int) bool {
 }
 
 // isOurLogin tells our answer to GET /login: exactly the flows that we serve.
-func (d *doctor) isOurLogin(a doctorAnswer) bool {
+func (d *Visit) isOurLogin(a answer) bool {
 	flows, ok := a.body["flows"].([]any)
 	if !ok || a.status != http.StatusOK || len(flows) != 1 {
 		return false
