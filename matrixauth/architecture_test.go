@@ -27,11 +27,12 @@ const module = "github.com/caddy-matrix-auth/caddy-matrix-auth/"
 var mayImport = map[string][]string{
 	"caddymodule": {"matrixauth"},
 	"matrixauth": {"internal/account", "internal/browser", "internal/client", "internal/compat", "internal/control", "internal/doctor", "internal/edge", "internal/gateway", "internal/grant",
-		"internal/homeserver", "internal/limit", "internal/model", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/password", "internal/place", "internal/reconcile", "internal/session", "internal/signin", "internal/store", "internal/synapseconfig", "internal/user", "internal/web"},
+		"internal/homeserver", "internal/limit", "internal/metrics", "internal/model", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/password", "internal/place", "internal/reconcile", "internal/session", "internal/signin", "internal/store", "internal/synapseconfig", "internal/user", "internal/web"},
 	// Where requests come in.
 	"internal/edge": {"internal/gateway", "internal/limit", "internal/model", "internal/outbox", "internal/store", "internal/web"},
 	// What tells operators how it goes.
 	"internal/doctor":  {"internal/account", "internal/compat", "internal/edge", "internal/homeserver", "internal/model", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/place", "internal/store", "internal/synapseconfig", "internal/web"},
+	"internal/metrics": {"internal/limit", "internal/model", "internal/oauth", "internal/store"},
 	// Doors. They never import one another, and reach rows only through the domain.
 	"internal/compat":  {"internal/model", "internal/session", "internal/signin", "internal/user", "internal/web"},
 	"internal/oauth":   {"internal/browser", "internal/client", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/session", "internal/web"},

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/metrics"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
@@ -32,7 +33,7 @@ type Core struct {
 	refusals  *gateway.Refusals
 	lines     *edge.Lines
 	passwords *password.Hasher
-	metrics   *Metrics
+	metrics   *metrics.Metrics
 	probes    doctor.Probes
 	socket    *control.Server
 	// aside reports whether this is another database than the server's, as a backup is: see Target.Aside.
@@ -72,8 +73,8 @@ func Open(ctx context.Context, o OpenOptions) (*Core, error) {
 		return nil, err
 	}
 	c := &Core{store: s, outbox: outbox.New(s), doubts: reconcile.NewQueue(s.Now), limiter: limit.New(s.Now), refusals: gateway.NewRefusals(s.Now), lines: edge.NewLines(s.Now)}
-	c.metrics = newMetrics(c)
-	c.passwords = password.New(password.Config{Observe: func(d time.Duration) { c.metrics.hashSeconds.Observe(d.Seconds()) }})
+	c.metrics = metrics.New(c.store, c.limiter)
+	c.passwords = password.New(password.Config{Observe: c.metrics.ObserveHash})
 	if c.registry, err = session.NewRegistry(ctx, s); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -93,6 +94,9 @@ func CheckDatabase(ctx context.Context, path, serverName string) error {
 // ExamineDatabase judges the place of a database as Open would, as far as that leaves no trace: nothing is
 // made, mended or locked, and a database that a server has is well. Its errors name the path.
 func ExamineDatabase(path string) error { return store.Examine(path) }
+
+// Metrics are the counters of a Core, for a registry of Prometheus. They outlive reloads.
+type Metrics = metrics.Metrics
 
 // Metrics returns the collector of the Core's metrics.
 func (c *Core) Metrics() *Metrics { return c.metrics }

@@ -168,19 +168,19 @@ var wrongSecrets = limit.Rate{Burst: 10, PerMinute: 10}
 func (s *Server) wireDoors() {
 	s.compat = compat.New(compat.Config{
 		SignIns: s.signIns, Users: s.users, Sessions: s.sessions, ServerName: s.config.ServerName, Devices: s.devices,
-		Count: s.core.metrics.countCompat, Logger: s.deps.Logger,
+		Count: s.core.metrics.CountCompat, Logger: s.deps.Logger,
 	})
 	s.account = account.New(account.Config{
 		SignIns: s.signIns, Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants,
 		Cookie: s.cookie, Devices: s.devices, Pages: s.pages, Base: s.issuer.Base, ServerName: s.config.ServerName,
-		Now: s.core.store.Now, Count: func(outcome string) { s.core.metrics.countCompat("login", outcome) },
+		Now: s.core.store.Now, Count: func(outcome string) { s.core.metrics.CountCompat("login", outcome) },
 	})
 	s.oauth = oauth.New(oauth.Config{
 		Sessions: s.sessions, Clients: s.clients, Grants: s.grants, Browsers: s.browsers, Pages: s.pages, Cookie: s.cookie,
 		Issuer: s.issuer.URL, Base: s.issuer.Base, ServerName: s.config.ServerName, AccountActions: account.Actions,
 		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets, Registrations: limit.Rate(s.config.RegistrationsPerNetwork),
-		Count:      func(outcome string) { s.core.metrics.introspections.WithLabelValues(outcome).Inc() },
-		CountGrant: s.core.metrics.countGrant,
+		Count:      s.core.metrics.CountIntrospection,
+		CountGrant: s.core.metrics.CountGrant,
 		Seen:       s.core.probes.Note, Logger: s.deps.Logger,
 	})
 	s.gateway = gateway.New(gateway.Config{

@@ -1,4 +1,4 @@
-package matrixauth
+package metrics
 
 import (
 	"context"
@@ -8,10 +8,10 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
-// census counts users and sessions for scrapes. A count reads all of their rows: nothing at most servers, and
+// populationCounter counts users and sessions for scrapes. A count reads all of their rows: nothing at most servers, and
 // a second at one with a million sessions. So a count stands for a hundred times as long as it took, and
 // scrapes take up at most a hundredth of one reader, however often they come and whatever there is to count.
-type census struct {
+type populationCounter struct {
 	store *store.Store
 	now   func() time.Time
 
@@ -27,15 +27,15 @@ type census struct {
 }
 
 const (
-	// censusShare is how many times as long as it took a count stands.
-	censusShare = 100
-	// censusTimeout bounds a count.
-	censusTimeout = time.Minute
+	// countShare is how many times as long as it took a count stands.
+	countShare = 100
+	// countTimeout bounds a count.
+	countTimeout = time.Minute
 )
 
 // take returns the newest count, and has another one made if it is too old. It waits for that until ctx ends,
 // and gives the old one then; known is false if there is none yet. err is why the last one failed.
-func (c *census) take(ctx context.Context) (p store.Population, known bool, err error) {
+func (c *populationCounter) take(ctx context.Context) (p store.Population, known bool, err error) {
 	c.mu.Lock()
 	if c.counting == nil && !c.now().Before(c.due) {
 		c.counting = make(chan struct{})
@@ -55,8 +55,8 @@ func (c *census) take(ctx context.Context) (p store.Population, known bool, err 
 }
 
 // count outlives the scrape that asked for it: the next one finds it done.
-func (c *census) count(done chan struct{}) {
-	ctx, cancel := context.WithTimeout(context.Background(), censusTimeout)
+func (c *populationCounter) count(done chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
 	defer cancel()
 	began := c.now()
 	var p store.Population
@@ -69,7 +69,7 @@ func (c *census) count(done chan struct{}) {
 	c.counting = nil
 	close(done)
 	ended := c.now()
-	c.due = ended.Add(censusShare * ended.Sub(began))
+	c.due = ended.Add(countShare * ended.Sub(began))
 	if c.failed = err; err == nil {
 		c.latest, c.known = p, true
 	}

@@ -1,4 +1,6 @@
-package matrixauth
+// Package metrics counts what was done and tells what there is, for Prometheus. No label's value comes from
+// outside, so their number is bounded and none names a user.
+package metrics
 
 import (
 	"context"
@@ -7,28 +9,30 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
-// Metrics are the counters of a Core. They outlive reloads; the embedding server registers them in
-// the registry of each configuration. No label's value comes from outside, so their number is bounded and
-// none names a user.
+// Metrics are the counters of an open database. They outlive reloads; the embedding server registers them in
+// the registry of each configuration.
 type Metrics struct {
-	core           *Core
+	store          *store.Store
+	limiter        *limit.Limiter
 	logins         *prometheus.CounterVec
 	refreshes      *prometheus.CounterVec
 	introspections *prometheus.CounterVec
 	hashSeconds    prometheus.Histogram
-	census         census
+	population     populationCounter
 
 	jobs, setAside, oldest, lanes *prometheus.Desc
 	users, sessions               *prometheus.Desc
 	limited, backup, up           *prometheus.Desc
 }
 
-func newMetrics(c *Core) *Metrics {
+// New makes the metrics of a database and of what a limiter refused.
+func New(s *store.Store, limiter *limit.Limiter) *Metrics {
 	counter := func(name, help string, outcomes []string) *prometheus.CounterVec {
 		made := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "matrix_auth", Name: name, Help: help}, []string{"outcome"})
 		for _, outcome := range outcomes {
@@ -40,7 +44,8 @@ func newMetrics(c *Core) *Metrics {
 		return prometheus.NewDesc("matrix_auth_"+name, help, labels, nil)
 	}
 	return &Metrics{
-		core:           c,
+		store:          s,
+		limiter:        limiter,
 		logins:         counter("logins_total", "Passwords tried and codes exchanged, by outcome.", results()),
 		refreshes:      counter("refreshes_total", "Token refreshes by outcome.", results()),
 		introspections: counter("introspections_total", "Introspections by outcome.", oauth.Outcomes),
@@ -48,16 +53,16 @@ func newMetrics(c *Core) *Metrics {
 			Namespace: "matrix_auth", Name: "password_hash_seconds", Help: "Time taken by password hashes.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5},
 		}),
-		census:   census{store: c.store, now: c.store.Now},
-		jobs:     desc("outbox_jobs", "Jobs that wait for the homeserver.", "kind"),
-		setAside: desc("outbox_jobs_set_aside", "Jobs that the homeserver refused for good.", "kind"),
-		oldest:   desc("outbox_oldest_job_age_seconds", "Age of the job that waits longest; zero if none waits.", "kind"),
-		lanes:    desc("outbox_lanes", "Users for whom jobs wait."),
-		users:    desc("users", "Accounts by state.", "state"),
-		sessions: desc("sessions", "Live sessions by kind.", "kind"),
-		limited:  desc("limited_total", "Requests refused by a limit, by its class.", "class"),
-		up:       desc("database_up", "Whether the database answered this scrape. What it did not tell is missing."),
-		backup:   desc("backup_timestamp_seconds", "When the last backup was taken by the command; zero if none was."),
+		population: populationCounter{store: s, now: s.Now},
+		jobs:       desc("outbox_jobs", "Jobs that wait for the homeserver.", "kind"),
+		setAside:   desc("outbox_jobs_set_aside", "Jobs that the homeserver refused for good.", "kind"),
+		oldest:     desc("outbox_oldest_job_age_seconds", "Age of the job that waits longest; zero if none waits.", "kind"),
+		lanes:      desc("outbox_lanes", "Users for whom jobs wait."),
+		users:      desc("users", "Accounts by state.", "state"),
+		sessions:   desc("sessions", "Live sessions by kind.", "kind"),
+		limited:    desc("limited_total", "Requests refused by a limit, by its class.", "class"),
+		up:         desc("database_up", "Whether the database answered this scrape. What it did not tell is missing."),
+		backup:     desc("backup_timestamp_seconds", "When the last backup was taken by the command; zero if none was."),
 	}
 }
 
@@ -97,11 +102,11 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 		up = 0
 	}
 	out <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, up)
-	for class, n := range m.core.limiter.Refused() {
+	for class, n := range m.limiter.Refused() {
 		out <- prometheus.MustNewConstMetric(m.limited, prometheus.CounterValue, float64(n), class.String())
 	}
 	at := 0.0
-	if copied := m.core.store.Copied(); !copied.IsZero() {
+	if copied := m.store.Copied(); !copied.IsZero() {
 		at = float64(copied.Unix())
 	}
 	out <- prometheus.MustNewConstMetric(m.backup, prometheus.GaugeValue, at)
@@ -111,7 +116,7 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 func (m *Metrics) collectOutbox(ctx context.Context, out chan<- prometheus.Metric) error {
 	var lanes int64
 	counts := map[model.JobKind]store.JobCount{}
-	err := m.core.store.View(ctx, func(tx *store.Tx) error {
+	err := m.store.View(ctx, func(tx *store.Tx) error {
 		found, err := tx.CountJobs()
 		if err != nil {
 			return err
@@ -128,7 +133,7 @@ func (m *Metrics) collectOutbox(ctx context.Context, out chan<- prometheus.Metri
 	for _, kind := range model.JobKinds {
 		c, age := counts[kind], 0.0
 		if !c.Oldest.IsZero() {
-			age = max(0, m.core.store.Now().Sub(c.Oldest).Seconds())
+			age = max(0, m.store.Now().Sub(c.Oldest).Seconds())
 		}
 		out <- prometheus.MustNewConstMetric(m.jobs, prometheus.GaugeValue, float64(c.Waiting), string(kind))
 		out <- prometheus.MustNewConstMetric(m.setAside, prometheus.GaugeValue, float64(c.SetAside), string(kind))
@@ -141,7 +146,7 @@ func (m *Metrics) collectOutbox(ctx context.Context, out chan<- prometheus.Metri
 // collectPopulation tells how many users and sessions there are, or nothing: a zero would look as if
 // everybody had gone.
 func (m *Metrics) collectPopulation(ctx context.Context, out chan<- prometheus.Metric) error {
-	p, known, err := m.census.take(ctx)
+	p, known, err := m.population.take(ctx)
 	if !known {
 		return err
 	}
@@ -154,8 +159,8 @@ func (m *Metrics) collectPopulation(ctx context.Context, out chan<- prometheus.M
 	return err
 }
 
-// countGrant counts an OAuth token request: a code begins a session, as a login does.
-func (m *Metrics) countGrant(grantType, outcome string) {
+// CountGrant counts an OAuth token request: a code begins a session, as a login does.
+func (m *Metrics) CountGrant(grantType, outcome string) {
 	if g, _ := model.FindGrantType(grantType); g.Begins {
 		m.logins.WithLabelValues(outcome).Inc()
 		return
@@ -163,7 +168,16 @@ func (m *Metrics) countGrant(grantType, outcome string) {
 	m.refreshes.WithLabelValues(outcome).Inc()
 }
 
-func (m *Metrics) countCompat(operation, outcome string) {
+// CountIntrospection counts an introspection.
+func (m *Metrics) CountIntrospection(outcome string) {
+	m.introspections.WithLabelValues(outcome).Inc()
+}
+
+// ObserveHash notes how long the hash of a password took.
+func (m *Metrics) ObserveHash(took time.Duration) { m.hashSeconds.Observe(took.Seconds()) }
+
+// CountCompat counts a login or a refresh of the legacy API, or a sign-in at our pages.
+func (m *Metrics) CountCompat(operation, outcome string) {
 	if operation == "login" {
 		m.logins.WithLabelValues(outcome).Inc()
 		return
