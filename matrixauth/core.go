@@ -25,17 +25,17 @@ import (
 // counts of limits and metrics, and the socket through which commands reach the server. One Core in
 // one process has a database at a time.
 type Core struct {
-	store     *store.Store
-	outbox    *outbox.Outbox
-	registry  *session.Registry
-	doubts    *reconcile.Queue
-	limiter   *limit.Limiter
-	refusals  *gateway.Refusals
-	lines     *edge.Lines
-	passwords *password.Hasher
-	metrics   *metrics.Metrics
-	probes    doctor.Probes
-	socket    *control.Server
+	store          *store.Store
+	outbox         *outbox.Outbox
+	registry       *session.Registry
+	reconcileQueue *reconcile.Queue
+	limiter        *limit.Limiter
+	refusals       *gateway.Refusals
+	lines          *edge.Lines
+	passwords      *password.Hasher
+	metrics        *metrics.Metrics
+	probes         doctor.Probes
+	socket         *control.Server
 	// aside reports whether this is another database than the server's, as a backup is: see Target.Aside.
 	aside bool
 	// gate counts the requests under way.
@@ -72,7 +72,7 @@ func Open(ctx context.Context, o OpenOptions) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Core{store: s, outbox: outbox.New(s), doubts: reconcile.NewQueue(s.Now), limiter: limit.New(s.Now), refusals: gateway.NewRefusals(s.Now), lines: edge.NewLines(s.Now)}
+	c := &Core{store: s, outbox: outbox.New(s), reconcileQueue: reconcile.NewQueue(s.Now), limiter: limit.New(s.Now), refusals: gateway.NewRefusals(s.Now), lines: edge.NewLines(s.Now)}
 	c.metrics = metrics.New(c.store, c.limiter)
 	c.passwords = password.New(password.Config{Observe: c.metrics.ObserveHash})
 	if c.registry, err = session.NewRegistry(ctx, s); err != nil {
@@ -120,9 +120,9 @@ func (c *Core) Run() error {
 	c.work.Go(func() {
 		c.registry.Run(ctx, func(err error) { c.logger().Error("uses of tokens could not be written", "error", err) })
 	})
-	c.work.Go(func() { c.doubts.Run(ctx) })
+	c.work.Go(func() { c.reconcileQueue.Run(ctx) })
 	c.work.Go(func() { c.retain(ctx) })
-	c.work.Go(func() { c.giveBack(ctx) })
+	c.work.Go(func() { c.releaseMemory(ctx) })
 	c.work.Go(func() { c.tellCounts(ctx) })
 	c.work.Go(func() {
 		if err := c.socket.Serve(); err != nil {
@@ -171,7 +171,7 @@ func (c *Core) tellCounts(ctx context.Context) {
 			over = true
 		case <-ticker.C:
 		}
-		logger, serverName := c.voice()
+		logger, serverName := c.logSettings()
 		c.refusals.Tell(logger, serverName, over)
 		c.lines.Tell(logger, serverName, over)
 		if over {
@@ -186,9 +186,9 @@ const drainLimit = 30 * time.Second
 // quietTime is how long no password may have been hashed before memory is given back.
 const quietTime = 30 * time.Second
 
-// giveBack returns the memory of password hashes to the system once a burst of logins is over. Each
+// releaseMemory returns the memory of password hashes to the system once a burst of logins is over. Each
 // hash takes 19 MB, and Go would keep the room for as many as ever ran close together.
-func (c *Core) giveBack(ctx context.Context) {
+func (c *Core) releaseMemory(ctx context.Context) {
 	ticker := time.NewTicker(quietTime)
 	defer ticker.Stop()
 	var given, before uint64
@@ -240,15 +240,15 @@ func (c *Core) operations() control.Operations {
 	return nil
 }
 
-// logger is that of voice.
+// logger is that of logSettings.
 func (c *Core) logger() *slog.Logger {
-	logger, _ := c.voice()
+	logger, _ := c.logSettings()
 	return logger
 }
 
-// voice is the logger, and the server name in Matrix ids, of the configuration in force, and after the last
+// logSettings returns the logger, and the server name in Matrix ids, of the configuration in force, and after the last
 // one has stopped still that one's.
-func (c *Core) voice() (logger *slog.Logger, serverName string) {
+func (c *Core) logSettings() (logger *slog.Logger, serverName string) {
 	s := c.current()
 	if s == nil {
 		c.mu.Lock()
@@ -286,7 +286,7 @@ func (c *Core) detach(s *Server) {
 	if len(kept) == 0 {
 		c.last = s
 		c.outbox.Configure(outbox.Config{Paused: true, Logger: s.deps.Logger})
-		c.doubts.Configure(nil)
+		c.reconcileQueue.Configure(nil)
 		return
 	}
 	c.configure(kept[0])
@@ -295,7 +295,7 @@ func (c *Core) detach(s *Server) {
 // configure has the work in the background go by the configuration of s.
 func (c *Core) configure(s *Server) {
 	c.outbox.Configure(s.jobs())
-	c.doubts.Configure(s.reconciler)
+	c.reconcileQueue.Configure(s.reconciler)
 }
 
 // SQLiteVersion is the version of the SQLite that is linked in. It fails where the program was built

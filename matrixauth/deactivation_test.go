@@ -11,7 +11,7 @@ import (
 )
 
 // reconcile asks the homeserver about everybody who is noted.
-func (h *house) reconcile() error { return h.core.doubts.Pass(context.Background()) }
+func (h *house) reconcile() error { return h.core.reconcileQueue.Pass(context.Background()) }
 
 func (h *house) state(localpart string) string {
 	h.t.Helper()

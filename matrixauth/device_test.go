@@ -139,7 +139,7 @@ func TestDeviceDeletedAtTheHomeserver(t *testing.T) {
 		s := h.tokens(h.exchange(id, code))
 		h.clock.move(time.Minute)
 		h.fake.DeleteDevices("alice", "ALICE")
-		h.core.doubts.Refused(h.userID("alice"))
+		h.core.reconcileQueue.Refused(h.userID("alice"))
 		h.must(h.reconcile())
 		h.wantDeviceless(s.AccessToken)
 	})
@@ -234,7 +234,7 @@ func TestDeviceIsThere(t *testing.T) {
 	t.Run("the homeserver cannot ask us", func(t *testing.T) {
 		h, sessions := household(t, "alice", "bob")
 		h.fake.DeleteDevices("alice", "ALICE")
-		h.core.doubts.Refused(h.userID("alice"))
+		h.core.reconcileQueue.Refused(h.userID("alice"))
 		h.fake.AskAt("http://127.0.0.1:9/")
 		if err := h.reconcile(); err == nil {
 			t.Error("that is no answer")
@@ -244,7 +244,7 @@ func TestDeviceIsThere(t *testing.T) {
 	t.Run("a login takes the device over while it is looked at", func(t *testing.T) {
 		h, _ := household(t, "alice", "bob")
 		h.fake.DeleteDevices("alice", "ALICE")
-		h.core.doubts.Refused(h.userID("alice"))
+		h.core.reconcileQueue.Refused(h.userID("alice"))
 		var s signedIn
 		h.tap.set(func(op string) {
 			if op == "devices" { // the homeserver has answered, and we do not know it yet
@@ -391,7 +391,7 @@ func TestMadClientIsBounded(t *testing.T) {
 	storm := func(want int64) {
 		t.Helper()
 		for range 1000 {
-			h.core.doubts.Refused(id)
+			h.core.reconcileQueue.Refused(id)
 		}
 		h.must(h.reconcile())
 		if n := lists.Load(); n != want {

@@ -142,7 +142,7 @@ func (s *Server) wireDomain() {
 		Store: s.core.store, Outbox: s.core.outbox, Registry: s.core.registry, Homeserver: s.homeserver,
 		ReadOnly: s.config.Kind == SynapseReadOnly, AccessLife: s.config.AccessTokenLifetime,
 		Limiter: s.core.limiter, Refreshes: limit.Rate(s.config.RefreshesPerSession), ServerName: s.config.ServerName, Logger: s.deps.Logger,
-		Refreshed: s.core.doubts.Refreshed,
+		Refreshed: s.core.reconcileQueue.Refreshed,
 		// Users are made below, as they end sessions.
 		Confirm: func(ctx context.Context, who model.User) error { return s.users.ConfirmInLane(ctx, who) },
 	})
@@ -184,7 +184,7 @@ func (s *Server) wireDoors() {
 		Seen:       s.core.probes.Note, Logger: s.deps.Logger,
 	})
 	s.gateway = gateway.New(gateway.Config{
-		Sessions: s.sessions, Enter: s.core.gate.Enter, Refusals: s.core.refusals, Refused: s.doubt, ClientIP: s.deps.ClientIP, ServerName: s.config.ServerName, Logger: s.deps.Logger,
+		Sessions: s.sessions, Enter: s.core.gate.Enter, Refusals: s.core.refusals, Refused: s.tokenRefused, ClientIP: s.deps.ClientIP, ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
 }
 
@@ -240,10 +240,10 @@ func (c Config) unready() edge.Unready {
 	return edge.Unready{Issuer: issuer, Catalogue: catalogue}
 }
 
-// doubt has the devices of a user looked at whose live token the homeserver refused.
-func (s *Server) doubt(refused model.Token) {
+// tokenRefused has the devices of a user looked at whose live token the homeserver refused.
+func (s *Server) tokenRefused(refused model.Token) {
 	if refused.DeviceID != "" {
-		s.core.doubts.Refused(refused.UserID)
+		s.core.reconcileQueue.Refused(refused.UserID)
 	}
 }
 
@@ -268,7 +268,7 @@ func (s *Server) Start() {
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
 	s.tellKept(ctx)
-	s.work.Go(func() { s.greet(ctx) })
+	s.work.Go(func() { s.awaitHomeserver(ctx) })
 }
 
 // Stop undoes Start. Requests under way may still finish.
@@ -283,12 +283,12 @@ func (s *Server) Stop() {
 }
 
 const (
-	greetTimeout  = 10 * time.Second
-	greetInterval = 15 * time.Second
+	versionTimeout  = 10 * time.Second
+	versionInterval = 15 * time.Second
 )
 
-// greet checks the homeserver's version once it answers.
-func (s *Server) greet(ctx context.Context) {
+// awaitHomeserver checks the homeserver's version once it answers.
+func (s *Server) awaitHomeserver(ctx context.Context) {
 	warned := false
 	for {
 		version, err := s.version(ctx)
@@ -312,13 +312,13 @@ func (s *Server) greet(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(greetInterval):
+		case <-time.After(versionInterval):
 		}
 	}
 }
 
 func (s *Server) version(ctx context.Context) (homeserver.Version, error) {
-	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	return s.homeserver.Version(ctx)
 }

@@ -52,14 +52,14 @@ func (d *Visit) readAsPage(ctx context.Context, address string) (got answer, fou
 		if got, err = d.do(request); err != nil {
 			return got, found, err
 		}
-		if o := judgeOrigin(got, origin); o != nil {
+		if o := checkCORS(got, origin); o != nil {
 			found = append(found, o)
 		}
 		target := got.header.Get("Location")
 		if !isRedirect(got.status) || target == "" {
 			return got, found, nil
 		}
-		next, o := judgeRedirect(at, target, hop)
+		next, o := followRedirect(at, target, hop)
 		if o != nil {
 			return got, append(found, o), nil
 		}
@@ -82,9 +82,9 @@ func isRedirect(status int) bool {
 	return slices.Contains([]int{301, 302, 303, 307, 308}, status)
 }
 
-// judgeOrigin is the CORS check of Fetch, section 4.10, and a look at caches, which may give one web client
+// checkCORS is the CORS check of Fetch, section 4.10, and a look at caches, which may give one web client
 // the answer that was made for another.
-func judgeOrigin(a answer, origin string) *obstacle {
+func checkCORS(a answer, origin string) *obstacle {
 	where := a.at.String()
 	what := "the answer"
 	if isRedirect(a.status) {
@@ -135,8 +135,8 @@ func varies(h http.Header) bool {
 	return false
 }
 
-// judgeRedirect is where a redirect leads, or why a browser does not follow it.
-func judgeRedirect(at *url.URL, target string, hop int) (*url.URL, *obstacle) {
+// followRedirect is where a redirect leads, or why a browser does not follow it.
+func followRedirect(at *url.URL, target string, hop int) (*url.URL, *obstacle) {
 	next, err := at.Parse(target)
 	if err != nil || next.Host == "" || next.Scheme != "http" && next.Scheme != "https" || next.User != nil {
 		return nil, obstructed("redirect-broken", "the redirect leads to what is no address of a site", at.String(), "redir to an address that begins with https://")
@@ -179,7 +179,7 @@ func (d *Visit) preflight(ctx context.Context, address, method, header string) (
 		return []*obstacle{obstructed("preflight-refused", fmt.Sprintf("what a browser asks before a request of a web client is answered with status %d", answer.status), where,
 			"let OPTIONS pass to matrix_auth, without a password")}, nil
 	}
-	if o := judgeOrigin(answer, pageOrigin); o != nil {
+	if o := checkCORS(answer, pageOrigin); o != nil {
 		o.where = where
 		found = append(found, o)
 	}

@@ -22,15 +22,15 @@ import (
 // can invent tokens. It outlives reloads.
 type Refusals struct {
 	now func() time.Time
-	// hurried is true while some token has used up its refusals, so that requests pass without a look.
-	hurried atomic.Bool
+	// throttling is true while some token has used up its refusals, so that requests pass without a look.
+	throttling atomic.Bool
 
 	mu       sync.Mutex
 	tokens   map[model.TokenHash]*refusals
-	networks map[string]*neighbours
+	networks map[string]*networkRefusals
 	// all bounds the lines for all networks together, as some have as many networks as they like, and
 	// counts for networks that are forgotten.
-	all neighbours
+	all networkRefusals
 }
 
 // Refusal is one answer 401 M_UNKNOWN_TOKEN.
@@ -61,8 +61,8 @@ type refusals struct {
 	named, warned bool
 }
 
-// neighbours are the tokens of one network.
-type neighbours struct {
+// networkRefusals are the tokens of one network.
+type networkRefusals struct {
 	tokens int
 	lines  *rate.Limiter
 	// unlogged counts the refusals that no line of a token tells of.
@@ -94,8 +94,8 @@ const (
 // NewRefusals makes the counts on a clock.
 func NewRefusals(now func() time.Time) *Refusals {
 	return &Refusals{
-		now: now, tokens: map[model.TokenHash]*refusals{}, networks: map[string]*neighbours{},
-		all: neighbours{lines: rate.NewLimiter(allLinesPerMinute/60.0, allLinesBurst), told: now()},
+		now: now, tokens: map[model.TokenHash]*refusals{}, networks: map[string]*networkRefusals{},
+		all: networkRefusals{lines: rate.NewLimiter(allLinesPerMinute/60.0, allLinesBurst), told: now()},
 	}
 }
 
@@ -116,18 +116,18 @@ func (r *Refusals) Note(n Refusal) (log bool) {
 	if n.Dead { // else its client has not been told that all is over
 		one.left.AllowN(now, 1)
 		if one.left.TokensAt(now) < 1 {
-			r.hurried.Store(true)
+			r.throttling.Store(true)
 		}
 	}
-	if first && !n.Expected && r.mayName(one, now) {
+	if first && !n.Expected && r.mayLog(one, now) {
 		return true
 	}
 	one.refused++
 	return false
 }
 
-// mayName reports whether there is room in the log for a line about a token.
-func (r *Refusals) mayName(one *refusals, now time.Time) bool {
+// mayLog reports whether there is room in the log for a line about a token.
+func (r *Refusals) mayLog(one *refusals, now time.Time) bool {
 	if !r.networks[one.network].lines.AllowN(now, 1) || !r.all.lines.AllowN(now, 1) {
 		return false
 	}
@@ -138,7 +138,7 @@ func (r *Refusals) mayName(one *refusals, now time.Time) bool {
 // Wait reports whether the client of a token must wait, and how long. A token that is not remembered must
 // not.
 func (r *Refusals) Wait(token model.TokenHash) (wait time.Duration, must bool) {
-	if !r.hurried.Load() {
+	if !r.throttling.Load() {
 		return 0, false
 	}
 	r.mu.Lock()
@@ -166,7 +166,7 @@ func (r *Refusals) Delayed(token model.TokenHash) (who Refusal, log bool) {
 	one.seen = r.now()
 	first := !one.warned
 	one.warned = true
-	if first && r.mayName(one, one.seen) {
+	if first && r.mayLog(one, one.seen) {
 		return one.Refusal, true
 	}
 	one.delayed++
@@ -193,7 +193,7 @@ func (r *Refusals) add(n Refusal, now time.Time) *refusals {
 	}
 	network := r.networks[name]
 	if network == nil {
-		network = &neighbours{lines: rate.NewLimiter(linesPerMinute/60.0, linesBurst), told: now}
+		network = &networkRefusals{lines: rate.NewLimiter(linesPerMinute/60.0, linesBurst), told: now}
 		r.networks[name] = network
 	}
 	network.tokens++
@@ -238,7 +238,7 @@ func (r *Refusals) drop(one *refusals) {
 }
 
 // take has a network count what was not told of a token, and is worth it.
-func (n *neighbours) take(one *refusals) {
+func (n *networkRefusals) take(one *refusals) {
 	if !one.Expected || one.warned {
 		n.unlogged += one.refused + one.delayed
 	}
@@ -281,7 +281,7 @@ func (n Refusal) attrs(serverName string) []slog.Attr {
 func (r *Refusals) summaries(all bool) (out []summary) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now, hurried := r.now(), false
+	now, throttling := r.now(), false
 	due := func(told, seen time.Time) bool {
 		return all || now.Sub(told) >= tellEvery || now.Sub(seen) >= tellQuiet
 	}
@@ -297,7 +297,7 @@ func (r *Refusals) summaries(all bool) (out []summary) {
 			r.drop(one)
 			continue
 		}
-		hurried = hurried || one.Dead && one.left.TokensAt(now) < 1
+		throttling = throttling || one.Dead && one.left.TokensAt(now) < 1
 	}
 	for name, network := range r.networks {
 		if network.unlogged == 0 || !due(network.told, now) {
@@ -314,6 +314,6 @@ func (r *Refusals) summaries(all bool) (out []summary) {
 		out = append(out, summary{refused: r.all.unlogged})
 		r.all.told, r.all.unlogged = now, 0
 	}
-	r.hurried.Store(hurried)
+	r.throttling.Store(throttling)
 	return out
 }

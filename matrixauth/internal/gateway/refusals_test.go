@@ -109,7 +109,7 @@ func TestRefusalsInTime(t *testing.T) {
 	})
 	d.now = d.now.Add(forgetAfter)
 	d.tell(t, false)
-	if len(d.tokens)+len(d.networks) != 0 || d.hurried.Load() {
+	if len(d.tokens)+len(d.networks) != 0 || d.throttling.Load() {
 		t.Errorf("it remembers %d tokens, %d networks", len(d.tokens), len(d.networks))
 	}
 	if !d.Note(refusal) {

@@ -119,7 +119,7 @@ func (g *Gateway) CountRefusal(status int, o *web.Outcome, clientIP string) (log
 // waiting by what was true once. Beside the error it gives what is to be logged. It costs one atomic load
 // while there is no such client.
 func (g *Gateway) Throttle(r *http.Request) (known web.Outcome, err error) {
-	if !g.Refusals.hurried.Load() || r.Method == http.MethodOptions {
+	if !g.Refusals.throttling.Load() || r.Method == http.MethodOptions {
 		return known, nil
 	}
 	p := passageOf(r)

@@ -131,7 +131,7 @@ const wider = 10
 func (l *Limiter) TakeNetwork(class Class, ip string, r Rate) (err error) {
 	defer func() { l.count(class, err) }()
 	now := l.now()
-	giveBack, err := l.fine[class].take(now, model.Network(ip), r)
+	undo, err := l.fine[class].take(now, model.Network(ip), r)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (l *Limiter) TakeNetwork(class Class, ip string, r Rate) (err error) {
 		return nil
 	}
 	if _, err = l.wide[class].take(now, site, Rate{r.Burst * wider, r.PerMinute * wider}); err != nil {
-		giveBack()
+		undo()
 	}
 	return err
 }
@@ -162,8 +162,8 @@ func bound(key string) string {
 	return string(sum[:])
 }
 
-// take counts one try. giveBack undoes it.
-func (t *table) take(now time.Time, key string, r Rate) (giveBack func(), err error) {
+// take counts one try. undo undoes it.
+func (t *table) take(now time.Time, key string, r Rate) (undo func(), err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.keys == nil {
