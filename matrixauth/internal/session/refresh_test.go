@@ -43,10 +43,18 @@ type bench struct {
 	user     model.User
 	// rate is that of refreshes; what these tests are about is not, as a rule, the limit.
 	rate limit.Rate
+	// rehearse is that of the store.
+	rehearse bool
 }
 
 func newBench(t testing.TB) *bench {
-	b := &bench{t: t, path: filepath.Join(t.TempDir(), "test.db"), clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+	_, measured := t.(*testing.B)
+	return newBenchOf(t, !measured)
+}
+
+// newBenchOf makes a bench whose writes run twice, or do not.
+func newBenchOf(t testing.TB, rehearse bool) *bench {
+	b := &bench{t: t, rehearse: rehearse, path: filepath.Join(t.TempDir(), "test.db"), clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
 		rate: limit.Rate{Burst: 1 << 20, PerMinute: 1 << 20}}
 	b.open()
 	t.Cleanup(func() {
@@ -62,9 +70,8 @@ func newBench(t testing.TB) *bench {
 }
 
 func (b *bench) open() {
-	_, measured := b.t.(*testing.B)
 	var err error
-	b.store, err = store.Open(context.Background(), store.Options{Rehearse: !measured, Path: b.path, Create: true, LockWait: time.Minute, Now: b.clock.Now})
+	b.store, err = store.Open(context.Background(), store.Options{Rehearse: b.rehearse, Path: b.path, Create: true, LockWait: time.Minute, Now: b.clock.Now})
 	b.must(err)
 	registry, err := NewRegistry(context.Background(), b.store)
 	b.must(err)
