@@ -98,12 +98,14 @@ type Session struct {
 	// which a token has been used.
 	Generation     int64
 	UsedGeneration int64
-	CreatedAt      time.Time
-	LastActiveAt   time.Time
-	LastIP         string
-	UserAgent      string
-	EndedAt        time.Time
-	EndReason      EndReason
+	// Pairs is how many pairs of tokens were minted so far.
+	Pairs        int64
+	CreatedAt    time.Time
+	LastActiveAt time.Time
+	LastIP       string
+	UserAgent    string
+	EndedAt      time.Time
+	EndReason    EndReason
 }
 
 // Ended reports whether the session is over.

@@ -23,26 +23,27 @@ const (
 	replay
 )
 
-// presented is what the verdict on a refresh token of generation g depends upon.
-type presented struct {
-	// Consumed reports whether a token that this very token minted has been used.
-	Consumed bool
-	// SuccessorUsed is the time at which a token of generation g+1 was first used; zero if none was.
-	SuccessorUsed time.Time
-	// SuccessorPassed reports whether a token of g+1 was used so long ago that its row is gone.
-	SuccessorPassed bool
-	Now             time.Time
+// successorUse is what has become of the tokens that follow a refresh token of generation g, which is all that the
+// verdict on it depends upon.
+type successorUse struct {
+	// Own reports whether a token that this very token minted has been used.
+	Own bool
+	// FirstAt is the time at which a token of generation g+1 was first used; zero if none was.
+	FirstAt time.Time
+	// Forgotten reports whether a token of g+1 was used so long ago that its row is gone.
+	Forgotten bool
+	Now       time.Time
 }
 
-// judge is the state machine of refresh. docs/sessions.md draws it.
-func judge(p presented) verdict {
-	unused := p.SuccessorUsed.IsZero() && !p.SuccessorPassed
+// verdict is the state machine of refresh. docs/sessions.md draws it.
+func (u successorUse) verdict() verdict {
+	unused := u.FirstAt.IsZero() && !u.Forgotten
 	// A clock that stepped back makes the difference negative, and the token is given the benefit.
-	racing := !p.SuccessorUsed.IsZero() && p.Now.Sub(p.SuccessorUsed) < grace
+	racing := !u.FirstAt.IsZero() && u.Now.Sub(u.FirstAt) < grace
 	if unused || racing {
 		return mint
 	}
-	if p.Consumed {
+	if u.Own {
 		return replay
 	}
 	return refuse

@@ -67,8 +67,19 @@ type rotation struct {
 	limited error
 }
 
+// resolveRefresh finds a refresh token and the live session that it belongs to.
+func resolveRefresh(tx *store.Tx, hash model.TokenHash) (token model.Token, session model.Session, err error) {
+	if token, err = tx.RefreshToken(hash); err != nil {
+		return token, session, err
+	}
+	session, err = tx.LiveSession(token.SessionID)
+	_, token.Kind = session.Kind.Tokens()
+	token.UserID, token.DeviceID, token.Scope, token.ClientID = session.UserID, session.DeviceID, session.Scope, session.ClientID
+	return token, session, err
+}
+
 func (r *rotation) run(tx *store.Tx) error {
-	p, err := tx.Presented(r.hash)
+	token, session, err := resolveRefresh(tx, r.hash)
 	if errors.Is(err, model.ErrNotFound) {
 		r.answer = refused()
 		return nil
@@ -76,41 +87,41 @@ func (r *rotation) run(tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
-	if r.scope, r.answer = r.narrow(p); r.answer != nil {
+	if r.scope, r.answer = r.narrow(session); r.answer != nil {
 		return nil
 	}
-	written, err := r.sessions.config.Registry.writeUses(tx, p.Session.ID)
+	written, err := r.sessions.config.Registry.writeUses(tx, session.ID)
 	if err != nil {
 		return err
 	}
 	if written {
 		// What was just written may have consumed this token.
-		if p, err = tx.Presented(r.hash); err != nil {
+		if session, err = tx.LiveSession(session.ID); err != nil {
 			return err
 		}
 	}
-	if r.answer = r.sessions.mayUse(p.Token); r.answer != nil {
+	if r.answer = r.sessions.mayUse(token); r.answer != nil {
 		return nil
 	}
-	state, err := stateOf(tx, p)
+	use, err := useOf(tx, session, token)
 	if err != nil {
 		return err
 	}
-	switch judge(state) {
+	switch use.verdict() {
 	case replay:
 		r.answer = refused()
-		return r.sessions.EndStolen(tx, p.Session.ID, model.EndReplay, r.asked.Origin.IP)
+		return r.sessions.EndStolen(tx, session.ID, model.EndReplay, r.asked.Origin.IP)
 	case refuse:
 		r.answer = model.NewError(model.RefreshPassed)
 		return nil
 	}
 	if !r.counted { // a transaction may run it twice
-		r.counted, r.limited = true, r.sessions.mayMint(p.Session.ID)
+		r.counted, r.limited = true, r.sessions.mayMint(session.ID)
 	}
 	if r.limited != nil {
 		return r.limited
 	}
-	return r.mint(tx, p)
+	return r.mint(tx, session, token)
 }
 
 // mayMint bounds how often a session refreshes: each refresh keeps two rows for an hour. It is far beyond
@@ -129,8 +140,8 @@ func (s *Sessions) mayMint(sessionID string) error {
 // spelling in which it asks: a client that has learned the stable names since its sign-in may use them,
 // and finds in the answer what it looks for (SCOPE-3, SCOPE-14). It comes before the token is judged, so
 // that nobody can spoil the session of another client.
-func (r *rotation) narrow(p store.Presented) (scope string, err error) {
-	if p.Token.ClientID != r.asked.ClientID {
+func (r *rotation) narrow(session model.Session) (scope string, err error) {
+	if session.ClientID != r.asked.ClientID {
 		return "", refused()
 	}
 	var kept []string
@@ -138,7 +149,7 @@ func (r *rotation) narrow(p store.Presented) (scope string, err error) {
 		if _, _, known := model.FindScope(token); !known {
 			continue // left out when it was asked for at first, and so it is now (SCOPE-8)
 		}
-		if !model.HasScope(p.Session.Scope, token) {
+		if !model.HasScope(session.Scope, token) {
 			return "", model.Errorf(model.InvalidScope, "the scope was not granted to this session")
 		}
 		if !slices.Contains(kept, token) { // a scope is kept with each token, and no client makes it long
@@ -148,41 +159,41 @@ func (r *rotation) narrow(p store.Presented) (scope string, err error) {
 	return strings.Join(kept, " "), nil
 }
 
-// stateOf reads what the verdict depends upon.
-func stateOf(tx *store.Tx, p store.Presented) (state presented, err error) {
-	state.Now = tx.Now
-	if p.Session.UsedGeneration <= p.Token.Generation {
-		return state, nil
+// useOf reads what has become of the successors of a refresh token.
+func useOf(tx *store.Tx, session model.Session, token model.Token) (use successorUse, err error) {
+	use.Now = tx.Now
+	if session.UsedGeneration <= token.Generation {
+		return use, nil
 	}
-	if state.SuccessorUsed, err = tx.GenerationUsedAt(p.Session, p.Token.Generation+1); err != nil {
-		return state, err
+	if use.FirstAt, err = tx.GenerationUsedAt(session, token.Generation+1); err != nil {
+		return use, err
 	}
-	state.SuccessorPassed = state.SuccessorUsed.IsZero()
-	state.Consumed, err = tx.Consumed(p.Session, p.Token)
-	return state, err
+	use.Forgotten = use.FirstAt.IsZero()
+	use.Own, err = tx.Consumed(session, token)
+	return use, err
 }
 
 // activityGrain is the resolution at which a refresh notes activity.
 const activityGrain = time.Minute
 
 // mint makes the successor pair. Its rows say that this token was presented, and when.
-func (r *rotation) mint(tx *store.Tx, p store.Presented) (err error) {
-	r.userID = p.Token.UserID
+func (r *rotation) mint(tx *store.Tx, session model.Session, token model.Token) (err error) {
+	r.userID = token.UserID
 	if r.tokens, err = mintPair(tx, minting{
-		session: p.Session, localpart: p.Token.Localpart, parent: &p.Token, life: r.sessions.config.AccessLife, scope: r.scope,
+		session: session, localpart: token.Localpart, parent: &token, life: r.sessions.config.AccessLife, scope: r.scope,
 	}); err != nil {
 		return err
 	}
-	next := p.Token.Generation + 1
-	if p.Session.Generation >= next {
+	next := token.Generation + 1
+	if session.Generation >= next {
 		// Not the first of its generation: there may be too many now.
-		if err := tx.TrimSiblings(p.Session, next, siblings); err != nil {
+		if err := tx.TrimSiblings(session, next, siblings); err != nil {
 			return err
 		}
 	}
-	moved, err := tx.NoteMove(p.Token.UserID, r.asked.Origin.IP, p.Session.LastIP, p.Token.CreatedAt)
-	if err != nil || !moved && tx.Now.Sub(p.Session.LastActiveAt).Abs() < activityGrain {
+	moved, err := tx.NoteMove(token.UserID, r.asked.Origin.IP, session.LastIP, token.CreatedAt)
+	if err != nil || !moved && tx.Now.Sub(session.LastActiveAt).Abs() < activityGrain {
 		return err
 	}
-	return tx.TouchSession(p.Session.ID, tx.Now, r.asked.Origin.IP)
+	return tx.TouchSession(session.ID, tx.Now, r.asked.Origin.IP)
 }

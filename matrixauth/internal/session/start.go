@@ -256,7 +256,7 @@ func mintPair(tx *store.Tx, p minting) (Tokens, error) {
 		row.Parent, row.Generation, used = p.parent.Hash, p.parent.Generation+1, p.parent.Generation
 	}
 	var err error
-	if row.Pair, err = tx.NextPair(s.ID, row.Generation, used); err != nil {
+	if row.Pair, err = tx.CountPair(s, row.Generation, used); err != nil {
 		return Tokens{}, err
 	}
 	if err := tx.TidyTokens(s, row.Pair, used); err != nil {

@@ -154,10 +154,11 @@ func TestTidyBurst(t *testing.T) {
 			generation := int64(0)
 			mint := func() {
 				update(t, s, func(tx *Tx) error {
-					pair, err := tx.NextPair(session.ID, generation, generation-1)
+					pair, err := tx.CountPair(session, generation, generation-1)
 					if err != nil {
 						return err
 					}
+					session.Pairs, session.UsedGeneration = pair, generation-1
 					row := model.Token{SessionID: session.ID, Generation: generation, Pair: pair, CreatedAt: tx.Now}
 					access, refresh := row, row
 					access.Kind, access.Hash, access.ExpiresAt = model.CompatAccess, model.HashToken(fmt.Sprint("a", generation)), tx.Now.Add(5*time.Minute)

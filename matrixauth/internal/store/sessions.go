@@ -7,11 +7,11 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-const selectSession = `SELECT id, kind, user_id, device_id, device_name, scope, generation, used_generation,
+const selectSession = `SELECT id, kind, user_id, device_id, device_name, scope, generation, used_generation, pairs,
 	created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, client_id, browser_session_id FROM sessions`
 
 func scanSession(s scanner) (v model.Session, err error) {
-	err = s.Scan(&v.ID, &v.Kind, &v.UserID, &v.DeviceID, &v.DeviceName, &v.Scope, &v.Generation, &v.UsedGeneration,
+	err = s.Scan(&v.ID, &v.Kind, &v.UserID, &v.DeviceID, &v.DeviceName, &v.Scope, &v.Generation, &v.UsedGeneration, &v.Pairs,
 		timeInto{&v.CreatedAt}, timeInto{&v.LastActiveAt}, &v.LastIP, &v.UserAgent, timeInto{&v.EndedAt}, &v.EndReason,
 		&v.ClientID, &v.BrowserSessionID)
 	return v, err
@@ -94,12 +94,14 @@ func (tx *Tx) EndSession(id string, reason model.EndReason) error {
 	return err
 }
 
-// NextPair counts one more pair of tokens of a session, minted at one generation by a token of
-// another, and gives its number.
-func (tx *Tx) NextPair(sessionID string, minted, used int64) (int64, error) {
-	return written(tx, func(s scanner) (pair int64, err error) { return pair, s.Scan(&pair) },
-		"UPDATE sessions SET pairs = pairs + 1, generation = MAX(generation, ?2), used_generation = MAX(used_generation, ?3) WHERE id = ?1 RETURNING pairs",
-		sessionID, minted, used)
+// CountPair counts one more pair of tokens of a session, minted at one generation by a token of another, and
+// gives its number. The session is as this transaction has read it, or written: a statement that reads and
+// returns what it writes costs five times as much.
+func (tx *Tx) CountPair(s model.Session, minted, used int64) (pair int64, err error) {
+	pair = s.Pairs + 1
+	_, err = tx.exec("UPDATE sessions SET pairs = ?2, generation = ?3, used_generation = ?4 WHERE id = ?1",
+		s.ID, pair, max(s.Generation, minted), max(s.UsedGeneration, used))
+	return pair, err
 }
 
 // RaiseUsedGeneration notes that a token of generation was used.

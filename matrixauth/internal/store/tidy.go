@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -34,8 +35,11 @@ const (
 	oldAccess  = "expires_at < ?3 AND generation < ?4 AND pair <= ?5"
 	oldRefresh = "created_at < ?3 AND generation < ?4 - 1"
 
-	tidyOldest = `DELETE FROM tokens WHERE hash IN (
-		SELECT hash FROM tokens WHERE session_id = ?1 AND kind = ?2 ORDER BY generation LIMIT ?6) AND `
+	// oldestToken tells when the oldest access token of a session was made. Its refresh token goes before it.
+	oldestToken = "SELECT created_at FROM tokens WHERE session_id = ?1 AND kind = ?2 ORDER BY generation LIMIT 1"
+
+	tidyOldest = `DELETE FROM tokens WHERE id IN (
+		SELECT id FROM tokens WHERE session_id = ?1 AND kind = ?2 ORDER BY generation LIMIT ?6) AND `
 )
 
 // TidyTokens removes the tokens of a session that have had their day, once in a while as it mints
@@ -45,7 +49,15 @@ func (tx *Tx) TidyTokens(s model.Session, pair, used int64) error {
 	if pair%tidyEvery != 0 {
 		return nil
 	}
-	_, err := tx.tidy(s, pair, used, tidyBatch)
+	access, _ := s.Kind.Tokens()
+	oldest, err := one(tx, func(s scanner) (t time.Time, err error) { return t, s.Scan(timeInto{&t}) }, oldestToken, s.ID, access)
+	if errors.Is(err, model.ErrNotFound) || err == nil && tx.Now.Sub(oldest) < keepExpiredToken {
+		return nil // of what is older than an hour there is nothing
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.tidy(s, pair, used, tidyBatch)
 	return err
 }
 
@@ -67,21 +79,15 @@ const idleSessions = `SELECT id, kind, used_generation, pairs FROM sessions
 	AND EXISTS (SELECT 1 FROM tokens WHERE session_id = sessions.id AND kind IN ('compat_access', 'oauth_access')
 		AND generation < sessions.used_generation AND pair <= sessions.pairs - ?3) LIMIT ?4`
 
-// idleSession is a session that has not been used for a while, with the number of its pairs.
-type idleSession struct {
-	model.Session
-	pairs int64
-}
-
 // tidyIdle removes the old tokens of sessions that fell idle since it last ran: they mint no pair any more
 // by which they would be tidied.
 func (s *Store) tidyIdle(ctx context.Context) (removed int64, err error) {
 	from, until := s.idleUntil, s.Now().Add(-idle)
 	for {
-		var found []idleSession
+		var found []model.Session
 		if err := s.View(ctx, func(tx *Tx) error {
-			found, err = many(tx, func(row scanner) (i idleSession, err error) {
-				return i, row.Scan(&i.ID, &i.Kind, &i.UsedGeneration, &i.pairs)
+			found, err = many(tx, func(row scanner) (i model.Session, err error) {
+				return i, row.Scan(&i.ID, &i.Kind, &i.UsedGeneration, &i.Pairs)
 			}, idleSessions, from.UnixMicro(), until.UnixMicro(), keepPairs, retentionBatch)
 			return err
 		}); err != nil {
@@ -91,7 +97,7 @@ func (s *Store) tidyIdle(ctx context.Context) (removed int64, err error) {
 		for _, i := range found {
 			var n int64
 			if err := s.Update(ctx, func(tx *Tx) (err error) {
-				n, err = tx.tidy(i.Session, i.pairs, i.UsedGeneration, retentionBatch)
+				n, err = tx.tidy(i, i.Pairs, i.UsedGeneration, retentionBatch)
 				return err
 			}); err != nil {
 				return removed, err

@@ -45,39 +45,28 @@ func hashOrNull(h model.TokenHash) any {
 }
 
 // Token finds a token outside of any transaction. One row is consistent in itself, and this is the
-// question that the homeserver asks on every request. The look-up takes microseconds, so it is not
+// question that the homeserver asks on every request; that of a refresh token lacks what its session has,
+// which never changes, and is read with it. The look-up takes microseconds, so it is not
 // cancelled: watching a context would cost the driver a goroutine each time.
 func (s *Store) Token(hash model.TokenHash) (model.Token, error) {
-	t, err := scanToken(s.token.QueryRowContext(context.Background(), hash[:]))
+	ctx := context.Background()
+	t, err := scanToken(s.token.QueryRowContext(ctx, hash[:]))
+	if err == nil && t.Kind.Refresh() {
+		err = s.reader.QueryRowContext(ctx, "SELECT user_id, device_id, scope, client_id FROM sessions WHERE id = ?1", t.SessionID).
+			Scan(&t.UserID, &t.DeviceID, &t.Scope, &t.ClientID)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return t, model.ErrNotFound
 	}
 	return t, err
 }
 
-// Token finds a token.
-func (tx *Tx) Token(hash model.TokenHash) (model.Token, error) {
-	return one(tx, scanToken, selectToken+" WHERE hash = ?1", hash[:])
-}
-
-// Presented is a token with its session, read in one go.
-type Presented struct {
-	Token   model.Token
-	Session model.Session
-}
-
-// Presented finds a token with what a refresh judges by: of the session only what changes.
-func (tx *Tx) Presented(hash model.TokenHash) (Presented, error) {
-	return one(tx, func(s scanner) (p Presented, err error) {
-		t, v := &p.Token, &p.Session
-		err = s.Scan(&t.Kind, &t.Generation, timeInto{&t.CreatedAt}, &t.UserID, &t.Localpart, &t.DeviceID, &t.ClientID,
-			&v.ID, &v.Kind, &v.Scope, &v.Generation, &v.UsedGeneration, timeInto{&v.LastActiveAt}, &v.LastIP)
-		t.Hash, t.SessionID, t.Scope = hash, v.ID, v.Scope
-		v.UserID, v.DeviceID, v.ClientID = t.UserID, t.DeviceID, t.ClientID
-		return p, err
-	}, `SELECT t.kind, t.generation, t.created_at, t.user_id, t.localpart, t.device_id, t.client_id,
-			s.id, s.kind, s.scope, s.generation, s.used_generation, s.last_active_at, s.last_ip
-		FROM tokens t JOIN sessions s ON s.id = t.session_id WHERE t.hash = ?1`, hash[:])
+// RefreshToken finds a refresh token, without what its session has: two reads cost half of one that joins them.
+func (tx *Tx) RefreshToken(hash model.TokenHash) (model.Token, error) {
+	return one(tx, func(s scanner) (t model.Token, err error) {
+		t.Hash = hash
+		return t, s.Scan(&t.SessionID, &t.Generation, timeInto{&t.CreatedAt}, &t.Localpart)
+	}, "SELECT session_id, generation, created_at, localpart FROM tokens WHERE hash = ?1", hash[:])
 }
 
 const insertToken = `INSERT INTO tokens (hash, kind, session_id, generation, pair, parent, created_at, expires_at, used_at,
@@ -97,6 +86,7 @@ func (tx *Tx) InsertToken(t model.Token) error {
 // InsertTokenPair adds an access token and its refresh token by one statement: refreshes are the writes
 // that there are most of.
 func (tx *Tx) InsertTokenPair(access, refresh model.Token) error {
+	refresh.UserID, refresh.DeviceID, refresh.Scope, refresh.ClientID = "", "", "", "" // its session has them
 	_, err := tx.exec(insertToken+", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(tokenArgs(access), tokenArgs(refresh)...)...)
 	return err
 }
