@@ -14,25 +14,47 @@ func sessionCommand() *cobra.Command {
 }
 
 func sessionListCommand() *cobra.Command {
-	cmd := operatorCommand("list NAME", "Lists the sessions of a user", cobra.ExactArgs(1),
+	var asked matrixauth.SessionsAsked
+	cmd := operatorCommand("list [NAME]", "Lists the live sessions of a user, or of all", cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
-			sessions, err := matrixauth.ListSessions.Do(cmd.Context(), o, matrixauth.Name{User: args[0]})
-			if err != nil {
-				return err
+			header := []string{"ID", "KIND", "CLIENT", "DEVICE", "NAME", "CREATED", "LAST ACTIVE", "LAST IP"}
+			if len(args) == 1 {
+				asked.User = args[0]
+			} else {
+				header = append(header, "USER")
 			}
-			return printList(cmd, sessions, []string{"ID", "KIND", "CLIENT", "DEVICE", "NAME", "CREATED", "LAST ACTIVE", "LAST IP"}, func(s matrixauth.Session) []string {
-				return []string{s.ID, s.Kind, cmp.Or(s.ClientName, s.ClientID), s.DeviceID, s.DeviceName, stamp(s.CreatedAt), stamp(s.LastActiveAt), s.LastIP}
+			if asked.All || asked.Ended {
+				header = append(header, "ENDED", "REASON")
+			}
+			list := newList(cmd, header, func(s matrixauth.Session) []string {
+				row := []string{s.ID, s.Kind, cmp.Or(s.ClientName, s.ClientID), s.DeviceID, s.DeviceName, stamp(s.CreatedAt), stamp(s.LastActiveAt), s.LastIP}
+				if asked.User == "" {
+					row = append(row, s.User)
+				}
+				if asked.All || asked.Ended {
+					row = append(row, stamp(s.EndedAt), s.EndReason)
+				}
+				return row
+			})
+			return list.all(func() (sessions []matrixauth.Session, more bool, err error) {
+				page, err := matrixauth.ListSessions.Do(cmd.Context(), o, asked)
+				asked.After = page.Next
+				return page.Sessions, page.Next != "", err
 			})
 		})
+	cmd.Flags().BoolVar(&asked.All, "all", false, "Sessions that have ended too, for as long as they are kept")
+	cmd.Flags().BoolVar(&asked.Ended, "ended", false, "Only sessions that have ended")
+	cmd.Flags().StringVar(&asked.ClientID, "client", "", "Only sessions of the app with this id")
 	jsonFlag(cmd)
 	return cmd
 }
 
 func sessionEndCommand() *cobra.Command {
 	var user string
+	var dryRun bool
 	cmd := operatorCommand("end [ID]", "Ends a session, or with --user all sessions of a user", cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
-			toEnd := matrixauth.SessionsToEnd{User: user}
+			toEnd := matrixauth.SessionsToEnd{User: user, DryRun: dryRun}
 			what := "all sessions of " + user
 			switch {
 			case len(args) == 1 && user == "":
@@ -48,6 +70,13 @@ func sessionEndCommand() *cobra.Command {
 				}
 				what = "all sessions of " + u.MatrixID
 			}
+			if toEnd.DryRun {
+				ended, err := matrixauth.EndSessions.Do(cmd.Context(), o, toEnd)
+				if err != nil {
+					return err
+				}
+				return say(cmd.OutOrStdout(), "%d would end; nothing is changed", ended.Sessions)
+			}
 			if err := confirm(cmd, "End "+what+"? Its devices, and the keys on them, are lost."); err != nil {
 				return err
 			}
@@ -59,6 +88,7 @@ func sessionEndCommand() *cobra.Command {
 		})
 	cmd.Aliases = []string{"kill"}
 	cmd.Flags().StringVar(&user, "user", "", "End all sessions of this user")
+	dryRunFlag(cmd, &dryRun)
 	yesFlag(cmd)
 	return cmd
 }

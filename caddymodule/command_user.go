@@ -12,7 +12,10 @@ import (
 
 func userCommand() *cobra.Command {
 	return groupCommand("user", "Accounts",
-		userAddCommand(), userListCommand(), userShowCommand(), userPasswordCommand(), userEmailCommand(),
+		userAddCommand(), userListCommand(), userShowCommand(), userPasswordCommand(),
+		userEmailCommand("add-email", "Adds a mail address, taken as verified", matrixauth.AddEmail),
+		userEmailCommand("remove-email", "Removes a mail address", matrixauth.RemoveEmail),
+		userDisplayNameCommand(),
 		userChangeCommand("lock", "Keeps a user from everything but logging out; sessions and keys stay", matrixauth.LockUser),
 		userChangeCommand("unlock", "Lets a locked user go on", matrixauth.UnlockUser),
 		userDeactivateCommand(),
@@ -57,16 +60,21 @@ func userAddCommand() *cobra.Command {
 }
 
 func userListCommand() *cobra.Command {
+	var asked matrixauth.UsersAsked
 	cmd := operatorCommand("list", "Lists all accounts", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string, o *matrixauth.Operator) error {
-			users, err := matrixauth.ListUsers.Do(cmd.Context(), o, struct{}{})
-			if err != nil {
-				return err
-			}
-			return printList(cmd, users, []string{"NAME", "STATE", "ADMIN", "SESSIONS", "EMAILS"}, func(u matrixauth.User) []string {
+			list := newList(cmd, []string{"NAME", "STATE", "ADMIN", "SESSIONS", "EMAILS"}, func(u matrixauth.User) []string {
 				return []string{u.Localpart, u.State, yesNo(u.Admin), fmt.Sprint(u.Sessions), strings.Join(u.Emails, " ")}
 			})
+			return list.all(func() (users []matrixauth.User, more bool, err error) {
+				page, err := matrixauth.ListUsers.Do(cmd.Context(), o, asked)
+				asked.After = page.Next
+				return page.Users, page.Next != "", err
+			})
 		})
+	cmd.Flags().StringVar(&asked.State, "state", "", "Only accounts that are active, locked or deactivated")
+	cmd.Flags().BoolVar(&asked.Admin, "admin", false, "Only accounts that may administer Synapse")
+	cmd.Flags().StringVar(&asked.Search, "search", "", "Only accounts whose name or mail address begins so")
 	jsonFlag(cmd)
 	return cmd
 }
@@ -107,10 +115,22 @@ func userPasswordCommand() *cobra.Command {
 		})
 }
 
-func userEmailCommand() *cobra.Command {
-	return operatorCommand("add-email NAME ADDRESS", "Adds a mail address, taken as verified", cobra.ExactArgs(2),
+func userDisplayNameCommand() *cobra.Command {
+	return operatorCommand("set-display-name NAME TEXT", "Sets the name that others see", cobra.ExactArgs(2),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
-			u, err := matrixauth.AddEmail.Do(cmd.Context(), o, matrixauth.NameAndEmail{Name: matrixauth.Name{User: args[0]}, Email: args[1]})
+			u, err := matrixauth.SetDisplayName.Do(cmd.Context(), o, matrixauth.NameAndDisplayName{Name: matrixauth.Name{User: args[0]}, DisplayName: args[1]})
+			if err != nil {
+				return err
+			}
+			return printState(cmd, u)
+		})
+}
+
+// userEmailCommand makes a command that changes the addresses of an account.
+func userEmailCommand(verb, short string, action matrixauth.Operation[matrixauth.NameAndEmail, matrixauth.User]) *cobra.Command {
+	return operatorCommand(verb+" NAME ADDRESS", short, cobra.ExactArgs(2),
+		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			u, err := action.Do(cmd.Context(), o, matrixauth.NameAndEmail{Name: matrixauth.Name{User: args[0]}, Email: args[1]})
 			if err != nil {
 				return err
 			}
@@ -131,9 +151,17 @@ func userChangeCommand(verb, short string, action matrixauth.Operation[matrixaut
 }
 
 func userDeactivateCommand() *cobra.Command {
-	var erase bool
+	var erase, dryRun bool
 	cmd := operatorCommand("deactivate NAME", "Ends all sessions of a user and deactivates the account at the homeserver", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
+			deactivation := matrixauth.Deactivation{Name: matrixauth.Name{User: args[0]}, Erase: erase, DryRun: dryRun}
+			if dryRun {
+				u, err := matrixauth.DeactivateUser.Do(cmd.Context(), o, deactivation)
+				if err != nil {
+					return err
+				}
+				return say(cmd.OutOrStdout(), "%s would be deactivated: %d sessions would end, %d mail addresses would go; nothing is changed", u.MatrixID, u.Sessions, len(u.Emails))
+			}
 			u, err := matrixauth.ShowUser.Do(cmd.Context(), o, matrixauth.Name{User: args[0]})
 			if err != nil {
 				return err
@@ -141,13 +169,14 @@ func userDeactivateCommand() *cobra.Command {
 			if err := confirm(cmd, "Deactivate "+u.MatrixID+"? All its devices, and the keys on them, are lost."); err != nil {
 				return err
 			}
-			u, err = matrixauth.DeactivateUser.Do(cmd.Context(), o, matrixauth.Deactivation{Name: matrixauth.Name{User: args[0]}, Erase: erase})
+			u, err = matrixauth.DeactivateUser.Do(cmd.Context(), o, deactivation)
 			if err != nil {
 				return err
 			}
 			return printState(cmd, u)
 		})
 	cmd.Flags().BoolVar(&erase, "erase", false, "Hide the user's messages from newcomers too")
+	dryRunFlag(cmd, &dryRun)
 	yesFlag(cmd)
 	return cmd
 }

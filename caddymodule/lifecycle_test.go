@@ -187,10 +187,10 @@ func TestFailedReload(t *testing.T) {
 			h.wantActive(token)
 			h.getInside("/health").want(t, http.StatusOK, "ok")
 			h.login("alice", testPassword).want(t, http.StatusOK, "access_token")
-			users, err := matrixauth.ListUsers.Do(context.Background(), h.operator(), struct{}{})
+			page, err := matrixauth.ListUsers.Do(context.Background(), h.operator(), matrixauth.UsersAsked{})
 			must(t, err)
-			if len(users) != 1 {
-				t.Errorf("users: %v", users)
+			if len(page.Users) != 1 {
+				t.Errorf("users: %v", page.Users)
 			}
 			h.awaitClosed(other)
 		})

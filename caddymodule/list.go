@@ -56,6 +56,21 @@ func (l *list[T]) addJSON(items []T) error {
 	return nil
 }
 
+// all writes every page that next returns, until there is no more.
+func (l *list[T]) all(next func() (items []T, more bool, err error)) error {
+	for more := true; more; {
+		var items []T
+		var err error
+		if items, more, err = next(); err == nil {
+			err = l.add(items)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return l.end()
+}
+
 // end writes what is left: an empty list is a heading, or [].
 func (l *list[T]) end() error {
 	switch {

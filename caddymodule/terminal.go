@@ -185,3 +185,8 @@ func wantsJSON(cmd *cobra.Command) bool {
 	set, err := cmd.Flags().GetBool("json")
 	return err == nil && set
 }
+
+// dryRunFlag adds the flag of commands that end many things at once.
+func dryRunFlag(cmd *cobra.Command, dryRun *bool) {
+	cmd.Flags().BoolVar(dryRun, "dry-run", false, "Say what would be done, and change nothing")
+}

@@ -11,7 +11,9 @@ var placeholders = []struct{ word, meaning string }{
 	{"NAME", "a user name or a full Matrix id, such as alice or @alice:example.com"},
 	{"ADDRESS", "a mail address"},
 	{"ID", `the id of a session, which "session list" shows`},
-	{"CLIENT", `the id of an app, which "consent list" shows`},
+	{"CLIENT", `the id of an app, which "client list" shows`},
+	{"TEXT", "a text, in quotes if it has blanks"},
+	{"JOB", `the number of a job, which "outbox list" shows`},
 	{"FILE", "a file that is not there yet"},
 }
 

@@ -495,7 +495,7 @@ func TestAccountPage(t *testing.T) {
 	})
 	t.Run("ACCT-4 ends nobody else's", func(t *testing.T) {
 		s := newScene(t)
-		theirs := act(s.house, ListSessions, Name{User: "bob"})[0].ID
+		theirs := act(s.house, ListSessions, SessionsAsked{User: "bob"}).Sessions[0].ID
 		bob := s.house.guest()
 		bob.signIn("bob", "")
 		token := s.at
@@ -539,7 +539,7 @@ func TestOperatorsSessions(t *testing.T) {
 	b := h.signIn("alice")
 	h.tokens(h.exchange("some-client", b.consent(params("some-client"))))
 	kinds := map[string]Session{}
-	for _, s := range act(h, ListSessions, Name{User: "alice"}) {
+	for _, s := range act(h, ListSessions, SessionsAsked{User: "alice"}).Sessions {
 		kinds[s.Kind] = s
 	}
 	if s := kinds["oauth"]; s.ClientID != "some-client" || s.ClientName != "An App" || s.DeviceID != "PHONE" {

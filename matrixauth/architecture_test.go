@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"internal/gateway": {"internal/limit", "internal/model", "internal/session", "internal/web"},
 	// What operators have done, and the way to it.
 	"internal/control": {"internal/model", "internal/place"},
-	"internal/operate": {"internal/browser", "internal/client", "internal/grant", "internal/homeserver", "internal/model", "internal/reconcile", "internal/session", "internal/store", "internal/user", "internal/web"},
+	"internal/operate": {"internal/browser", "internal/client", "internal/grant", "internal/homeserver", "internal/model", "internal/outbox", "internal/reconcile", "internal/session", "internal/store", "internal/user", "internal/web"},
 	// The domain.
 	"internal/reconcile": {"internal/homeserver", "internal/model", "internal/outbox", "internal/session", "internal/store", "internal/user"},
 

@@ -22,31 +22,39 @@ var aside = map[string]struct {
 	params  string
 	refused bool
 }{
-	"user.check":        {`{"localpart":"carol"}`, true},
-	"user.add":          {`{"localpart":"carol","password":"correct horse battery","force":true}`, true},
-	"user.list":         {`{}`, false},
-	"user.show":         {`{"user":"alice"}`, false},
-	"user.set-password": {`{"user":"alice","password":"another long password"}`, false},
-	"user.add-email":    {`{"user":"alice","email":"alice@example.com"}`, false},
-	"user.lock":         {`{"user":"alice"}`, false},
-	"user.unlock":       {`{"user":"alice"}`, false},
-	"user.deactivate":   {`{"user":"bob"}`, false},
-	"user.reactivate":   {`{"user":"bob"}`, false},
-	"user.set-admin":    {`{"user":"alice","admin":true}`, false},
-	"user.allow-reset":  {`{"user":"alice"}`, true},
-	"session.list":      {`{"user":"alice"}`, false},
-	"session.end":       {`{"user":"alice"}`, false},
-	"token.issue":       {`{"user":"alice"}`, true},
-	"consent.list":      {`{"user":"alice"}`, false},
-	"consent.withdraw":  {`{"user":"alice","all":true}`, false},
-	"audit.list":        {`{}`, false},
-	"doctor":            {`{}`, true},
-	"doctor.compare":    {`{}`, true},
-	"doctor.mend":       {`{}`, true},
-	"backup.note":       {`{}`, false},
-	"instance":          {`{}`, false},
-	"secret.tell":       {`{}`, false},
-	"secret.take":       {`{"secret":"x"}`, true},
+	"user.check":            {`{"localpart":"carol"}`, true},
+	"user.add":              {`{"localpart":"carol","password":"correct horse battery","force":true}`, true},
+	"user.list":             {`{}`, false},
+	"user.show":             {`{"user":"alice"}`, false},
+	"user.set-password":     {`{"user":"alice","password":"another long password"}`, false},
+	"user.add-email":        {`{"user":"alice","email":"alice@example.com"}`, false},
+	"user.lock":             {`{"user":"alice"}`, false},
+	"user.unlock":           {`{"user":"alice"}`, false},
+	"user.deactivate":       {`{"user":"bob"}`, false},
+	"user.reactivate":       {`{"user":"bob"}`, false},
+	"user.set-admin":        {`{"user":"alice","admin":true}`, false},
+	"user.allow-reset":      {`{"user":"alice"}`, true},
+	"session.list":          {`{"user":"alice"}`, false},
+	"session.end":           {`{"user":"alice"}`, false},
+	"token.issue":           {`{"user":"alice"}`, true},
+	"consent.list":          {`{"user":"alice"}`, false},
+	"consent.withdraw":      {`{"user":"alice","all":true}`, false},
+	"user.remove-email":     {`{"user":"alice","email":"alice@example.com"}`, false},
+	"user.set-display-name": {`{"user":"alice","display_name":"Alice"}`, false},
+	"client.list":           {`{}`, false},
+	"client.show":           {`{"client_id":"none"}`, true},
+	"client.remove":         {`{"client_id":"none"}`, true},
+	"outbox.list":           {`{}`, false},
+	"outbox.retry":          {`{"position":1000}`, true},
+	"outbox.drop":           {`{"position":1000}`, true},
+	"audit.list":            {`{}`, false},
+	"doctor":                {`{}`, true},
+	"doctor.compare":        {`{}`, true},
+	"doctor.mend":           {`{}`, true},
+	"backup.note":           {`{}`, false},
+	"instance":              {`{}`, false},
+	"secret.tell":           {`{}`, false},
+	"secret.take":           {`{"secret":"x"}`, true},
 }
 
 // TestAside works on a database that is not the server's, such as a backup: Synapse is neither asked nor told
@@ -88,7 +96,7 @@ func TestAside(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, name := range []string{"user.list", "user.show", "user.set-password", "user.add-email", "user.lock", "user.unlock", "user.set-admin", "session.list",
+	for _, name := range []string{"user.list", "user.show", "user.set-password", "user.add-email", "user.remove-email", "user.set-display-name", "client.list", "outbox.list", "user.lock", "user.unlock", "user.set-admin", "session.list",
 		"session.end", "consent.list", "consent.withdraw", "user.deactivate", "user.reactivate", "audit.list", "instance", "secret.tell", "backup.note"} {
 		if err := perform(name); err != nil {
 			t.Errorf("%s: %v", name, err)

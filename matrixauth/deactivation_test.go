@@ -31,7 +31,7 @@ func TestDeactivatedAtTheHomeserver(t *testing.T) {
 		for _, token := range tokens {
 			h.wantInactive(token)
 		}
-		if left := act(h, ListSessions, Name{User: "alice"}); len(left) != 0 {
+		if left := act(h, ListSessions, SessionsAsked{User: "alice"}).Sessions; len(left) != 0 {
 			h.t.Errorf("sessions are left: %+v", left)
 		}
 		if left := act(h, ShowUser, Name{User: "alice"}).Emails; len(left) != 0 {

@@ -564,7 +564,7 @@ func (h *house) wantDevices(localpart string, want ...string) {
 func (h *house) liveDevices(localpart string) []string {
 	h.t.Helper()
 	devices := []string{}
-	for _, s := range act(h, ListSessions, Name{User: localpart}) {
+	for _, s := range act(h, ListSessions, SessionsAsked{User: localpart}).Sessions {
 		if s.Kind != BrowserKind {
 			devices = append(devices, s.DeviceID)
 		}

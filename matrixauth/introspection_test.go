@@ -59,7 +59,7 @@ func introspectMembers(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice")
 	session := func(device string) (id string) {
-		for _, s := range act(h, ListSessions, Name{User: "alice"}) {
+		for _, s := range act(h, ListSessions, SessionsAsked{User: "alice"}).Sessions {
 			if s.DeviceID == device {
 				id = s.ID
 			}

@@ -116,13 +116,13 @@ func TestOperatorsActionsAreLogged(t *testing.T) {
 		next("user.add", "WARN", map[string]any{"given": "bob", "code": "temporarily_unavailable"})
 	})
 	t.Run("a look is no news", func(t *testing.T) {
-		must(ListUsers.Do(t.Context(), o, struct{}{}))
+		must(ListUsers.Do(t.Context(), o, UsersAsked{}))
 		next("user.list", "DEBUG", nil)
 	})
 	t.Run("a fault of ours is an error", func(t *testing.T) {
 		h.sql("ALTER TABLE user_emails RENAME TO elsewhere")
 		defer h.sql("ALTER TABLE elsewhere RENAME TO user_emails")
-		if _, err := ListUsers.Do(t.Context(), o, struct{}{}); err == nil || !strings.Contains(err.Error(), "its log says why") {
+		if _, err := ListUsers.Do(t.Context(), o, UsersAsked{}); err == nil || !strings.Contains(err.Error(), "its log says why") {
 			t.Errorf("got %v", err)
 		}
 		if line := next("user.list", "ERROR", nil); !strings.Contains(fmt.Sprint(line["cause"]), "user_emails") {
@@ -146,7 +146,7 @@ func TestActionsWithoutServer(t *testing.T) {
 	h.must(err)
 	_, err = LockUser.Do(t.Context(), o, Name{User: "bob"})
 	h.wantSentence(err, "no account")
-	_, err = ListUsers.Do(t.Context(), o, struct{}{})
+	_, err = ListUsers.Do(t.Context(), o, UsersAsked{})
 	h.must(err)
 	h.must(o.Copy(t.Context(), discard{}))
 	if o.Kept() != 3 {
@@ -343,7 +343,7 @@ func TestEveryActionIsLookOrDeed(t *testing.T) {
 	looks := newHouse(t).server.table.Names(operate.Reads)
 	slices.Sort(looks)
 	// The backup that a note is of has its own line.
-	want := []string{"audit.list", "backup.note", "consent.list", "doctor", "doctor.compare", "instance", "session.list", "user.check", "user.list", "user.show"}
+	want := []string{"audit.list", "backup.note", "client.list", "client.show", "consent.list", "doctor", "doctor.compare", "instance", "outbox.list", "session.list", "user.check", "user.list", "user.show"}
 	if !slices.Equal(looks, want) {
 		t.Errorf("these only look: %q, want %q", looks, want)
 	}

@@ -15,7 +15,7 @@ import (
 func (h *house) names(localpart string) map[string]string {
 	h.t.Helper()
 	names := map[string]string{}
-	for _, s := range act(h, ListSessions, Name{User: localpart}) {
+	for _, s := range act(h, ListSessions, SessionsAsked{User: localpart}).Sessions {
 		if s.Kind != BrowserKind {
 			names[s.DeviceID] = s.DeviceName
 		}

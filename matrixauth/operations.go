@@ -19,6 +19,12 @@ type (
 	User = operate.User
 	// NewUser is an account to add.
 	NewUser = operate.NewUser
+	// UsersAsked says which accounts are asked for, and UserPage is a page of them.
+	UsersAsked = operate.UsersAsked
+	// UserPage is a page of accounts.
+	UserPage = operate.UserPage
+	// NameAndDisplayName is a user and the name that others are to see.
+	NameAndDisplayName = operate.NameAndDisplayName
 	// Name names a user: a localpart or a full Matrix id.
 	Name = operate.Name
 	// NameAndPassword is a user and the new password.
@@ -33,6 +39,30 @@ type (
 	ResetAllowed = operate.ResetAllowed
 	// Session is a session as operators see it.
 	Session = operate.Session
+	// SessionsAsked says which sessions are asked for.
+	SessionsAsked = operate.SessionsAsked
+	// SessionPage is a page of sessions.
+	SessionPage = operate.SessionPage
+	// RegisteredClient is an OAuth client as operators see it.
+	RegisteredClient = operate.Client
+	// ClientsAsked asks for a page of clients.
+	ClientsAsked = operate.ClientsAsked
+	// ClientPage is a page of clients.
+	ClientPage = operate.ClientPage
+	// ClientNamed names a client by its id.
+	ClientNamed = operate.ClientNamed
+	// ClientToRemove is a client to remove.
+	ClientToRemove = operate.ClientToRemove
+	// ClientRemoved tells what went with a client.
+	ClientRemoved = operate.ClientRemoved
+	// Job is work that waits or was refused for good.
+	Job = operate.Job
+	// JobsAsked says which jobs are asked for.
+	JobsAsked = operate.JobsAsked
+	// JobPage is a page of jobs.
+	JobPage = operate.JobPage
+	// JobNamed names a job by its position.
+	JobNamed = operate.JobNamed
 	// SessionsToEnd names the sessions to end.
 	SessionsToEnd = operate.SessionsToEnd
 	// Ended is how many sessions were ended.
@@ -84,6 +114,14 @@ const (
 	ShowUser         = operate.ShowUser
 	SetPassword      = operate.SetPassword
 	AddEmail         = operate.AddEmail
+	RemoveEmail      = operate.RemoveEmail
+	SetDisplayName   = operate.SetDisplayName
+	ListClients      = operate.ListClients
+	ShowClient       = operate.ShowClient
+	RemoveClient     = operate.RemoveClient
+	ListJobs         = operate.ListJobs
+	RetryJob         = operate.RetryJob
+	DropJob          = operate.DropJob
 	LockUser         = operate.LockUser
 	UnlockUser       = operate.UnlockUser
 	DeactivateUser   = operate.DeactivateUser
@@ -126,7 +164,7 @@ const (
 func (s *Server) wireOperations() {
 	ops := operate.New(operate.Config{
 		Store: s.core.store, Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants,
-		Reconciler: s.reconciler, ServerName: s.config.ServerName,
+		Reconciler: s.reconciler, Outbox: s.core.outbox, ServerName: s.config.ServerName,
 	})
 	s.table = operate.NewTable(operate.TableConfig{Aside: s.core.aside, ServerName: s.config.ServerName, Logger: s.deps.Logger},
 		append(ops.Rows(),

@@ -298,9 +298,9 @@ func openAsChild(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	t.Logf("acting as %s, uid %d %d", o.ActingAs(), os.Getuid(), os.Geteuid())
-	users, err := ListUsers.Do(context.Background(), o, struct{}{})
-	if err := errors.Join(err, o.Close()); err != nil || len(users) != 0 {
-		t.Fatal(users, err)
+	page, err := ListUsers.Do(context.Background(), o, UsersAsked{})
+	if err := errors.Join(err, o.Close()); err != nil || len(page.Users) != 0 {
+		t.Fatal(page.Users, err)
 	}
 	if err := syscall.Setuid(0); err == nil {
 		t.Error("the process became root again")

@@ -97,6 +97,9 @@ func (b *Browsers) Current(ctx context.Context, value string, origin model.Origi
 	return s, user, b.touch(ctx, s, origin)
 }
 
+// Over reports whether a session has ended, or nobody has used it for too long.
+func Over(s model.BrowserSession, now time.Time) bool { return over(s, now) }
+
 func over(s model.BrowserSession, now time.Time) bool {
 	return s.Ended() || now.Sub(s.LastActiveAt) >= idleLife || now.Sub(s.CreatedAt) >= greatestLife
 }

@@ -9,7 +9,12 @@ type Action string
 const (
 	ActionAddUser         Action = "user.add" // existing, admin, email
 	ActionSetPassword     Action = "user.set-password"
-	ActionAddEmail        Action = "user.add-email" // email
+	ActionAddEmail        Action = "user.add-email"        // email
+	ActionRemoveEmail     Action = "user.remove-email"     // email
+	ActionSetDisplayName  Action = "user.set-display-name" // display_name
+	ActionRemoveClient    Action = "client.remove"         // client_id, name, sessions, consents
+	ActionRetryJob        Action = "outbox.retry"          // position, job
+	ActionDropJob         Action = "outbox.drop"           // position, job
 	ActionLockUser        Action = "user.lock"
 	ActionUnlockUser      Action = "user.unlock"
 	ActionDeactivateUser  Action = "user.deactivate"

@@ -6,11 +6,14 @@ package operate
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -26,6 +29,7 @@ type Config struct {
 	Clients    *client.Clients
 	Grants     *grant.Grants
 	Reconciler *reconcile.Reconciler
+	Outbox     *outbox.Outbox
 	// ServerName is the homeserver's name in Matrix ids.
 	ServerName string
 }
@@ -44,6 +48,8 @@ func (o *Operations) Rows() []Row {
 		Bind(ListUsers, Reads, o.listUsers),
 		Bind(ShowUser, Reads, o.showUser),
 		Bind(SetPassword, 0, o.setPassword),
+		Bind(RemoveEmail, 0, o.removeEmail),
+		Bind(SetDisplayName, 0, o.setDisplayName),
 		Bind(AddEmail, 0, o.addEmail),
 		Bind(LockUser, 0, o.lockUser),
 		Bind(UnlockUser, 0, o.unlockUser),
@@ -55,6 +61,14 @@ func (o *Operations) Rows() []Row {
 		Bind(ListSessions, Reads, o.listSessions),
 		Bind(EndSessions, 0, o.endSessions),
 		Bind(IssueToken, AsksSynapse, o.issueToken),
+
+		Bind(ListClients, Reads, o.listClients),
+		Bind(ShowClient, Reads, o.showClient),
+		Bind(RemoveClient, 0, o.removeClient),
+
+		Bind(ListJobs, Reads, o.listJobs),
+		Bind(RetryJob, 0, o.retryJob),
+		Bind(DropJob, 0, o.dropJob),
 
 		Bind(ListConsents, Reads, o.listConsents),
 		Bind(WithdrawConsents, 0, o.withdrawConsents),
@@ -82,6 +96,30 @@ func update[R any](ctx context.Context, o *Operations, f func(tx *store.Tx) (R, 
 		return err
 	})
 	return result, err
+}
+
+// errDryRun undoes what was done to see what it would do.
+var errDryRun = errors.New("nothing is changed")
+
+// updateUnless is update, and undoes everything in a dry run, whose result is as if it were done.
+func updateUnless[R any](ctx context.Context, o *Operations, dryRun bool, f func(tx *store.Tx) (R, error)) (result R, err error) {
+	err = o.c.Store.Update(ctx, func(tx *store.Tx) (err error) {
+		if result, err = f(tx); err == nil && dryRun {
+			err = errDryRun
+		}
+		return err
+	})
+	if errors.Is(err, errDryRun) {
+		err = nil
+	}
+	return result, err
+}
+
+// noteDryRun has the line of the log tell that nothing was changed.
+func noteDryRun(ctx context.Context, dryRun bool) {
+	if dryRun {
+		note(ctx, model.User{}, slog.Bool("dry_run", true))
+	}
 }
 
 // find finds an account by its name as typed, and notes that the operation is about it.

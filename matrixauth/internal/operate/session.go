@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -13,9 +14,9 @@ import (
 
 // The operations on sessions.
 const (
-	ListSessions Operation[Name, []Session]       = "session.list"
-	EndSessions  Operation[SessionsToEnd, Ended]  = "session.end"
-	IssueToken   Operation[NewToken, IssuedToken] = "token.issue"
+	ListSessions Operation[SessionsAsked, SessionPage] = "session.list"
+	EndSessions  Operation[SessionsToEnd, Ended]       = "session.end"
+	IssueToken   Operation[NewToken, IssuedToken]      = "token.issue"
 )
 
 // BrowserKind is the kind of a Session that is no session of the Matrix API, but a browser that is signed
@@ -38,12 +39,42 @@ type Session struct {
 	LastActiveAt time.Time `json:"last_active_at"`
 	LastIP       string    `json:"last_ip,omitempty"`
 	UserAgent    string    `json:"user_agent,omitempty"`
+	// EndedAt and EndReason are of a session that has ended.
+	EndedAt   time.Time `json:"ended_at,omitzero"`
+	EndReason string    `json:"end_reason,omitempty"`
+}
+
+// SessionsAsked says which sessions are asked for: live ones, if nothing else is said.
+type SessionsAsked struct {
+	// User is whose sessions they are, as typed; empty for all.
+	User string `json:"user,omitempty"`
+	// ClientID is whose they are; empty for all.
+	ClientID string `json:"client_id,omitempty"`
+	// All asks for those that live and those that have ended, Ended for the latter alone.
+	All   bool `json:"all,omitempty"`
+	Ended bool `json:"ended,omitempty"`
+	// Search is how the id begins.
+	Search string `json:"search,omitempty"`
+	// After is the Next of the page before; empty for the first. Limit bounds the page.
+	After string `json:"after,omitempty"`
+	Limit int    `json:"limit,omitempty"`
+}
+
+func (s SessionsAsked) given() string { return s.User }
+
+// SessionPage is a page of sessions in the order of their starts.
+type SessionPage struct {
+	Sessions []Session `json:"sessions"`
+	// Next is the After of the next page; empty at the end.
+	Next string `json:"next,omitempty"`
 }
 
 // SessionsToEnd names the sessions to end: one by its id, or all of a user.
 type SessionsToEnd struct {
 	Session string `json:"session,omitempty"`
 	User    string `json:"user,omitempty"`
+	// DryRun ends nothing, and tells how many it would.
+	DryRun bool `json:"dry_run,omitempty"`
 }
 
 func (s SessionsToEnd) given() string { return s.User }
@@ -69,54 +100,63 @@ type IssuedToken struct {
 	MatrixID string `json:"matrix_id"`
 }
 
-func (o *Operations) listSessions(ctx context.Context, _ model.Actor, p Name) ([]Session, error) {
-	return view(ctx, o, func(tx *store.Tx) ([]Session, error) {
-		all := []Session{}
-		found, err := o.find(ctx, tx, p.User)
-		if err != nil {
-			return nil, err
-		}
-		live, err := tx.LiveSessions(found.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, one := range live {
-			described, err := o.describeSession(tx, found, one)
+func (o *Operations) listSessions(ctx context.Context, _ model.Actor, p SessionsAsked) (SessionPage, error) {
+	return view(ctx, o, func(tx *store.Tx) (SessionPage, error) {
+		filter := store.SessionFilter{ClientID: p.ClientID, Live: p.All || !p.Ended, Ended: p.All || p.Ended, Prefix: p.Search, After: p.After, Limit: pageSize(p.Limit) + 1}
+		if p.User != "" {
+			found, err := o.find(ctx, tx, p.User)
 			if err != nil {
-				return nil, err
+				return SessionPage{}, err
 			}
-			all = append(all, described)
+			filter.UserID = found.ID
 		}
-		browsers, err := o.c.Browsers.Live(tx, found.ID)
-		for _, one := range browsers {
-			all = append(all, Session{
-				ID: one.ID, Kind: BrowserKind, User: found.Localpart,
-				CreatedAt: one.CreatedAt, LastActiveAt: one.LastActiveAt, LastIP: one.LastIP, UserAgent: one.UserAgent,
-			})
+		found, err := tx.Sessions(filter)
+		if err != nil {
+			return SessionPage{}, err
 		}
-		return all, err
+		page := SessionPage{Sessions: []Session{}}
+		if len(found) == filter.Limit {
+			found = found[:filter.Limit-1]
+			page.Next = found[len(found)-1].ID
+		}
+		names := map[string]string{}
+		for _, one := range found {
+			if !filter.Ended && one.Browser && browser.Over(model.BrowserSession{CreatedAt: one.CreatedAt, LastActiveAt: one.LastActiveAt}, tx.Now) {
+				continue // nobody has used it for long, and it counts for nothing
+			}
+			name, known := names[one.ClientID]
+			if !known && one.ClientID != "" {
+				if name, err = o.clientName(tx, one.ClientID); err != nil {
+					return SessionPage{}, err
+				}
+				names[one.ClientID] = name
+			}
+			page.Sessions = append(page.Sessions, describeSession(one, name))
+		}
+		return page, nil
 	})
 }
 
-func (o *Operations) describeSession(tx *store.Tx, owner model.User, one model.Session) (Session, error) {
-	described := Session{
-		ID: one.ID, Kind: string(one.Kind), User: owner.Localpart, ClientID: one.ClientID,
-		DeviceID: one.DeviceID, DeviceName: one.DeviceName, Scope: one.Scope,
-		CreatedAt: one.CreatedAt, LastActiveAt: one.LastActiveAt, LastIP: one.LastIP, UserAgent: one.UserAgent,
+func describeSession(one store.ListedSession, clientName string) Session {
+	return Session{
+		ID: one.ID, Kind: string(one.Kind), User: one.Localpart, ClientID: one.ClientID, ClientName: clientName,
+		DeviceID: one.DeviceID, DeviceName: one.DeviceName, Scope: one.Scope, CreatedAt: one.CreatedAt, LastActiveAt: one.LastActiveAt,
+		LastIP: one.LastIP, UserAgent: one.UserAgent, EndedAt: one.EndedAt, EndReason: string(one.EndReason),
 	}
-	if one.ClientID == "" {
-		return described, nil
-	}
-	c, err := o.c.Clients.In(tx, one.ClientID)
+}
+
+// clientName is the name of a client; empty for a static one that the configuration has no more.
+func (o *Operations) clientName(tx *store.Tx, id string) (string, error) {
+	c, err := o.c.Clients.In(tx, id)
 	if errors.Is(err, model.UnknownClient) {
-		return described, nil // a static client that the configuration has no more
+		return "", nil
 	}
-	described.ClientName = c.Name("")
-	return described, err
+	return c.Name(""), err
 }
 
 func (o *Operations) endSessions(ctx context.Context, by model.Actor, p SessionsToEnd) (Ended, error) {
-	return update(ctx, o, func(tx *store.Tx) (Ended, error) {
+	noteDryRun(ctx, p.DryRun)
+	return updateUnless(ctx, o, p.DryRun, func(tx *store.Tx) (Ended, error) {
 		if p.Session != "" {
 			return o.endSession(ctx, tx, by, p.Session)
 		}

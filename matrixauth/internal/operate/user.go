@@ -3,6 +3,7 @@ package operate
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -13,18 +14,20 @@ import (
 // The operations on accounts.
 const (
 	// CheckNewUser reports whether AddUser would add an account, whatever its password.
-	CheckNewUser   Operation[NewUser, struct{}]     = "user.check"
-	AddUser        Operation[NewUser, User]         = "user.add"
-	ListUsers      Operation[struct{}, []User]      = "user.list"
-	ShowUser       Operation[Name, User]            = "user.show"
-	SetPassword    Operation[NameAndPassword, User] = "user.set-password"
-	AddEmail       Operation[NameAndEmail, User]    = "user.add-email"
-	LockUser       Operation[Name, User]            = "user.lock"
-	UnlockUser     Operation[Name, User]            = "user.unlock"
-	DeactivateUser Operation[Deactivation, User]    = "user.deactivate"
-	ReactivateUser Operation[Name, User]            = "user.reactivate"
-	SetAdmin       Operation[AdminRight, User]      = "user.set-admin"
-	AllowReset     Operation[Name, ResetAllowed]    = "user.allow-reset"
+	CheckNewUser   Operation[NewUser, struct{}]        = "user.check"
+	AddUser        Operation[NewUser, User]            = "user.add"
+	ListUsers      Operation[UsersAsked, UserPage]     = "user.list"
+	ShowUser       Operation[Name, User]               = "user.show"
+	SetPassword    Operation[NameAndPassword, User]    = "user.set-password"
+	RemoveEmail    Operation[NameAndEmail, User]       = "user.remove-email"
+	SetDisplayName Operation[NameAndDisplayName, User] = "user.set-display-name"
+	AddEmail       Operation[NameAndEmail, User]       = "user.add-email"
+	LockUser       Operation[Name, User]               = "user.lock"
+	UnlockUser     Operation[Name, User]               = "user.unlock"
+	DeactivateUser Operation[Deactivation, User]       = "user.deactivate"
+	ReactivateUser Operation[Name, User]               = "user.reactivate"
+	SetAdmin       Operation[AdminRight, User]         = "user.set-admin"
+	AllowReset     Operation[Name, ResetAllowed]       = "user.allow-reset"
 )
 
 // User is an account as operators see it.
@@ -34,11 +37,37 @@ type User struct {
 	MatrixID      string    `json:"matrix_id"`
 	State         string    `json:"state"`
 	Admin         bool      `json:"admin"`
-	Emails        []string  `json:"emails,omitempty"`
+	Emails        []string  `json:"emails"`
 	Sessions      int       `json:"sessions"`
 	CreatedAt     time.Time `json:"created_at"`
 	LockedAt      time.Time `json:"locked_at,omitzero"`
 	DeactivatedAt time.Time `json:"deactivated_at,omitzero"`
+}
+
+// UsersAsked says which accounts are asked for. What is empty chooses all.
+type UsersAsked struct {
+	// State is "active", "locked" or "deactivated".
+	State string `json:"state,omitempty"`
+	// Admin chooses those that may administer Synapse.
+	Admin bool `json:"admin,omitempty"`
+	// Search is how the user name, or a mail address, begins.
+	Search string `json:"search,omitempty"`
+	// After is the Next of the page before; empty for the first. Limit bounds the page.
+	After string `json:"after,omitempty"`
+	Limit int    `json:"limit,omitempty"`
+}
+
+// UserPage is a page of accounts in the order of their names.
+type UserPage struct {
+	Users []User `json:"users"`
+	// Next is the After of the next page; empty at the end.
+	Next string `json:"next,omitempty"`
+}
+
+// NameAndDisplayName is a user and the name that others are to see.
+type NameAndDisplayName struct {
+	Name
+	DisplayName string `json:"display_name"`
 }
 
 // NewUser is an account to add.
@@ -82,6 +111,8 @@ type Deactivation struct {
 	Name
 	// Erase hides the user's messages from newcomers too.
 	Erase bool `json:"erase"`
+	// DryRun changes nothing, and tells what it would.
+	DryRun bool `json:"dry_run,omitempty"`
 }
 
 // AdminRight is a user and whether they may administer Synapse.
@@ -111,45 +142,44 @@ func (o *Operations) addUser(ctx context.Context, by model.Actor, p NewUser) (Us
 
 // describe reads what goes with an account.
 func (o *Operations) describe(tx *store.Tx, u model.User) (User, error) {
-	described := User{
-		ID: u.ID, Localpart: u.Localpart, MatrixID: model.MatrixID(u.Localpart, o.c.ServerName), State: u.State(), Admin: u.Admin,
-		CreatedAt: u.CreatedAt, LockedAt: u.LockedAt, DeactivatedAt: u.DeactivatedAt,
+	found, err := tx.Accounts(store.AccountFilter{ID: u.ID, Limit: 1})
+	if err == nil && len(found) == 0 {
+		err = model.ErrNotFound
 	}
-	emails, err := tx.Emails(u.ID)
 	if err != nil {
 		return User{}, err
 	}
-	for _, e := range emails {
-		described.Emails = append(described.Emails, e.Address)
-	}
-	live, err := tx.LiveSessions(u.ID)
-	described.Sessions = len(live)
-	return described, err
+	return o.describeAccount(found[0]), nil
 }
 
-// batch bounds the rows that are read in one transaction.
-const batch = 500
-
-func (o *Operations) listUsers(ctx context.Context, _ model.Actor, _ struct{}) ([]User, error) {
-	all := []User{}
-	for after := ""; ; {
-		found, err := view(ctx, o, func(tx *store.Tx) ([]model.User, error) {
-			found, err := tx.Users(after, batch)
-			for _, u := range found {
-				if err != nil {
-					return nil, err
-				}
-				var described User
-				described, err = o.describe(tx, u)
-				all = append(all, described)
-			}
-			return found, err
-		})
-		if err != nil || len(found) < batch {
-			return all, err
-		}
-		after = found[len(found)-1].Localpart
+func (o *Operations) describeAccount(a store.Account) User {
+	return User{
+		ID: a.ID, Localpart: a.Localpart, MatrixID: model.MatrixID(a.Localpart, o.c.ServerName), State: a.State(), Admin: a.Admin,
+		Emails: append([]string{}, a.Emails...), Sessions: a.Sessions, CreatedAt: a.CreatedAt, LockedAt: a.LockedAt, DeactivatedAt: a.DeactivatedAt,
 	}
+}
+
+func (o *Operations) listUsers(ctx context.Context, _ model.Actor, p UsersAsked) (UserPage, error) {
+	switch p.State {
+	case "", "active", "locked", "deactivated":
+	default:
+		return UserPage{}, model.Errorf(model.InvalidParam, "%q is no state of an account; name active, locked or deactivated", p.State)
+	}
+	found, err := view(ctx, o, func(tx *store.Tx) ([]store.Account, error) {
+		return tx.Accounts(store.AccountFilter{State: p.State, Admin: p.Admin, Prefix: strings.ToLower(p.Search), After: p.After, Limit: pageSize(p.Limit) + 1})
+	})
+	if err != nil {
+		return UserPage{}, err
+	}
+	page := UserPage{Users: []User{}}
+	if size := pageSize(p.Limit); len(found) > size {
+		found = found[:size]
+		page.Next = found[size-1].Localpart
+	}
+	for _, a := range found {
+		page.Users = append(page.Users, o.describeAccount(a))
+	}
+	return page, nil
 }
 
 func (o *Operations) showUser(ctx context.Context, _ model.Actor, p Name) (User, error) {
@@ -188,6 +218,16 @@ func (o *Operations) addEmail(ctx context.Context, by model.Actor, p NameAndEmai
 	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.AddEmail(tx, by, *who, p.Email) })
 }
 
+func (o *Operations) removeEmail(ctx context.Context, by model.Actor, p NameAndEmail) (User, error) {
+	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.RemoveEmail(tx, by, *who, p.Email) })
+}
+
+func (o *Operations) setDisplayName(ctx context.Context, by model.Actor, p NameAndDisplayName) (User, error) {
+	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error {
+		return o.c.Users.SetDisplayName(tx, by, *who, p.DisplayName)
+	})
+}
+
 func (o *Operations) lockUser(ctx context.Context, by model.Actor, p Name) (User, error) {
 	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.Lock(tx, by, who) })
 }
@@ -198,7 +238,21 @@ func (o *Operations) unlockUser(ctx context.Context, by model.Actor, p Name) (Us
 
 func (o *Operations) deactivateUser(ctx context.Context, by model.Actor, p Deactivation) (User, error) {
 	note(ctx, model.User{}, slog.Bool("erase", p.Erase))
-	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.Deactivate(tx, by, who, p.Erase) })
+	noteDryRun(ctx, p.DryRun)
+	return updateUnless(ctx, o, p.DryRun, func(tx *store.Tx) (User, error) {
+		found, err := o.find(ctx, tx, p.User)
+		if err != nil {
+			return User{}, err
+		}
+		before, err := o.describe(tx, found)
+		if err == nil {
+			err = o.c.Users.Deactivate(tx, by, &found, p.Erase)
+		}
+		if err != nil || p.DryRun {
+			return before, err
+		}
+		return o.describe(tx, found)
+	})
 }
 
 func (o *Operations) reactivateUser(ctx context.Context, by model.Actor, p Name) (User, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -55,8 +54,8 @@ func (u *Users) judge(ctx context.Context, n NewUser) (j judged, err error) {
 			return j, err
 		}
 	}
-	if utf8.RuneCountInString(n.DisplayName) > homeserver.MaxDisplayName {
-		return j, model.Errorf(model.InvalidParam, "a display name must not be longer than %d characters", homeserver.MaxDisplayName)
+	if err := checkDisplayName(n.DisplayName); err != nil {
+		return j, err
 	}
 	if err := u.config.Store.View(ctx, func(tx *store.Tx) error { return u.checkFree(tx, j) }); err != nil {
 		return j, err

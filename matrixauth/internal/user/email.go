@@ -68,3 +68,18 @@ func insertEmail(tx *store.Tx, userID string, email model.Email) error {
 	email.ID, email.UserID, email.CreatedAt = model.NewID(tx.Now), userID, tx.Now
 	return tx.InsertEmail(email)
 }
+
+// RemoveEmail removes an address. Errors: InvalidParam if the user has it not.
+func (u *Users) RemoveEmail(tx *store.Tx, by model.Actor, user model.User, address string) error {
+	there, err := tx.DeleteEmail(user.ID, emailKey(address))
+	if err == nil && !there {
+		err = model.Errorf(model.InvalidParam, "%s has no such address", user.Localpart)
+	}
+	if err != nil {
+		return err
+	}
+	if err := tx.Record(by, model.ActionRemoveEmail, user.ID, model.Details{"email": address}); err != nil {
+		return err
+	}
+	return ProvisionJob.Enqueue(u.config.Outbox, tx, user.ID, Provision{SetEmails: true})
+}
