@@ -71,9 +71,6 @@ func ExamineSecretFile(path string, who SynapseUser) []Finding {
 // not called wrong.
 func ExamineSynapse(e SynapseExamination) []Finding { return doctor.ExamineSynapse(e) }
 
-// OpenToAll reports whether every user of this machine may read a file, by modes and access lists.
-func OpenToAll(path string) bool { return doctor.OpenToAll(path) }
-
 // FindObstacles lists what is in the way of our block in what Synapse reads when it is started with these paths.
 func FindObstacles(paths []string, serverName string) ([]Obstacle, error) {
 	return doctor.FindObstacles(paths, serverName)

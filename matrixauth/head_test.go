@@ -84,7 +84,7 @@ func pathsWithGet(h *house) map[string]web.Wire {
 		if b.Handlers[http.MethodGet] == nil || b.Side == web.Internal {
 			continue
 		}
-		for _, path := range s.issuer.Paths(b.Endpoint) {
+		for _, path := range s.issuer.Paths(b.Endpoint, web.Public) {
 			all[path] = b.Wire
 		}
 	}

@@ -94,7 +94,7 @@ func TestEveryEndpointIsServed(t *testing.T) {
 		if b.Name != "asset" && !slices.ContainsFunc(catalogue.Endpoints, func(e web.Endpoint) bool { return e.Name == b.Name && e.Path == b.Path }) {
 			t.Errorf("%s is served and not declared", b.Name)
 		}
-		for _, path := range s.issuer.Paths(b.Endpoint) {
+		for _, path := range s.issuer.Paths(b.Endpoint, web.Public) {
 			if other := seen[path]; other != "" {
 				t.Errorf("%s is of %s and of %s", path, other, b.Name)
 			}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/doctor"
 )
 
 // TestSecretForAll: the notes of a migration say when the file in which the secret stands can be read by every user
@@ -14,7 +16,7 @@ func TestSecretForAll(t *testing.T) {
 	dir, err := os.MkdirTemp("", "")
 	must(t, errors.Join(err, os.Chmod(dir, 0o755)))
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	if !OpenToAll(dir) {
+	if !doctor.OpenToAll(dir) {
 		t.Skip("files have no modes here, or those for temporary ones are closed to others")
 	}
 	path := filepath.Join(dir, "homeserver.yaml")

@@ -87,10 +87,10 @@ func (i Issuer) spellings(e web.Endpoint, side web.Side) []spelling {
 // PathOf is the path of an endpoint at the site that clients use today.
 func (i Issuer) PathOf(e web.Endpoint) string { return i.spellings(e, web.Public)[0].String() }
 
-// Paths are all paths of an endpoint at the site.
-func (i Issuer) Paths(e web.Endpoint) []string {
+// Paths are all paths of an endpoint on a side, Public or Internal.
+func (i Issuer) Paths(e web.Endpoint, side web.Side) []string {
 	var all []string
-	for _, s := range i.spellings(e, web.Public) {
+	for _, s := range i.spellings(e, side) {
 		all = append(all, s.String())
 	}
 	return all
@@ -164,8 +164,8 @@ func (t table) add(issuer Issuer, side web.Side, b web.Bound) {
 		names = append(names, http.MethodOptions)
 	}
 	r.allow = strings.Join(names, ", ")
-	for _, s := range issuer.spellings(b.Endpoint, side) {
-		t[s.String()] = r
+	for _, path := range issuer.Paths(b.Endpoint, side) {
+		t[path] = r
 	}
 }
 
