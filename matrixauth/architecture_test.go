@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -146,5 +148,33 @@ func TestDomainKeepsItsFields(t *testing.T) {
 				t.Errorf("%s has the exported field %s", shape, field.Name)
 			}
 		}
+	}
+}
+
+// TestEveryPackageIsDescribed: docs/architecture.md has a row for each package of the picture, and for no other.
+func TestEveryPackageIsDescribed(t *testing.T) {
+	page, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| Package | Owns | Must not |")
+	table, _, _ = strings.Cut(table, "\n## ")
+	var described []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z]+)` \\|").FindAllStringSubmatch(table, -1) {
+		described = append(described, row[1])
+	}
+	for name := range mayImport {
+		name = strings.TrimPrefix(name, "internal/")
+		if strings.Contains(name, "/") {
+			continue // in the row of the package above
+		}
+		if i := slices.Index(described, name); i >= 0 {
+			described = slices.Delete(described, i, i+1)
+		} else {
+			t.Errorf("%s has no row in docs/architecture.md", name)
+		}
+	}
+	if len(described) > 0 {
+		t.Errorf("docs/architecture.md describes %q, which is not in the picture", described)
 	}
 }
