@@ -1,5 +1,5 @@
 # Everything needed is installed by these targets, into git-ignored folders of the checkout.
-.PHONY: build demo demo-stop test unit real lint golangci bench screenshots clean
+.PHONY: build demo demo-stop test unit real lint deadcode golangci bench screenshots clean
 
 build:
 	./xcaddy.sh -o caddy
@@ -20,10 +20,22 @@ real:
 	tests/setup.sh
 	tests/run.sh
 
-lint:
+lint: deadcode
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	go vet ./...
 	cd tests/containers && go vet ./...
+
+# Functions that nothing calls. Two questions, both asked in the module of the real tests, as its build list has both
+# modules and so sees every caller: what the program itself never reaches although tests do (but for the packages that
+# are for tests), and what not even a test reaches. The tool is pinned here and no dependency of go.mod, which users of
+# the module would inherit. What it finds it prints, and does not fail for.
+DEADCODE = go run golang.org/x/tools/cmd/deadcode@v0.52.0 -tags goolm,bench,faulthook
+MODULE = github.com/caddy-matrix-auth/caddy-matrix-auth
+
+deadcode:
+	@cd tests && found=$$($(DEADCODE) -filter '^$(MODULE)/(caddymodule|matrixauth)' ./cmd/... && \
+		$(DEADCODE) -test -filter '^$(MODULE)' ./... $(MODULE)/...) || exit 1; \
+	test -z "$$found" || { echo "$$found"; exit 1; }
 
 # A linter of many linters, by .golangci.yml. No part of "make test": it takes minutes to build.
 golangci:

@@ -2,7 +2,6 @@ package matrixauth
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/control"
@@ -72,10 +71,3 @@ func (o *Operator) Kept() int64 {
 // ActingAs is the user as whom the process goes on since it has opened the database; empty if that is who
 // began it.
 func (o *Operator) ActingAs() string { return o.acting }
-
-// Refused reports whether an operation was refused for a reason that the operator can mend, as opposed to
-// a failure.
-func Refused(err error) bool {
-	var e *model.Error
-	return errors.As(err, &e) && e.Kind() != model.Internal && e.Kind() != model.Unavailable
-}

@@ -335,7 +335,7 @@ func TestRefusedForGood(t *testing.T) {
 	})
 	t.Run("an account that an application service has", func(t *testing.T) {
 		h := newHouse(t, unlimited)
-		if _, err := AddUser.Do(t.Context(), h.ops, NewUser{Localpart: "bridge_x", Password: alicesPassword}); err == nil || !Refused(err) {
+		if _, err := AddUser.Do(t.Context(), h.ops, NewUser{Localpart: "bridge_x", Password: alicesPassword}); err == nil || !isRefused(err) {
 			t.Errorf("got %v, want a refusal", err)
 		}
 		h.fake.Stop()

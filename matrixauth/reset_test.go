@@ -241,12 +241,12 @@ func TestAllowReset(t *testing.T) {
 		t.Errorf("got %+v, %d resets", allowed, h.resets("alice"))
 	}
 	for name, want := range map[string]string{"nobody": "there is no account", "gone": "deactivated"} {
-		if _, err := AllowReset.Do(t.Context(), h.ops, Name{User: name}); err == nil || !Refused(err) || !strings.Contains(err.Error(), want) {
+		if _, err := AllowReset.Do(t.Context(), h.ops, Name{User: name}); err == nil || !isRefused(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	h.fake.Stop()
-	if _, err := AllowReset.Do(t.Context(), h.ops, Name{User: "alice"}); err == nil || Refused(err) {
+	if _, err := AllowReset.Do(t.Context(), h.ops, Name{User: "alice"}); err == nil || isRefused(err) {
 		t.Errorf("with the homeserver down: %v", err)
 	}
 }

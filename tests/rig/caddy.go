@@ -154,17 +154,12 @@ func (c *Caddy) Start() {
 }
 
 // Stop ends Caddy as a service manager does.
-func (c *Caddy) Stop() { c.stop(syscall.SIGTERM) }
-
-// Kill ends Caddy as a power cut does.
-func (c *Caddy) Kill() { c.stop(syscall.SIGKILL) }
-
-func (c *Caddy) stop(signal os.Signal) {
+func (c *Caddy) Stop() {
 	c.t.Helper()
 	if c.proc == nil {
 		return
 	}
-	if err := c.proc.end(signal); err != nil {
+	if err := c.proc.end(syscall.SIGTERM); err != nil {
 		c.t.Error(err)
 	}
 	c.proc = nil
@@ -175,16 +170,6 @@ func (c *Caddy) Gone() { <-c.proc.done; c.proc = nil }
 
 // PID is the process id.
 func (c *Caddy) PID() int { return c.proc.cmd.Process.Pid }
-
-// Running reports whether the process lives.
-func (c *Caddy) Running() bool {
-	select {
-	case <-c.proc.done:
-		return false
-	default:
-		return true
-	}
-}
 
 // Reload has Caddy load the Caddyfile again.
 func (c *Caddy) Reload() error {

@@ -279,9 +279,6 @@ func (m *Machine) CopyIn(file, path, mode string) {
 	m.Write(path, string(text), mode, "root")
 }
 
-// Leader is the id of its first process on the host.
-func (m *Machine) Leader() int { return m.leader }
-
 // Read returns the text of a file on the machine.
 func (m *Machine) Read(path string) string {
 	m.t.Helper()
