@@ -145,7 +145,7 @@ func (d *Door) goOn(w http.ResponseWriter, g goal) error {
 // authenticate has a person prove their password, within the limits of where they are.
 func (d *Door) authenticate(r *http.Request, id user.Identifier, password string) (signin.Proof, error) {
 	proof, err := d.SignIns.ByPassword(r.Context(), signin.Attempt{
-		Identifier: id, Password: password, IP: web.FactsOf(r.Context()).ClientIP, Devices: d.Devices.Values(r), About: web.SetSignIn(r.Context()),
+		Identifier: id, Password: password, IP: web.ClientIP(r), Devices: d.Devices.Values(r), About: web.SetSignIn(r.Context()),
 	})
 	if err == nil {
 		err = d.Users.Confirm(r.Context(), proof.User)

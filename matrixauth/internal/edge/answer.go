@@ -15,7 +15,7 @@ import (
 func (e *Edge) answer(w http.ResponseWriter, r *http.Request, found *route, clientIP string) {
 	start := time.Now()
 	outcome := web.Outcome{}
-	ctx := web.WithOutcome(web.WithFacts(r.Context(), web.Facts{ClientIP: clientIP}), &outcome)
+	ctx := web.WithOutcome(web.WithClientIP(r.Context(), clientIP), &outcome)
 	seen := &recorder{ResponseWriter: w}
 	web.SetHeaders(w.Header(), found.Wire)
 	var err error

@@ -111,7 +111,7 @@ func hasChecked(p string) bool {
 // cookies of our pages, which would let any backend of the host act as the person signed in, and
 // the header by which the homeserver would believe somebody in front of it who the user is (NEW-13).
 func withhold(r *http.Request) {
-	web.TakeCookies(r.Header)
+	web.StripCookies(r.Header)
 	for name := range r.Header {
 		if isUserIdentifier(name) {
 			delete(r.Header, name)

@@ -72,7 +72,7 @@ func comparePre(a, b string) int {
 	return cmp.Or(strings.Compare(aLetters, bLetters), cmp.Compare(aNumber, bNumber))
 }
 
-// Version asks the homeserver for its version. Below MinVersion it gives the version together with an
+// Version asks the homeserver for its version. Below MinVersion it returns the version together with an
 // Error of reason TooOld. The call carries no secret.
 //
 // `/_matrix/federation/v1/version` is not mounted on a listener for clients; Synapse answers

@@ -1,5 +1,5 @@
-// Package limit says who is asked to slow down: how often something may happen, counted by a key in
-// bounded memory.
+// Package limit bounds how often something may happen, by class and key, in bounded memory. It does not know what is
+// counted, and keeps nothing over a restart.
 package limit
 
 import (
@@ -108,7 +108,7 @@ const (
 // New makes a limiter on a clock.
 func New(now func() time.Time) *Limiter { return &Limiter{now: now} }
 
-// Take counts one try of key. If it is one too many it gives an Error of kind Limited with the time
+// Take counts one try of key. If it is one too many it returns RateLimited with the time
 // after which the next one is allowed; a try that is refused is not counted.
 func (l *Limiter) Take(class Class, key string, r Rate) error {
 	_, err := l.fine[class].take(l.now(), key, r)
@@ -122,9 +122,9 @@ func (l *Limiter) count(class Class, err error) {
 	}
 }
 
-// wider is how many times the rate of one network a whole site has: it may be one customer, or an
+// siteFactor is how many times the rate of one network a whole site has: it may be one customer, or an
 // access provider's customers by the hundred.
-const wider = 10
+const siteFactor = 10
 
 // TakeNetwork is Take by the network of a client's address. An IPv6 address counts for its site too, since
 // whoever has a /48 has 65,536 networks in it (ENUM-4).
@@ -139,14 +139,14 @@ func (l *Limiter) TakeNetwork(class Class, ip string, r Rate) (err error) {
 	if site == model.Network(ip) {
 		return nil
 	}
-	if _, err = l.wide[class].take(now, site, Rate{r.Burst * wider, r.PerMinute * wider}); err != nil {
+	if _, err = l.wide[class].take(now, site, Rate{r.Burst * siteFactor, r.PerMinute * siteFactor}); err != nil {
 		undo()
 	}
 	return err
 }
 
-// Forgive forgets what a key has used up: a success clears the failures before it.
-func (l *Limiter) Forgive(class Class, key string) {
+// Forget clears what a key has used up: a success clears the failures before it.
+func (l *Limiter) Forget(class Class, key string) {
 	t := &l.fine[class]
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -34,7 +34,7 @@ func TestLimiter(t *testing.T) {
 	now = now.Add(10 * time.Second)
 	take("a", true)
 	take("a", false)
-	l.Forgive(Exchanges, "a")
+	l.Forget(Exchanges, "a")
 	for range 3 {
 		take("a", true)
 	}
@@ -117,7 +117,7 @@ func TestLongKeys(t *testing.T) {
 			t.Errorf("a key of %d bytes is kept", len(key))
 		}
 	}
-	l.Forgive(LoginsByAccount, long+"a")
+	l.Forget(LoginsByAccount, long+"a")
 	if err := l.Take(LoginsByAccount, long+"a", once); err != nil {
 		t.Error(err)
 	}
@@ -144,7 +144,7 @@ func TestTakeNetwork(t *testing.T) {
 			passed++
 		}
 	}
-	if want := rate.Burst * wider; passed != want {
+	if want := rate.Burst * siteFactor; passed != want {
 		t.Errorf("%d tries of one /48 passed, want %d", passed, want)
 	}
 	if !try(l, "2001:db8:2::1") || !try(l, "192.0.2.1") {
@@ -163,7 +163,7 @@ func TestTakeNetwork(t *testing.T) {
 	for range 1000 {
 		try(l, "2001:db8:1:1::1")
 	}
-	for i := range wider - 1 {
+	for i := range siteFactor - 1 {
 		if ip := fmt.Sprintf("2001:db8:1:%x::1", i+2); !try(l, ip) || !try(l, ip) {
 			t.Errorf("a neighbour used up the share of %s", ip)
 		}

@@ -32,8 +32,8 @@ const (
 	Unavailable
 )
 
-// Code is the stable name of an error. A new one is a constant here, a row in kinds, and a row with its words
-// in package web. It is an error itself only as a target of errors.Is.
+// Code is the stable name of an error. A new one is a constant here, a row in kinds, and a row in
+// codeReplies of package web. It is an error itself only as a target of errors.Is.
 type Code string
 
 // Error returns the name.

@@ -21,7 +21,7 @@ const deviceIDLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 // NewDeviceID makes a device id of ten capital letters (LEG-22).
 func NewDeviceID() string { return randomString(deviceIDLetters, 10) }
 
-// CheckNewDeviceID judges the id of a device that does not exist yet: beyond CheckDeviceID it must not hold
+// CheckNewDeviceID checks the id of a device that does not exist yet: beyond CheckDeviceID it must not hold
 // characters that nobody sees, by which one id looks like another and terminals are made to obey (HTTP-9). Devices that have such an id go on.
 func CheckNewDeviceID(id string) error {
 	if err := CheckDeviceID(id); err != nil {
@@ -33,9 +33,9 @@ func CheckNewDeviceID(id string) error {
 	return nil
 }
 
-// CheckDeviceID judges a device id given by a client: 1 to 255 bytes, and neither control
+// CheckDeviceID checks a device id given by a client: 1 to 255 bytes, and neither control
 // characters nor invalid UTF-8, because Synapse stores at most 255 and introspection answers must
-// carry it (SYN-6). Its error is of kind Invalid with code InvalidParam.
+// carry it (SYN-6). Its error is InvalidParam.
 func CheckDeviceID(id string) error {
 	if id == "" || len(id) > 255 {
 		return Errorf(InvalidParam, "device_id must have 1 to 255 bytes")

@@ -84,7 +84,7 @@ func LogUser(localpart, serverName, id string) slog.Attr {
 }
 
 // ParseMatrixID splits a full user id. It reports false for anything that is not of the form
-// "@localpart:server"; it does not judge the characters of either part.
+// "@localpart:server"; it does not check the characters of either part.
 func ParseMatrixID(id string) (localpart, serverName string, ok bool) {
 	rest, found := strings.CutPrefix(id, "@")
 	if !found {
@@ -97,7 +97,7 @@ func ParseMatrixID(id string) (localpart, serverName string, ok bool) {
 	return localpart, serverName, true
 }
 
-// CheckLocalpart judges a localpart for a new account on serverName: the characters of the
+// CheckLocalpart checks a localpart for a new account on serverName: the characters of the
 // specification only, at most 255 bytes for the whole id, not numeric only (Synapse keeps those
 // for guests) and no leading underscore (application services keep those). It returns an Error of
 // kind Invalid with code InvalidUsername.

@@ -22,7 +22,7 @@ func (d *Door) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := d.Limiter.TakeNetwork(limit.Authorizations, web.FactsOf(r.Context()).ClientIP, authorizations); err != nil {
+	if err := d.Limiter.TakeNetwork(limit.Authorizations, web.ClientIP(r), authorizations); err != nil {
 		return err
 	}
 	c, err := d.asking(r, params)
@@ -37,7 +37,7 @@ func (d *Door) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if ask.None() {
 		return d.silently(w, r, c, request)
 	}
-	id, err := d.Grants.Begin(r.Context(), c, request, web.FactsOf(r.Context()).ClientIP)
+	id, err := d.Grants.Begin(r.Context(), c, request, web.ClientIP(r))
 	if err != nil {
 		return err
 	}

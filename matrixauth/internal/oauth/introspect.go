@@ -142,7 +142,7 @@ func (d *Door) introspector(r *http.Request, form map[string]string) (inspector,
 			refused = err
 		}
 	}
-	if err := d.Limiter.TakeNetwork(limit.WrongSecrets, web.FactsOf(r.Context()).ClientIP, d.WrongSecrets); err != nil {
+	if err := d.Limiter.TakeNetwork(limit.WrongSecrets, web.ClientIP(r), d.WrongSecrets); err != nil {
 		return inspector{}, err
 	}
 	return inspector{}, refused

@@ -15,14 +15,14 @@ import (
 // that signs somebody in for the first time is nobody whom we could know (REG-30). So the answers are
 // bounded by network, in a bucket of their own (REG-29, ENUM-5).
 func (d *Door) Register(w http.ResponseWriter, r *http.Request) error {
-	if err := d.Limiter.TakeNetwork(limit.Registrations, web.FactsOf(r.Context()).ClientIP, d.Registrations); err != nil {
+	if err := d.Limiter.TakeNetwork(limit.Registrations, web.ClientIP(r), d.Registrations); err != nil {
 		return err
 	}
 	body, err := web.ReadObject(w, r)
 	if err != nil {
 		return unreadable(err)
 	}
-	registered, err := d.Clients.Register(r.Context(), client.Metadata(body), web.FactsOf(r.Context()).ClientIP)
+	registered, err := d.Clients.Register(r.Context(), client.Metadata(body), web.ClientIP(r))
 	if err != nil {
 		return err
 	}

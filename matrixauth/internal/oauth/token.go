@@ -81,7 +81,7 @@ func (d *Door) mint(r *http.Request, name string, form map[string]string) (sessi
 	}
 	row := grantTypes[name]
 	if row.rate != (limit.Rate{}) {
-		if err := d.Limiter.TakeNetwork(row.class, web.FactsOf(r.Context()).ClientIP, row.rate); err != nil {
+		if err := d.Limiter.TakeNetwork(row.class, web.ClientIP(r), row.rate); err != nil {
 			return session.Tokens{}, err
 		}
 	}

@@ -38,7 +38,7 @@ func parseColour(text string) (c colour, err error) {
 	return c, nil
 }
 
-// CheckAccent judges an accent colour.
+// CheckAccent checks an accent colour.
 func CheckAccent(text string) error {
 	_, err := parseColour(text)
 	return err

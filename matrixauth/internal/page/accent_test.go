@@ -39,7 +39,7 @@ func TestAccent(t *testing.T) {
 // TestStylesheetContrast holds the fixed colours of the stylesheet to what text needs, in both schemes,
 // and the edges of fields to what they need (WCAG 2.2, 1.4.3 and 1.4.11).
 func TestStylesheetContrast(t *testing.T) {
-	data, err := ours.ReadFile(styleFile)
+	data, err := embedded.ReadFile(styleFile)
 	if err != nil {
 		t.Fatal(err)
 	}

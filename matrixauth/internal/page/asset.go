@@ -66,7 +66,7 @@ func (a asset) serve(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // add makes a file known and returns its path at the issuer's host.
-func (p *Pages) add(name, kind string, data []byte) string {
+func (p *Pages) addAsset(name, kind string, data []byte) string {
 	sum := sha256.Sum256(data)
 	ext := path.Ext(name)
 	below := AccountPath + strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:8]) + ext
@@ -83,21 +83,21 @@ func (p *Pages) makeAssets(folder fs.FS) error {
 	if err != nil {
 		return err
 	}
-	p.style = p.add(styleFile, "text/css; charset=utf-8", append([]byte(accentRules(accent)), style...))
+	p.style = p.addAsset(styleFile, "text/css; charset=utf-8", append([]byte(accentRules(accent)), style...))
 	if p.Config.Logo == "" {
-		p.icon = p.add("icon.svg", pictures[".svg"], []byte(icon(initial(p.Name), accent)))
+		p.icon = p.addAsset("icon.svg", pictures[".svg"], []byte(icon(initial(p.Name), accent)))
 		return nil
 	}
 	data, kind, err := readLogo(p.Config.Logo)
 	if err != nil {
 		return fmt.Errorf("logo: %w", err)
 	}
-	p.logo = p.add("logo"+strings.ToLower(filepath.Ext(p.Config.Logo)), kind, data)
+	p.logo = p.addAsset("logo"+strings.ToLower(filepath.Ext(p.Config.Logo)), kind, data)
 	p.icon = p.logo
 	return nil
 }
 
-// CheckLogo judges the file of a logo.
+// CheckLogo checks the file of a logo.
 func CheckLogo(file string) error {
 	_, _, err := readLogo(file)
 	return err

@@ -52,11 +52,11 @@ func TestLanguagesAreComplete(t *testing.T) {
 func TestTextsAreUsed(t *testing.T) {
 	used := map[string]bool{}
 	quoted := regexp.MustCompile(`(?:T|Rich|count) ?\(?"([a-z]+\.[A-Za-z.]+|[a-z]+\.[A-Za-z.]+)"`)
-	err := fs.WalkDir(ours, ".", func(path string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(embedded, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		text, err := fs.ReadFile(ours, path)
+		text, err := fs.ReadFile(embedded, path)
 		note(used, quoted, string(text))
 		return err
 	})

@@ -18,7 +18,7 @@ type Link struct{ Text, URL string }
 // maxLink bounds an address, in bytes.
 const maxLink = 2048
 
-// CheckLink judges the address of a page of the operator. For help a mail address will do too.
+// CheckLink checks the address of a page of the operator. For help a mail address will do too.
 func CheckLink(address string, mail bool) error {
 	wrong := errors.New("write a whole address such as https://example.com/terms")
 	if mail {

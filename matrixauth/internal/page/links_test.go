@@ -38,6 +38,6 @@ func TestLinks(t *testing.T) {
 		}
 	}
 	if CheckLink("mailto:a@example.com", false) == nil || CheckLink("mailto:a@example.com?subject=Help", true) != nil || CheckLink("https://example.com", false) != nil {
-		t.Error("mail addresses are judged wrongly")
+		t.Error("mail addresses are checked wrongly")
 	}
 }

@@ -1,6 +1,6 @@
 // Package page renders the pages that people see: templates, one stylesheet and texts in several
 // languages. They need no script. Operators replace single templates, the stylesheet and texts by
-// files in a folder.
+// files in a folder. It decides nothing: a door says which page is shown, and what it shows.
 package page
 
 import (
@@ -23,7 +23,7 @@ import (
 )
 
 //go:embed templates/*.html style.css
-var ours embed.FS
+var embedded embed.FS
 
 // Config is what pages are made of.
 type Config struct {
@@ -101,10 +101,10 @@ func New(c Config) (*Pages, error) {
 			return nil, err
 		}
 	}
-	return p, p.try()
+	return p, p.executeSamples()
 }
 
-// CheckFolder judges a folder of an operator: its files are read and tried.
+// CheckFolder checks a folder of an operator: its files are read and tried.
 func CheckFolder(folder string) error {
 	issuer := &url.URL{Scheme: "https", Host: "example.com", Path: "/"}
 	_, err := New(Config{Issuer: issuer, Cookie: web.NewBrowserCookie(issuer), Folder: folder, Now: time.Now})
@@ -157,11 +157,11 @@ func read(folder fs.FS, theirs, own string) ([]byte, error) {
 			return data, err
 		}
 	}
-	return ours.ReadFile(own)
+	return embedded.ReadFile(own)
 }
 
-// try renders every sample in every language.
-func (p *Pages) try() error {
+// executeSamples renders every sample in every language.
+func (p *Pages) executeSamples() error {
 	for _, sample := range Samples(p.Now()) {
 		for _, s := range p.catalogue.languages {
 			v := &view{pages: p, texts: s, Page: sample, token: func() string { return "token" }}

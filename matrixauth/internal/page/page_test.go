@@ -197,7 +197,7 @@ func TestTemplateData(t *testing.T) {
 
 // TestEveryTemplateHasASample makes sure that no template of ours is left out: the samples are the list of them.
 func TestEveryTemplateHasASample(t *testing.T) {
-	files, err := ours.ReadDir("templates")
+	files, err := embedded.ReadDir("templates")
 	if err != nil {
 		t.Fatal(err)
 	}

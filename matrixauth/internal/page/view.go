@@ -163,7 +163,7 @@ func (v *view) Link(address string) template.URL {
 	if err != nil || u.Scheme == "" || model.IsBrowserScheme(u.Scheme) {
 		return "#"
 	}
-	return template.URL(address) // its scheme was judged
+	return template.URL(address) // its scheme was checked
 }
 
 // Submit is the script of the page.

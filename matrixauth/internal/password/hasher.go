@@ -70,7 +70,7 @@ type Config struct {
 
 // Hasher makes and verifies hashes. It is safe for concurrent use and starts no goroutine.
 type Hasher struct {
-	present argon2Hash // the scheme of new hashes; salt and tag are of the lengths in force
+	current argon2Hash // the scheme of new hashes; salt and tag are of the lengths in force
 	pepper  string
 	observe func(time.Duration)
 	now     func() time.Time
@@ -109,26 +109,26 @@ func New(c Config) *Hasher {
 	if c.Observe == nil {
 		c.Observe = func(time.Duration) {}
 	}
-	present := argon2Hash{
+	current := argon2Hash{
 		variant: "argon2id", memory: c.Memory, time: c.Time, parallelism: c.Parallelism,
 		salt: make([]byte, saltLength), tag: make([]byte, tagLength),
 	}
-	if err := present.check(); err != nil {
+	if err := current.check(); err != nil {
 		panic(fmt.Sprintf("password.New: %v", err))
 	}
 	return &Hasher{
-		present: present, pepper: c.BcryptPepper, observe: c.Observe, now: c.Now,
+		current: current, pepper: c.BcryptPepper, observe: c.Observe, now: c.Now,
 		slots: make(chan struct{}, c.Concurrent), queue: int64(max(0, c.Queue)), argon2id: argon2.IDKey,
 	}
 }
 
-// Hash hashes a new password and gives the PHC string to store. The password counts in full, however
+// Hash hashes a new password and returns the PHC string to store. The password counts in full, however
 // long. Errors: ErrTooLong, ErrBusy.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if len(password) > MaxLength {
 		return "", ErrTooLong
 	}
-	made := h.present
+	made := h.current
 	made.salt = make([]byte, saltLength)
 	rand.Read(made.salt) // never fails
 	err := h.run(ctx, func() error {
@@ -172,19 +172,19 @@ func (h *Hasher) Verify(ctx context.Context, phc, password string) (Result, erro
 	if err != nil || !ok {
 		return Result{}, err
 	}
-	return Result{OK: true, Upgrade: stored.raw || !stored.scheme.same(h.present)}, nil
+	return Result{OK: true, Upgrade: stored.raw || !stored.scheme.same(h.current)}, nil
 }
 
-// VerifyNobody does the work of verifying a password against a hash of the present scheme and finds it
+// VerifyDummy does the work of verifying a password against a hash of the current scheme and finds it
 // wrong. Who checks the password of a user that does not exist, or has none, calls it, so that the time
 // taken does not tell who exists (PW-3). A user whose imported hash is of another scheme takes another
 // time until it is upgraded. Errors: ErrTooLong, ErrBusy.
-func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
+func (h *Hasher) VerifyDummy(ctx context.Context, password string) error {
 	if len(password) > MaxLength {
 		return ErrTooLong
 	}
 	return h.run(ctx, func() error {
-		_, err := h.present.verify(h, normalize(password))
+		_, err := h.current.verify(h, normalize(password))
 		return err
 	})
 }
@@ -199,7 +199,7 @@ type Stats struct {
 	Running, Waiting int
 }
 
-// Stats returns the present counters.
+// Stats returns the current counters.
 func (h *Hasher) Stats() Stats {
 	return Stats{
 		Hashes: h.hashes.Load(), Refused: h.refused.Load(),

@@ -126,7 +126,7 @@ func TestTooLong(t *testing.T) {
 	long := strings.Repeat("x", MaxLength+1)
 	_, hash := h.Hash(t.Context(), long)
 	_, verify := h.Verify(t.Context(), "no hash", long)
-	for name, err := range map[string]error{"hash": hash, "verify": verify, "nobody": h.VerifyNobody(t.Context(), long)} {
+	for name, err := range map[string]error{"hash": hash, "verify": verify, "nobody": h.VerifyDummy(t.Context(), long)} {
 		if !errors.Is(err, ErrTooLong) {
 			t.Errorf("%s: %v; want ErrTooLong", name, err)
 		}
@@ -161,7 +161,7 @@ func TestEqualCost(t *testing.T) {
 		if _, err := h.Verify(t.Context(), phc, given); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.VerifyNobody(t.Context(), given); err != nil {
+		if err := h.VerifyDummy(t.Context(), given); err != nil {
 			t.Fatal(err)
 		}
 		if len(did) != 2 || did[0] != did[1] {
@@ -207,7 +207,7 @@ func TestBound(t *testing.T) {
 	var group sync.WaitGroup
 	for range concurrent + queue {
 		group.Go(func() {
-			if err := h.VerifyNobody(context.Background(), "x"); err != nil {
+			if err := h.VerifyDummy(context.Background(), "x"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -218,8 +218,8 @@ func TestBound(t *testing.T) {
 	}
 	t.Run("a_full_queue_refuses", func(t *testing.T) {
 		_, hash := h.Hash(t.Context(), "x")
-		_, verify := h.Verify(t.Context(), h.present.String(), "x")
-		for name, err := range map[string]error{"hash": hash, "verify": verify, "nobody": h.VerifyNobody(t.Context(), "x")} {
+		_, verify := h.Verify(t.Context(), h.current.String(), "x")
+		for name, err := range map[string]error{"hash": hash, "verify": verify, "nobody": h.VerifyDummy(t.Context(), "x")} {
 			if !errors.Is(err, ErrBusy) {
 				t.Errorf("%s: %v; want ErrBusy", name, err)
 			}
@@ -251,7 +251,7 @@ func TestGivenUp(t *testing.T) {
 	defer group.Wait()
 	defer close(h.free)
 	group.Go(func() {
-		if err := h.VerifyNobody(context.Background(), "x"); err != nil {
+		if err := h.VerifyDummy(context.Background(), "x"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -259,7 +259,7 @@ func TestGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	reason := errors.New("the client hung up")
 	result := make(chan error, 1)
-	go func() { result <- h.VerifyNobody(ctx, "x") }()
+	go func() { result <- h.VerifyDummy(ctx, "x") }()
 	until(t, "one waits", func() bool { return h.Stats().Waiting == 1 })
 	cancel(reason)
 	if err := <-result; !errors.Is(err, ErrBusy) || !errors.Is(err, reason) {
@@ -268,7 +268,7 @@ func TestGivenUp(t *testing.T) {
 	if got := h.Stats(); got.Waiting != 0 || got.Hashes != 1 || got.Refused != 1 {
 		t.Errorf("stats are %+v", got)
 	}
-	if err := h.VerifyNobody(ctx, "x"); !errors.Is(err, ErrBusy) {
+	if err := h.VerifyDummy(ctx, "x"); !errors.Is(err, ErrBusy) {
 		t.Errorf("error with a context that has ended is %v", err)
 	}
 }
@@ -276,9 +276,9 @@ func TestGivenUp(t *testing.T) {
 func TestNoQueue(t *testing.T) {
 	h := hold(Config{Concurrent: 1, Queue: -1})
 	done := make(chan error, 1)
-	go func() { done <- h.VerifyNobody(context.Background(), "x") }()
+	go func() { done <- h.VerifyDummy(context.Background(), "x") }()
 	<-h.begun
-	if err := h.VerifyNobody(t.Context(), "x"); !errors.Is(err, ErrBusy) {
+	if err := h.VerifyDummy(t.Context(), "x"); !errors.Is(err, ErrBusy) {
 		t.Errorf("error is %v; want ErrBusy", err)
 	}
 	close(h.free)
@@ -294,7 +294,7 @@ func TestObserve(t *testing.T) {
 		Observe: func(d time.Duration) { took = append(took, d) },
 		Now:     func() time.Time { now = now.Add(time.Second); return now },
 	})
-	if err := h.VerifyNobody(t.Context(), "x"); err != nil {
+	if err := h.VerifyDummy(t.Context(), "x"); err != nil {
 		t.Fatal(err)
 	}
 	if len(took) != 1 || took[0] != time.Second {

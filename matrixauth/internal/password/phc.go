@@ -25,7 +25,7 @@ type stored struct {
 }
 
 // parse reads a stored hash: a PHC string of argon2id, argon2i or PBKDF2, or a modular crypt string of
-// bcrypt, either with RawPrefix. What it gives is within the bounds.
+// bcrypt, either with RawPrefix. What it returns is within the bounds.
 func parse(text string) (stored, error) {
 	if len(text) > maxEncoded {
 		return stored{}, malformed("%d bytes; allowed are %d", len(text), maxEncoded)

@@ -33,7 +33,7 @@ type scheme interface {
 	// verify makes one hash and compares. It is called by run.
 	verify(h *Hasher, clear []byte) (bool, error)
 	// same reports whether new hashes are of this scheme and these parameters.
-	same(present argon2Hash) bool
+	same(current argon2Hash) bool
 }
 
 // argon2Hash is a hash of argon2id or argon2i, version 1.3 (RFC 9106).
@@ -51,9 +51,9 @@ func (a argon2Hash) verify(h *Hasher, clear []byte) (bool, error) {
 	return equal(h.key(a, clear), a.tag), nil
 }
 
-func (a argon2Hash) same(present argon2Hash) bool {
-	return a.variant == present.variant && a.memory == present.memory && a.time == present.time && a.parallelism == present.parallelism &&
-		len(a.salt) == len(present.salt) && len(a.tag) == len(present.tag)
+func (a argon2Hash) same(current argon2Hash) bool {
+	return a.variant == current.variant && a.memory == current.memory && a.time == current.time && a.parallelism == current.parallelism &&
+		len(a.salt) == len(current.salt) && len(a.tag) == len(current.tag)
 }
 
 func (a argon2Hash) check() error {

@@ -19,7 +19,7 @@ import (
 // caller's.
 func Guarded(path string) (owner int, ok bool) {
 	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || names(info) > 1 {
+	if err != nil || !info.Mode().IsRegular() || linkCount(info) > 1 {
 		return 0, false
 	}
 	owner, _ = Owner(info)
@@ -54,7 +54,7 @@ func Guarded(path string) (owner int, ok bool) {
 	}
 }
 
-// BecomeOwner has a process of root go on as the owner of a database for good, and gives their name; it is
+// BecomeOwner has a process of root go on as the owner of a database for good, and returns their name; it is
 // empty if nothing was to be done. What root made in the directory would lock the owner out, and an owner
 // who was taken over could lead root anywhere from it: so root opens nothing there.
 func BecomeOwner(path string) (name string, err error) {
@@ -76,9 +76,9 @@ func BecomeOwner(path string) (name string, err error) {
 	of, _ := Owner(dir)
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0, !info.Mode().IsRegular():
-		return "", judge(path, info)
+		return "", checkFile(path, info)
 	case of != 0 && owner != of:
-		return "", wrong(path, "belongs to "+UserName(owner)+", and its directory to "+UserName(of), "chown "+UserName(of)+" "+path)
+		return "", newError(path, "belongs to "+UserName(owner)+", and its directory to "+UserName(of), "chown "+UserName(of)+" "+path)
 	case owner == 0:
 		return "", nil
 	}

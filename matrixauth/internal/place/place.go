@@ -1,6 +1,7 @@
-// Package place opens what lies beside the database: without following links, and only if it belongs to
-// who may have put it there. A server's directory is writable by the server's user, and commands are often
-// run as root: whoever has taken over the one must not lead the other by links (KEY-14).
+// Package place opens files and sockets beside the database: without following links, and only if they belong to
+// who may have put them there. A server's directory is writable by the server's user, and commands are often
+// run as root: whoever has taken over the one must not lead the other by links (KEY-14). It does not know what the
+// files hold.
 package place
 
 import (
@@ -28,7 +29,9 @@ func (e *Error) Error() string { return e.Path + " " + e.What + "; " + e.Change 
 // Unwrap returns what the system said, if it did.
 func (e *Error) Unwrap() error { return e.cause }
 
-func wrong(path, what, change string) *Error { return &Error{Path: path, What: what, Change: change} }
+func newError(path, what, change string) *Error {
+	return &Error{Path: path, What: what, Change: change}
+}
 
 // Openness is who may read a file beside its owner.
 type Openness fs.FileMode
@@ -50,19 +53,19 @@ func Open(path string, flag int, openness Openness) (f *os.File, mended string, 
 	if err != nil {
 		return nil, "", err
 	}
-	if mended, err = settle(f, path, openness); err != nil {
+	if mended, err = closeMode(f, path, openness); err != nil {
 		return nil, "", errors.Join(err, f.Close())
 	}
 	return f, mended, nil
 }
 
-// settle judges an open file and closes its mode to others.
-func settle(f *os.File, path string, openness Openness) (mended string, err error) {
+// closeMode checks an open file and closes its mode to others.
+func closeMode(f *os.File, path string, openness Openness) (mended string, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return "", err
 	}
-	if err := judge(path, info); err != nil {
+	if err := checkFile(path, info); err != nil {
 		return "", err
 	}
 	have, want := info.Mode().Perm(), info.Mode().Perm()&fs.FileMode(openness)
@@ -70,20 +73,20 @@ func settle(f *os.File, path string, openness Openness) (mended string, err erro
 		return "", nil
 	}
 	if err := f.Chmod(want); err != nil {
-		return "", wrong(path, fmt.Sprintf("has mode %04o", have), fmt.Sprintf("chmod %04o %s", want, path))
+		return "", newError(path, fmt.Sprintf("has mode %04o", have), fmt.Sprintf("chmod %04o %s", want, path))
 	}
 	return fmt.Sprintf("%s had mode %04o, and has %04o now", path, have, want), nil
 }
 
-// judge refuses what is no file of ours.
-func judge(path string, info fs.FileInfo) error {
+// checkFile refuses what is no file of ours.
+func checkFile(path string, info fs.FileInfo) error {
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return wrong(path, "is a symbolic link, and is not followed", "name the file itself, or remove the link")
+		return newError(path, "is a symbolic link, and is not followed", "name the file itself, or remove the link")
 	case !info.Mode().IsRegular():
-		return wrong(path, "is no regular file", "remove it, or name another file")
-	case names(info) > 1:
-		return wrong(path, "has a second name (a hard link), which somebody else may write by", "copy it, and put the copy in its place")
+		return newError(path, "is no regular file", "remove it, or name another file")
+	case linkCount(info) > 1:
+		return newError(path, "has a second name (a hard link), which somebody else may write by", "copy it, and put the copy in its place")
 	}
 	owner, known := Owner(info)
 	if !known || owner == os.Geteuid() {
@@ -94,10 +97,10 @@ func judge(path string, info fs.FileInfo) error {
 			return nil
 		}
 	}
-	return wrong(path, "belongs to "+UserName(owner)+" and not to "+UserName(os.Geteuid()), "chown "+UserName(os.Geteuid())+" "+path)
+	return newError(path, "belongs to "+UserName(owner)+" and not to "+UserName(os.Geteuid()), "chown "+UserName(os.Geteuid())+" "+path)
 }
 
-// Inspect judges a file as Open does, without opening or changing it. A file that is not there is well.
+// Inspect checks a file as Open does, without opening or changing it. A file that is not there is well.
 func Inspect(path string, owner int, openness Openness) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,20 +110,20 @@ func Inspect(path string, owner int, openness Openness) error {
 		return err
 	}
 	of, known := Owner(info)
-	if problem := (*Error)(nil); errors.As(judge(path, info), &problem) && !(known && info.Mode().IsRegular() && names(info) == 1) {
+	if problem := (*Error)(nil); errors.As(checkFile(path, info), &problem) && !(known && info.Mode().IsRegular() && linkCount(info) == 1) {
 		return problem
 	}
 	if known && of != owner {
-		return wrong(path, "belongs to "+UserName(of)+" and not to "+UserName(owner), "chown "+UserName(owner)+" "+path)
+		return newError(path, "belongs to "+UserName(of)+" and not to "+UserName(owner), "chown "+UserName(owner)+" "+path)
 	}
 	if extra := info.Mode().Perm() &^ fs.FileMode(openness); extra != 0 && hasModes {
-		return wrong(path, fmt.Sprintf("has mode %04o, so that others can read or write it", info.Mode().Perm()),
+		return newError(path, fmt.Sprintf("has mode %04o, so that others can read or write it", info.Mode().Perm()),
 			fmt.Sprintf("chmod %04o %s", info.Mode().Perm()&fs.FileMode(openness), path))
 	}
 	return nil
 }
 
-// CheckDir judges the directory of the database: whoever may write it can put another file in the place of
+// CheckDir checks the directory of the database: whoever may write it can put another file in the place of
 // each of ours. One of our own that everybody may write is closed, and mended says so. The group is taken
 // to be trusted if it may write.
 func CheckDir(dir string) (mended string, err error) {
@@ -128,7 +131,7 @@ func CheckDir(dir string) (mended string, err error) {
 	if err != nil {
 		return "", err
 	}
-	problem := judgeDir(dir, info, os.Geteuid())
+	problem := checkDirectory(dir, info, os.Geteuid())
 	if problem == nil {
 		return "", nil
 	}
@@ -142,21 +145,21 @@ func CheckDir(dir string) (mended string, err error) {
 	return fmt.Sprintf("%s had mode %04o, and has %04o now", dir, info.Mode().Perm(), want), nil
 }
 
-// InspectDir judges a directory as CheckDir does, for files of owner, without changing it.
+// InspectDir checks a directory as CheckDir does, for files of owner, without changing it.
 func InspectDir(dir string, owner int) error {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return err
 	}
-	if problem := judgeDir(dir, info, owner); problem != nil {
+	if problem := checkDirectory(dir, info, owner); problem != nil {
 		return problem
 	}
 	return nil
 }
 
-func judgeDir(dir string, info fs.FileInfo, user int) *Error {
+func checkDirectory(dir string, info fs.FileInfo, user int) *Error {
 	if !info.IsDir() {
-		return wrong(dir, "is no directory", "name another one")
+		return newError(dir, "is no directory", "name another one")
 	}
 	owner, known := Owner(info)
 	if !known || !hasModes {
@@ -167,11 +170,11 @@ func judgeDir(dir string, info fs.FileInfo, user int) *Error {
 		if owner != user {
 			change = "keep the database in a directory of its own"
 		}
-		return wrong(dir, fmt.Sprintf("has mode %04o, so that everybody may put files there", info.Mode().Perm()), change)
+		return newError(dir, fmt.Sprintf("has mode %04o, so that everybody may put files there", info.Mode().Perm()), change)
 	}
 	// Root may work in a directory of somebody else, as containers do on the disks of their hosts.
 	if owner != user && owner != 0 && user != 0 {
-		return wrong(dir, "belongs to "+UserName(owner)+" and not to "+UserName(user), "chown "+UserName(user)+" "+dir)
+		return newError(dir, "belongs to "+UserName(owner)+" and not to "+UserName(user), "chown "+UserName(user)+" "+dir)
 	}
 	return nil
 }
@@ -216,7 +219,7 @@ func MakeDir(path string, uid, gid int) error {
 	if os.Geteuid() != 0 || uid == 0 || !hasModes {
 		return os.MkdirAll(path, 0o700)
 	}
-	there, missing, err := lowest(path)
+	there, missing, err := existingParent(path)
 	if err != nil {
 		return err
 	}
@@ -227,8 +230,8 @@ func MakeDir(path string, uid, gid int) error {
 	return errors.Join(dir.makeBelow(path, missing, uid, gid), dir.close())
 }
 
-// lowest is the lowest directory on the way to a path that is there, and the names below it that are missing.
-func lowest(path string) (there string, missing []string, err error) {
+// existingParent returns the lowest directory on the way to a path that is there, and the names below it that are missing.
+func existingParent(path string) (there string, missing []string, err error) {
 	for there = filepath.Clean(path); ; there = filepath.Dir(there) {
 		_, err := os.Lstat(there)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) || there == filepath.Dir(there) {

@@ -17,7 +17,7 @@ const hasModes = false
 // Owner is not known on this system.
 func Owner(fs.FileInfo) (uid int, known bool) { return 0, false }
 
-func names(fs.FileInfo) uint64 { return 1 }
+func linkCount(fs.FileInfo) uint64 { return 1 }
 
 // UserName is the id.
 func UserName(uid int) string { return strconv.Itoa(uid) }
@@ -31,7 +31,7 @@ func (d directory) close() error { return nil }
 // open refuses links before it opens.
 func open(path string, flag int) (*os.File, error) {
 	if info, err := os.Lstat(path); err == nil {
-		if err := judge(path, info); err != nil {
+		if err := checkFile(path, info); err != nil {
 			return nil, err
 		}
 	}

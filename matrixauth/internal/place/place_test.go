@@ -137,7 +137,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestDirectories judges who may put files beside the database.
+// TestDirectories checks who may put files beside the database.
 func TestDirectories(t *testing.T) {
 	make := func(t *testing.T, mode fs.FileMode, owner int) string {
 		t.Helper()

@@ -37,8 +37,8 @@ func group(info fs.FileInfo) int {
 	return int(stat.Gid)
 }
 
-// names is how many names a file has.
-func names(info fs.FileInfo) uint64 {
+// linkCount is how many names a file has.
+func linkCount(info fs.FileInfo) uint64 {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return 1
@@ -73,9 +73,9 @@ func (d directory) open(name, path string, flag int) (*os.File, error) {
 	fd, err := openat(int(d.f.Fd()), name, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
 	switch {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EMLINK):
-		return nil, wrong(path, "is a symbolic link, and is not followed", "name the file itself, or remove the link")
+		return nil, newError(path, "is a symbolic link, and is not followed", "name the file itself, or remove the link")
 	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
-		return nil, wrong(path, "is no regular file", "remove it, or name another file")
+		return nil, newError(path, "is no regular file", "remove it, or name another file")
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return nil, denied(path, err)
 	case err != nil:
@@ -92,9 +92,9 @@ func denied(path string, err error) error {
 	}
 	owner, _ := Owner(info)
 	if owner == os.Geteuid() {
-		return wrong(path, fmt.Sprintf("may not be opened (mode %04o)", info.Mode().Perm()), "chmod 0600 "+path)
+		return newError(path, fmt.Sprintf("may not be opened (mode %04o)", info.Mode().Perm()), "chmod 0600 "+path)
 	}
-	problem := wrong(path, "belongs to "+UserName(owner)+" and not to "+UserName(os.Geteuid()),
+	problem := newError(path, "belongs to "+UserName(owner)+" and not to "+UserName(os.Geteuid()),
 		"run the command as "+UserName(owner)+" or as root, or chown "+UserName(os.Geteuid())+" "+path)
 	problem.cause = err
 	return problem
@@ -159,7 +159,7 @@ func rootsLink(dir int, name, path string) (target string, err error) {
 		return "", nil // what opening it said is the better error
 	}
 	if stat.Uid != 0 {
-		return "", wrong(path, "is a symbolic link of "+UserName(int(stat.Uid))+", which root does not follow", "name the directory itself")
+		return "", newError(path, "is a symbolic link of "+UserName(int(stat.Uid))+", which root does not follow", "name the directory itself")
 	}
 	buffer := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(dir, name, buffer)
@@ -176,7 +176,7 @@ func (d directory) replace(name, temporary string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	err = d.dress(f, name)
+	err = d.copyOwnership(f, name)
 	if err == nil {
 		_, err = f.Write(data)
 	}
@@ -220,9 +220,9 @@ func (d directory) makeBelow(path string, names []string, uid, gid int) error {
 	switch owner, _ := Owner(info); {
 	case owner == uid:
 	case len(names) == 0:
-		return wrong(path, "belongs to "+UserName(owner)+" and not to "+UserName(uid), "chown "+UserName(uid)+" "+path)
+		return newError(path, "belongs to "+UserName(owner)+" and not to "+UserName(uid), "chown "+UserName(uid)+" "+path)
 	default:
-		return wrong(path, "is not there, and "+d.f.Name()+" belongs to "+UserName(owner),
+		return newError(path, "is not there, and "+d.f.Name()+" belongs to "+UserName(owner),
 			fmt.Sprintf("make it: install -d -m 700 -o %s %s", UserName(uid), path))
 	}
 	at := d
@@ -260,9 +260,9 @@ func (d directory) giveToOwner(f *os.File) error {
 	return nil
 }
 
-// dress gives a new file the owner of the directory, if we are root, and the access list of the file whose
+// copyOwnership gives a new file the owner of the directory, if we are root, and the access list of the file whose
 // place it takes.
-func (d directory) dress(f *os.File, name string) error {
+func (d directory) copyOwnership(f *os.File, name string) error {
 	if err := d.giveToOwner(f); err != nil {
 		return err
 	}

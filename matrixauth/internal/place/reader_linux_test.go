@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// judged has the kernel say whether a user may read a file.
-func judged(t *testing.T, path string, who Reader) bool {
+// kernelAllows has the kernel say whether a user may read a file.
+func kernelAllows(t *testing.T, path string, who Reader) bool {
 	t.Helper()
 	cmd := exec.Command("/bin/cat", path)
 	groups := make([]uint32, len(who.GIDs))
@@ -108,7 +108,7 @@ func TestMayRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := judged(t, places[3], who)
+		want := kernelAllows(t, places[3], who)
 		if saw[want]++; (len(obstacles) == 0) != want {
 			out, _ := exec.Command("ls", "-ld", places[1], places[2], places[3]).CombinedOutput()
 			t.Fatalf("the kernel says %v, and MayRead %v\n%s", want, obstacles, out)

@@ -68,7 +68,7 @@ func MayRead(path string, who Reader) (all []Obstacle, err error) {
 	}
 }
 
-// allows judges one file or directory as the system does (acl(5), "access check algorithm").
+// allows checks one file or directory as the system does (acl(5), "access check algorithm").
 func allows(path string, info fs.FileInfo, who Reader, want uint16) (bool, error) {
 	if who.UID == 0 {
 		return true, nil

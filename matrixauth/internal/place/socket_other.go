@@ -22,7 +22,7 @@ func OpenSocket(path string) (Socket, error) {
 		return Socket{}, err
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
-		return Socket{}, wrong(path, "is a symbolic link, and is not followed", "remove the link")
+		return Socket{}, newError(path, "is a symbolic link, and is not followed", "remove the link")
 	}
 	owner, known := Owner(info)
 	if !known {

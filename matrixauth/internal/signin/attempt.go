@@ -76,5 +76,5 @@ func (l Limits) takeAccount(a Attempt, account string, place store.Place) (forgi
 	case place.Network:
 		class, key = limit.LoginsByPlace, model.Network(a.IP)+" "+account
 	}
-	return func() { l.Limiter.Forgive(class, key) }, l.Limiter.Take(class, key, l.PerAccount)
+	return func() { l.Limiter.Forget(class, key) }, l.Limiter.Take(class, key, l.PerAccount)
 }

@@ -70,7 +70,7 @@ func (u *Users) SetPassword(tx *store.Tx, by model.Actor, user model.User, hash 
 // package signin may call it: it knows no limits.
 func (u *Users) CheckPassword(ctx context.Context, who model.User, hash, clear string) error {
 	if hash == "" {
-		if err := u.config.Passwords.VerifyNobody(ctx, clear); err != nil && !errors.Is(err, password.ErrTooLong) {
+		if err := u.config.Passwords.VerifyDummy(ctx, clear); err != nil && !errors.Is(err, password.ErrTooLong) {
 			return busy(err)
 		}
 		return badCredentials()

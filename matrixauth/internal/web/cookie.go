@@ -132,7 +132,7 @@ func derive(value, purpose string) string {
 }
 
 // ReadForm reads a form that must come from a page of ours, sign-in included: else somebody could have
-// their account signed in behind another person's back (HTTP-3). It gives an Error with code CrossOrigin
+// their account signed in behind another person's back (HTTP-3). It returns CrossOrigin
 // for any other, and those of the function ReadForm.
 func (c *BrowserCookie) ReadForm(w http.ResponseWriter, r *http.Request) (map[string]string, error) {
 	if !c.SameOrigin(r) {
@@ -151,7 +151,7 @@ func (c *BrowserCookie) ReadForm(w http.ResponseWriter, r *http.Request) (map[st
 
 func crossOrigin() error { return model.NewError(model.CrossOrigin) }
 
-// SameOrigin judges what the browser says about where a form comes from, as http.CrossOriginProtection
+// SameOrigin reports whether the browser says that a form comes from our own pages, as http.CrossOriginProtection
 // does. Browsers that do not know Sec-Fetch-Site say "Origin: null" on pages without referrer, which
 // ours are: they and those that say nothing are left to the form token.
 func (c *BrowserCookie) SameOrigin(r *http.Request) bool {

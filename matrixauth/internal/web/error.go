@@ -37,7 +37,7 @@ const defaultRetry = 5 * time.Second
 // WriteError answers with an error on a wire. The cause is never shown; the caller logs it.
 func WriteError(w http.ResponseWriter, wire Wire, err error) {
 	e := model.AsError(err)
-	answer := wordsOf(wire, e)
+	answer := replyOf(wire, e)
 	retry := SetRetryAfter(w.Header(), wire, e)
 	if challenge := challenges[e.Challenge]; challenge != "" {
 		w.Header().Set("WWW-Authenticate", challenge)
@@ -49,7 +49,7 @@ func WriteError(w http.ResponseWriter, wire Wire, err error) {
 	var body any = oauthError{Error: answer.code, Description: answer.text}
 	if wire == MatrixWire {
 		document := matrixError{Errcode: answer.code, Error: answer.text, RetryAfterMS: retry.Milliseconds()}
-		document.SoftLogout = allWords[e.Code].softLogout
+		document.SoftLogout = codeReplies[e.Code].softLogout
 		body = document
 	}
 	if err := WriteJSON(w, answer.status, body); err != nil {
@@ -58,7 +58,7 @@ func WriteError(w http.ResponseWriter, wire Wire, err error) {
 }
 
 // writeText is what people get where no page can be made, before there is a database for example.
-func writeText(w http.ResponseWriter, answer words) {
+func writeText(w http.ResponseWriter, answer reply) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(answer.status)
 	// The browser has gone if this fails, and there is nobody left to tell.
@@ -79,15 +79,15 @@ func SetRetryAfter(h http.Header, wire Wire, e *model.Error) time.Duration {
 
 // OAuthError returns the code and the sentence of OAuth for an error, for those that travel in an address.
 func OAuthError(err error) (code, text string) {
-	w := wordsOf(OAuthWire, model.AsError(err))
+	w := replyOf(OAuthWire, model.AsError(err))
 	return w.code, w.text
 }
 
 // StatusOf returns the status with which a wire says an error.
-func StatusOf(wire Wire, err error) int { return wordsFor(wire, model.AsError(err).Code).status }
+func StatusOf(wire Wire, err error) int { return replyTo(wire, model.AsError(err).Code).status }
 
 // TextOf returns a sentence for a person about a code.
-func TextOf(code model.Code) string { return wordsFor(MatrixWire, code).text }
+func TextOf(code model.Code) string { return replyTo(MatrixWire, code).text }
 
 // Cause returns what there is to log about an error beyond its code; nil if there is nothing.
 func Cause(err error) error { return errors.Unwrap(model.AsError(err)) }

@@ -28,7 +28,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// Object is a JSON object whose members are judged one by one, by their exact names. (encoding/json
+// Object is a JSON object whose members are checked one by one, by their exact names. (encoding/json
 // alone would take "PASSWORD" for "password".)
 type Object map[string]json.RawMessage
 

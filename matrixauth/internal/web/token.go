@@ -86,7 +86,7 @@ func UnescapePath(text string) string {
 	return b.String()
 }
 
-// nextEscape finds the next escape at or behind a place, and gives -1 if there is none.
+// nextEscape returns the index of the next escape at or behind from; -1 if there is none.
 func nextEscape(text string, from int) int {
 	for i := from; i+2 < len(text); i++ {
 		if text[i] == '%' && isHex(text[i+1]) && isHex(text[i+2]) {

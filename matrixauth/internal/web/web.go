@@ -14,12 +14,6 @@ import (
 // It must not have written anything when it returns an error.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
-// Facts are what only the server in front of us can know about a request.
-type Facts struct {
-	// ClientIP is the address of the client, found through trusted proxies only. It may be empty.
-	ClientIP string
-}
-
 // Outcome is what a handler tells the request's log line beyond the answer itself. It holds no secret.
 type Outcome struct {
 	// Owner is the user whom the request was about, with the device if it was about one.
@@ -31,24 +25,25 @@ type Outcome struct {
 	Refused model.TokenHash
 }
 
-type factsKey struct{}
+type clientIPKey struct{}
 
 type outcomeKey struct{}
 
-// WithFacts attaches the facts of a request.
-func WithFacts(ctx context.Context, f Facts) context.Context {
-	return context.WithValue(ctx, factsKey{}, f)
+// WithClientIP attaches the address of the client, which only the server in front of us knows, by its trusted proxies.
+// It may be empty.
+func WithClientIP(ctx context.Context, ip string) context.Context {
+	return context.WithValue(ctx, clientIPKey{}, ip)
 }
 
-// FactsOf returns the facts of a request.
-func FactsOf(ctx context.Context) Facts {
-	f, _ := ctx.Value(factsKey{}).(Facts)
-	return f
+// ClientIP returns the address of the client; empty if nobody knows it.
+func ClientIP(r *http.Request) string {
+	ip, _ := r.Context().Value(clientIPKey{}).(string)
+	return ip
 }
 
-// OriginOf tells where a request came from.
+// OriginOf returns where a request came from: the address and the user agent, and not the header Origin.
 func OriginOf(r *http.Request) model.Origin {
-	return model.Origin{IP: FactsOf(r.Context()).ClientIP, UserAgent: r.UserAgent()}
+	return model.Origin{IP: ClientIP(r), UserAgent: r.UserAgent()}
 }
 
 // WithOutcome attaches a place for the outcome of a request.
@@ -70,7 +65,7 @@ func SetOwner(ctx context.Context, owner model.Owner) {
 	}
 }
 
-// SetSignIn notes for the request's log line that a password was tried, and gives what notes whose, if
+// SetSignIn notes for the request's log line that a password was tried, and returns what notes whose, if
 // there is such an account: what was typed may be a password in the wrong field, and is nothing for a log.
 func SetSignIn(ctx context.Context) (about func(model.User)) {
 	if o, ok := ctx.Value(outcomeKey{}).(*Outcome); ok {
@@ -86,7 +81,7 @@ func SetOutcome(ctx context.Context, known Outcome) {
 	}
 }
 
-// NoteRefused notes which token an error refuses, if it is one that refuses a token, and gives the error back.
+// NoteRefused notes which token an error refuses, if it is one that refuses a token, and returns the error.
 func NoteRefused(ctx context.Context, token string, err error) error {
 	if o, ok := ctx.Value(outcomeKey{}).(*Outcome); ok && err != nil && model.AsError(err).Kind() == model.Unauthenticated {
 		o.Refused = model.HashToken(token)

@@ -102,17 +102,17 @@ func wireError(code model.Code, full bool) error {
 	return e.WithCause(errors.New("the secret cause"))
 }
 
-// TestWordsHaveRows makes sure that there is one row of words for each code, and one for each kind.
-func TestWordsHaveRows(t *testing.T) {
+// TestReplyRows makes sure that there is one row of words for each code, and one for each kind.
+func TestReplyRows(t *testing.T) {
 	kinds := map[model.Kind]bool{}
 	for _, code := range model.Codes {
 		kinds[code.Kind()] = true
-		if row, ok := allWords[code]; !ok || row.text == "" {
+		if row, ok := codeReplies[code]; !ok || row.text == "" {
 			t.Errorf("%s has no words", code)
 		}
 	}
-	if len(allWords) != len(model.Codes) || len(kindWords) != len(kinds) {
-		t.Errorf("%d rows for %d codes, %d for %d kinds", len(allWords), len(model.Codes), len(kindWords), len(kinds))
+	if len(codeReplies) != len(model.Codes) || len(kindReplies) != len(kinds) {
+		t.Errorf("%d rows for %d codes, %d for %d kinds", len(codeReplies), len(model.Codes), len(kindReplies), len(kinds))
 	}
 }
 

@@ -39,12 +39,12 @@ func (r *run) wire(t *testing.T) {
 				authorization = "Bearer " + r.Secret
 			}
 			got := r.exchange(t, c.method, fill.Replace(c.path), fill.Replace(c.body), authorization)
-			r.judge(t, c, got)
+			r.check(t, c, got)
 		})
 	}
 }
 
-func (r *run) judge(t *testing.T, c wireCase, got reply) {
+func (r *run) check(t *testing.T, c wireCase, got reply) {
 	t.Helper()
 	status, errcode := c.status, c.errcode
 	if !r.modern() && c.oldStatus != 0 {

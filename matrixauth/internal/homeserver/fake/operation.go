@@ -133,7 +133,7 @@ func (s *Synapse) available(u *User, p params) result {
 	return done
 }
 
-// checkName judges the localpart of a new user, in Synapse's order.
+// checkName checks the localpart of a new user, in Synapse's order.
 func (s *Synapse) checkName(u *User, name string) *result {
 	invalid := func(text string) *result { return refused(http.StatusBadRequest, "M_INVALID_USERNAME", text) }
 	switch {

@@ -55,7 +55,7 @@ var (
 	noAnswer  = matrixError(http.StatusServiceUnavailable, "M_UNKNOWN", "Unable to introspect the access token")
 )
 
-// requester asks about a token as Synapse does, and judges the answer in its order. It remembers none.
+// requester asks about a token as Synapse does, and checks the answer in its order. It remembers none.
 func (s *Synapse) requester(r *http.Request) (requester, *result) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok || token == "" {

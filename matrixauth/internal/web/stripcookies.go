@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// TakeCookies takes the cookies of our pages out of a request that goes on to somebody else, whatever
+// StripCookies takes the cookies of our pages out of a request that goes on to somebody else, whatever
 // prefix they have: one from before the issuer's path or scheme changed may still stand for a session.
 // All else stays byte for byte. It costs a look where there are none of ours.
-func TakeCookies(h http.Header) {
+func StripCookies(h http.Header) {
 	lines := h["Cookie"]
 	if !slices.ContainsFunc(lines, mayHoldOurs) {
 		return

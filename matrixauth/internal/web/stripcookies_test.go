@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestTakeCookies(t *testing.T) {
+func TestStripCookies(t *testing.T) {
 	for name, test := range map[string]struct{ given, want []string }{
 		"none":                  {nil, nil},
 		"others alone":          {[]string{"a=1;  b=\"2\" ;c"}, []string{"a=1;  b=\"2\" ;c"}},
@@ -34,21 +34,21 @@ func TestTakeCookies(t *testing.T) {
 			if test.want != nil {
 				want["Cookie"] = test.want
 			}
-			if TakeCookies(h); !reflect.DeepEqual(h, want) {
+			if StripCookies(h); !reflect.DeepEqual(h, want) {
 				t.Errorf("got %q, want %q", h, want)
 			}
 		})
 	}
 }
 
-// FuzzTakeCookies: what remains has no cookie of ours, and every other that there was, in their order.
-func FuzzTakeCookies(f *testing.F) {
+// FuzzStripCookies: what remains has no cookie of ours, and every other that there was, in their order.
+func FuzzStripCookies(f *testing.F) {
 	for _, seed := range []string{"", "a=1; matrix_auth=2", "__Host-matrix_auth=a;b", ";matrix_auth=;;a", "matrix_auth=\"a;b\""} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		h := http.Header{"Cookie": {line}}
-		TakeCookies(h)
+		StripCookies(h)
 		var want []string
 		for pair := range strings.SplitSeq(line, ";") {
 			if !isOurs(pair) {
