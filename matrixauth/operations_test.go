@@ -70,7 +70,7 @@ func TestListUsers(t *testing.T) {
 	if u := all[2]; !slices.Equal(u.Emails, []string{"Al.Bundy@example.org", "bob@example.org"}) {
 		t.Errorf("bob is %+v", u)
 	}
-	if _, err := ListUsers.Do(t.Context(), h.ops, UsersAsked{State: "asleep"}); err == nil || !Refused(err) {
+	if _, err := ListUsers.Do(t.Context(), h.ops, UsersAsked{State: "asleep"}); err == nil || !isRefused(err) {
 		t.Errorf("a state that is none: %v", err)
 	}
 }
