@@ -157,7 +157,7 @@ func TestSignOutLeavesNoCode(t *testing.T) {
 			a := newSignedInApp(t)
 			code := a.browser.consent(params("app", "scope", deviceScope("SLEEVE"), "prompt", "consent"))
 			_, err := a.current().browsers.Start(t.Context(), browser.Start{
-				User: model.User{ID: a.userID("alice")}, Value: model.NewBrowserValue(), Replaced: a.browser.value,
+				Proof: a.proof("alice"), Value: model.NewBrowserValue(), Replaced: a.browser.value,
 			})
 			a.must(err)
 			end(a)

@@ -80,9 +80,14 @@ func (h *house) signIn(localpart string) *visitor {
 	h.t.Helper()
 	value := model.NewBrowserValue()
 	h.secret(value)
-	_, err := h.current().browsers.Start(context.Background(), browser.Start{User: model.User{ID: h.userID(localpart)}, Value: value, Origin: model.Origin{IP: officeIP}})
+	_, err := h.current().browsers.Start(context.Background(), browser.Start{Proof: h.proof(localpart), Value: value, Origin: model.Origin{IP: officeIP}})
 	h.must(err)
 	return &visitor{h, value}
+}
+
+// proof is that a user has just given their password.
+func (h *house) proof(localpart string) model.Proof {
+	return model.Proof{User: model.User{ID: h.userID(localpart)}, Methods: []model.Method{model.MethodPassword}, At: h.clock.Now()}
 }
 
 func (b *visitor) header() http.Header {

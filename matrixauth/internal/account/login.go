@@ -122,7 +122,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 		return d.blocked(w, r, proof.User, page.Blocked{Goal: shown.Goal}, err)
 	}
 	web.SetUser(r.Context(), proof.User.ID, proof.User.Localpart)
-	start := browser.Start{User: proof.User, Value: model.NewBrowserValue(), Replaced: d.Cookie.Value(r), Device: proof.Device, Origin: web.OriginOf(r)}
+	start := browser.Start{Proof: proof.Proof, Value: model.NewBrowserValue(), Replaced: d.Cookie.Value(r), Device: proof.Device, Origin: web.OriginOf(r)}
 	if start.Device == "" {
 		start.Device = model.NewBrowserValue()
 	}
@@ -143,7 +143,7 @@ func (d *Door) goOn(w http.ResponseWriter, g goal) error {
 }
 
 // authenticate has a person prove their password, within the limits of where they are.
-func (d *Door) authenticate(r *http.Request, id user.Identifier, password string) (signin.Proof, error) {
+func (d *Door) authenticate(r *http.Request, id user.Identifier, password string) (signin.Success, error) {
 	proof, err := d.SignIns.ByPassword(r.Context(), signin.Attempt{
 		Identifier: id, Password: password, IP: web.ClientIP(r), Devices: d.Devices.Values(r), About: web.SetSignIn(r.Context()),
 	})

@@ -87,7 +87,7 @@ func (d *Door) prove(r *http.Request, signedIn model.BrowserSession, who model.U
 	if proof.User.ID != who.ID {
 		return model.NewError(model.InvalidCredentials)
 	}
-	return d.Browsers.Prove(r.Context(), signedIn.ID)
+	return d.Browsers.Prove(r.Context(), signedIn.ID, proof.Proof)
 }
 
 // refuseReset shows the page again with what stands in the way, if that is something that the person can

@@ -28,9 +28,9 @@ const (
 // notSignedIn is the answer to a cookie that stands for nobody, whatever the reason.
 func notSignedIn() error { return model.NewError(model.NotSignedIn) }
 
-// Start is a sign-in of a user who has just proved who they are.
+// Start is a sign-in.
 type Start struct {
-	User model.User
+	Proof model.Proof
 	// Value belongs into the browser's cookie, in place of whatever it held (SESS-2). Replaced is what it held,
 	// whose session ends.
 	Value, Replaced string
@@ -42,7 +42,7 @@ type Start struct {
 // Start begins the browser session of a sign-in.
 func (b *Browsers) Start(ctx context.Context, p Start) (s model.BrowserSession, err error) {
 	err = b.store.Update(ctx, func(tx *store.Tx) error {
-		by := model.Holder(p.User.ID, p.Origin)
+		by := model.Holder(p.Proof.User.ID, p.Origin)
 		old, err := tx.BrowserSessionByHash(model.HashToken(p.Replaced))
 		if err == nil {
 			err = end(tx, by, old, model.EndReplaced)
@@ -51,7 +51,7 @@ func (b *Browsers) Start(ctx context.Context, p Start) (s model.BrowserSession, 
 			return err
 		}
 		s = model.BrowserSession{
-			ID: model.NewID(tx.Now), UserID: p.User.ID, CreatedAt: tx.Now, AuthenticatedAt: tx.Now, LastActiveAt: tx.Now,
+			ID: model.NewID(tx.Now), UserID: p.Proof.User.ID, CreatedAt: tx.Now, AuthenticatedAt: p.Proof.At, Methods: p.Proof.Methods, LastActiveAt: tx.Now,
 			LastIP: p.Origin.IP, UserAgent: p.Origin.UserAgent,
 		}
 		if err := tx.NoteNetwork(s.UserID, s.LastIP); err != nil {
@@ -116,10 +116,10 @@ func (b *Browsers) touch(ctx context.Context, s model.BrowserSession, origin mod
 	})
 }
 
-// Prove notes that the person of a session has just proved who they are, as at a sign-in. The cookie keeps
+// Prove notes that the person of a session has proved again who they are, as at a sign-in. The cookie keeps
 // its value, and with it the forms that other tabs show.
-func (b *Browsers) Prove(ctx context.Context, id string) error {
-	return b.store.Update(ctx, func(tx *store.Tx) error { return tx.ProveBrowserSession(id) })
+func (b *Browsers) Prove(ctx context.Context, id string, p model.Proof) error {
+	return b.store.Update(ctx, func(tx *store.Tx) error { return tx.ProveBrowserSession(id, p) })
 }
 
 // Live lists the live sessions of a user, oldest first.

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -42,9 +43,14 @@ func (b *bench) must(err error) {
 
 func (b *bench) move(d time.Duration) { b.mu.Lock(); defer b.mu.Unlock(); b.now = b.now.Add(d) }
 
+// proof is that alice has just proved who she is.
+func (b *bench) proof(methods ...model.Method) model.Proof {
+	return model.Proof{User: b.alice, Methods: methods, At: b.now}
+}
+
 func (b *bench) start(value, replaced string) model.BrowserSession {
 	b.t.Helper()
-	s, err := b.browsers.Start(b.t.Context(), Start{User: b.alice, Value: value, Replaced: replaced, Origin: model.Origin{IP: "192.0.2.1"}})
+	s, err := b.browsers.Start(b.t.Context(), Start{Proof: b.proof(model.MethodPassword), Value: value, Replaced: replaced, Origin: model.Origin{IP: "192.0.2.1"}})
 	b.must(err)
 	return s
 }
@@ -94,6 +100,28 @@ func TestBrowserSession(t *testing.T) {
 		}
 		b.move(24 * time.Hour)
 		b.want("value", model.NotSignedIn)
+	})
+	t.Run("keeps when and how its person proved who they are", func(t *testing.T) { // OIDC-13
+		b := newBench(t)
+		wantProof := func(at time.Time, methods ...model.Method) {
+			t.Helper()
+			s, _, err := b.browsers.Current(t.Context(), "value", model.Origin{})
+			if err != nil || !s.AuthenticatedAt.Equal(at) || !slices.Equal(s.Methods, methods) {
+				t.Errorf("proved at %v by %q, %v; want %v by %q", s.AuthenticatedAt, s.Methods, err, at, methods)
+			}
+		}
+		first := b.proof(model.MethodPassword)
+		b.move(time.Second) // the password was checked in between
+		s, err := b.browsers.Start(t.Context(), Start{Proof: first, Value: "value"})
+		b.must(err)
+		wantProof(first.At, model.MethodPassword)
+		b.move(time.Minute)
+		again := b.proof(model.MethodPassword, "otp")
+		b.must(b.browsers.Prove(t.Context(), s.ID, again))
+		wantProof(again.At, again.Methods...)
+		// One that was slower to be checked is no newer one.
+		b.must(b.browsers.Prove(t.Context(), s.ID, first))
+		wantProof(again.At, again.Methods...)
 	})
 	t.Run("is blocked by a lock and goes on after it", func(t *testing.T) { // MOD-7
 		b := newBench(t)

@@ -16,8 +16,10 @@ type Origin struct {
 type BrowserSession struct {
 	ID     string
 	UserID string
-	// AuthenticatedAt is the time at which the person last proved who they are.
+	// AuthenticatedAt is the time at which the person last proved who they are, and Methods are those that they
+	// used then.
 	AuthenticatedAt time.Time
+	Methods         []Method
 	CreatedAt       time.Time
 	LastActiveAt    time.Time
 	LastIP          string

@@ -8,9 +8,9 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
-// Proof is an attempt that succeeded.
-type Proof struct {
-	User model.User
+// Success is an attempt that succeeded.
+type Success struct {
+	model.Proof
 	// Device is the value of the device cookie by which the browser was known for this account; empty if it
 	// was not.
 	Device string
@@ -20,23 +20,27 @@ type Proof struct {
 // Every failure, an unknown name among them, costs one hash and three look-ups and gives the same error (LEG-20,
 // PW-3). Only who knows the password learns that the account is locked (UserLocked) or deactivated
 // (UserDeactivated); with these errors comes the account (LEG-21, MOD-5).
-func (s *SignIns) ByPassword(ctx context.Context, a Attempt) (Proof, error) {
+func (s *SignIns) ByPassword(ctx context.Context, a Attempt) (Success, error) {
+	asked := s.config.Store.Now()
 	if len(a.Identifier.Name)+len(a.Identifier.Email) > MaxIdentifier {
 		// Nobody has such a name. It is not looked up, and keeps no room in the limits.
-		return Proof{}, model.NewError(model.InvalidCredentials)
+		return Success{}, model.NewError(model.InvalidCredentials)
 	}
 	found, forgive, err := s.admit(ctx, a)
 	if err != nil {
-		return Proof{}, err
+		return Success{}, err
 	}
 	if err := s.config.Users.CheckPassword(ctx, found.user, found.hash, a.Password); err != nil {
-		return Proof{}, err
+		return Success{}, err
 	}
 	if err := found.user.MayAct(); err != nil {
-		return Proof{User: found.user}, err
+		return Success{Proof: model.Proof{User: found.user}}, err
 	}
 	forgive()
-	return Proof{User: found.user, Device: a.device(found.place.Browser)}, nil
+	return Success{
+		Proof:  model.Proof{User: found.user, Methods: []model.Method{model.MethodPassword}, At: asked},
+		Device: a.device(found.place.Browser),
+	}, nil
 }
 
 // admit finds whom an attempt is about and counts it.

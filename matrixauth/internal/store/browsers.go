@@ -1,25 +1,27 @@
 package store
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-const selectBrowser = `SELECT id, user_id, created_at, authenticated_at, last_active_at, last_ip, user_agent, ended_at, end_reason
+const selectBrowser = `SELECT id, user_id, created_at, authenticated_at, methods, last_active_at, last_ip, user_agent, ended_at, end_reason
 	FROM browser_sessions`
 
 func scanBrowser(s scanner) (b model.BrowserSession, err error) {
-	err = s.Scan(&b.ID, &b.UserID, timeInto{&b.CreatedAt}, timeInto{&b.AuthenticatedAt}, timeInto{&b.LastActiveAt}, &b.LastIP, &b.UserAgent,
+	err = s.Scan(&b.ID, &b.UserID, timeInto{&b.CreatedAt}, timeInto{&b.AuthenticatedAt}, methodsInto{&b.Methods}, timeInto{&b.LastActiveAt}, &b.LastIP, &b.UserAgent,
 		timeInto{&b.EndedAt}, &b.EndReason)
 	return b, err
 }
 
 // InsertBrowserSession adds a live browser session under the hash of its cookie.
 func (tx *Tx) InsertBrowserSession(b model.BrowserSession, hash model.TokenHash) error {
-	_, err := tx.exec(`INSERT INTO browser_sessions (id, hash, user_id, created_at, authenticated_at, last_active_at, last_ip, user_agent)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7)`,
-		b.ID, hash[:], b.UserID, micros(b.CreatedAt), micros(b.AuthenticatedAt), clip(b.LastIP), clip(b.UserAgent))
+	_, err := tx.exec(`INSERT INTO browser_sessions (id, hash, user_id, created_at, authenticated_at, methods, last_active_at, last_ip, user_agent)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?4, ?7, ?8)`,
+		b.ID, hash[:], b.UserID, micros(b.CreatedAt), micros(b.AuthenticatedAt), methodsText(b.Methods), clip(b.LastIP), clip(b.UserAgent))
 	return err
 }
 
@@ -44,9 +46,11 @@ func (tx *Tx) EndBrowserSession(id string, reason model.EndReason) error {
 	return err
 }
 
-// ProveBrowserSession notes that the person has just proved who they are.
-func (tx *Tx) ProveBrowserSession(id string) error {
-	_, err := tx.exec("UPDATE browser_sessions SET authenticated_at = ?2 WHERE id = ?1 AND ended_at IS NULL", id, micros(tx.Now))
+// ProveBrowserSession notes that the person has proved again who they are. A proof older than the one that is known
+// changes nothing.
+func (tx *Tx) ProveBrowserSession(id string, p model.Proof) error {
+	_, err := tx.exec("UPDATE browser_sessions SET authenticated_at = ?2, methods = ?3 WHERE id = ?1 AND ended_at IS NULL AND authenticated_at <= ?2",
+		id, micros(p.At), methodsText(p.Methods))
 	return err
 }
 
@@ -55,4 +59,28 @@ func (tx *Tx) TouchBrowserSession(id string, at time.Time, ip string) error {
 	_, err := tx.exec(`UPDATE browser_sessions SET last_active_at = MAX(last_active_at, ?2),
 		last_ip = CASE WHEN ?3 = '' THEN last_ip ELSE ?3 END WHERE id = ?1`, id, micros(at), clip(ip))
 	return err
+}
+
+// methodsText is how methods stand in a row.
+func methodsText(methods []model.Method) string {
+	names := make([]string, 0, len(methods))
+	for _, m := range methods {
+		names = append(names, string(m))
+	}
+	return strings.Join(names, " ")
+}
+
+// methodsInto reads methodsText.
+type methodsInto struct{ to *[]model.Method }
+
+func (m methodsInto) Scan(value any) error {
+	text, ok := value.(string)
+	if !ok {
+		return fmt.Errorf("methods are %T", value)
+	}
+	*m.to = nil
+	for name := range strings.FieldsSeq(text) {
+		*m.to = append(*m.to, model.Method(name))
+	}
+	return nil
 }
