@@ -183,7 +183,7 @@ func pageCases(name string) (cases []badBody) {
 			}
 		case "consent":
 			if short && title != "of broken UTF-8" {
-				get("query "+title, q, 303, "/account/login"+query("request", value))
+				get("query "+title, q, 400, "This sign-in is over")
 			}
 		}
 	}

@@ -20,11 +20,11 @@ import (
 // unmet are the bounds that nobody outside meets: those of what only we write, of what only operators have, and of
 // work in the background. (The packages caddymodule and matrixauth have little else, and are not asked.)
 var unmet = []string{
-	"account.maxProduct", "account.maxRequest", "control.maxMessage", "doctor.maxAnswer", "doctor.maxHosts", "doctor.maxProbes", "doctor.maxRedirects", "edge.maxOmissions", "edge.maxUnescape", "homeserver.maxText", "limit.maxKey", "model.maxMarks", "oauth.maxRequest", "operate.maxPage",
+	"account.maxProduct", "control.maxMessage", "doctor.maxAnswer", "doctor.maxHosts", "doctor.maxProbes", "doctor.maxRedirects", "edge.maxOmissions", "edge.maxUnescape", "homeserver.maxText", "limit.maxKey", "model.maxMarks", "operate.maxPage",
 	"page.maxPreference", "password.maxBcryptCost", "password.maxEncoded", "password.maxIterations", "password.maxMemory",
 	"password.maxParallelism", "password.maxSalt", "password.maxTag", "password.maxTime", "password.maxWork",
 	"password.minSalt", "password.minTag", "place.maxAccessList", "place.maxLinks", "place.maxSmall", "reconcile.maxUsers",
-	"session.InternalLife", "session.maxInternal", "session.maxPending", "store.MaxBrowserHashes", "store.keepIdleBrowser",
+	"session.InternalLife", "session.maxInternal", "session.maxPending", "signin.maxRequest", "store.MaxBrowserHashes", "store.keepIdleBrowser",
 	"store.maxBatch", "synapseconfig.maxSecretSize", "web.cookieLife", "web.deviceLife",
 }
 

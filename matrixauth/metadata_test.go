@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/account"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 )
 
 // wantMetadata is the whole document: what is in it, clients rely upon, and nothing else is there.
@@ -85,7 +85,7 @@ func TestMetadata(t *testing.T) {
 
 // metadataText is the whole document of the tests' issuer.
 func metadataText() string {
-	actions, err := json.Marshal(account.Actions)
+	actions, err := json.Marshal(signin.Actions)
 	if err != nil {
 		panic(err) // strings always marshal
 	}

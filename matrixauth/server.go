@@ -151,15 +151,15 @@ func (s *Server) wireDomain() {
 		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Browsers: s.browsers, Passwords: s.core.passwords,
 		Homeserver: s.homeserver, ReadOnly: s.config.Kind == SynapseReadOnly, ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
-	s.signIns = signin.New(signin.Config{Store: s.core.store, Users: s.users, Limits: signin.Limits{
-		Limiter: s.core.limiter, PerNetwork: limit.Rate(s.config.LoginsPerNetwork), PerAccount: limit.Rate(s.config.LoginsPerAccount),
-	}})
 	s.reconciler = reconcile.New(reconcile.Config{
 		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Users: s.users, Homeserver: s.homeserver,
 		ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
 	s.clients = client.New(client.Config{Store: s.core.store, Static: s.config.staticClients(), AllowHTTP: s.config.AllowHTTPClients})
 	s.grants = grant.New(grant.Config{Store: s.core.store, Clients: s.clients, Sessions: s.sessions})
+	s.signIns = signin.New(signin.Config{Store: s.core.store, Users: s.users, Browsers: s.browsers, Grants: s.grants, Limits: signin.Limits{
+		Limiter: s.core.limiter, PerNetwork: limit.Rate(s.config.LoginsPerNetwork), PerAccount: limit.Rate(s.config.LoginsPerAccount),
+	}})
 }
 
 // wrongSecrets bounds the guesses at the shared secret from one network.
@@ -176,8 +176,8 @@ func (s *Server) wireDoors() {
 		Now: s.core.store.Now, Count: func(outcome string) { s.core.metrics.CountCompat("login", outcome) },
 	})
 	s.oauth = oauth.New(oauth.Config{
-		Sessions: s.sessions, Clients: s.clients, Grants: s.grants, Browsers: s.browsers, Pages: s.pages, Cookie: s.cookie,
-		Issuer: s.issuer.URL, Base: s.issuer.Base, ServerName: s.config.ServerName, AccountActions: account.Actions,
+		Sessions: s.sessions, Clients: s.clients, Grants: s.grants, SignIns: s.signIns, Pages: s.pages, Cookie: s.cookie,
+		Issuer: s.issuer.URL, Base: s.issuer.Base, ServerName: s.config.ServerName, AccountActions: signin.Actions,
 		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets, Registrations: limit.Rate(s.config.RegistrationsPerNetwork),
 		Count:      s.core.metrics.CountIntrospection,
 		CountGrant: s.core.metrics.CountGrant,

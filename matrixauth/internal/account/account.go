@@ -3,7 +3,6 @@
 package account
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -76,19 +75,35 @@ func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, s
 	return err // the answer is written; the log says what it was
 }
 
+// lead leads on to a step on the way to a goal.
+func (d *Door) lead(w http.ResponseWriter, goal signin.Goal, step signin.Step) error {
+	w.Header().Set("Location", d.Base+signin.Address(goal, step))
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// browser is the browser that asks.
+func (d *Door) browser(r *http.Request) signin.Browser {
+	return signin.Browser{Value: d.Cookie.Value(r), Origin: web.OriginOf(r)}
+}
+
 // owner finds who is signed in in the browser that asks. Without anybody it leads to the sign-in, and on to
-// g afterwards; an account that may do nothing is shown as blocked. Then ok is false, and err is what the
+// the goal afterwards; an account that may do nothing is shown as blocked. Then ok is false, and err is what the
 // handler returns.
-func (d *Door) owner(w http.ResponseWriter, r *http.Request, g goal) (signedIn model.BrowserSession, who model.User, ok bool, err error) {
-	signedIn, who, err = d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	switch {
-	case errors.Is(err, model.NotSignedIn):
-		return signedIn, who, false, d.seeOther(w, page.LoginPath, g.query())
-	case err != nil:
-		return signedIn, who, false, d.blocked(w, r, who, page.Blocked{Goal: g.shown()}, err)
+func (d *Door) owner(w http.ResponseWriter, r *http.Request, goal signin.AccountPage) (signedIn model.BrowserSession, who model.User, ok bool, err error) {
+	step, err := d.SignIns.Step(r.Context(), goal, d.browser(r))
+	if err != nil {
+		return signedIn, who, false, err
 	}
-	web.SetUser(r.Context(), who.ID, who.Localpart)
-	return signedIn, who, true, nil
+	at := step.At()
+	switch left := step.(type) {
+	case signin.Done:
+		web.SetUser(r.Context(), at.User.ID, at.User.Localpart)
+		return at.Session, at.User, true, nil
+	case signin.Blocked:
+		return at.Session, at.User, false, d.blocked(w, r, at.User, page.Blocked{Goal: page.Goal{Action: goal.Action, DeviceID: goal.DeviceID}}, left.Reason)
+	}
+	return at.Session, at.User, false, d.lead(w, goal, step)
 }
 
 // holder is who a request comes from, for what is kept of changes.

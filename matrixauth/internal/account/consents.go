@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 )
 
 // granted are the apps that need not ask a user again, the one granted last first. One that is gone is
@@ -45,7 +46,7 @@ func (d *Door) WithdrawConsent(w http.ResponseWriter, r *http.Request) error {
 	if form["client"] == "" {
 		return model.NewError(model.MissingParam)
 	}
-	_, who, ok, err := d.owner(w, r, goal{})
+	_, who, ok, err := d.owner(w, r, signin.AccountPage{})
 	if !ok {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 )
 
 // endedParam marks the address of the account page after a session was signed out, with endedAll after
@@ -18,20 +19,21 @@ const (
 	endedAll   = "all"
 )
 
-// HomeWithoutSlash answers GET account, as some link to it.
+// HomeWithoutSlash answers GET account, which some link to without the slash.
 func (d *Door) HomeWithoutSlash(w http.ResponseWriter, r *http.Request) error {
-	return d.seeOther(w, page.AccountPath, readGoal(r.URL.Query().Get).query())
+	return d.seeOther(w, page.AccountPath, signin.ReadAccountPage(r.URL.Query().Get).Query())
 }
 
 // Home answers GET account/, with or without an action (ACCT-2, ACCT-3).
 func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	where := readGoal(query.Get)
-	signedIn, who, ok, err := d.owner(w, r, goal{action: where.action, deviceID: where.deviceID})
+	goal := signin.ReadAccountPage(query.Get)
+	signedIn, who, ok, err := d.owner(w, r, goal)
 	if !ok {
 		return err
 	}
-	if aims[where.action] == aimReset {
+	action := goal.Kind()
+	if action == signin.ResetCrossSigning {
 		return d.askReset(w, r, signedIn, who)
 	}
 	named := d.named(r.Context(), d.Pages.Language(r, ""))
@@ -39,15 +41,14 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	aim := aims[where.action]
-	if one := where.deviceID != "" || query.Has("session") || query.Has("device_id"); one && aim != aimHome {
+	if one := goal.DeviceID != "" || query.Has("session") || query.Has("device_id"); one && action != signin.ListSessions {
 		chosen := slices.IndexFunc(sessions, func(s page.Session) bool {
-			return where.deviceID != "" && s.DeviceID == where.deviceID || where.deviceID == "" && s.ID == query.Get("session")
+			return goal.DeviceID != "" && s.DeviceID == goal.DeviceID || goal.DeviceID == "" && s.ID == query.Get("session")
 		})
 		if chosen < 0 {
 			return sessionNotFound()
 		}
-		if aim == aimEnd {
+		if action == signin.EndSession {
 			return d.Pages.Render(w, r, http.StatusOK, page.EndSession{Session: sessions[chosen]})
 		}
 		sessions[chosen].Chosen = true
@@ -140,7 +141,7 @@ func (d *Door) EndSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	_, who, ok, err := d.owner(w, r, goal{})
+	_, who, ok, err := d.owner(w, r, signin.AccountPage{})
 	if !ok {
 		return err
 	}

@@ -16,28 +16,25 @@ import (
 // staleParam marks the address to which a form leads back that was not of this browser any more.
 const staleParam = "stale"
 
-// LoginPage answers GET account/login: the form, or where it would lead for those who are signed in.
+// LoginPage answers GET account/login: the form, or the next step for those who are signed in.
 func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	where := readGoal(query.Get)
-	shown, pending, err := d.loginFor(r, where)
+	goal := signin.ReadGoal(query.Get)
+	step, err := d.SignIns.Step(r.Context(), goal, d.browser(r))
 	if err != nil {
-		return d.answered(w, r, where, err)
-	}
-	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
-	switch {
-	case err == nil && !(shown.Request != "" && pending.NeedsSignIn(signedIn, d.Now())):
-		return d.goOn(w, where)
-	case err == nil:
-		// The app wants a fresh proof of who is there, who most likely is the same person.
-		shown.Username, shown.Again = who.Localpart, true
-	case model.AsError(err).Kind() == model.Internal:
 		return err
 	}
-	if shown.Request != "" {
-		if err := d.Grants.Shown(r.Context(), pending); err != nil {
-			return err
-		}
+	switch step.(type) {
+	case signin.Password, signin.Blocked: // whoever is blocked may sign in as somebody else
+	default:
+		return d.lead(w, goal, step)
+	}
+	shown, err := d.loginPage(r, goal, step)
+	if err != nil {
+		return err
+	}
+	if err := d.SignIns.Shown(r.Context(), step); err != nil {
+		return err
 	}
 	if query.Has(staleParam) {
 		shown.Problem = model.CrossOrigin
@@ -45,36 +42,26 @@ func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
 	return d.Pages.Render(w, r, http.StatusOK, shown)
 }
 
-// answered leads on to a request that loginFor found to be over: who has answered it may have come back by
-// their browser's history, and the page of consent knows what came of it. It gives a code to nobody who is
-// not signed in.
-func (d *Door) answered(w http.ResponseWriter, r *http.Request, where goal, err error) error {
-	if !errors.Is(err, model.RequestExpired) {
-		return err
-	}
-	value := d.Cookie.Value(r)
-	if _, _, missing := d.Browsers.Current(r.Context(), value, web.OriginOf(r)); missing != nil {
-		if outcome, unknown := d.Grants.Answered(r.Context(), where.request, value); unknown != nil || outcome.Code != "" {
-			return err
+// loginPage is the sign-in page for a goal. It gives RequestExpired if the goal is a request that is over.
+func (d *Door) loginPage(r *http.Request, goal signin.Goal, step signin.Step) (shown page.Login, err error) {
+	at := step.At()
+	switch goal := goal.(type) {
+	case signin.AccountPage:
+		shown.Action, shown.DeviceID = goal.Action, goal.DeviceID
+	case signin.Request:
+		if at.Pending == nil {
+			return shown, model.NewError(model.RequestExpired)
 		}
+		asked := at.Pending.Asked
+		shown.Request, shown.Client = goal.ID, at.Pending.Client.Name(d.Pages.Language(r, asked.UILocales))
+		shown.Create, shown.Admin, shown.UILocales = asked.Create, at.Pending.Administers(), asked.UILocales
+		shown.Username = d.prefill(asked.LoginHint)
 	}
-	return d.goOn(w, where)
-}
-
-// loginFor is the sign-in page for a goal, with the app's request if the goal is one.
-func (d *Door) loginFor(r *http.Request, g goal) (shown page.Login, pending grant.Pending, err error) {
-	shown = page.Login{Goal: g.shown()}
-	if g.request == "" {
-		return shown, pending, nil
+	if p, ok := step.(signin.Password); ok && p.Again {
+		// The app wants a fresh proof of who is there, who most likely is the same person.
+		shown.Username, shown.Again = at.User.Localpart, true
 	}
-	if pending, err = d.Grants.Pending(r.Context(), g.request); err != nil {
-		return shown, pending, err
-	}
-	shown.Client = pending.Client.Name(d.Pages.Language(r, pending.Asked.UILocales))
-	shown.Create, shown.Admin = pending.Asked.Create, pending.Administers()
-	shown.UILocales = pending.Asked.UILocales
-	shown.Username = d.prefill(pending.Asked.LoginHint)
-	return shown, pending, nil
+	return shown, nil
 }
 
 // prefill is what an app's hint puts into the form: a name is shortened to how people know it here
@@ -92,20 +79,27 @@ func (d *Door) prefill(hint string) string {
 
 // Login answers POST account/login. A try that fails gives the form again, the same for every reason.
 func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
-	where := readGoal(r.URL.Query().Get)
+	goal := signin.ReadGoal(r.URL.Query().Get)
 	form, err := d.Cookie.ReadForm(w, r)
 	if errors.Is(err, model.CrossOrigin) && d.Cookie.SameOrigin(r) {
 		// Most likely the person signed in from another tab meanwhile: the address knows where to go on.
-		query := where.query()
+		query := goal.Query()
 		query.Set(staleParam, "1")
 		return d.seeOther(w, page.LoginPath, query)
 	}
 	if err != nil {
 		return err
 	}
-	shown, _, err := d.loginFor(r, where)
+	step, err := d.SignIns.Step(r.Context(), goal, d.browser(r))
 	if err != nil {
-		return d.answered(w, r, where, err)
+		return err
+	}
+	if done, ok := step.(signin.Done); ok && done.Outcome.ID != "" {
+		return d.lead(w, goal, step) // they come back to a request that they have answered
+	}
+	shown, err := d.loginPage(r, goal, step)
+	if err != nil {
+		return err
 	}
 	proof, err := d.authenticate(r, user.Typed(form["username"]), form["password"])
 	d.Count(model.Result(err))
@@ -131,15 +125,11 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 	}
 	d.Cookie.Set(w, start.Value)
 	d.Devices.Put(w, r, start.Device)
-	return d.goOn(w, where)
-}
-
-// goOn leads a person who is signed in to where they wanted to be.
-func (d *Door) goOn(w http.ResponseWriter, g goal) error {
-	if g.request != "" {
-		return d.seeOther(w, page.ConsentPath, goal{request: g.request}.query())
+	next, err := d.SignIns.Step(r.Context(), goal, signin.Browser{Value: start.Value, Origin: start.Origin})
+	if err != nil {
+		return err
 	}
-	return d.seeOther(w, page.AccountPath, g.query())
+	return d.lead(w, goal, next)
 }
 
 // authenticate has a person prove their password, within the limits of where they are.
@@ -175,8 +165,8 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	d.Cookie.Clear(w)
-	if query := readGoal(func(name string) string { return form[name] }).query(); len(query) > 0 || form["again"] != "" {
-		return d.seeOther(w, page.LoginPath, query)
+	if goal := signin.ReadGoal(func(name string) string { return form[name] }); len(goal.Query()) > 0 || form["again"] != "" {
+		return d.lead(w, goal, signin.Password{})
 	}
 	return d.seeOther(w, page.SignedOutPath, nil)
 }

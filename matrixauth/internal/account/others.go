@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 )
 
 // whatParam says which sessions are meant to be signed out at once: those of all apps, or all browsers
@@ -29,7 +30,7 @@ func (d *Door) AskEndOthers(w http.ResponseWriter, r *http.Request) error {
 	if err := checkWhat(what); err != nil {
 		return err
 	}
-	_, who, ok, err := d.owner(w, r, goal{})
+	_, who, ok, err := d.owner(w, r, signin.AccountPage{})
 	if !ok {
 		return err
 	}
@@ -62,7 +63,7 @@ func (d *Door) EndOthers(w http.ResponseWriter, r *http.Request) error {
 	if err := checkWhat(form[whatParam]); err != nil {
 		return err
 	}
-	signedIn, who, ok, err := d.owner(w, r, goal{})
+	signedIn, who, ok, err := d.owner(w, r, signin.AccountPage{})
 	if !ok {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -14,13 +15,13 @@ import (
 const allowedParam = "allowed"
 
 // resetGoal leads to the page of the reset.
-var resetGoal = goal{action: resetAction}
+var resetGoal = signin.AccountPage{Action: signin.ResetAction}
 
 // askReset answers GET account/ with the action of a cross-signing reset: it says what is lost, and asks
 // (XS-3, ACCT-5). With the receipt of one that was allowed it sends the person back to the app (XS-7).
 func (d *Door) askReset(w http.ResponseWriter, r *http.Request, signedIn model.BrowserSession, who model.User) error {
 	query := r.URL.Query()
-	if until, ok := web.ReadReceipt(d.Cookie.Value(r), resetAction, query.Get(allowedParam)); ok && d.Now().Before(until) {
+	if until, ok := web.ReadReceipt(d.Cookie.Value(r), signin.ResetAction, query.Get(allowedParam)); ok && d.Now().Before(until) {
 		return d.Pages.Render(w, r, http.StatusOK, page.ResetAllowed{Left: until.Sub(d.Now())})
 	}
 	shown := d.resetPage(signedIn, who)
@@ -32,7 +33,7 @@ func (d *Door) askReset(w http.ResponseWriter, r *http.Request, signedIn model.B
 
 func (d *Door) resetPage(signedIn model.BrowserSession, who model.User) page.Reset {
 	return page.Reset{
-		Account: model.MatrixID(who.Localpart, d.ServerName), Username: who.Localpart, Action: resetAction,
+		Account: model.MatrixID(who.Localpart, d.ServerName), Username: who.Localpart, Action: signin.ResetAction,
 		AskPassword: !signedIn.Proved(d.Now()),
 	}
 }
@@ -45,7 +46,7 @@ func (d *Door) Reset(w http.ResponseWriter, r *http.Request) error {
 	form, err := d.Cookie.ReadForm(w, r)
 	if errors.Is(err, model.CrossOrigin) && d.Cookie.SameOrigin(r) {
 		// Most likely the person signed in from another tab meanwhile: the page knows who it is now.
-		query := resetGoal.query()
+		query := resetGoal.Query()
 		query.Set(staleParam, "1")
 		return d.seeOther(w, page.AccountPath, query)
 	}
@@ -67,8 +68,8 @@ func (d *Door) Reset(w http.ResponseWriter, r *http.Request) error {
 		shown.AskPassword = false // it counts for some minutes
 		return d.refuseReset(w, r, shown, err)
 	}
-	query := resetGoal.query()
-	query.Set(allowedParam, web.Receipt(d.Cookie.Value(r), resetAction, until))
+	query := resetGoal.Query()
+	query.Set(allowedParam, web.Receipt(d.Cookie.Value(r), signin.ResetAction, until))
 	return d.seeOther(w, page.AccountPath, query)
 }
 

@@ -74,18 +74,8 @@ func (b *Browsers) Start(ctx context.Context, p Start) (s model.BrowserSession, 
 // UserDeactivated for a user who may do nothing at present, whose session goes on when they may again
 // (MOD-7).
 func (b *Browsers) Current(ctx context.Context, value string, origin model.Origin) (s model.BrowserSession, user model.User, err error) {
-	if value == "" {
-		return s, user, notSignedIn()
-	}
 	err = b.store.View(ctx, func(tx *store.Tx) error {
-		s, err = tx.BrowserSessionByHash(model.HashToken(value))
-		if errors.Is(err, model.ErrNotFound) || err == nil && over(s, tx.Now) {
-			return notSignedIn()
-		}
-		if err != nil {
-			return err
-		}
-		user, err = tx.User(s.UserID)
+		s, user, err = b.In(tx, value)
 		return err
 	})
 	if err == nil {
@@ -94,7 +84,24 @@ func (b *Browsers) Current(ctx context.Context, value string, origin model.Origi
 	if err != nil {
 		return s, user, err
 	}
-	return s, user, b.touch(ctx, s, origin)
+	return s, user, b.Touch(ctx, s, origin)
+}
+
+// In finds the live session of a cookie's value, and its user, whatever they may do at present. It gives an Error with
+// code NotSignedIn if there is none.
+func (b *Browsers) In(tx *store.Tx, value string) (s model.BrowserSession, user model.User, err error) {
+	if value == "" {
+		return s, user, notSignedIn()
+	}
+	s, err = tx.BrowserSessionByHash(model.HashToken(value))
+	if errors.Is(err, model.ErrNotFound) || err == nil && over(s, tx.Now) {
+		return model.BrowserSession{}, user, notSignedIn()
+	}
+	if err != nil {
+		return s, user, err
+	}
+	user, err = tx.User(s.UserID)
+	return s, user, err
 }
 
 // Over reports whether a session has ended, or nobody has used it for too long.
@@ -104,7 +111,8 @@ func over(s model.BrowserSession, now time.Time) bool {
 	return s.Ended() || now.Sub(s.LastActiveAt) >= idleLife || now.Sub(s.CreatedAt) >= greatestLife
 }
 
-func (b *Browsers) touch(ctx context.Context, s model.BrowserSession, origin model.Origin) error {
+// Touch notes that a live session is in use.
+func (b *Browsers) Touch(ctx context.Context, s model.BrowserSession, origin model.Origin) error {
 	if b.store.Now().Sub(s.LastActiveAt).Abs() < activityGrain {
 		return nil
 	}

@@ -27,62 +27,33 @@ type Outcome struct {
 // those of Review. A browser whose answer was lost, or was given twice, gets the same outcome again, even
 // if it declined the first time: the client may know of that already. To any other browser an answered
 // request has expired.
-func (g *Grants) Approve(ctx context.Context, id string, v Visitor) (o Outcome, err error) {
-	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {
-		r, err := g.review(tx, id, v)
-		r.Remembered = false // the user was asked
-		return g.settle(tx, &o, r, v, err)
-	})
-	return o, err
+func (g *Grants) Approve(tx *store.Tx, id string, v Visitor) (Outcome, error) {
+	r, err := g.reviewed(tx, id, v)
+	r.Remembered = false // the user was asked
+	return g.settle(tx, r, v, err)
 }
 
 // ApproveRemembered is Approve for a user who is not asked again. It gives ConsentRequired if they must
 // be: what Review said of that may have changed since.
-func (g *Grants) ApproveRemembered(ctx context.Context, id string, v Visitor) (o Outcome, err error) {
-	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {
-		r, err := g.review(tx, id, v)
-		if err == nil && !r.Remembered {
-			return consentRequired()
-		}
-		return g.settle(tx, &o, r, v, err)
-	})
-	return o, err
+func (g *Grants) ApproveRemembered(tx *store.Tx, id string, v Visitor) (Outcome, error) {
+	r, err := g.reviewed(tx, id, v)
+	if err == nil && !r.Remembered {
+		return Outcome{}, model.NewError(model.ConsentRequired)
+	}
+	return g.settle(tx, r, v, err)
 }
 
-func consentRequired() error { return model.NewError(model.ConsentRequired) }
-
 // settle approves what was reviewed, or finds the outcome of an earlier answer.
-func (g *Grants) settle(tx *store.Tx, o *Outcome, r Review, v Visitor, err error) error {
+func (g *Grants) settle(tx *store.Tx, r Review, v Visitor, err error) (Outcome, error) {
 	if errors.Is(err, model.RequestExpired) {
-		*o, err = g.answered(tx, r.Authorization, v.Value)
-		return err
+		return g.answered(tx, r.Authorization, v.Value)
 	}
-	o.Pending = r.Pending
+	o := Outcome{Pending: r.Pending}
 	if err == nil {
 		o.Code, err = g.approve(tx, r, v)
 		o.Approved = err == nil
 	}
-	return err
-}
-
-// Silently approves a request that was not kept yet, for a user who is not asked again (prompt=none,
-// OIDC-10). Its errors are those of ApproveRemembered; with one, nothing is kept.
-func (g *Grants) Silently(ctx context.Context, c model.Client, request model.Request, v Visitor) (code string, err error) {
-	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {
-		a, err := begin(tx, c, request, "")
-		if err != nil {
-			return err
-		}
-		r, err := g.judge(tx, Pending{a, c}, v)
-		if err == nil && !r.Remembered {
-			err = consentRequired()
-		}
-		if err == nil {
-			code, err = g.approve(tx, r, v)
-		}
-		return err
-	})
-	return code, err
+	return o, err
 }
 
 func (g *Grants) approve(tx *store.Tx, r Review, v Visitor) (code string, err error) {
@@ -128,7 +99,7 @@ func (g *Grants) remember(tx *store.Tx, r Review, userID string) error {
 // and again it gives the same outcome, and for any other browser that of Approve.
 func (g *Grants) Decline(ctx context.Context, id, value string) (o Outcome, err error) {
 	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {
-		if o.Pending, err = g.pendingIn(tx, id); errors.Is(err, model.RequestExpired) {
+		if o.Pending, err = g.Pending(tx, id); errors.Is(err, model.RequestExpired) {
 			o, err = g.answered(tx, o.Authorization, value)
 		}
 		if err != nil || o.Done || o.Declined() {
@@ -153,18 +124,15 @@ func (g *Grants) Decline(ctx context.Context, id, value string) (o Outcome, err 
 
 // Answered finds what came of a request that the browser of a value answered before. For any other, and
 // for one of which nothing is left to say, it gives an Error with code RequestExpired.
-func (g *Grants) Answered(ctx context.Context, id, value string) (o Outcome, err error) {
-	err = g.config.Store.View(ctx, func(tx *store.Tx) error {
-		a, err := tx.Authorization(id)
-		if errors.Is(err, model.ErrNotFound) {
-			return requestExpired()
-		}
-		if err == nil {
-			o, err = g.answered(tx, a, value)
-		}
-		return err
-	})
-	return o, err
+func (g *Grants) Answered(tx *store.Tx, id, value string) (Outcome, error) {
+	a, err := tx.Authorization(id)
+	if errors.Is(err, model.ErrNotFound) {
+		return Outcome{}, requestExpired()
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	return g.answered(tx, a, value)
 }
 
 // answered is Answered for a request that was looked for, and is empty if there is none.

@@ -50,7 +50,7 @@ type house struct {
 	clock   *clock
 	store   *store.Store
 	fake    *fake.Server
-	grants  *Grants
+	grants  alone
 	alice   model.User
 	browser Visitor
 }
@@ -94,17 +94,59 @@ func (h *house) open(create bool) {
 	native.ID, native.Metadata.ApplicationType = "native", model.NativeApplication
 	confidential.ID = "other"
 	jobs := outbox.New(h.store)
-	h.grants = New(Config{
+	h.grants = alone{New(Config{
 		Store:   h.store,
 		Clients: client.New(client.Config{Store: h.store, Static: map[string]model.Client{"client": webClient, "native": native, "other": confidential}}),
 		Sessions: session.New(session.Config{
 			Store: h.store, Outbox: jobs, Registry: registry, Homeserver: h.homeserver(), AccessLife: 5 * time.Minute, Logger: slog.New(slog.DiscardHandler),
 			Limiter: limit.New(h.clock.Now), Refreshes: limit.Rate{Burst: 60, PerMinute: 60},
 		}),
-	})
+	})}
 	h.grants.deliveries = maps.Clone(deliveries)
 	h.grants.deliveries[byPoll] = polled{}
 	jobs.Configure(outbox.Config{Handlers: h.grants.config.Sessions.Handlers(), Logger: slog.New(slog.DiscardHandler)})
+}
+
+// alone has each step of a grant done in a transaction of its own.
+type alone struct{ *Grants }
+
+func (g alone) update(ctx context.Context, f func(tx *store.Tx) (Outcome, error)) (o Outcome, err error) {
+	err = g.config.Store.Update(ctx, func(tx *store.Tx) error { o, err = f(tx); return err })
+	return o, err
+}
+
+func (g alone) Approve(ctx context.Context, id string, v Visitor) (Outcome, error) {
+	return g.update(ctx, func(tx *store.Tx) (Outcome, error) { return g.Grants.Approve(tx, id, v) })
+}
+
+func (g alone) ApproveRemembered(ctx context.Context, id string, v Visitor) (Outcome, error) {
+	return g.update(ctx, func(tx *store.Tx) (Outcome, error) { return g.Grants.ApproveRemembered(tx, id, v) })
+}
+
+func (g alone) Answered(ctx context.Context, id, value string) (Outcome, error) {
+	return g.update(ctx, func(tx *store.Tx) (Outcome, error) { return g.Grants.Answered(tx, id, value) })
+}
+
+// Silently approves a request that was not kept before, as for prompt=none.
+func (g alone) Silently(ctx context.Context, c model.Client, request model.Request, v Visitor) (code string, err error) {
+	o, err := g.update(ctx, func(tx *store.Tx) (Outcome, error) {
+		id, err := g.BeginIn(tx, c, request, "")
+		if err != nil {
+			return Outcome{}, err
+		}
+		return g.Grants.ApproveRemembered(tx, id, v)
+	})
+	return o.Code, err
+}
+
+func (g alone) Pending(ctx context.Context, id string) (p Pending, err error) {
+	err = g.config.Store.View(ctx, func(tx *store.Tx) error { p, err = g.Grants.Pending(tx, id); return err })
+	return p, err
+}
+
+func (g alone) Review(ctx context.Context, id string, v Visitor) (r Review, err error) {
+	err = g.config.Store.View(ctx, func(tx *store.Tx) error { r, err = g.reviewed(tx, id, v); return err })
+	return r, err
 }
 
 // crash forgets what was in memory only, and starts anew on the same file.

@@ -3,7 +3,6 @@
 package grant
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -40,15 +39,7 @@ func requestExpired() error { return model.NewError(model.RequestExpired) }
 
 // Pending finds a request that waits for its user. It gives an Error with code RequestExpired if there
 // is none.
-func (g *Grants) Pending(ctx context.Context, id string) (p Pending, err error) {
-	err = g.config.Store.View(ctx, func(tx *store.Tx) error {
-		p, err = g.pendingIn(tx, id)
-		return err
-	})
-	return p, err
-}
-
-func (g *Grants) pendingIn(tx *store.Tx, id string) (p Pending, err error) {
+func (g *Grants) Pending(tx *store.Tx, id string) (p Pending, err error) {
 	p.Authorization, err = tx.Authorization(id)
 	if errors.Is(err, model.ErrNotFound) || err == nil && p.over(tx.Now) {
 		return p, requestExpired()

@@ -87,11 +87,16 @@ const requestLife = time.Hour
 // ip is the address from which it was asked for.
 func (g *Grants) Begin(ctx context.Context, c model.Client, r model.Request, ip string) (id string, err error) {
 	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {
-		a, err := begin(tx, c, r, ip)
-		id = a.ID
+		id, err = g.BeginIn(tx, c, r, ip)
 		return err
 	})
 	return id, err
+}
+
+// BeginIn is Begin for those who have a transaction.
+func (g *Grants) BeginIn(tx *store.Tx, c model.Client, r model.Request, ip string) (id string, err error) {
+	a := model.Authorization{ID: model.NewRequestID(), ClientID: c.ID, Request: r, Network: model.Site(ip), CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(requestLife)}
+	return a.ID, tx.InsertAuthorization(a)
 }
 
 // Shown notes that a browser was shown the page of a request: somebody most likely has it before their eyes,
@@ -101,9 +106,4 @@ func (g *Grants) Shown(ctx context.Context, p Pending) error {
 		return nil
 	}
 	return g.config.Store.Update(ctx, func(tx *store.Tx) error { return tx.ShowAuthorization(p.Authorization) })
-}
-
-func begin(tx *store.Tx, c model.Client, r model.Request, ip string) (model.Authorization, error) {
-	a := model.Authorization{ID: model.NewRequestID(), ClientID: c.ID, Request: r, Network: model.Site(ip), CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(requestLife)}
-	return a, tx.InsertAuthorization(a)
 }

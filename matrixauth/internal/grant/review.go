@@ -1,7 +1,6 @@
 package grant
 
 import (
-	"context"
 	"errors"
 	"strings"
 
@@ -25,26 +24,10 @@ type Review struct {
 	Replaces bool
 }
 
-// Review looks at a pending request with the eyes of the user who is signed in. Its errors:
-// RequestExpired; LoginRequired if the user has to prove again who they are; UserLocked, UserDeactivated;
-// AccessDenied if the user may not administer Synapse and the client asks for that.
-func (g *Grants) Review(ctx context.Context, id string, v Visitor) (r Review, err error) {
-	err = g.config.Store.View(ctx, func(tx *store.Tx) error {
-		r, err = g.review(tx, id, v)
-		return err
-	})
-	return r, err
-}
-
-func (g *Grants) review(tx *store.Tx, id string, v Visitor) (Review, error) {
-	p, err := g.pendingIn(tx, id)
-	if err != nil {
-		return Review{Pending: p}, err
-	}
-	return g.judge(tx, p, v)
-}
-
-func (g *Grants) judge(tx *store.Tx, p Pending, v Visitor) (r Review, err error) {
+// Review looks at a pending request with the eyes of the user who is signed in. Its errors: LoginRequired if the user
+// has to prove again who they are; UserLocked, UserDeactivated; AccessDenied if the user may not administer Synapse and
+// the client asks for that.
+func (g *Grants) Review(tx *store.Tx, p Pending, v Visitor) (r Review, err error) {
 	r.Pending = p
 	if r.NeedsSignIn(v.BrowserSession, tx.Now) {
 		return r, model.NewError(model.LoginRequired)
@@ -62,6 +45,15 @@ func (g *Grants) judge(tx *store.Tx, p Pending, v Visitor) (r Review, err error)
 	granted, err := tx.Consented(v.UserID, r.Client.ID, place)
 	r.Remembered = granted != "" && within(model.RememberedScope(r.Asked.Scope), granted)
 	return r, err
+}
+
+// reviewed is Review of a request by its id, with RequestExpired if that waits for nobody.
+func (g *Grants) reviewed(tx *store.Tx, id string, v Visitor) (Review, error) {
+	p, err := g.Pending(tx, id)
+	if err != nil {
+		return Review{Pending: p}, err
+	}
+	return g.Review(tx, p, v)
 }
 
 // mayApprove judges the user: one who is locked or deactivated cannot complete an authorization

@@ -2,13 +2,13 @@ package oauth
 
 import (
 	"net/http"
-	"net/url"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -41,7 +41,7 @@ func (d *Door) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return seeOther(w, d.consentURL(id))
+	return seeOther(w, d.requestURL(signin.Request{ID: id}))
 }
 
 // readParams reads the parameters from the query, or from the form of a POST (AUTHZ-1).
@@ -85,30 +85,17 @@ func askOf(params map[string]string) grant.Ask {
 // otherwise with the error that says what is missing. No page is shown (OIDC-10), but for a client that
 // nobody ever consented to.
 func (d *Door) silently(w http.ResponseWriter, r *http.Request, c model.Client, request model.Request) error {
-	visitor, _, err := d.visitor(r)
+	code, err := d.SignIns.Silently(r.Context(), c, request, d.browser(r))
 	if err == nil {
-		var code string
-		if code, err = d.Grants.Silently(r.Context(), c, request, visitor); err == nil {
-			return d.respond(w, r, request.Delivery.Redirect, field{"code", code})
-		}
+		return d.respond(w, r, request.Delivery.Redirect, field{"code", code})
 	}
-	if err = asSilent(err); model.AsError(err).Kind() == model.Internal {
+	if model.AsError(err).Kind() == model.Internal {
 		return err
 	}
 	if !c.Proven() {
 		return d.offerReturn(w, r, c, request.Delivery.Redirect, request.Asked.UILocales, err)
 	}
 	return d.respond(w, r, request.Delivery.Redirect, failure(err)...)
-}
-
-// asSilent says in a client's words why a request could not be granted without the user.
-func asSilent(err error) error {
-	e := model.AsError(err)
-	switch e.Code {
-	case model.NotSignedIn, model.UserLocked, model.UserDeactivated:
-		return model.NewError(model.LoginRequired).WithCause(err)
-	}
-	return err
 }
 
 // turnDown tells a client that its request cannot be granted. Whoever registers a client can have us
@@ -134,12 +121,7 @@ func seeOther(w http.ResponseWriter, location string) error {
 	return nil
 }
 
-// loginURL is where the user signs in for a request.
-func (d *Door) loginURL(id string) string {
-	return d.Base + page.LoginPath + "?request=" + url.QueryEscape(id)
-}
-
-// consentURL is where the user is asked about a request.
-func (d *Door) consentURL(id string) string {
-	return d.Base + page.ConsentPath + "?request=" + url.QueryEscape(id)
+// requestURL is where the way of a request goes on.
+func (d *Door) requestURL(request signin.Request) string {
+	return d.Base + page.ConsentPath + "?" + request.Query().Encode()
 }

@@ -8,52 +8,49 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
-
-// maxRequest is more than the id of a request has, in bytes.
-const maxRequest = 64
 
 // Consent answers GET account/consent: it asks the user who is signed in whether a client may have what
 // it asks for, unless they granted it before.
 func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
-	id := r.URL.Query().Get("request")
-	visitor, user, err := d.visitor(r)
-	before := func() (grant.Outcome, error) { return d.Grants.Answered(r.Context(), id, visitor.Value) }
-	if errors.Is(err, model.NotSignedIn) {
-		// Whoever declines need not sign in, and nor does who comes back then.
-		if outcome, unknown := before(); unknown == nil && outcome.Code == "" {
-			return d.conclude(w, r, id, before)
-		}
-		return seeOther(w, d.loginURL(id))
-	}
-	if err != nil {
-		return d.blocked(w, r, user, id, err)
-	}
-	web.SetUser(r.Context(), user.ID, user.Localpart)
-	review, err := d.Grants.Review(r.Context(), id, visitor)
-	switch {
-	case errors.Is(err, model.RequestExpired):
-		return d.conclude(w, r, id, before)
-	case errors.Is(err, model.LoginRequired):
-		return seeOther(w, d.loginURL(id))
-	case errors.Is(err, model.AccessDenied):
-		return d.refuse(w, r, review.Pending, err)
-	case err != nil:
-		return err
-	case review.Remembered:
-		return d.conclude(w, r, id, func() (grant.Outcome, error) { return d.Grants.ApproveRemembered(r.Context(), id, visitor) })
-	}
-	if err := d.Grants.Shown(r.Context(), review.Pending); err != nil {
-		return err
-	}
-	to, err := deliveryOf(review.Delivery)
+	request := signin.ReadRequest(r.URL.Query().Get)
+	step, err := d.SignIns.Proceed(r.Context(), request, d.browser(r))
 	if err != nil {
 		return err
 	}
-	shown := d.consentPage(review, user, d.Pages.Language(r, review.Asked.UILocales))
-	shown.Destination = to.destination(review.Delivery)
+	asked, ok := step.(signin.Consent)
+	if !ok {
+		return d.lead(w, r, request, step)
+	}
+	web.SetUser(r.Context(), asked.User.ID, asked.User.Localpart)
+	if err := d.SignIns.Shown(r.Context(), step); err != nil {
+		return err
+	}
+	to, err := deliveryOf(asked.Review.Delivery)
+	if err != nil {
+		return err
+	}
+	shown := d.consentPage(asked.Review, asked.User, d.Pages.Language(r, asked.Review.Asked.UILocales))
+	shown.Destination = to.destination(asked.Review.Delivery)
 	return d.Pages.Render(w, r, http.StatusOK, shown)
+}
+
+// lead leads on to a step on the way of a request, which is shown if its page is that of the request.
+func (d *Door) lead(w http.ResponseWriter, r *http.Request, request signin.Request, step signin.Step) error {
+	if who := step.At().User; who.ID != "" {
+		web.SetUser(r.Context(), who.ID, who.Localpart)
+	}
+	switch left := step.(type) {
+	case signin.Done:
+		return d.conclude(w, r, left.Outcome)
+	case signin.Blocked:
+		return d.blocked(w, r, request, left)
+	case signin.Refused:
+		return d.refuse(w, r, *left.Pending, left.Reason)
+	}
+	return seeOther(w, d.Base+signin.Address(request, step))
 }
 
 // consentPage says who asks, for what, as whom, and where the way leads (AUTHZ-19).
@@ -77,74 +74,52 @@ func (d *Door) consentPage(review grant.Review, user model.User, language string
 // Answer answers POST account/consent: the user consents, or declines and goes back (AUTHZ-20).
 func (d *Door) Answer(w http.ResponseWriter, r *http.Request) error {
 	form, err := d.Cookie.ReadForm(w, r)
-	if shown := r.URL.Query().Get("request"); errors.Is(err, model.CrossOrigin) && d.Cookie.SameOrigin(r) && shown != "" && len(shown) <= maxRequest {
+	if shown := signin.ReadRequest(r.URL.Query().Get); errors.Is(err, model.CrossOrigin) && d.Cookie.SameOrigin(r) && shown.ID != "" {
 		// Most likely the person signed in from another tab meanwhile: they are asked again, as who they are now.
-		return seeOther(w, d.consentURL(shown))
+		return seeOther(w, d.requestURL(shown))
 	}
 	if err != nil {
 		return err
 	}
-	id := form["request"]
+	request := signin.Request{ID: form["request"]}
+	var step signin.Step
 	switch form["answer"] {
 	case "continue":
+		step, err = d.SignIns.Approve(r.Context(), request, d.browser(r))
 	case "cancel":
-		return d.conclude(w, r, id, func() (grant.Outcome, error) { return d.Grants.Decline(r.Context(), id, d.Cookie.Value(r)) })
+		step, err = d.SignIns.Decline(r.Context(), request, d.browser(r))
 	default: // what is not said is no consent
 		return model.NewError(model.InvalidParam)
 	}
-	visitor, user, err := d.visitor(r)
-	if errors.Is(err, model.NotSignedIn) {
-		return seeOther(w, d.loginURL(id))
-	}
 	if err != nil {
-		return d.blocked(w, r, user, id, err)
+		return err
 	}
-	web.SetUser(r.Context(), user.ID, user.Localpart)
-	return d.conclude(w, r, id, func() (grant.Outcome, error) { return d.Grants.Approve(r.Context(), id, visitor) })
+	return d.lead(w, r, request, step)
 }
 
-// visitor finds out who is signed in in the browser that asks. Its errors are those of Browsers.Current.
-func (d *Door) visitor(r *http.Request) (grant.Visitor, model.User, error) {
-	value := d.Cookie.Value(r)
-	session, user, err := d.Browsers.Current(r.Context(), value, web.OriginOf(r))
-	return grant.Visitor{BrowserSession: session, Value: value}, user, err
+// browser is the browser that asks.
+func (d *Door) browser(r *http.Request) signin.Browser {
+	return signin.Browser{Value: d.Cookie.Value(r), Origin: web.OriginOf(r)}
 }
 
 // blocked shows whose account may do nothing at present, and the ways out: as somebody else, or back to the
-// client without an answer. An error that says anything else it gives back.
-func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, id string, err error) error {
-	if who.ID == "" || !model.IsBlocked(err) {
+// client without an answer.
+func (d *Door) blocked(w http.ResponseWriter, r *http.Request, request signin.Request, at signin.Blocked) error {
+	shown := page.Blocked{Code: model.AsError(at.Reason).Code, Account: model.MatrixID(at.User.Localpart, d.ServerName)}
+	if p := at.Pending; p != nil {
+		shown.Request, shown.UILocales = request.ID, p.Asked.UILocales
+		shown.Client = p.Client.Name(d.Pages.Language(r, p.Asked.UILocales))
+	}
+	if err := d.Pages.Render(w, r, web.StatusOf(web.PageWire, at.Reason), shown); err != nil {
 		return err
 	}
-	web.SetUser(r.Context(), who.ID, who.Localpart)
-	shown := page.Blocked{Code: model.AsError(err).Code, Account: model.MatrixID(who.Localpart, d.ServerName)}
-	pending, missing := d.Grants.Pending(r.Context(), id)
-	switch {
-	case missing == nil:
-		shown.Request, shown.UILocales = id, pending.Asked.UILocales
-		shown.Client = pending.Client.Name(d.Pages.Language(r, pending.Asked.UILocales))
-	case model.AsError(missing).Kind() == model.Internal:
-		return missing
-	}
-	if failed := d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown); failed != nil {
-		return failed
-	}
-	return err // the answer is written; the log says what it was
+	return at.Reason // the answer is written; the log says what it was
 }
 
-// conclude answers a request and sends the user back to the client with what came of it. A browser that
-// sends its answer twice, or comes back, is sent the same way again, until the client has its tokens: then
-// there is nothing to send any more, and the person is told that all is well.
-func (d *Door) conclude(w http.ResponseWriter, r *http.Request, id string, answer func() (grant.Outcome, error)) error {
-	outcome, err := answer()
-	switch {
-	case errors.Is(err, model.LoginRequired):
-		return seeOther(w, d.loginURL(id))
-	case errors.Is(err, model.ConsentRequired):
-		return seeOther(w, d.consentURL(id)) // it was remembered a moment ago
-	case err != nil:
-		return err
-	}
+// conclude sends the user back to the client with what came of a request. A browser that sends its answer
+// twice, or comes back, is sent the same way again, until the client has its tokens: then there is nothing
+// to send any more, and the person is told that all is well.
+func (d *Door) conclude(w http.ResponseWriter, r *http.Request, outcome grant.Outcome) error {
 	to, err := deliveryOf(outcome.Delivery)
 	if err != nil {
 		return err

@@ -8,12 +8,12 @@ import (
 	"crypto/subtle"
 	"log/slog"
 
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -22,7 +22,7 @@ type Config struct {
 	Sessions *session.Sessions
 	Clients  *client.Clients
 	Grants   *grant.Grants
-	Browsers *browser.Browsers
+	SignIns  *signin.SignIns
 	Pages    *page.Pages
 	Cookie   *web.BrowserCookie
 	// Issuer is our public address with a slash at its end, Base its path.

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
@@ -91,4 +92,23 @@ func (s *SignIns) candidate(ctx context.Context, a Attempt) (c candidate, err er
 		return err
 	})
 	return c, err
+}
+
+// Password has the person sign in by their password.
+type Password struct {
+	Visit
+	// Again reports whether they are signed in already and have to prove again who they are.
+	Again bool
+}
+
+func (Password) path(Goal) string { return page.LoginPath }
+
+func password(_ *SignIns, tx *store.Tx, v *Visit) (Step, error) {
+	if v.Nobody() {
+		return Password{Visit: *v}, nil
+	}
+	if v.Pending != nil && v.Pending.NeedsSignIn(v.Session, tx.Now) {
+		return Password{*v, true}, nil
+	}
+	return nil, nil
 }

@@ -1,20 +1,25 @@
-// Package signin has people prove who they are, at whichever door they ask. It owns the limits of attempts. It renders
-// nothing, and knows no password or hash by itself: those are the accounts'.
+// Package signin knows the way of a browser to its goal: what a person has to do next before they are where they want
+// to be, and how they prove who they are, within which limits. All doors ask it, and decide nothing of that themselves.
+// It renders nothing, knows no HTTP, and leaves to others what it asks: accounts, browsers, and what a client may have.
 package signin
 
 import (
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 )
 
 // Config is what sign-ins depend upon.
 type Config struct {
-	Store  *store.Store
-	Users  *user.Users
-	Limits Limits
+	Store    *store.Store
+	Users    *user.Users
+	Browsers *browser.Browsers
+	Grants   *grant.Grants
+	Limits   Limits
 }
 
-// SignIns has people prove who they are.
+// SignIns has people sign in, and leads them on to where they want to be.
 type SignIns struct{ config Config }
 
 // New makes the sign-ins of a configuration.
