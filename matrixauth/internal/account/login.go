@@ -150,6 +150,14 @@ func (d *Door) authenticate(r *http.Request, id user.Identifier, password string
 // served there, and would lose its keys.
 func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 	form, err := d.Cookie.ReadForm(w, r)
+	if goal := signin.ReadGoal(r.URL.Query().Get); errors.Is(err, model.CrossOrigin) && d.Cookie.SameOrigin(r) && len(goal.Query()) > 0 {
+		// Most likely somebody signed in from another tab meanwhile: who it is now is not signed out, but sees so.
+		step, err := d.SignIns.Step(r.Context(), goal, d.browser(r))
+		if err != nil {
+			return err
+		}
+		return d.lead(w, goal, step)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,549 @@
+package matrixauth
+
+import (
+	"fmt"
+	"html"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// walker is a person at a browser with several tabs, who goes any way that pages offer, and back; beside them a model
+// that knows what they said yes to. It holds, at each step:
+//
+//   - a code is for the account that said yes on a page which named it, or that did so before for the same app;
+//   - prompt=login and max_age want a password that was given after the request began, or max_age before;
+//   - who declined gives no code; and a code that comes again is the same;
+//   - whatever leads on ends at a page or at the client after a few redirects;
+//   - no page is without a way on, and every request that waits can be brought to its code.
+type walker struct {
+	*guest
+	t    *testing.T
+	tabs []*tab
+	// asked are the requests by their state parameter.
+	asked map[string]*asked
+	// current is who is signed in, as far as the model knows; who is empty for nobody.
+	current login
+	// granted are the accounts that consented to a client, "alice app".
+	granted map[string]bool
+	steps   []string
+}
+
+type login struct {
+	who string
+	at  time.Time
+}
+
+// asked is a request of a client, as the model knows it.
+type asked struct {
+	client, prompt string
+	maxAge         time.Duration
+	began          time.Time
+	// id is that of the row, once it is known; code and account what was given first.
+	id, code, account string
+	declined          bool
+}
+
+// tab is a history of screens.
+type tab struct {
+	screens []screen
+	at      int
+	// goal is the address that the person opened the tab for, and state that of the request in it.
+	goal, state string
+}
+
+// screen is what a tab shows: a page of ours, or the client with an answer.
+type screen struct {
+	address string
+	answer
+	// client reports whether it is the client's, sent whether it answers a form that led nowhere.
+	client, sent bool
+}
+
+func (b *tab) show() screen { return b.screens[b.at] }
+
+func (b *tab) push(s screen) {
+	b.screens = append(b.screens[:b.at+1], s)
+	b.at++
+}
+
+func newWalker(t *testing.T, h *house) *walker {
+	return &walker{guest: h.guest(), t: t, asked: map[string]*asked{}, granted: map[string]bool{}}
+}
+
+func (w *walker) note(format string, args ...any) {
+	w.steps = append(w.steps, fmt.Sprintf(format, args...))
+}
+
+func (w *walker) fail(format string, args ...any) {
+	w.t.Helper()
+	w.t.Fatalf("%s\n%s", strings.Join(w.steps, "\n"), fmt.Sprintf(format, args...))
+}
+
+// pageForm is a form of a page, with its buttons.
+type pageForm struct {
+	action  string
+	fields  url.Values
+	buttons []url.Values
+}
+
+var (
+	formsIn   = regexp.MustCompile(`(?s)<form method="post" action="([^"]*)"[^>]*>(.*?)</form>`)
+	inputsIn  = regexp.MustCompile(`<input ([^>]*)>`)
+	buttonsIn = regexp.MustCompile(`<button ([^>]*)>`)
+	linksIn   = regexp.MustCompile(`<a class="button[^"]*" href="([^"]*)"`)
+	nameIn    = regexp.MustCompile(`\bname="([^"]*)"`)
+	valueIn   = regexp.MustCompile(`\bvalue="([^"]*)"`)
+	asWhom    = regexp.MustCompile(`signed in as @([a-z]+):`)
+)
+
+func attribute(of *regexp.Regexp, text string) string {
+	if match := of.FindStringSubmatch(text); match != nil {
+		return html.UnescapeString(match[1])
+	}
+	return ""
+}
+
+func formsOf(body string) (forms []pageForm) {
+	for _, match := range formsIn.FindAllStringSubmatch(body, -1) {
+		f := pageForm{action: html.UnescapeString(match[1]), fields: url.Values{}}
+		for _, input := range inputsIn.FindAllStringSubmatch(match[2], -1) {
+			if name := attribute(nameIn, input[1]); name != "" {
+				f.fields.Set(name, attribute(valueIn, input[1]))
+			}
+		}
+		for _, button := range buttonsIn.FindAllStringSubmatch(match[2], -1) {
+			pressed := url.Values{}
+			if name := attribute(nameIn, button[1]); name != "" {
+				pressed.Set(name, attribute(valueIn, button[1]))
+			}
+			f.buttons = append(f.buttons, pressed)
+		}
+		forms = append(forms, f)
+	}
+	return forms
+}
+
+// open opens the link of a client in a new tab.
+func (w *walker) open(client string, changes ...string) *tab {
+	w.t.Helper()
+	state := fmt.Sprintf("request %d", len(w.asked))
+	values := params(client, append([]string{"state", state, "scope", deviceScope(fmt.Sprintf("DEVICE%d", len(w.asked)))}, changes...)...)
+	r := &asked{client: client, prompt: values.Get("prompt"), maxAge: -1, began: w.h.clock.Now()}
+	if age := values.Get("max_age"); age != "" {
+		var err error
+		r.maxAge, err = time.ParseDuration(age + "s")
+		w.h.must(err)
+	}
+	w.asked[state] = r
+	b := &tab{goal: authorizePath + "?" + values.Encode(), state: state, at: -1}
+	w.tabs = append(w.tabs, b)
+	w.note("tab %d: %s asks, %v, at %v", len(w.tabs)-1, client, changes, w.h.clock.Now().Sub(start))
+	w.navigate(b, http.MethodGet, b.goal, "", nil)
+	if id := requestIn(b.show().address); id != "" {
+		r.id = id
+	}
+	return b
+}
+
+// openAccount opens a page of the account in a new tab.
+func (w *walker) openAccount(address string) {
+	w.t.Helper()
+	b := &tab{goal: address, at: -1}
+	w.tabs = append(w.tabs, b)
+	w.note("tab %d: %s", len(w.tabs)-1, address)
+	w.navigate(b, http.MethodGet, address, "", nil)
+}
+
+func requestIn(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Query().Get("request")
+}
+
+// navigate goes to an address of ours and on to where it leads. from is the screen whose form is sent, if it is one.
+func (w *walker) navigate(b *tab, method, address, body string, from *screen) {
+	w.t.Helper()
+	b.push(w.going(method, address, body, from))
+}
+
+func (w *walker) going(method, address, body string, from *screen) screen {
+	w.t.Helper()
+	header := http.Header{}
+	if method == http.MethodPost {
+		header = sameOriginForm()
+	}
+	for hop := 0; ; hop++ {
+		a := w.ask(method, address, body, header)
+		to := a.header.Get("Location")
+		if a.status != http.StatusSeeOther {
+			w.note("  %s: %d %s", address, a.status, a.heading())
+			w.wantWayOn(address, a)
+			return screen{address: address, answer: a}
+		}
+		if strings.HasPrefix(to, webCallback) {
+			w.arrived(w.responseOf(to), from)
+			return screen{address: to, answer: a, client: true}
+		}
+		if hop == 3 {
+			w.fail("a circle: %s leads to %s", address, to)
+		}
+		w.note("  %s leads to %s", address, to)
+		method, address, body, header = http.MethodGet, to, "", nil
+	}
+}
+
+func (w *walker) responseOf(to string) url.Values {
+	_, text, _ := strings.Cut(to, "?")
+	values, err := url.ParseQuery(text)
+	w.h.must(err)
+	return values
+}
+
+// wantWayOn holds that a page has a way on, or says what there is to do.
+func (w *walker) wantWayOn(address string, a answer) {
+	w.t.Helper()
+	if a.status >= http.StatusInternalServerError {
+		w.fail("%s: %d %s", address, a.status, shown(a))
+	}
+	if len(formsOf(a.body))+len(linksIn.FindAllString(a.body, -1)) > 0 {
+		return
+	}
+	switch a.heading() {
+	// These send people back to their app, which nobody else can open for them.
+	case "This sign-in is over", "You are signed out", "You are signed in":
+	default:
+		w.fail("%s has no way on: %d %s", address, a.status, shown(a))
+	}
+}
+
+// arrived judges what a client was told.
+func (w *walker) arrived(response url.Values, from *screen) {
+	w.t.Helper()
+	r := w.asked[response.Get("state")]
+	if r == nil {
+		w.fail("an answer to nothing: %v", response)
+	}
+	w.note("  %s is told %v", r.client, response)
+	code := response.Get("code")
+	if code == "" {
+		if r.prompt != "none" && response.Get("error") == "access_denied" {
+			r.declined = true
+			if r.account != "" {
+				delete(w.granted, r.account+" "+r.client)
+			}
+		}
+		return
+	}
+	w.h.secret(code)
+	if r.declined {
+		w.fail("a code for a request that was declined")
+	}
+	if r.code != "" {
+		if code != r.code {
+			w.fail("another code for the same request")
+		}
+		return // it was judged when it was given first
+	}
+	r.code, r.account = code, w.accountOf(code)
+	if from != nil && from.asksConsent() {
+		if named := attribute(asWhom, shown(from.answer)); named != r.account {
+			w.fail("the page named %s, and the code is for %s", named, r.account)
+		}
+		w.granted[r.account+" "+r.client] = true
+	} else if !w.granted[r.account+" "+r.client] {
+		w.fail("a code for %s, who never said yes to %s", r.account, r.client)
+	}
+	if w.current.who != r.account {
+		w.fail("a code for %s while %q is signed in", r.account, w.current.who)
+	}
+	fresh := w.current.at.After(r.began)
+	if r.prompt == "login" && !fresh {
+		w.fail("prompt=login, and the password was given at %v", w.current.at.Sub(start))
+	}
+	if age := w.h.clock.Now().Sub(w.current.at); r.maxAge >= 0 && !fresh && age > r.maxAge {
+		w.fail("max_age is %v, and the password was given %v ago", r.maxAge, age)
+	}
+}
+
+// asksConsent reports whether a screen asks whether an app may have what it asks for.
+func (s *screen) asksConsent() bool { return strings.HasPrefix(s.heading(), "Continue to ") }
+
+// accountOf is the account that a code was given for.
+func (w *walker) accountOf(code string) (localpart string) {
+	w.t.Helper()
+	w.h.view(func(tx *store.Tx) error {
+		a, err := tx.AuthorizationByCode(model.HashToken(code))
+		if err != nil {
+			return err
+		}
+		u, err := tx.User(a.UserID)
+		localpart = u.Localpart
+		return err
+	})
+	return localpart
+}
+
+// submit sends a form of a screen, which may be an old one, as somebody.
+func (w *walker) submit(b *tab, f pageForm, pressed url.Values, who, password string, times int) {
+	w.t.Helper()
+	fields := maps.Clone(f.fields)
+	maps.Copy(fields, pressed)
+	if fields.Has("username") {
+		fields.Set("username", who)
+	}
+	if fields.Has("password") {
+		fields.Set("password", password)
+	}
+	from := b.show()
+	w.note("tab %d: %s %v at %v, %d times", slices.Index(w.tabs, b), f.action, fields, w.h.clock.Now().Sub(start), times)
+	before := maps.Clone(w.cookies)
+	var last screen
+	for n := range times {
+		if n > 0 {
+			// A double click: the browser sends the form again before it has the first answer.
+			w.cookies = maps.Clone(before)
+		}
+		value := w.cookies["__Host-matrix_auth"]
+		last = w.sent(f, fields, &from)
+		if now := w.cookies["__Host-matrix_auth"]; now != value {
+			w.current = login{}
+			if strings.HasPrefix(f.action, "/account/login") && now != "" {
+				w.current = login{who, w.h.clock.Now()}
+			}
+		}
+	}
+	b.push(last)
+}
+
+// sent sends a form, and follows only after the model knows who is signed in by it.
+func (w *walker) sent(f pageForm, fields url.Values, from *screen) screen {
+	w.t.Helper()
+	value := w.cookies["__Host-matrix_auth"]
+	a := w.ask(http.MethodPost, f.action, fields.Encode(), sameOriginForm())
+	to := a.header.Get("Location")
+	switch {
+	case a.status != http.StatusSeeOther:
+		w.note("  %d %s", a.status, a.heading())
+		w.wantWayOn(f.action, a)
+		return screen{address: f.action, answer: a, sent: true}
+	case strings.HasPrefix(to, webCallback):
+		w.arrived(w.responseOf(to), from)
+		return screen{address: to, answer: a, client: true}
+	}
+	if now := w.cookies["__Host-matrix_auth"]; now != value && now != "" && strings.HasPrefix(f.action, "/account/login") {
+		w.current = login{fields.Get("username"), w.h.clock.Now()}
+	}
+	if strings.HasPrefix(f.action, "/account/logout") && w.cookies["__Host-matrix_auth"] != value {
+		w.current = login{}
+	}
+	w.note("  leads to %s", to)
+	return w.going(http.MethodGet, to, "", nil)
+}
+
+// reload asks for the address of a tab's screen again.
+func (w *walker) reload(b *tab) {
+	w.t.Helper()
+	switch s := b.show(); {
+	case s.sent: // browsers ask whether to send it again; the answer is no
+		w.back(b)
+	case !s.client:
+		w.note("tab %d: reload", slices.Index(w.tabs, b))
+		w.navigate(b, http.MethodGet, s.address, "", nil)
+	}
+}
+
+// back shows the screen before, as it was.
+func (w *walker) back(b *tab) {
+	if b.at > 0 {
+		b.at--
+		w.note("tab %d: back to %s", slices.Index(w.tabs, b), b.show().heading())
+	}
+}
+
+// waits reports whether a request waits for its user.
+func (w *walker) waits(r *asked) bool {
+	if r == nil || r.id == "" || r.code != "" || r.declined {
+		return false
+	}
+	waits := false
+	w.h.view(func(tx *store.Tx) error {
+		a, err := tx.Authorization(r.id)
+		waits = err == nil && w.h.clock.Now().Before(a.ExpiresAt)
+		return nil
+	})
+	return waits
+}
+
+// finish goes from the screen of a tab to its code by what anybody would do: sign in, and go on.
+func (w *walker) finish(b *tab, who string) {
+	w.t.Helper()
+	r := w.asked[b.state]
+	if !w.waits(r) {
+		return
+	}
+	w.note("tab %d: %s finishes", slices.Index(w.tabs, b), who)
+	if b.show().client { // they come back from an answer to another request
+		w.navigate(b, http.MethodGet, consentPath+query("request", r.id), "", nil)
+	}
+	for range 6 {
+		if r.code != "" {
+			return
+		}
+		forms := formsOf(b.show().body)
+		if len(forms) == 0 {
+			w.navigate(b, http.MethodGet, consentPath+query("request", r.id), "", nil)
+			continue
+		}
+		f := forms[0]
+		if strings.HasPrefix(b.show().heading(), "This account is locked") {
+			f = forms[len(forms)-1] // not you
+		}
+		w.h.clock.move(time.Second)
+		w.submit(b, f, f.buttons[0], who, alicesPassword, 1)
+	}
+	if r.code == "" {
+		w.fail("no way from here to a code: %s", shown(b.show().answer))
+	}
+}
+
+func newWalkHouse(t *testing.T) *house {
+	h := newOAuthHouse(t)
+	h.register("other", "")
+	h.settle()
+	return h
+}
+
+// TestEveryOrder walks a person with one tab whose app wants a fresh password and another that does not, in every order of a
+// few things that they may do (OIDC-11, SESS-2, SESS-7, AUTHZ-16, AUTHZ-20).
+func TestEveryOrder(t *testing.T) {
+	h := newWalkHouse(t)
+	first := func(n int) func(w *walker) *tab { return func(w *walker) *tab { return w.tabs[n] } }
+	press := func(of func(w *walker) *tab, who string, form, times int) func(w *walker) {
+		return func(w *walker) {
+			b := of(w)
+			forms := formsOf(b.show().body)
+			if len(forms) == 0 {
+				w.reload(b)
+				return
+			}
+			f := forms[min(form, len(forms)-1)]
+			w.submit(b, f, f.buttons[0], who, alicesPassword, times)
+		}
+	}
+	moves := []func(w *walker){
+		press(first(0), "alice", 0, 1), // sign in, or consent
+		press(first(1), "bob", 0, 2),   // the same as somebody else, by a double click
+		press(first(1), "bob", 1, 1),   // cancel, or not you
+		func(w *walker) { w.back(w.tabs[0]) },
+		func(w *walker) { w.back(w.tabs[1]) },
+	}
+	length := 4
+	if testing.Short() {
+		length = 3
+	}
+	orders := 1
+	for range length {
+		orders *= len(moves)
+	}
+	for order := range orders {
+		h.sql("DELETE FROM consents") // each order begins with people who never said yes
+		w := newWalker(t, h)
+		w.open("app", "prompt", "login")
+		h.clock.move(time.Second)
+		w.open("other")
+		for n, rest := 0, order; n < length; n, rest = n+1, rest/len(moves) {
+			moves[rest%len(moves)](w)
+			h.clock.move(time.Second)
+		}
+		for n, who := range []string{"alice", "bob"} {
+			w.finish(w.tabs[n], who)
+		}
+	}
+}
+
+// TestSignInWalks walks long ways, with an account that is locked, requests that expire, and clients that ask
+// without a page (OIDC-10, OIDC-13, MOD-5, AUTHZ-18, AUTHZ-23).
+func TestSignInWalks(t *testing.T) {
+	walks := 30
+	if testing.Short() {
+		walks = 5
+	}
+	for seed := range uint64(walks) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			h := newWalkHouse(t)
+			w, random := newWalker(t, h), rand.New(rand.NewPCG(seed, 7))
+			for range 80 {
+				w.step(random)
+			}
+			act(h, UnlockUser, Name{User: "alice"})
+			for _, b := range w.tabs {
+				w.finish(b, "alice")
+			}
+		})
+	}
+}
+
+func (w *walker) step(random *rand.Rand) {
+	w.t.Helper()
+	anyOf := func(names ...string) string { return names[random.IntN(len(names))] }
+	if len(w.tabs) == 0 || random.IntN(6) == 0 {
+		switch random.IntN(7) {
+		case 0:
+			w.open(anyOf("app", "other"), "prompt", "login")
+		case 1:
+			w.open(anyOf("app", "other"), "max_age", anyOf("0", "60", "3600"))
+		case 2:
+			w.open(anyOf("app", "other"), "prompt", "none")
+		case 3:
+			w.open(anyOf("app", "other"), "prompt", anyOf("consent", "select_account", "login consent"))
+		case 4:
+			w.openAccount("/account/" + anyOf("", query("action", "org.matrix.cross_signing_reset"), query("action", "session_end", "device_id", "DEVICE1")))
+		default:
+			w.open(anyOf("app", "other"))
+		}
+		return
+	}
+	b := w.tabs[max(0, len(w.tabs)-1-random.IntN(4))]
+	forms := formsOf(b.show().body)
+	switch n := random.IntN(20); {
+	case n < 9 && len(forms) > 0:
+		f := forms[max(0, random.IntN(2+len(forms))-2)] // mostly the first
+		pressed := url.Values{}
+		if len(f.buttons) > 0 {
+			pressed = f.buttons[max(0, random.IntN(3)-1)%len(f.buttons)]
+		}
+		w.submit(b, f, pressed, anyOf("alice", "alice", "bob"), anyOf(alicesPassword, alicesPassword, alicesPassword, "wrong"), 1+random.IntN(4)/3)
+	case n < 12:
+		w.back(b)
+	case n < 14:
+		w.reload(b)
+	case n < 17:
+		d := []time.Duration{time.Second, time.Minute, 6 * time.Minute, 61 * time.Minute}[min(random.IntN(4), random.IntN(4))]
+		w.note("%v pass", d)
+		w.h.clock.move(d)
+	case n < 18:
+		if w.h.count("users WHERE locked_at IS NOT NULL") == 0 {
+			w.note("alice is locked")
+			act(w.h, LockUser, Name{User: "alice"})
+		} else {
+			w.note("alice is unlocked")
+			act(w.h, UnlockUser, Name{User: "alice"})
+		}
+	default:
+		if r := w.asked[b.state]; r != nil && r.code != "" {
+			w.note("%s redeems its code: %d", r.client, w.h.exchange(r.client, r.code).status)
+		}
+	}
+}
