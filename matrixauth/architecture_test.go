@@ -28,7 +28,7 @@ const module = "github.com/caddy-matrix-auth/caddy-matrix-auth/"
 // mayImport is the picture of docs/architecture.md: what each package may import of ours.
 var mayImport = map[string][]string{
 	"caddymodule": {"matrixauth"},
-	"matrixauth": {"internal/account", "internal/browser", "internal/client", "internal/compat", "internal/control", "internal/doctor", "internal/edge", "internal/gateway", "internal/grant",
+	"matrixauth": {"internal/bound", "internal/account", "internal/browser", "internal/client", "internal/compat", "internal/control", "internal/doctor", "internal/edge", "internal/gateway", "internal/grant",
 		"internal/homeserver", "internal/limit", "internal/metrics", "internal/model", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/password", "internal/place", "internal/reconcile", "internal/session", "internal/signin", "internal/store", "internal/synapseconfig", "internal/user", "internal/web"},
 	// Where requests come in.
 	"internal/edge": {"internal/gateway", "internal/limit", "internal/model", "internal/outbox", "internal/store", "internal/web"},
@@ -36,36 +36,37 @@ var mayImport = map[string][]string{
 	"internal/doctor":  {"internal/account", "internal/compat", "internal/edge", "internal/homeserver", "internal/model", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/place", "internal/store", "internal/synapseconfig", "internal/web"},
 	"internal/metrics": {"internal/limit", "internal/model", "internal/oauth", "internal/store"},
 	// Doors. They never import one another, and reach rows only through the domain.
-	"internal/compat":  {"internal/model", "internal/session", "internal/signin", "internal/user", "internal/web"},
-	"internal/oauth":   {"internal/client", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/session", "internal/signin", "internal/web"},
-	"internal/account": {"internal/browser", "internal/client", "internal/grant", "internal/model", "internal/page", "internal/session", "internal/signin", "internal/user", "internal/web"},
-	"internal/gateway": {"internal/limit", "internal/model", "internal/session", "internal/web"},
+	"internal/compat":  {"internal/bound", "internal/model", "internal/session", "internal/signin", "internal/user", "internal/web"},
+	"internal/oauth":   {"internal/bound", "internal/client", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/session", "internal/signin", "internal/web"},
+	"internal/account": {"internal/bound", "internal/browser", "internal/client", "internal/grant", "internal/model", "internal/page", "internal/session", "internal/signin", "internal/user", "internal/web"},
+	"internal/gateway": {"internal/bound", "internal/limit", "internal/model", "internal/session", "internal/web"},
 	// What operators have done, and the way to it.
 	"internal/control": {"internal/model", "internal/place"},
 	"internal/operate": {"internal/browser", "internal/client", "internal/grant", "internal/homeserver", "internal/model", "internal/outbox", "internal/reconcile", "internal/session", "internal/store", "internal/user", "internal/web"},
 	// The domain.
 	"internal/reconcile": {"internal/homeserver", "internal/model", "internal/outbox", "internal/session", "internal/store", "internal/user"},
 
-	"internal/grant":   {"internal/client", "internal/model", "internal/session", "internal/store"},
-	"internal/client":  {"internal/model", "internal/store"},
-	"internal/browser": {"internal/model", "internal/store"},
-	"internal/signin":  {"internal/browser", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/store", "internal/user"},
-	"internal/user":    {"internal/browser", "internal/homeserver", "internal/model", "internal/outbox", "internal/password", "internal/session", "internal/store"},
-	"internal/session": {"internal/fault", "internal/homeserver", "internal/limit", "internal/model", "internal/outbox", "internal/store"},
-	"internal/outbox":  {"internal/model", "internal/store"},
-	"internal/store":   {"internal/model", "internal/place"},
-	"internal/model":   {},
+	"internal/grant":   {"internal/bound", "internal/client", "internal/model", "internal/session", "internal/store"},
+	"internal/client":  {"internal/bound", "internal/model", "internal/store"},
+	"internal/browser": {"internal/bound", "internal/model", "internal/store"},
+	"internal/signin":  {"internal/bound", "internal/browser", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/store", "internal/user"},
+	"internal/user":    {"internal/bound", "internal/browser", "internal/homeserver", "internal/model", "internal/outbox", "internal/password", "internal/session", "internal/store"},
+	"internal/session": {"internal/bound", "internal/fault", "internal/homeserver", "internal/limit", "internal/model", "internal/outbox", "internal/store"},
+	"internal/outbox":  {"internal/bound", "internal/model", "internal/store"},
+	"internal/store":   {"internal/bound", "internal/model", "internal/place"},
+	"internal/model":   {"internal/bound"},
 	// Tools at the side.
-	"internal/web":                 {"internal/model"},
-	"internal/limit":               {"internal/model"},
-	"internal/page":                {"internal/model", "internal/web"},
-	"internal/homeserver":          {},
+	"internal/bound":               {},
+	"internal/web":                 {"internal/bound", "internal/model"},
+	"internal/limit":               {"internal/bound", "internal/model"},
+	"internal/page":                {"internal/bound", "internal/model", "internal/web"},
+	"internal/homeserver":          {"internal/bound"},
 	"internal/homeserver/fake":     {"internal/homeserver"},
-	"internal/homeserver/contract": {"internal/homeserver"},
-	"internal/password":            {},
+	"internal/homeserver/contract": {"internal/bound", "internal/homeserver"},
+	"internal/password":            {"internal/bound"},
 	"internal/fault":               {},
 	"internal/place":               {},
-	"internal/synapseconfig":       {},
+	"internal/synapseconfig":       {"internal/bound"},
 }
 
 // oneImporter are the packages of others that exactly one of ours may know.

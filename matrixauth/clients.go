@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
@@ -50,10 +51,6 @@ func (c Client) kind() model.ApplicationType {
 // itself.
 func ClientOption(id, name string) string { return strings.TrimSpace("client " + id + " " + name) }
 
-// minClientSecret keeps operators from secrets that can be guessed: guesses are not limited, as the
-// clients of a whole network may come from one address.
-const minClientSecret = 16
-
 func checkClients(clients []Client) (all []Problem) {
 	seen := map[string]bool{}
 	for _, c := range clients {
@@ -85,8 +82,8 @@ func (c Client) Check() (all []Problem) {
 	case !method.Public() && c.Secret == "":
 		add("auth_method", fmt.Sprintf("%s needs a secret", method))
 	}
-	if c.Secret != "" && len(c.Secret) < minClientSecret {
-		add("secret", fmt.Sprintf("must have %d characters or more", minClientSecret))
+	if c.Secret != "" && len(c.Secret) < bound.ClientSecretLeast {
+		add("secret", fmt.Sprintf("must have %d characters or more", bound.ClientSecretLeast))
 	}
 	if len(c.RedirectURIs) == 0 {
 		add("redirect_uri", "is missing: it is where the client has people sent back to")

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/synapseconfig"
@@ -76,32 +77,25 @@ func (b Branding) links() page.Links {
 }
 
 // Rate allows Burst tries at once, and then PerMinute tries a minute.
-type Rate struct {
-	Burst     int
-	PerMinute float64
-}
+type Rate = bound.Rate
 
 // Defaults of the configuration.
 const (
 	DefaultEndpoint            = "http://localhost:8008"
-	DefaultAccessTokenLifetime = 5 * time.Minute
-	minAccessTokenLifetime     = time.Second
-	maxAccessTokenLifetime     = 24 * time.Hour
+	DefaultAccessTokenLifetime = bound.AccessTokenLife
 )
 
-// The default limits of password attempts. A network may be an office behind one address; an account
-// is one person who mistypes.
+// The default limits of password attempts.
 var (
-	DefaultLoginsPerNetwork = Rate{Burst: 20, PerMinute: 12}
-	DefaultLoginsPerAccount = Rate{Burst: 10, PerMinute: 2}
+	DefaultLoginsPerNetwork = bound.LoginsPerNetwork
+	DefaultLoginsPerAccount = bound.LoginsPerAccount
 )
 
-// DefaultRegistrationsPerNetwork lets a whole office sign in: clients register at every sign-in.
-var DefaultRegistrationsPerNetwork = Rate{Burst: 60, PerMinute: 20}
+// DefaultRegistrationsPerNetwork is the default limit of registrations.
+var DefaultRegistrationsPerNetwork = bound.RegistrationsPerNetwork
 
-// DefaultRefreshesPerSession is far above what a client needs that refreshes once in the life of an access
-// token, with tabs and processes that race one another.
-var DefaultRefreshesPerSession = Rate{Burst: 60, PerMinute: 60}
+// DefaultRefreshesPerSession is the default limit of refreshes.
+var DefaultRefreshesPerSession = bound.RefreshesPerSession
 
 // WithDefaults fills what was left out.
 func (c Config) WithDefaults() Config {
@@ -159,7 +153,7 @@ func (c Config) Validate() []Problem {
 		add("kind", strconv.Quote(string(c.Kind))+" is not known; write synapse or synapse_read_only")
 	}
 	add("secret", checkSecret(c.Secret))
-	if c.AccessTokenLifetime < minAccessTokenLifetime || c.AccessTokenLifetime > maxAccessTokenLifetime {
+	if c.AccessTokenLifetime < bound.AccessTokenLeast || c.AccessTokenLifetime > bound.AccessTokenMost {
 		add("access_token_lifetime", "must be between 1s and 24h")
 	}
 	add("login_limit", checkRate(c.LoginsPerNetwork))
@@ -176,12 +170,9 @@ func (c Config) Validate() []Problem {
 // DefaultAccent is the accent colour of pages whose operator chose none.
 const DefaultAccent = page.DefaultAccent
 
-// maxBrand is more than a line of a narrow page holds, in characters.
-const maxBrand = 64
-
 func (b Branding) problems() (all []Problem) {
-	if len([]rune(b.Name)) > maxBrand || strings.ContainsFunc(b.Name, unicode.IsControl) {
-		all = append(all, Problem{"branding name", "a name has at most " + strconv.Itoa(maxBrand) + " characters, and is one line"})
+	if len([]rune(b.Name)) > bound.BrandName || strings.ContainsFunc(b.Name, unicode.IsControl) {
+		all = append(all, Problem{"branding name", "a name has at most " + strconv.Itoa(bound.BrandName) + " characters, and is one line"})
 	}
 	if b.Logo != "" {
 		if text := textOf(page.CheckLogo(b.Logo)); text != "" {

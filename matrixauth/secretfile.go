@@ -9,11 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
 )
 
 // MaxSecret bounds a file that holds a secret, in bytes.
-const MaxSecret = 4096
+const MaxSecret = bound.SecretFile
 
 // SecretFile is where the secret is kept that is generated for a database.
 func SecretFile(database string) string {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/account"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/compat"
@@ -162,9 +163,6 @@ func (s *Server) wireDomain() {
 	}})
 }
 
-// wrongSecrets bounds the guesses at the shared secret from one network.
-var wrongSecrets = limit.Rate{Burst: 10, PerMinute: 10}
-
 func (s *Server) wireDoors() {
 	s.compat = compat.New(compat.Config{
 		SignIns: s.signIns, Users: s.users, Sessions: s.sessions, ServerName: s.config.ServerName, Devices: s.devices,
@@ -178,7 +176,7 @@ func (s *Server) wireDoors() {
 	s.oauth = oauth.New(oauth.Config{
 		Sessions: s.sessions, Clients: s.clients, Grants: s.grants, SignIns: s.signIns, Pages: s.pages, Cookie: s.cookie,
 		Issuer: s.issuer.URL, Base: s.issuer.Base, ServerName: s.config.ServerName, AccountActions: signin.Actions,
-		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: wrongSecrets, Registrations: limit.Rate(s.config.RegistrationsPerNetwork),
+		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: bound.WrongSecretsPerNetwork, Registrations: limit.Rate(s.config.RegistrationsPerNetwork),
 		Count:      s.core.metrics.CountIntrospection,
 		CountGrant: s.core.metrics.CountGrant,
 		Seen:       s.core.probes.Note, Logger: s.deps.Logger,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -68,7 +69,7 @@ func (d *Door) loginPage(r *http.Request, goal signin.Goal, step signin.Step) (s
 // (AUTHZ-25).
 func (d *Door) prefill(hint string) string {
 	text := grant.ReadHint(hint).Text()
-	if len(text) > signin.MaxIdentifier {
+	if len(text) > bound.Identifier {
 		return ""
 	}
 	if localpart, server, ok := model.ParseMatrixID(text); ok && server == d.ServerName {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -18,9 +19,6 @@ type Browsers struct{ store *store.Store }
 func New(s *store.Store) *Browsers { return &Browsers{s} }
 
 const (
-	// idleLife ends a session that is not used, greatestLife one that is (SESS-4).
-	idleLife     = 30 * 24 * time.Hour
-	greatestLife = 90 * 24 * time.Hour
 	// activityGrain is the resolution of the last activity.
 	activityGrain = time.Minute
 )
@@ -108,7 +106,7 @@ func (b *Browsers) In(tx *store.Tx, value string) (s model.BrowserSession, user 
 func Over(s model.BrowserSession, now time.Time) bool { return over(s, now) }
 
 func over(s model.BrowserSession, now time.Time) bool {
-	return s.Ended() || now.Sub(s.LastActiveAt) >= idleLife || now.Sub(s.CreatedAt) >= greatestLife
+	return s.Ended() || now.Sub(s.LastActiveAt) >= bound.BrowserIdle || now.Sub(s.CreatedAt) >= bound.BrowserMost
 }
 
 // Touch notes that a live session is in use.

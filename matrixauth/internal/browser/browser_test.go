@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -84,11 +85,11 @@ func TestBrowserSession(t *testing.T) {
 	t.Run("ends after thirty idle days and not before", func(t *testing.T) { // SESS-4
 		b := newBench(t)
 		b.start("value", "")
-		b.move(idleLife - time.Second)
+		b.move(bound.BrowserIdle - time.Second)
 		b.want("value", "")
-		b.move(idleLife - time.Second)
+		b.move(bound.BrowserIdle - time.Second)
 		b.want("value", "")
-		b.move(idleLife)
+		b.move(bound.BrowserIdle)
 		b.want("value", model.NotSignedIn)
 	})
 	t.Run("ends after ninety days of use", func(t *testing.T) {

@@ -8,24 +8,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
 // Metadata are the members of a registration, as a client sent them (RFC 7591 section 2). Members that
 // we do not know are ignored (REG-4).
 type Metadata map[string]json.RawMessage
-
-// The bounds of a registration. They are far above what clients send, and keep one from being a place
-// to store things (REG-29).
-const (
-	maxText      = 256  // of a name, in bytes
-	maxURI       = 2048 // in bytes
-	maxRedirects = 32
-	maxContacts  = 16
-	maxValues    = 32 // of grant_types and response_types
-	maxLocalized = 64
-	maxRecord    = 8 << 10 // of all together, in bytes: anybody may register, and often
-)
 
 func invalidMetadata(member, text string) error {
 	return model.Errorf(model.InvalidClientMetadata, "%s %s", member, text)
@@ -106,15 +95,15 @@ func (c *Clients) judge(m Metadata) (model.ClientMetadata, error) {
 		}
 	}
 	record, err := model.MarshalText(out)
-	if err == nil && len(record) > maxRecord {
-		err = model.Errorf(model.InvalidClientMetadata, "all of it together must not have more than %d bytes", maxRecord)
+	if err == nil && len(record) > bound.Registration {
+		err = model.Errorf(model.InvalidClientMetadata, "all of it together must not have more than %d bytes", bound.Registration)
 	}
 	return out, err
 }
 
 // judgeKind reads where the client runs and how it proves itself.
 func (c *Clients) judgeKind(m Metadata, out *model.ClientMetadata) error {
-	kind, err := m.text("application_type", maxText)
+	kind, err := m.text("application_type", bound.MetadataText)
 	if err != nil {
 		return err
 	}
@@ -122,7 +111,7 @@ func (c *Clients) judgeKind(m Metadata, out *model.ClientMetadata) error {
 	if !slices.Contains(model.ApplicationTypes, out.ApplicationType) {
 		return invalidMetadata("application_type", "must be "+model.OneOf(model.ApplicationTypes)) // REG-9
 	}
-	method, err := m.text("token_endpoint_auth_method", maxText)
+	method, err := m.text("token_endpoint_auth_method", bound.MetadataText)
 	if err != nil {
 		return err
 	}
@@ -140,7 +129,7 @@ func (c *Clients) judgeKind(m Metadata, out *model.ClientMetadata) error {
 // judgeGrants reads what the client will ask for. Values that we do not know are dropped (REG-5), so
 // that a client that wants more than we have gets what we have.
 func judgeGrants(m Metadata, out *model.ClientMetadata) error {
-	grants, present, err := m.list("grant_types", maxValues, maxText)
+	grants, present, err := m.list("grant_types", bound.MetadataValues, bound.MetadataText)
 	if err != nil {
 		return err
 	}
@@ -148,7 +137,7 @@ func judgeGrants(m Metadata, out *model.ClientMetadata) error {
 		grants = model.DefaultGrantTypes // REG-21
 	}
 	out.GrantTypes = slices.DeleteFunc(unique(grants), func(name string) bool { _, known := model.FindGrantType(name); return !known })
-	types, present, err := m.list("response_types", maxValues, maxText)
+	types, present, err := m.list("response_types", bound.MetadataValues, bound.MetadataText)
 	if err != nil {
 		return err
 	}
@@ -167,13 +156,13 @@ func judgeTexts(m Metadata, out *model.ClientMetadata) error {
 		name string
 		into *string
 	}{{"client_name", &out.Name}, {"software_id", &out.SoftwareID}, {"software_version", &out.SoftwareVersion}} {
-		value, err := m.text(text.name, maxText)
+		value, err := m.text(text.name, bound.MetadataText)
 		if err != nil {
 			return err
 		}
 		*text.into = model.PlainText(value)
 	}
-	contacts, _, err := m.list("contacts", maxContacts, maxText)
+	contacts, _, err := m.list("contacts", bound.Contacts, bound.MetadataText)
 	if err != nil || len(contacts) == 0 {
 		return err
 	}
@@ -212,7 +201,7 @@ func (m Metadata) localized(base string) (names []string) {
 // on the host of client_uri or below it: the person who consents judges the client by that host.
 func (c *Clients) judgeURIs(m Metadata, out *model.ClientMetadata) error {
 	var err error
-	if out.URI, err = m.text("client_uri", maxURI); err != nil {
+	if out.URI, err = m.text("client_uri", bound.MetadataURI); err != nil {
 		return err
 	}
 	if out.URI == "" {
@@ -223,7 +212,7 @@ func (c *Clients) judgeURIs(m Metadata, out *model.ClientMetadata) error {
 		return invalidMetadata("client_uri", problem)
 	}
 	put := func(name, value string) error {
-		if len(out.Localized) == maxLocalized {
+		if len(out.Localized) == bound.LocalizedTexts {
 			return invalidMetadata(name, "is one localized member too many")
 		}
 		if out.Localized == nil {
@@ -237,7 +226,7 @@ func (c *Clients) judgeURIs(m Metadata, out *model.ClientMetadata) error {
 		into *string
 	}{{"client_uri", &out.URI}, {"logo_uri", &out.LogoURI}, {"tos_uri", &out.TOSURI}, {"policy_uri", &out.PolicyURI}} {
 		for _, name := range append([]string{page.name}, m.localized(page.name)...) {
-			value, err := m.text(name, maxURI)
+			value, err := m.text(name, bound.MetadataURI)
 			if err != nil {
 				return err
 			}
@@ -255,7 +244,7 @@ func (c *Clients) judgeURIs(m Metadata, out *model.ClientMetadata) error {
 		}
 	}
 	for _, name := range m.localized("client_name") {
-		value, err := m.text(name, maxText)
+		value, err := m.text(name, bound.MetadataText)
 		if err != nil {
 			return err
 		}
@@ -271,7 +260,7 @@ func (c *Clients) judgeURIs(m Metadata, out *model.ClientMetadata) error {
 
 // judgeRedirects reads the redirect URIs.
 func (c *Clients) judgeRedirects(m Metadata, out *model.ClientMetadata) error {
-	uris, _, err := m.list("redirect_uris", maxRedirects, maxURI)
+	uris, _, err := m.list("redirect_uris", bound.RedirectURIs, bound.MetadataURI)
 	if err != nil {
 		// The member is to blame, whatever is wrong with it (RFC 7591 section 3.2.2).
 		return model.Errorf(model.InvalidRedirectURI, "%s", model.AsError(err).Text)

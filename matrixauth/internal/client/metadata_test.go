@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -126,7 +127,7 @@ func TestJudgeRefuses(t *testing.T) { // REG-17
 		return "[" + strings.Join(all, ",") + "]"
 	}
 	tongues := members{}
-	for i := range maxLocalized + 1 {
+	for i := range bound.LocalizedTexts + 1 {
 		tongues[fmt.Sprintf("client_name#x%d", i)] = `"x"`
 	}
 	metadata, redirect := model.InvalidClientMetadata, model.InvalidRedirectURI
@@ -138,7 +139,7 @@ func TestJudgeRefuses(t *testing.T) { // REG-17
 		"no_client_uri":                       {members{"client_uri": "-"}, metadata, "client_uri"}, // REG-6
 		"an_empty_client_uri":                 {members{"client_uri": `""`}, metadata, "client_uri"},
 		"a_client_uri_that_is_no_string":      {members{"client_uri": "1"}, metadata, "client_uri"},
-		"a_client_uri_that_is_too_long":       {members{"client_uri": long(maxURI)}, metadata, "client_uri"},
+		"a_client_uri_that_is_too_long":       {members{"client_uri": long(bound.MetadataURI)}, metadata, "client_uri"},
 		"an_application_type_that_is_unknown": {members{"application_type": `"desktop"`}, metadata, "application_type"}, // REG-9
 		"an_application_type_in_capitals":     {members{"application_type": `"WEB"`}, metadata, "application_type"},
 		"an_auth_method_that_is_unknown":      {members{"token_endpoint_auth_method": `"private_key_jwt"`}, metadata, "token_endpoint_auth_method"},
@@ -148,12 +149,12 @@ func TestJudgeRefuses(t *testing.T) { // REG-17
 		"a_software_statement_of_any_type":    {members{"software_statement": `{}`}, model.UnapprovedSoftware, "software_statement"},
 		"grant_types_that_are_a_string":       {members{"grant_types": `"authorization_code"`}, metadata, "grant_types"},
 		"grant_types_that_hold_null":          {members{"grant_types": `["authorization_code",null]`}, metadata, "grant_types"},
-		"too_many_grant_types":                {members{"grant_types": many(maxValues+1, `"%d"`)}, metadata, "grant_types"},
+		"too_many_grant_types":                {members{"grant_types": many(bound.MetadataValues+1, `"%d"`)}, metadata, "grant_types"},
 		"a_response_without_a_code":           {members{"response_types": `["token"]`}, metadata, "response_types"},
 		"a_name_that_is_no_string":            {members{"client_name": `{"en":"x"}`}, metadata, "client_name"},
-		"a_name_that_is_too_long":             {members{"client_name": `"` + strings.Repeat("x", maxText+1) + `"`}, metadata, "client_name"},
+		"a_name_that_is_too_long":             {members{"client_name": `"` + strings.Repeat("x", bound.MetadataText+1) + `"`}, metadata, "client_name"},
 		"a_localized_name_that_is_no_string":  {members{"client_name#de": "1"}, metadata, "client_name#de"},
-		"too_many_contacts":                   {members{"contacts": many(maxContacts+1, `"%d@example.com"`)}, metadata, "contacts"},
+		"too_many_contacts":                   {members{"contacts": many(bound.Contacts+1, `"%d@example.com"`)}, metadata, "contacts"},
 		"a_contact_that_is_no_string":         {members{"contacts": `[1]`}, metadata, "contacts"},
 		"a_logo_of_another_host":              {members{"logo_uri": `"https://example.org/logo.png"`}, metadata, "logo_uri"}, // REG-7
 		"a_logo_without_https":                {members{"logo_uri": `"http://example.com/logo.png"`}, metadata, "logo_uri"},
@@ -166,8 +167,8 @@ func TestJudgeRefuses(t *testing.T) { // REG-17
 		"empty_redirect_uris":                 {members{"redirect_uris": "[]"}, redirect, "redirect_uris"},
 		"redirect_uris_that_are_a_string":     {members{"redirect_uris": `"https://example.com/cb"`}, redirect, "redirect_uris"},
 		"redirect_uris_that_are_numbers":      {members{"redirect_uris": `[1]`}, redirect, "redirect_uris"},
-		"a_redirect_uri_that_is_too_long":     {members{"redirect_uris": "[" + long(maxURI) + "]"}, redirect, "redirect_uris"},
-		"too_many_redirect_uris":              {members{"redirect_uris": many(maxRedirects+1, `"https://example.com/%d"`)}, redirect, "redirect_uris"},
+		"a_redirect_uri_that_is_too_long":     {members{"redirect_uris": "[" + long(bound.MetadataURI) + "]"}, redirect, "redirect_uris"},
+		"too_many_redirect_uris":              {members{"redirect_uris": many(bound.RedirectURIs+1, `"https://example.com/%d"`)}, redirect, "redirect_uris"},
 		"one_wrong_redirect_uri_of_three":     {members{"redirect_uris": `["https://example.com/a","https://example.org/b","https://example.com/c"]`}, redirect, "redirect_uris[1]"},
 		"a_wrong_one_that_is_never_used":      {members{"grant_types": `["refresh_token"]`, "redirect_uris": `["javascript:alert(1)"]`}, redirect, "redirect_uris[0]"},
 	} {

@@ -3,6 +3,7 @@ package compat
 import (
 	"net/http"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
@@ -161,7 +162,7 @@ func parseIdentifier(body web.Object) (id user.Identifier, err error) {
 	default:
 		return id, model.NewError(model.UnknownIdentifier)
 	}
-	if err == nil && len(id.Name)+len(id.Email) > signin.MaxIdentifier {
+	if err == nil && len(id.Name)+len(id.Email) > bound.Identifier {
 		err = model.Errorf(model.InvalidParam, "identifier is too long")
 	}
 	return id, err

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -43,7 +43,7 @@ func FuzzLoginBody(f *testing.F) {
 		if (p.identifier.Name == "") == (p.identifier.Email == "") {
 			t.Errorf("identifier %+v names no one account", p.identifier)
 		}
-		if len(p.identifier.Name)+len(p.identifier.Email) > signin.MaxIdentifier {
+		if len(p.identifier.Name)+len(p.identifier.Email) > bound.Identifier {
 			t.Errorf("identifier of %d bytes", len(p.identifier.Name)+len(p.identifier.Email))
 		}
 		if p.deviceID != "" && model.CheckDeviceID(p.deviceID) != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -36,9 +37,6 @@ const (
 	passing
 	held
 )
-
-// maxHeld bounds what is held of an answer, compressed or not, in bytes. A larger one passes unchanged.
-const maxHeld = 64 << 10
 
 // keptBody is the largest buffer that goes back to the pool, in bytes: refusals are small.
 const keptBody = 4 << 10
@@ -102,7 +100,7 @@ func mayHold(h http.Header) bool {
 		return false
 	}
 	length, err := strconv.Atoi(h.Get("Content-Length"))
-	return err != nil || length <= maxHeld
+	return err != nil || length <= bound.HeldAnswer
 }
 
 // Write passes or holds a part of the body.
@@ -110,7 +108,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	if a.state == undecided {
 		a.WriteHeader(http.StatusOK)
 	}
-	if a.state == held && len(a.body)+len(p) > maxHeld {
+	if a.state == held && len(a.body)+len(p) > bound.HeldAnswer {
 		if err := a.letGo(); err != nil {
 			return 0, err
 		}

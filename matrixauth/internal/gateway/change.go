@@ -7,7 +7,7 @@ import (
 )
 
 // change is one way in which answers of the homeserver are changed on their way to the client. Only complete
-// answers with a JSON body of at most maxHeld bytes are, and none to HEAD, which has no body; any other passes
+// answers with a JSON body of at most bound.HeldAnswer bytes are, and none to HEAD, which has no body; any other passes
 // to the byte.
 type change struct {
 	// paths are what the path of the request begins with; empty for all that the gateway looks at.

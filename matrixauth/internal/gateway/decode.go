@@ -10,9 +10,11 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
-// decode decompresses a complete body. It reports false for one that is broken, larger than maxHeld, or in
+// decode decompresses a complete body. It reports false for one that is broken, larger than bound.HeldAnswer, or in
 // a coding that nobody has for the few bytes of a refusal.
 func decode(encoding string, body []byte) (plain []byte, ok bool) {
 	switch strings.ToLower(encoding) {
@@ -36,7 +38,7 @@ func decode(encoding string, body []byte) (plain []byte, ok bool) {
 			return nil, false
 		}
 		plain, err = d.DecodeAll(body, nil)
-		return plain, err == nil && len(plain) <= maxHeld
+		return plain, err == nil && len(plain) <= bound.HeldAnswer
 	}
 	return nil, false
 }
@@ -51,6 +53,6 @@ var zstdDecoder = sync.OnceValues(func() (*zstd.Decoder, error) {
 })
 
 func readAll(r io.Reader) ([]byte, bool) {
-	plain, err := io.ReadAll(io.LimitReader(r, maxHeld+1))
-	return plain, err == nil && len(plain) <= maxHeld
+	plain, err := io.ReadAll(io.LimitReader(r, bound.HeldAnswer+1))
+	return plain, err == nil && len(plain) <= bound.HeldAnswer
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -58,11 +59,6 @@ func containsFold(text, word string) bool {
 }
 
 const (
-	// maxForm bounds a form that is read, in bytes. The client API has no forms at all; but tools say
-	// of JSON that it is one.
-	maxForm = 1 << 20
-	// maxForms bounds all forms that are in memory at once, in bytes.
-	maxForms = 32 << 20
 	// firstRoom is what a form gets at first, in bytes, and twice as much each time that it does not do:
 	// whoever sends slowly takes little.
 	firstRoom = 4 << 10
@@ -77,7 +73,7 @@ type forms struct{ taken atomic.Int64 }
 // was. release gives the room back. Errors: TooLarge; InvalidParam for a body that broke off;
 // TemporarilyDown while there is no room.
 func (f *forms) take(r *http.Request) (form string, release func(), err error) {
-	if r.ContentLength > maxForm {
+	if r.ContentLength > bound.ForwardedForm {
 		return "", nothing, tooLarge()
 	}
 	var text []byte
@@ -87,7 +83,7 @@ func (f *forms) take(r *http.Request) (form string, release func(), err error) {
 		if len(text) == cap(text) {
 			more := max(firstRoom, int64(cap(text)))
 			room += more
-			if f.taken.Add(more) > maxForms {
+			if f.taken.Add(more) > bound.ForwardedForms {
 				release()
 				return "", nothing, model.NewError(model.TemporarilyDown).WithRetry(formRetry)
 			}
@@ -95,7 +91,7 @@ func (f *forms) take(r *http.Request) (form string, release func(), err error) {
 		}
 		n, err := r.Body.Read(text[len(text):cap(text)])
 		text = text[:len(text)+n]
-		if ended = errors.Is(err, io.EOF); err != nil && !ended || len(text) > maxForm {
+		if ended = errors.Is(err, io.EOF); err != nil && !ended || len(text) > bound.ForwardedForm {
 			release()
 			return "", nothing, whyNot(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -56,7 +57,7 @@ func TestForms(t *testing.T) {
 		}
 	})
 	t.Run("what fails takes no room", func(t *testing.T) {
-		endless := iotest.OneByteReader(strings.NewReader(strings.Repeat("a", maxForm+1)))
+		endless := iotest.OneByteReader(strings.NewReader(strings.Repeat("a", bound.ForwardedForm+1)))
 		for name, test := range map[string]struct {
 			body io.Reader
 			want model.Code
@@ -77,7 +78,7 @@ func TestForms(t *testing.T) {
 		g := &Gateway{}
 		var held []Reading
 		for {
-			found, err := g.Read(formRequest(strings.NewReader(strings.Repeat("a", maxForm))))
+			found, err := g.Read(formRequest(strings.NewReader(strings.Repeat("a", bound.ForwardedForm))))
 			if err != nil {
 				if model.AsError(err).Code != model.TemporarilyDown || model.AsError(err).Retry == 0 {
 					t.Fatal(err)
@@ -86,7 +87,7 @@ func TestForms(t *testing.T) {
 			}
 			held = append(held, found)
 		}
-		if taken := g.forms.taken.Load(); taken > maxForms || len(held) < 8 {
+		if taken := g.forms.taken.Load(); taken > bound.ForwardedForms || len(held) < 8 {
 			t.Errorf("%d forms hold %d bytes", len(held), taken)
 		}
 		for _, found := range held {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -16,12 +17,9 @@ import (
 type naming struct {
 	io.ReadCloser
 	deviceID string
-	// body is a copy of what the homeserver has read, as far as maxNaming.
+	// body is a copy of what the homeserver has read, as far as bound.NamingBody.
 	body []byte
 }
-
-// maxNaming bounds the copy of the body, in bytes. A name has 100 characters at most.
-const maxNaming = 16 << 10
 
 // devicesPath is what the path of the request begins with behind the version, and devicesPaths are where Synapse
 // takes it.
@@ -56,7 +54,7 @@ func watchNaming(r *http.Request) *naming {
 // Read copies what is read.
 func (n *naming) Read(p []byte) (int, error) {
 	read, err := n.ReadCloser.Read(p)
-	if room := maxNaming + 1 - len(n.body); room > 0 {
+	if room := bound.NamingBody + 1 - len(n.body); room > 0 {
 		n.body = append(n.body, p[:min(read, room)]...)
 	}
 	return read, err
@@ -64,7 +62,7 @@ func (n *naming) Read(p []byte) (int, error) {
 
 // name is the name in the body; false if there is none, which leaves the device's name as it is.
 func (n *naming) name() (string, bool) {
-	if len(n.body) > maxNaming {
+	if len(n.body) > bound.NamingBody {
 		return "", false
 	}
 	document, err := web.ParseObject(n.body)

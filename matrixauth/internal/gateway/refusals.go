@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
@@ -76,9 +77,6 @@ const (
 	refusalBurst = 20
 	refusalEvery = 30 * time.Second
 
-	// maxRefused bounds the tokens that are remembered, and maxRefusedOfNetwork those of one network.
-	maxRefused          = 4096
-	maxRefusedOfNetwork = 256
 	// forgetAfter is how long a token is remembered after its last refusal.
 	forgetAfter = 15 * time.Minute
 
@@ -185,11 +183,11 @@ func (r *Refusals) Forget(token model.TokenHash) {
 // add makes room for a token that is refused for the first time, and remembers it.
 func (r *Refusals) add(n Refusal, now time.Time) *refusals {
 	name := model.Network(n.IP)
-	if network := r.networks[name]; network != nil && network.tokens >= maxRefusedOfNetwork {
-		r.thin(maxRefusedOfNetwork*3/4, func(one *refusals) bool { return one.network == name })
+	if network := r.networks[name]; network != nil && network.tokens >= bound.RefusedTokensOfNetwork {
+		r.thin(bound.RefusedTokensOfNetwork*3/4, func(one *refusals) bool { return one.network == name })
 	}
-	if len(r.tokens) >= maxRefused {
-		r.thin(maxRefused*3/4, func(*refusals) bool { return true })
+	if len(r.tokens) >= bound.RefusedTokens {
+		r.thin(bound.RefusedTokens*3/4, func(*refusals) bool { return true })
 	}
 	network := r.networks[name]
 	if network == nil {

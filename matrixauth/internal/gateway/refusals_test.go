@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -164,7 +165,7 @@ func TestInventedTokens(t *testing.T) {
 				if d.Note(Refusal{Token: invented(n), Dead: true, IP: flood(n)}) {
 					logged++
 				}
-				if len(d.tokens) > maxRefused || len(d.networks) > maxRefused+1 {
+				if len(d.tokens) > bound.RefusedTokens || len(d.networks) > bound.RefusedTokens+1 {
 					t.Fatalf("%d tokens, %d networks", len(d.tokens), len(d.networks))
 				}
 				if n%100 == 0 { // the client that never learns goes on
@@ -177,7 +178,7 @@ func TestInventedTokens(t *testing.T) {
 			if _, must := d.Wait(victim.Token); !must {
 				t.Error("the flood made the counts forget who must wait")
 			}
-			if own := d.networks["198.51.100.1"]; own != nil && own.tokens > maxRefusedOfNetwork {
+			if own := d.networks["198.51.100.1"]; own != nil && own.tokens > bound.RefusedTokensOfNetwork {
 				t.Errorf("%d tokens of one network", own.tokens)
 			}
 			d.now = d.now.Add(forgetAfter)

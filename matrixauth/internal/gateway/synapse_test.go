@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -166,7 +167,7 @@ var doubtful = map[string]rawRequest{
 	"multipart":                    postOf("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"access_token\"\r\n\r\ntok\r\n--b--\r\n"),
 	"multipart in capitals":        postOf("Multipart/Form-Data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"access_token\"\r\n\r\ntok\r\n--b--\r\n"),
 	"multipart with a comment":     postOf("multipart/(x)form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"access_token\"\r\n\r\ntok\r\n--b--\r\n"),
-	"a form that is too large":     postOf(urlencodedType, "access_token=tok&a="+strings.Repeat("x", maxForm)),
+	"a form that is too large":     postOf(urlencodedType, "access_token=tok&a="+strings.Repeat("x", bound.ForwardedForm)),
 }
 
 // TestRead: what is clear is read, and what is not is refused, with an error that ends no session.

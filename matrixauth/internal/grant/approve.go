@@ -3,14 +3,11 @@ package grant
 import (
 	"context"
 	"errors"
-	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
-
-// keepAnswered is how much longer than its answer a request is kept, to recognise a code that comes again.
-const keepAnswered = 24 * time.Hour
 
 // Outcome is what came of a request that a browser answered.
 type Outcome struct {
@@ -67,7 +64,7 @@ func (g *Grants) approve(tx *store.Tx, r Review, v Visitor) (code string, err er
 	if err := d.approve(tx, &a, answer); err != nil {
 		return "", err
 	}
-	a.ExpiresAt = a.CodeExpiresAt.Add(keepAnswered)
+	a.ExpiresAt = a.CodeExpiresAt.Add(bound.KeepAnswered)
 	first, err := tx.ApproveAuthorization(a)
 	if err != nil {
 		return "", err
@@ -112,7 +109,7 @@ func (g *Grants) Decline(ctx context.Context, id, value string) (o Outcome, err 
 			}
 		}
 		a := o.Authorization
-		a.AnswerHash, a.CodeExpiresAt = model.HashToken(model.AnswerCode(value, id)), tx.Now.Add(codeLife)
+		a.AnswerHash, a.CodeExpiresAt = model.HashToken(model.AnswerCode(value, id)), tx.Now.Add(bound.CodeLife)
 		closed, err := tx.DeclineAuthorization(a)
 		if err == nil && !closed {
 			err = requestExpired()

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -20,7 +21,7 @@ const stillWaiting = model.TemporarilyDown
 type polled struct{}
 
 func (polled) approve(tx *store.Tx, a *model.Authorization, _ string) error {
-	a.CodeExpiresAt = tx.Now.Add(codeLife)
+	a.CodeExpiresAt = tx.Now.Add(bound.CodeLife)
 	return nil
 }
 
@@ -57,7 +58,7 @@ func (h *house) beginPolled(clientID, secret string, changes ...func(*Ask)) (id 
 	h.update(func(tx *store.Tx) error {
 		return tx.InsertAuthorization(model.Authorization{
 			ID: id, ClientID: clientID, Request: model.Request{Asked: asked, Delivery: model.Delivery{Kind: byPoll}},
-			CodeHash: model.HashToken(secret), CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(requestLife),
+			CodeHash: model.HashToken(secret), CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(bound.RequestLife),
 		})
 	})
 	return id
@@ -143,7 +144,7 @@ func TestDelivery(t *testing.T) {
 	t.Run("a request that nobody answered in time", func(t *testing.T) {
 		h := newHouse(t)
 		h.beginPolled("client", "secret")
-		h.clock.move(requestLife + time.Second)
+		h.clock.move(bound.RequestLife + time.Second)
 		_, _, err := h.exchange("secret", poll)
 		h.wantCode(err, model.InvalidGrant)
 	})

@@ -3,8 +3,8 @@ package grant
 import (
 	"context"
 	"errors"
-	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -131,15 +131,11 @@ func asGrant(err error) error {
 	return err
 }
 
-// doubleSubmit is how long after its use a code may come again without harm: a client that was slow to
-// hear the answer asks twice. It gets nothing, and its session lives on.
-const doubleSubmit = 20 * time.Second
-
 // replayed ends the session that a code began if the code comes again with all that it was used with:
 // somebody else has that too (TOK-12, RFC 6749 section 10.5). Where less comes with it nothing ends: else
 // whoever found a code could sign its owner out, and with them their encryption keys.
 func (x *exchange) replayed(tx *store.Tx) error {
-	if x.found.SessionID == "" || tx.Now.Sub(x.found.ConsumedAt).Abs() < doubleSubmit {
+	if x.found.SessionID == "" || tx.Now.Sub(x.found.ConsumedAt).Abs() < bound.DoubleSubmit {
 		return nil
 	}
 	return x.grants.config.Sessions.EndStolen(tx, x.found.SessionID, model.EndCodeReplay, x.Origin.IP)

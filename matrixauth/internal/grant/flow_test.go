@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver/fake"
@@ -281,7 +282,7 @@ func TestExchange(t *testing.T) {
 	t.Run("a code lives for five minutes", func(t *testing.T) { // AUTHZ-14
 		h := newHouse(t)
 		code := h.approve(h.begin("client"))
-		h.clock.move(codeLife)
+		h.clock.move(bound.CodeLife)
 		_, _, err := h.exchange(code)
 		h.wantCode(err, model.InvalidGrant)
 	})
@@ -362,7 +363,7 @@ func TestCodeReplay(t *testing.T) {
 			code := h.approve(h.begin("client"))
 			_, _, err := h.exchange(code)
 			h.must(err)
-			for _, after := range []time.Duration{0, doubleSubmit, keepAnswered - doubleSubmit} {
+			for _, after := range []time.Duration{0, bound.DoubleSubmit, bound.KeepAnswered - bound.DoubleSubmit} {
 				h.clock.move(after)
 				_, _, err = h.exchange(code, spoil)
 				h.wantCode(err, model.InvalidGrant)
@@ -375,7 +376,7 @@ func TestCodeReplay(t *testing.T) {
 	for name, c := range map[string]struct {
 		after time.Duration
 		lives int
-	}{"at once the session lives on": {0, 1}, "later the session ends": {doubleSubmit, 0}, "a day later too": {keepAnswered, 0}} {
+	}{"at once the session lives on": {0, 1}, "later the session ends": {bound.DoubleSubmit, 0}, "a day later too": {bound.KeepAnswered, 0}} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
 			code := h.approve(h.begin("client"))
@@ -490,9 +491,9 @@ func TestReview(t *testing.T) {
 		"max_age=60 within a minute": {func(a *Ask) { a.MaxAge = "60" }, time.Minute, false},
 		"max_age=60 after a minute":  {func(a *Ask) { a.MaxAge = "60" }, time.Minute + time.Second, true}, // OIDC-13
 		// SCOPE-13
-		"administration within minutes": {scope(api + " " + admin), model.ProofLife, false},
-		"administration later":          {scope(api + " " + admin), model.ProofLife + time.Second, true},
-		"administration and a max_age":  {func(a *Ask) { a.Scope, a.MaxAge = api+" "+admin, "86400" }, model.ProofLife + time.Second, true},
+		"administration within minutes": {scope(api + " " + admin), bound.ProofLife, false},
+		"administration later":          {scope(api + " " + admin), bound.ProofLife + time.Second, true},
+		"administration and a max_age":  {func(a *Ask) { a.Scope, a.MaxAge = api+" "+admin, "86400" }, bound.ProofLife + time.Second, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
@@ -559,7 +560,7 @@ func TestAnsweredOnce(t *testing.T) {
 		t.Run(name+" after an hour", func(t *testing.T) { // AUTHZ-23
 			h := newHouse(t)
 			id := h.begin("client")
-			h.clock.move(requestLife)
+			h.clock.move(bound.RequestLife)
 			h.wantCode(second(h, id), model.RequestExpired)
 		})
 	}
@@ -623,7 +624,7 @@ func TestAnsweredAgain(t *testing.T) {
 		h := newHouse(t)
 		id := h.begin("client")
 		code := h.approve(id)
-		h.clock.move(codeLife - time.Second)
+		h.clock.move(bound.CodeLife - time.Second)
 		if o := approve(h, id); o.Code != code || o.Delivery.Redirect.RedirectURI != callback || o.Client.ID != "client" {
 			t.Errorf("%+v", o)
 		}
@@ -645,7 +646,7 @@ func TestAnsweredAgain(t *testing.T) {
 		h := newHouse(t)
 		id := h.begin("client")
 		h.approve(id)
-		h.clock.move(codeLife)
+		h.clock.move(bound.CodeLife)
 		_, err := h.grants.Approve(t.Context(), id, h.browser)
 		h.wantCode(err, model.RequestExpired)
 	})

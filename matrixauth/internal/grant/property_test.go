@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -107,7 +108,7 @@ func (w *walk) step() {
 		}
 		w.redeem(r, w.anyOf(wrong...))
 	case n < 25:
-		d := []time.Duration{time.Second, doubleSubmit - time.Second, doubleSubmit, time.Minute, codeLife, requestLife}[min(w.random.IntN(6), w.random.IntN(6))]
+		d := []time.Duration{time.Second, bound.DoubleSubmit - time.Second, bound.DoubleSubmit, time.Minute, bound.CodeLife, bound.RequestLife}[min(w.random.IntN(6), w.random.IntN(6))]
 		w.note("%v pass", d)
 		w.clock.move(d)
 	case n < 29:
@@ -123,7 +124,7 @@ func (w *walk) anyOf(names ...string) string { return names[w.random.IntN(len(na
 func (w *walk) ask() {
 	w.t.Helper()
 	r := &known{device: w.anyOf("DEVICE0", "DEVICE1", "DEVICE2"), client: w.anyOf("client", "client", "other"), admin: w.random.IntN(3) == 0, polled: w.random.IntN(3) == 0}
-	r.closes = w.clock.Now().Add(requestLife)
+	r.closes = w.clock.Now().Add(bound.RequestLife)
 	r.forgotten = r.closes
 	text := api + " " + device + r.device
 	if r.admin {
@@ -162,8 +163,8 @@ func (w *walk) askSilently() {
 }
 
 func (w *walk) approved(r *known) {
-	r.approved, r.browser, r.answeredBy, r.codeEnds = true, w.browser.ID, w.browser.Value, w.clock.Now().Add(codeLife)
-	r.forgotten = r.codeEnds.Add(keepAnswered)
+	r.approved, r.browser, r.answeredBy, r.codeEnds = true, w.browser.ID, w.browser.Value, w.clock.Now().Add(bound.CodeLife)
+	r.forgotten = r.codeEnds.Add(bound.KeepAnswered)
 }
 
 // barred is why the user may not have what a request asks for; empty if they may.
@@ -215,7 +216,7 @@ func (w *walk) answer(r *known, yes bool) {
 	fresh := !r.approved && !r.declined && w.clock.Now().Before(r.closes)
 	if yes && fresh {
 		want = w.barred(r)
-		if r.admin && w.clock.Now().Sub(w.browser.AuthenticatedAt) > model.ProofLife {
+		if r.admin && w.clock.Now().Sub(w.browser.AuthenticatedAt) > bound.ProofLife {
 			want = model.LoginRequired
 			// They give their password again, so that the next answer may count.
 			defer func() { w.browser.AuthenticatedAt = w.clock.Now() }()
@@ -265,7 +266,7 @@ func (w *walk) answer(r *known, yes bool) {
 		if r.approved { // the later word counts
 			delete(w.consents, r.client)
 		}
-		r.declined, r.answeredBy, r.codeEnds = true, w.browser.Value, w.clock.Now().Add(codeLife)
+		r.declined, r.answeredBy, r.codeEnds = true, w.browser.Value, w.clock.Now().Add(bound.CodeLife)
 	}
 }
 
@@ -287,7 +288,7 @@ func (w *walk) redeem(r *known, wrong string) {
 			want = model.AccessDenied
 		}
 	case r.session != "":
-		if wrong == "" && now.Sub(r.usedAt) >= doubleSubmit {
+		if wrong == "" && now.Sub(r.usedAt) >= bound.DoubleSubmit {
 			w.ended(r.session, model.EndCodeReplay)
 		}
 	case r.spoiled, r.declined, !now.Before(r.codeEnds):

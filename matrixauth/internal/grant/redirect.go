@@ -7,8 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -18,13 +18,8 @@ import (
 // the code with that address and the verifier of its challenge (RFC 6749 section 4.1, RFC 7636).
 type redirect struct{}
 
-// codeLife is how long a client may take to exchange a code: enough for a phone that changes between
-// apps, and for a homeserver that restarts (AUTHZ-14). So long a browser that answers again is sent back
-// with the same answer.
-const codeLife = 5 * time.Minute
-
 func (redirect) approve(tx *store.Tx, a *model.Authorization, answer string) error {
-	a.CodeHash, a.CodeExpiresAt = model.HashToken(answer), tx.Now.Add(codeLife)
+	a.CodeHash, a.CodeExpiresAt = model.HashToken(answer), tx.Now.Add(bound.CodeLife)
 	return nil
 }
 
@@ -89,7 +84,7 @@ func judgeRedirect(c model.Client, redirectURI string, a Ask) (d model.Delivery,
 	if to.ResponseMode, err = a.Mode(redirectURI); err != nil {
 		return d, err
 	}
-	if kept(a.State) > maxState {
+	if kept(a.State) > bound.State {
 		return d, invalidRequest("state is too long")
 	}
 	// PKCE is asked of every client: a code that leaks is worth nothing without it (AUTHZ-8, RFC 9700
@@ -122,9 +117,6 @@ func judgeSupported(c model.Client, a Ask) error {
 	}
 	return nil
 }
-
-// maxState bounds a state, in bytes as it is kept: for an hour, and anybody may send one.
-const maxState = 4096
 
 // takesForms reports whether a form can be sent to an address: a scheme of an app opens the app and brings
 // nothing of the form along.

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -80,9 +80,6 @@ func clip(text string) string {
 	return text
 }
 
-// requestLife is how long the user may take to sign in and approve (AUTHZ-23).
-const requestLife = time.Hour
-
 // Begin keeps a judged request until its user approves. The browser is given its id alone.
 // ip is the address from which it was asked for.
 func (g *Grants) Begin(ctx context.Context, c model.Client, r model.Request, ip string) (id string, err error) {
@@ -95,7 +92,7 @@ func (g *Grants) Begin(ctx context.Context, c model.Client, r model.Request, ip 
 
 // BeginIn is Begin for those who have a transaction.
 func (g *Grants) BeginIn(tx *store.Tx, c model.Client, r model.Request, ip string) (id string, err error) {
-	a := model.Authorization{ID: model.NewRequestID(), ClientID: c.ID, Request: r, Network: model.Site(ip), CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(requestLife)}
+	a := model.Authorization{ID: model.NewRequestID(), ClientID: c.ID, Request: r, Network: model.Site(ip), CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(bound.RequestLife)}
 	return a.ID, tx.InsertAuthorization(a)
 }
 

@@ -4,12 +4,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 )
-
-// maxScope bounds a scope, in bytes: two spellings of a device of 255 fit in easily.
-const maxScope = 2048
 
 func invalidScope(text string) error {
 	return model.Errorf(model.InvalidScope, "%s", text)
@@ -20,7 +18,7 @@ func invalidScope(text string) error {
 // clients ask for "openid" and for what is yet to come (SCOPE-8, SCOPE-16). Without a device there is a
 // session only for administration (SCOPE-2, AMB-6). Errors are InvalidScope.
 func judgeScope(asked string) (granted, deviceID string, err error) {
-	if len(asked) > maxScope {
+	if len(asked) > bound.ScopeLength {
 		return "", "", invalidScope("the scope is too long")
 	}
 	if !scopeSyntax(asked) {

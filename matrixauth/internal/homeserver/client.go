@@ -18,13 +18,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-)
 
-const (
-	// callTimeout bounds one call, the reading of its answer included.
-	callTimeout = 10 * time.Second
-	// maxAnswer bounds the answer that is read, in bytes.
-	maxAnswer = 1 << 20
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
 // Config says where a homeserver is and how to prove who we are.
@@ -76,7 +71,7 @@ func New(c Config) *Client {
 	// A redirect would carry the secret to where the configuration did not say.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if c.Timeout == 0 {
-		c.Timeout = callTimeout
+		c.Timeout = bound.HomeserverCall
 	}
 	return &Client{endpoint: c.Endpoint, secret: c.Secret, serverName: c.ServerName, timeout: c.Timeout, http: client}
 }
@@ -96,7 +91,7 @@ type request struct {
 	open bool
 	// token is an access token that takes the place of the secret, for the APIs of users and administrators.
 	token string
-	// limit bounds the answer in bytes; zero means maxAnswer.
+	// limit bounds the answer in bytes; zero means bound.HomeserverAnswer.
 	limit int
 }
 
@@ -147,7 +142,7 @@ func (c *Client) send(ctx context.Context, r request) (answer, error) {
 		return answer{}, &Error{Reason: Down, Op: r.op, Err: withoutURL(err)}
 	}
 	defer res.Body.Close()
-	limit := cmp.Or(r.limit, maxAnswer)
+	limit := cmp.Or(r.limit, bound.HomeserverAnswer)
 	body, err := io.ReadAll(io.LimitReader(res.Body, int64(limit)+1))
 	if err == nil && len(body) > limit {
 		err = fmt.Errorf("the answer has more than %d bytes", limit)

@@ -3,11 +3,9 @@ package homeserver
 import (
 	"context"
 	"net/http"
-)
 
-// MaxDeviceName is the greatest length of a device's display name, in characters (code points). The
-// client cuts longer ones, as Synapse would refuse them and the login with them.
-const MaxDeviceName = 100
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
+)
 
 // UpsertDevice makes sure that a user has a device, and reports whether it is new. A display name also
 // goes to a device that exists; with an empty one that keeps the name it has. Errors: UnknownUser.
@@ -47,7 +45,7 @@ func (c *Client) UpdateDeviceDisplayName(ctx context.Context, localpart, deviceI
 func cut(name string) string {
 	count := 0
 	for i := range name {
-		if count == MaxDeviceName {
+		if count == bound.DeviceName {
 			return name[:i]
 		}
 		count++

@@ -7,14 +7,13 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
 // The calls of this file are those of users and administrators, as the API for the authentication service
 // lists no devices and tells no lock. They take an access token that the homeserver asks us about; it must
 // not be one of anybody's session.
-
-// maxList bounds a list of devices that is read, in bytes: tens of thousands of devices.
-const maxList = 16 << 20
 
 // Device is a device as the homeserver has it.
 type Device struct {
@@ -31,14 +30,14 @@ type Device struct {
 // Devices lists the devices of the user of an access token, by the Client-Server API. Errors:
 // RefusedToken. An error never means that there are no devices.
 func (c *Client) Devices(ctx context.Context, token string) ([]Device, error) {
-	return c.devices(ctx, request{op: "devices", method: http.MethodGet, path: devicesPath, token: token, limit: maxList})
+	return c.devices(ctx, request{op: "devices", method: http.MethodGet, path: devicesPath, token: token, limit: bound.DeviceList})
 }
 
 // AdminDevices lists the devices of any user, by Synapse's administration API; the token grants that.
 // Errors: RefusedToken, UnknownUser.
 func (c *Client) AdminDevices(ctx context.Context, token, userID string) ([]Device, error) {
 	return c.devices(ctx, request{
-		op: "admin devices", method: http.MethodGet, path: usersPath + url.PathEscape(userID) + "/devices", token: token, limit: maxList,
+		op: "admin devices", method: http.MethodGet, path: usersPath + url.PathEscape(userID) + "/devices", token: token, limit: bound.DeviceList,
 	})
 }
 

@@ -7,12 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 )
-
-// MaxDisplayName is the greatest length of a user's display name, in characters (code points). Synapse
-// refuses a longer one for a user that exists. It is the caller's to see to.
-const MaxDisplayName = 256
 
 // User is what the homeserver says about one of its users.
 type User struct {
@@ -128,7 +123,7 @@ func (c *Client) ReactivateUser(ctx context.Context, localpart string) error {
 	return c.change(ctx, "reactivate_user", localpart, nil)
 }
 
-// SetDisplayName sets a user's display name of at most MaxDisplayName characters. Synapse limits how
+// SetDisplayName sets a user's display name of at most bound.DisplayName characters. Synapse limits how
 // often; beyond that the Error's reason is Down. For an erased user newer versions answer with a server
 // error, which is Down too: do not call it for a deactivated user.
 func (c *Client) SetDisplayName(ctx context.Context, localpart, name string) error {
@@ -140,12 +135,8 @@ func (c *Client) UnsetDisplayName(ctx context.Context, localpart string) error {
 	return c.change(ctx, "unset_displayname", localpart, nil)
 }
 
-// ResetWindow is how long Synapse lets a user's clients replace the cross-signing keys after
-// AllowCrossSigningReset.
-const ResetWindow = 10 * time.Minute
-
 // AllowCrossSigningReset lets a user's clients replace the cross-signing keys without further proof for
-// ResetWindow. The caller must have had the user prove who they are. For a user who has no such keys,
+// bound.ResetWindow. The caller must have had the user prove who they are. For a user who has no such keys,
 // who needs no leave to make some, it changes nothing.
 func (c *Client) AllowCrossSigningReset(ctx context.Context, localpart string) error {
 	return c.change(ctx, "allow_cross_signing_reset", localpart, nil)

@@ -12,14 +12,12 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// Rate is how often something may happen: Burst times at once, then PerMinute times a minute.
-type Rate struct {
-	Burst     int
-	PerMinute float64
-}
+// Rate is how often something may happen.
+type Rate = bound.Rate
 
 // Class is a kind of limit. Each has keys of its own, so that keys of one kind, which somebody may make
 // cheaply, never push out those of another (ENUM-5).
@@ -86,7 +84,7 @@ func (l *Limiter) Refused() map[Class]uint64 {
 }
 
 // table is the keys of one class. Its memory is bounded: keys that have recovered are forgotten, and
-// beyond maxKeys those idle longest go.
+// beyond bound.RateKeys those idle longest go.
 type table struct {
 	mu   sync.Mutex
 	keys map[string]*bucket
@@ -99,8 +97,6 @@ type bucket struct {
 }
 
 const (
-	// maxKeys bounds the keys of a table.
-	maxKeys = 16384
 	// maxKey bounds the length of a key, in bytes; a longer one is hashed.
 	maxKey = 80
 )
@@ -139,7 +135,7 @@ func (l *Limiter) TakeNetwork(class Class, ip string, r Rate) (err error) {
 	if site == model.Network(ip) {
 		return nil
 	}
-	if _, err = l.wide[class].take(now, site, Rate{r.Burst * siteFactor, r.PerMinute * siteFactor}); err != nil {
+	if _, err = l.wide[class].take(now, site, Rate{Burst: r.Burst * siteFactor, PerMinute: r.PerMinute * siteFactor}); err != nil {
 		undo()
 	}
 	return err
@@ -150,11 +146,11 @@ func (l *Limiter) Forget(class Class, key string) {
 	t := &l.fine[class]
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.keys, bound(key))
+	delete(t.keys, shortened(key))
 }
 
-// bound keeps long keys from taking room.
-func bound(key string) string {
+// shortened keeps long keys from taking room.
+func shortened(key string) string {
 	if len(key) <= maxKey {
 		return key
 	}
@@ -169,10 +165,10 @@ func (t *table) take(now time.Time, key string, r Rate) (undo func(), err error)
 	if t.keys == nil {
 		t.keys = map[string]*bucket{}
 	}
-	key = bound(key)
+	key = shortened(key)
 	b := t.keys[key]
 	if b == nil || b.rate != r {
-		if len(t.keys) >= maxKeys {
+		if len(t.keys) >= bound.RateKeys {
 			t.sweep(now)
 		}
 		b = &bucket{limiter: rate.NewLimiter(rate.Limit(r.PerMinute/60), r.Burst), rate: r}
@@ -209,7 +205,7 @@ func (t *table) sweep(now time.Time) {
 			delete(t.keys, key)
 		}
 	}
-	const enough = maxKeys * 3 / 4
+	const enough = bound.RateKeys * 3 / 4
 	if len(t.keys) <= enough {
 		return
 	}

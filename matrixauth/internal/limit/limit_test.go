@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -47,7 +48,7 @@ func TestLimiterIsBounded(t *testing.T) { // ENUM-4
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	l := New(func() time.Time { return now })
 	rate := Rate{Burst: 1, PerMinute: 1}
-	for i := range maxKeys - 1 {
+	for i := range bound.RateKeys - 1 {
 		if err := l.Take(Exchanges, fmt.Sprint(i), rate); err != nil {
 			t.Fatal(err)
 		}
@@ -65,12 +66,12 @@ func TestLimiterIsBounded(t *testing.T) { // ENUM-4
 	if l.Take(Exchanges, "busy", rate) == nil {
 		t.Error("a key that was used up was forgotten")
 	}
-	for i := range 2 * maxKeys {
+	for i := range 2 * bound.RateKeys {
 		if err := l.Take(Exchanges, fmt.Sprint("flood", i), rate); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(l.fine[Exchanges].keys) > maxKeys {
+	if len(l.fine[Exchanges].keys) > bound.RateKeys {
 		t.Errorf("%d keys are kept", len(l.fine[Exchanges].keys))
 	}
 }
@@ -85,7 +86,7 @@ func TestClassesAreApart(t *testing.T) {
 	}
 	now = now.Add(time.Second)
 	for class := range classes {
-		for i := range maxKeys + 1 {
+		for i := range bound.RateKeys + 1 {
 			if err := l.Take(class, fmt.Sprint("flood", i), once); class != LoginsByAccount && err != nil {
 				t.Fatal(err)
 			}

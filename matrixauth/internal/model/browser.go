@@ -3,6 +3,8 @@ package model
 import (
 	"strings"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
 // Origin is where a request came from, as far as a session keeps it.
@@ -31,12 +33,10 @@ type BrowserSession struct {
 // Ended reports whether the session is over.
 func (s BrowserSession) Ended() bool { return !s.EndedAt.IsZero() }
 
-// ProofLife is how long after giving their password people count as who they are for what must not be
-// done by whoever finds their browser signed in (ACCT-6, SCOPE-13, XS-4).
-const ProofLife = 5 * time.Minute
-
 // Proved reports whether the person gave their password a moment ago.
-func (s BrowserSession) Proved(now time.Time) bool { return now.Sub(s.AuthenticatedAt) <= ProofLife }
+func (s BrowserSession) Proved(now time.Time) bool {
+	return now.Sub(s.AuthenticatedAt) <= bound.ProofLife
+}
 
 // NewBrowserValue makes the value of a browser's cookie: 30 random letters or digits, 178 bits
 // (SESS-1). It is stored as its hash only.

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
 // User is an account of the homeserver that we authenticate. Its localpart never changes: the
@@ -70,10 +72,6 @@ type Email struct {
 	CreatedAt time.Time
 }
 
-// maxMatrixID is the longest Matrix user id in bytes, sigil and server name included
-// (Matrix appendices, user identifiers).
-const maxMatrixID = 255
-
 // MatrixID builds the full user id of a localpart on a server.
 func MatrixID(localpart, serverName string) string { return "@" + localpart + ":" + serverName }
 
@@ -105,7 +103,7 @@ func CheckLocalpart(localpart, serverName string) error {
 	if localpart == "" {
 		return Errorf(InvalidUsername, "a user name must not be empty")
 	}
-	if len(MatrixID(localpart, serverName)) > maxMatrixID {
+	if len(MatrixID(localpart, serverName)) > bound.MatrixID {
 		return Errorf(InvalidUsername, "a Matrix id must not be longer than 255 bytes")
 	}
 	digits := true

@@ -3,6 +3,7 @@ package oauth
 import (
 	"net/http"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
@@ -12,9 +13,6 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
-// authorizations is the rate of authorization requests from one network.
-var authorizations = limit.Rate{Burst: 120, PerMinute: 120}
-
 // Authorize answers GET and POST /authorize (RFC 6749 section 4.1.1). What is wrong with client or
 // redirect URI is told to the person on a page; everything else to the client (AUTHZ-3).
 func (d *Door) Authorize(w http.ResponseWriter, r *http.Request) error {
@@ -22,7 +20,7 @@ func (d *Door) Authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := d.Limiter.TakeNetwork(limit.Authorizations, web.ClientIP(r), authorizations); err != nil {
+	if err := d.Limiter.TakeNetwork(limit.Authorizations, web.ClientIP(r), bound.AuthorizationsPerNetwork); err != nil {
 		return err
 	}
 	c, err := d.asking(r, params)

@@ -3,6 +3,7 @@ package oauth
 import (
 	"net/http"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -35,14 +36,11 @@ type grantType struct {
 var grantTypes = map[string]grantType{
 	// Codes cannot be guessed; the bound keeps a flood from the store (ENUM-5).
 	model.GrantCode: {
-		class: limit.Exchanges, rate: exchanges, params: []string{"code", "redirect_uri", "code_verifier"}, redeem: (*Door).exchange,
+		class: limit.Exchanges, rate: bound.ExchangesPerNetwork, params: []string{"code", "redirect_uri", "code_verifier"}, redeem: (*Door).exchange,
 	},
 	// Nobody may lose a session to a bound: the one bound, that of the session, answers 503 (REF-8).
 	model.GrantRefresh: {params: []string{"refresh_token"}, redeem: (*Door).refresh},
 }
-
-// exchanges is the rate of code exchanges from one network: an office signs in on Monday morning.
-var exchanges = limit.Rate{Burst: 100, PerMinute: 60}
 
 // Token answers POST /oauth2/token, in the same steps for every grant type: it reads the request, authenticates the
 // client, asks whether the client may use the grant type, checks that the request is whole, has the tokens minted,

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -85,7 +86,7 @@ func TestJob(t *testing.T) {
 	written := r.now
 	r.enqueue("a", "0")
 	r.pass()
-	r.now = r.now.Add(maxDelay)
+	r.now = r.now.Add(bound.JobDelay)
 	r.pass()
 	want := Job[work]{Position: 1, Subject: "a", Payload: work{"0"}, CreatedAt: written}
 	again := want

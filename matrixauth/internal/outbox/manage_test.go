@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -87,7 +88,7 @@ func TestRetry(t *testing.T) {
 			t.Fatalf("%+v %v", job, err)
 		}
 		r.fail = nil
-		r.now = r.now.Add(maxDelay)
+		r.now = r.now.Add(bound.JobDelay)
 		r.pass()
 		r.wantDone("a1", "a2", "a3")
 	})

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -62,10 +63,9 @@ const (
 	atOnce = 8
 	// idle is the longest time between two looks for work.
 	idle = 30 * time.Second
-	// firstDelay doubles with each failure of a job up to maxDelay; half of it is left to chance, so
+	// firstDelay doubles with each failure of a job up to bound.JobDelay; half of it is left to chance, so
 	// that jobs which failed together do not return together.
 	firstDelay = time.Second
-	maxDelay   = 5 * time.Minute
 	// jobTimeout bounds one try of a job.
 	jobTimeout = 30 * time.Second
 )
@@ -82,7 +82,7 @@ func (s settings) pace(to model.Destination) Pace {
 	p.Paused = p.Paused || s.Paused
 	p.AtOnce = cmp.Or(p.AtOnce, atOnce)
 	p.FirstDelay = cmp.Or(p.FirstDelay, firstDelay)
-	p.MaxDelay = cmp.Or(p.MaxDelay, maxDelay)
+	p.MaxDelay = cmp.Or(p.MaxDelay, bound.JobDelay)
 	p.Timeout = cmp.Or(p.Timeout, jobTimeout)
 	return p
 }

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -139,7 +140,7 @@ func TestOutbox(t *testing.T) {
 			if tries != try+1 {
 				t.Fatalf("after pass %d there were %d tries", try+1, tries)
 			}
-			limit := min(maxDelay, firstDelay<<min(try, 15))
+			limit := min(bound.JobDelay, firstDelay<<min(try, 15))
 			if wait > limit || limit <= idle && wait < limit/2 {
 				t.Fatalf("after try %d the wait is %s, the limit %s", try+1, wait, limit)
 			}
@@ -339,7 +340,7 @@ func TestOutboxProperty(t *testing.T) {
 			}
 			r.fail = nil
 			for range 5 {
-				r.now = r.now.Add(maxDelay)
+				r.now = r.now.Add(bound.JobDelay)
 				r.pass()
 			}
 			for _, lane := range lanes {

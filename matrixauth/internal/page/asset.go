@@ -14,14 +14,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // styleFile is the name of the stylesheet, in an operator's folder too.
 const styleFile = "style.css"
-
-// maxLogo bounds a picture, which every visitor loads.
-const maxLogo = 1 << 20
 
 // pictures are the kinds of picture that browsers show, by the ends of files' names.
 var pictures = map[string]string{
@@ -115,7 +113,7 @@ func readLogo(file string) (data []byte, kind string, err error) {
 	if !info.Mode().IsRegular() {
 		return nil, "", fmt.Errorf("%s is no file", file)
 	}
-	if info.Size() > maxLogo {
+	if info.Size() > bound.Logo {
 		return nil, "", errors.New(file + " is larger than 1 MiB, which every visitor would have to load")
 	}
 	data, err = os.ReadFile(file)

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
 // Links are addresses of the operator's own pages, which stand at the foot of ours. All may be empty.
@@ -15,9 +17,6 @@ type Links struct {
 // Link is one of them with its text.
 type Link struct{ Text, URL string }
 
-// maxLink bounds an address, in bytes.
-const maxLink = 2048
-
 // CheckLink checks the address of a page of the operator. For help a mail address will do too.
 func CheckLink(address string, mail bool) error {
 	wrong := errors.New("write a whole address such as https://example.com/terms")
@@ -26,7 +25,7 @@ func CheckLink(address string, mail bool) error {
 	}
 	u, err := url.Parse(address)
 	switch {
-	case err != nil || len(address) > maxLink || strings.ContainsFunc(address, unicode.IsControl) || strings.Contains(address, " "):
+	case err != nil || len(address) > bound.BrandLink || strings.ContainsFunc(address, unicode.IsControl) || strings.Contains(address, " "):
 		return wrong
 	case mail && u.Scheme == "mailto" && strings.Contains(u.Opaque, "@"):
 		return nil

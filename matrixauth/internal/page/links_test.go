@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
 // TestLinks: every page links to the operator's own pages, in its language and beside itself, and an
@@ -30,7 +32,7 @@ func TestLinks(t *testing.T) {
 		t.Errorf("there is a list of nothing:\n%s", foot)
 	}
 	for _, bad := range []string{"/terms", "terms", "//example.com/terms", "javascript:alert(1)", "data:text/html,x", "https://", "https:///x", "https://a b/", "https://a/\nb",
-		"https://user@example.com/", "ftp://example.com/", "mailto:nobody", "https://example.com/" + strings.Repeat("a", maxLink)} {
+		"https://user@example.com/", "ftp://example.com/", "mailto:nobody", "https://example.com/" + strings.Repeat("a", bound.BrandLink)} {
 		for _, mail := range []bool{true, false} {
 			if CheckLink(bad, mail) == nil {
 				t.Errorf("%q is taken, mail %v", bad, mail)

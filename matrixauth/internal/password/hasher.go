@@ -19,10 +19,9 @@ import (
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
-)
 
-// MaxLength is the greatest length of a password, in bytes as given (PW-4).
-const MaxLength = 4096
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
+)
 
 // The defaults of Config: the first choice of OWASP's recommendations for argon2id (PW-1).
 const (
@@ -34,13 +33,11 @@ const (
 const (
 	saltLength = 16
 	tagLength  = 32
-	// queuePerSlot is how many callers may wait for each hash that runs: about a second's worth.
-	queuePerSlot = 32
 )
 
 var (
-	// ErrTooLong refuses a password of more than MaxLength bytes. No hash was made, whoever the user is.
-	ErrTooLong = fmt.Errorf("the password has more than %d bytes", MaxLength)
+	// ErrTooLong refuses a password of more than bound.PasswordMost bytes. No hash was made, whoever the user is.
+	ErrTooLong = fmt.Errorf("the password has more than %d bytes", bound.PasswordMost)
 	// ErrBusy means that the hash was not made: too many callers wait, or the caller's context ended
 	// first, in which case the error wraps its cause too. The same call may succeed later (503).
 	ErrBusy = errors.New("too many passwords are being hashed")
@@ -101,7 +98,7 @@ func New(c Config) *Hasher {
 		c.Concurrent = runtime.GOMAXPROCS(0)
 	}
 	if c.Queue == 0 {
-		c.Queue = queuePerSlot * c.Concurrent
+		c.Queue = bound.WaitingPerHash * c.Concurrent
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -125,7 +122,7 @@ func New(c Config) *Hasher {
 // Hash hashes a new password and returns the PHC string to store. The password counts in full, however
 // long. Errors: ErrTooLong, ErrBusy.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	if len(password) > MaxLength {
+	if len(password) > bound.PasswordMost {
 		return "", ErrTooLong
 	}
 	made := h.current
@@ -153,7 +150,7 @@ type Result struct {
 // Verify compares a password with a stored hash, at the cost of one hash of the stored scheme. Errors:
 // ErrTooLong, ErrBusy, ErrHash; a wrong password is none.
 func (h *Hasher) Verify(ctx context.Context, phc, password string) (Result, error) {
-	if len(password) > MaxLength {
+	if len(password) > bound.PasswordMost {
 		return Result{}, ErrTooLong
 	}
 	stored, err := parse(phc)
@@ -180,7 +177,7 @@ func (h *Hasher) Verify(ctx context.Context, phc, password string) (Result, erro
 // taken does not tell who exists (PW-3). A user whose imported hash is of another scheme takes another
 // time until it is upgraded. Errors: ErrTooLong, ErrBusy.
 func (h *Hasher) VerifyDummy(ctx context.Context, password string) error {
-	if len(password) > MaxLength {
+	if len(password) > bound.PasswordMost {
 		return ErrTooLong
 	}
 	return h.run(ctx, func() error {

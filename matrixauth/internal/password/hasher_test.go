@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/argon2"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
 // quick makes a Hasher whose hashes cost next to nothing.
@@ -62,7 +64,7 @@ func TestHash(t *testing.T) {
 		}
 	})
 	t.Run("long_passwords_count_in_full", func(t *testing.T) { // PW-2
-		long := strings.Repeat("x", MaxLength)
+		long := strings.Repeat("x", bound.PasswordMost)
 		phc := hash(t, long)
 		verify(t, phc, long, Result{OK: true})
 		verify(t, phc, long[1:], Result{})
@@ -123,7 +125,7 @@ func TestUpgrade(t *testing.T) {
 // TestTooLong is PW-4: nothing is hashed, whoever the user is.
 func TestTooLong(t *testing.T) {
 	h := quick(Config{})
-	long := strings.Repeat("x", MaxLength+1)
+	long := strings.Repeat("x", bound.PasswordMost+1)
 	_, hash := h.Hash(t.Context(), long)
 	_, verify := h.Verify(t.Context(), "no hash", long)
 	for name, err := range map[string]error{"hash": hash, "verify": verify, "nobody": h.VerifyDummy(t.Context(), long)} {
@@ -146,7 +148,7 @@ type work struct {
 
 // TestEqualCost is PW-3: nobody costs what a user costs, counted in hashes of the same parameters.
 func TestEqualCost(t *testing.T) {
-	for _, given := range []string{"right", "wrong", "", "\ufb01e\u0301", strings.Repeat("x", MaxLength)} {
+	for _, given := range []string{"right", "wrong", "", "\ufb01e\u0301", strings.Repeat("x", bound.PasswordMost)} {
 		var did []work
 		h := New(Config{})
 		h.argon2id = func(password, salt []byte, time, memory uint32, threads uint8, length uint32) []byte {

@@ -1,13 +1,10 @@
 package session
 
-import "time"
+import (
+	"time"
 
-// grace is how long after the first use of a successor a refresh token still mints another: two
-// tabs or two processes of one phone race with the same token (REF-6).
-const grace = 60 * time.Second
-
-// siblings bounds the unused pairs that are kept of one generation (REF-4).
-const siblings = 16
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
+)
 
 // verdict is what becomes of a refresh token that was presented.
 type verdict int
@@ -39,7 +36,7 @@ type successorUse struct {
 func (u successorUse) verdict() verdict {
 	unused := u.FirstAt.IsZero() && !u.Forgotten
 	// A clock that stepped back makes the difference negative, and the token is given the benefit.
-	racing := !u.FirstAt.IsZero() && u.Now.Sub(u.FirstAt) < grace
+	racing := !u.FirstAt.IsZero() && u.Now.Sub(u.FirstAt) < bound.RefreshGrace
 	if unused || racing {
 		return mint
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/fault"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -187,7 +188,7 @@ func (r *rotation) mint(tx *store.Tx, session model.Session, token model.Token) 
 	next := token.Generation + 1
 	if session.Generation >= next {
 		// Not the first of its generation: there may be too many now.
-		if err := tx.TrimSiblings(session, next, siblings); err != nil {
+		if err := tx.TrimSiblings(session, next, bound.UnusedPairs); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -79,7 +80,7 @@ func (o *oracle) firstUse(generation int) (first time.Time) {
 func (o *oracle) expect(p *pair, now time.Time) verdict {
 	first := o.firstUse(p.generation + 1)
 	switch {
-	case first.IsZero() || now.Sub(first) < grace:
+	case first.IsZero() || now.Sub(first) < bound.RefreshGrace:
 		return mint
 	case !p.consumed.IsZero():
 		return replay
@@ -133,7 +134,7 @@ func (o *oracle) trim(generation int) {
 		if p.generation != generation || !p.used().IsZero() || p.trimmed {
 			continue
 		}
-		if unused++; unused > siblings {
+		if unused++; unused > bound.UnusedPairs {
 			p.trimmed = true
 		}
 	}
@@ -189,7 +190,7 @@ func (h *history) step() {
 		h.must(h.sessions.config.Registry.Flush(context.Background()))
 		h.oracle.flush()
 	case 8:
-		steps := []time.Duration{time.Second, 30 * time.Second, grace, 4 * time.Minute, 70 * time.Minute, -10 * time.Second}
+		steps := []time.Duration{time.Second, 30 * time.Second, bound.RefreshGrace, 4 * time.Minute, 70 * time.Minute, -10 * time.Second}
 		h.clock.move(steps[h.random.IntN(len(steps))])
 	case 9:
 		h.crash()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
@@ -189,7 +190,7 @@ func TestRefresh(t *testing.T) {
 		b := newBench(t)
 		session, first := b.start("D")
 		b.use(b.mustRefresh(first.Refresh).Access)
-		b.clock.move(grace - time.Microsecond)
+		b.clock.move(bound.RefreshGrace - time.Microsecond)
 		b.use(b.mustRefresh(first.Refresh).Access)
 		if !b.live(session.ID) {
 			t.Fatal("the session ended")
@@ -200,7 +201,7 @@ func TestRefresh(t *testing.T) {
 		session, first := b.start("D")
 		next := b.mustRefresh(first.Refresh)
 		b.use(next.Access)
-		b.clock.move(grace)
+		b.clock.move(bound.RefreshGrace)
 		b.wantRefused(first.Refresh, model.RefreshRefused)
 		if b.live(session.ID) {
 			t.Fatal("the session lives on")
@@ -216,7 +217,7 @@ func TestRefresh(t *testing.T) {
 		one, two := b.mustRefresh(first.Refresh), b.mustRefresh(first.Refresh)
 		next := b.mustRefresh(one.Refresh)
 		b.use(next.Access)
-		b.clock.move(grace)
+		b.clock.move(bound.RefreshGrace)
 		b.wantRefused(two.Refresh, model.RefreshPassed)
 		if !b.live(session.ID) {
 			t.Fatal("the session ended")
@@ -228,7 +229,7 @@ func TestRefresh(t *testing.T) {
 		session, first := b.start("D")
 		next := b.mustRefresh(first.Refresh)
 		b.mustRefresh(next.Refresh)
-		b.clock.move(grace)
+		b.clock.move(bound.RefreshGrace)
 		b.wantRefused(first.Refresh, model.RefreshRefused)
 		if b.live(session.ID) {
 			t.Fatal("the session lives on")
@@ -238,14 +239,14 @@ func TestRefresh(t *testing.T) {
 		b := newBench(t)
 		_, first := b.start("D")
 		b.use(b.mustRefresh(first.Refresh).Access)
-		b.clock.move(grace)
+		b.clock.move(bound.RefreshGrace)
 		b.wantRefused(first.Refresh, model.RefreshRefused)
 	})
 	t.Run("a_crash_before_the_use_is_written_harms_nobody", func(t *testing.T) { // S3
 		b := newBench(t)
 		session, first := b.start("D")
 		b.use(b.mustRefresh(first.Refresh).Access)
-		b.clock.move(grace)
+		b.clock.move(bound.RefreshGrace)
 		b.crash()
 		b.use(b.mustRefresh(first.Refresh).Access)
 		if !b.live(session.ID) {
@@ -258,7 +259,7 @@ func TestRefresh(t *testing.T) {
 		b.use(b.mustRefresh(first.Refresh).Access)
 		b.must(b.sessions.config.Registry.Flush(context.Background()))
 		b.crash()
-		b.clock.move(grace)
+		b.clock.move(bound.RefreshGrace)
 		b.wantRefused(first.Refresh, model.RefreshRefused)
 	})
 	t.Run("a_clock_that_steps_back_is_forgiven", func(t *testing.T) { // KEY-8
@@ -275,7 +276,7 @@ func TestRefresh(t *testing.T) {
 		b := newBench(t)
 		_, first := b.start("D")
 		var all []Tokens
-		for range siblings + 3 {
+		for range bound.UnusedPairs + 3 {
 			all = append(all, b.mustRefresh(first.Refresh))
 		}
 		for _, gone := range all[:3] {
@@ -383,7 +384,7 @@ func TestRefreshLimit(t *testing.T) {
 		b, first := begin(t)
 		second := b.mustRefresh(first.Refresh)
 		b.use(second.Access)
-		b.clock.move(grace)
+		b.clock.move(bound.RefreshGrace)
 		tokens := second
 		for range 3 {
 			tokens = b.mustRefresh(tokens.Refresh)
@@ -397,7 +398,7 @@ func TestRefreshLimit(t *testing.T) {
 		sibling, other := b.mustRefresh(first.Refresh), b.mustRefresh(first.Refresh)
 		child := b.mustRefresh(sibling.Refresh)
 		b.use(child.Access)
-		b.clock.move(grace)
+		b.clock.move(bound.RefreshGrace)
 		for range 10 {
 			b.wantRefused(other.Refresh, model.RefreshPassed)
 			b.wantRefused("mcr_x", model.RefreshRefused)

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -28,8 +29,6 @@ type retired struct {
 const (
 	// homeserverMemory is longer than Synapse remembers an introspection.
 	homeserverMemory = 2*time.Minute + 10*time.Second
-	// maxRetired bounds what is remembered. Beyond it a token may live for Synapse's two minutes.
-	maxRetired = 10_000
 )
 
 // over reports whether the homeserver cannot remember the token any more.
@@ -42,7 +41,7 @@ func (r *Registry) retire(tokens []model.Token, now time.Time) {
 		r.retired.tokens = map[model.TokenHash]retired{}
 	}
 	for _, token := range tokens {
-		if len(r.retired.tokens) < maxRetired {
+		if len(r.retired.tokens) < bound.RetiredTokens {
 			r.retired.tokens[token.Hash] = retired{token.Owner(), now}
 		}
 	}

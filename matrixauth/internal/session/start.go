@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -47,9 +48,6 @@ func (p Start) by() model.Actor {
 	return model.Holder(p.User.ID, p.Origin)
 }
 
-// startTimeout bounds a login's dealings with the homeserver, the wait for its lane included.
-const startTimeout = 15 * time.Second
-
 // Start starts a session. User and device exist at the homeserver before a token is given out,
 // because Synapse remembers a refusal for two minutes (TOK-15, SYN-8). A live session on the same
 // device ends, and the device keeps its keys (SCOPE-9). An account that the homeserver has deactivated
@@ -65,7 +63,7 @@ func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, e
 	if err := CheckDevice(p.DeviceID); err != nil {
 		return model.Session{}, Tokens{}, err
 	}
-	work, cancel := context.WithTimeout(ctx, startTimeout)
+	work, cancel := context.WithTimeout(ctx, bound.LoginAtHomeserver)
 	defer cancel()
 	leave, err := s.config.Outbox.Enter(work, model.ToHomeserver.Lane(p.User.ID))
 	if err != nil {
@@ -91,7 +89,7 @@ func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, e
 // the user.
 func (s *Sessions) startWithoutDevice(ctx context.Context, p Start) (model.Session, Tokens, error) {
 	p.DeviceID = ""
-	work, cancel := context.WithTimeout(ctx, startTimeout)
+	work, cancel := context.WithTimeout(ctx, bound.LoginAtHomeserver)
 	defer cancel()
 	leave, err := s.config.Outbox.Enter(work, model.ToHomeserver.Lane(p.User.ID))
 	if err != nil {

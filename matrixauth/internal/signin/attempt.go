@@ -20,9 +20,6 @@ type Limits struct {
 	PerNetwork, PerAccount limit.Rate
 }
 
-// MaxIdentifier is more than any Matrix id or mail address has, in bytes.
-const MaxIdentifier = 512
-
 // Attempt is one attempt to prove a password, with where it comes from.
 type Attempt struct {
 	Identifier user.Identifier

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -23,7 +24,7 @@ type Success struct {
 // (UserDeactivated); with these errors comes the account (LEG-21, MOD-5).
 func (s *SignIns) ByPassword(ctx context.Context, a Attempt) (Success, error) {
 	asked := s.config.Store.Now()
-	if len(a.Identifier.Name)+len(a.Identifier.Email) > MaxIdentifier {
+	if len(a.Identifier.Name)+len(a.Identifier.Email) > bound.Identifier {
 		// Nobody has such a name. It is not looked up, and keeps no room in the limits.
 		return Success{}, model.NewError(model.InvalidCredentials)
 	}

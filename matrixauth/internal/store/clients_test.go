@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -110,11 +111,11 @@ func TestRetainClients(t *testing.T) { // REG-26
 	update(t, s, func(tx *Tx) error {
 		return errors.Join(tx.ProveClient("ended"), tx.ProveClient("used"), tx.ProveClient("unused"))
 	})
-	now = began.Add(keepUnprovenClient)
+	now = began.Add(bound.KeepUnprovenClient)
 	retain("live", "ended", "used", "unused", "crowd0", fmt.Sprint("crowd", crowd-1))
 	now = now.Add(time.Second)
 	retain("live", "ended", "used", "unused")
-	now = began.Add(time.Minute + keepUnusedClient)
+	now = began.Add(time.Minute + bound.KeepUnusedClient)
 	retain("live", "ended", "used", "unused")
 	update(t, s, func(tx *Tx) error { return tx.TouchClient("used") })
 	now = now.Add(time.Second)
@@ -122,7 +123,7 @@ func TestRetainClients(t *testing.T) { // REG-26
 	if n := consents(); n != 2 {
 		t.Errorf("%d consents are left", n)
 	}
-	now = now.Add(5 * keepUnusedClient)
+	now = now.Add(5 * bound.KeepUnusedClient)
 	retain("live")
 	update(t, s, func(tx *Tx) error { return tx.EndSession("live", model.EndLogout) })
 	retain()
@@ -143,7 +144,7 @@ func TestConsentsAreBounded(t *testing.T) {
 		}
 		return tx.SaveConsent(model.Consent{UserID: "bob", ClientID: "his", RedirectURI: "https://example.com", Scope: "x"})
 	})
-	for i := range maxConsents + 3 {
+	for i := range bound.Consents + 3 {
 		now = now.Add(time.Minute)
 		update(t, s, func(tx *Tx) error {
 			return tx.SaveConsent(model.Consent{UserID: "alice", ClientID: fmt.Sprintf("app%03d", i), RedirectURI: "https://example.com", Scope: "x"})
@@ -154,7 +155,7 @@ func TestConsentsAreBounded(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if len(hers) != maxConsents || hers[0].ClientID != fmt.Sprintf("app%03d", maxConsents+2) || hers[len(hers)-1].ClientID != "app003" {
+		if len(hers) != bound.Consents || hers[0].ClientID != fmt.Sprintf("app%03d", bound.Consents+2) || hers[len(hers)-1].ClientID != "app003" {
 			t.Errorf("%d are remembered, from %s to %s", len(hers), hers[len(hers)-1].ClientID, hers[0].ClientID)
 		}
 		his, err := tx.Consents("bob")

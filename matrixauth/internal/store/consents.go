@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -15,10 +16,6 @@ func (tx *Tx) Consented(userID, clientID, redirectURI string) (scope string, err
 	return scope, err
 }
 
-// maxConsents bounds the consents of a user: whoever has an account could register clients and consent to
-// them without end. The oldest give way, and are asked for again.
-const maxConsents = 100
-
 // SaveConsent remembers a consent in place of an earlier one.
 func (tx *Tx) SaveConsent(c model.Consent) error {
 	if _, err := tx.exec(`INSERT INTO consents (user_id, client_id, redirect_uri, scope, granted_at) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -27,7 +24,7 @@ func (tx *Tx) SaveConsent(c model.Consent) error {
 		return err
 	}
 	_, err := tx.exec(`DELETE FROM consents WHERE user_id = ?1 AND (client_id, redirect_uri) IN (
-		SELECT client_id, redirect_uri FROM consents`+consentsOfUser+` LIMIT -1 OFFSET ?2)`, c.UserID, maxConsents)
+		SELECT client_id, redirect_uri FROM consents`+consentsOfUser+` LIMIT -1 OFFSET ?2)`, c.UserID, bound.Consents)
 	return err
 }
 

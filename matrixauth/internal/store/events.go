@@ -5,18 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
-)
-
-const (
-	// keepEvent is how long an event is kept, and keepEventOrigin how long the address and the user agent in it.
-	keepEvent       = 365 * 24 * time.Hour
-	keepEventOrigin = 30 * 24 * time.Hour
-	// maxEvents bounds the events of an account, the newest, and those that are no account's: who has an account could
-	// sign in and out without end.
-	maxEvents = 1000
 )
 
 // Record writes an event: what by has just done in the transaction.
@@ -87,11 +78,11 @@ const (
 	removeEvents = "DELETE FROM events WHERE position IN (SELECT position FROM events WHERE user_id = ?1 AND position < ?2 LIMIT ?3)"
 )
 
-// retainEvents removes what accounts have beyond maxEvents.
+// retainEvents removes what accounts have beyond bound.Events.
 func (s *Store) retainEvents(ctx context.Context) (removed int64, err error) {
 	var crowded []string
 	if err := s.View(ctx, func(tx *Tx) (err error) {
-		crowded, err = many(tx, scanText, crowdedEvents, maxEvents)
+		crowded, err = many(tx, scanText, crowdedEvents, bound.Events)
 		return err
 	}); err != nil {
 		return 0, err
@@ -99,7 +90,7 @@ func (s *Store) retainEvents(ctx context.Context) (removed int64, err error) {
 	for _, userID := range crowded {
 		for n := int64(retentionBatch); n == retentionBatch; {
 			err := s.Update(ctx, func(tx *Tx) error {
-				last, err := one(tx, scanCount, newestEvents, userID, maxEvents-1)
+				last, err := one(tx, scanCount, newestEvents, userID, bound.Events-1)
 				if errors.Is(err, model.ErrNotFound) {
 					n = 0
 					return nil

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -107,9 +108,9 @@ func TestRetainEvents(t *testing.T) {
 			t.Errorf("%s are left, want %s", got, want)
 		}
 	}
-	record(maxEvents+retentionBatch+7, "alice")
-	record(maxEvents, "bob")
-	record(maxEvents+1, "")
+	record(bound.Events+retentionBatch+7, "alice")
+	record(bound.Events, "bob")
+	record(bound.Events+1, "")
 	retain("1000/1000 1000/1000 1000/1000 ")
 	update(t, s, func(tx *Tx) error {
 		oldest, err := one(tx, scanCount, "SELECT MIN(position) FROM events WHERE user_id = 'alice'")
@@ -118,11 +119,11 @@ func TestRetainEvents(t *testing.T) {
 		}
 		return err
 	})
-	now = now.Add(keepEventOrigin)
+	now = now.Add(bound.KeepEventOrigin)
 	record(3, "bob")
 	retain("1000/1000 1000/1000 1000/1000 ")
 	now = now.Add(time.Second)
 	retain("1000/0 1000/3 1000/0 ")
-	now = now.Add(keepEvent - keepEventOrigin)
+	now = now.Add(bound.KeepEvent - bound.KeepEventOrigin)
 	retain("0/0 3/0 0/0 ")
 }

@@ -4,16 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
-)
-
-const (
-	// keepNetwork and keepBrowser are how long a network and a browser are known after they were last used.
-	keepNetwork = 30 * 24 * time.Hour
-	keepBrowser = 90 * 24 * time.Hour
-	// maxNetworks and maxBrowsers bound how many an account has; those used longest ago give way.
-	maxNetworks = 32
-	maxBrowsers = 16
 )
 
 // NoteNetwork notes that an account is used from the network of an address. What is no address is not noted.
@@ -27,7 +19,7 @@ func (tx *Tx) NoteNetwork(userID, ip string) error {
 		return err
 	}
 	_, err := tx.exec(`DELETE FROM known_networks WHERE user_id = ?1 AND network IN (
-		SELECT network FROM known_networks WHERE user_id = ?1 ORDER BY seen_at DESC, network LIMIT -1 OFFSET ?2)`, userID, maxNetworks)
+		SELECT network FROM known_networks WHERE user_id = ?1 ORDER BY seen_at DESC, network LIMIT -1 OFFSET ?2)`, userID, bound.KnownNetworks)
 	return err
 }
 
@@ -56,7 +48,7 @@ func (tx *Tx) NoteBrowser(userID string, hash model.TokenHash) error {
 		return err
 	}
 	_, err := tx.exec(`DELETE FROM known_browsers WHERE hash IN (
-		SELECT hash FROM known_browsers WHERE user_id = ?1 ORDER BY seen_at DESC, hash LIMIT -1 OFFSET ?2)`, userID, maxBrowsers)
+		SELECT hash FROM known_browsers WHERE user_id = ?1 ORDER BY seen_at DESC, hash LIMIT -1 OFFSET ?2)`, userID, bound.KnownBrowsers)
 	return err
 }
 
@@ -77,7 +69,7 @@ const MaxBrowserHashes = 5
 // KnownPlace tells how an account is known at a network, and in a browser whose device cookie has values of
 // these hashes. It is one look-up, whether there is such an account or not (ENUM-1).
 func (tx *Tx) KnownPlace(userID, network string, browsers []model.TokenHash) (Place, error) {
-	args := []any{userID, network, tx.before(keepNetwork), tx.before(keepBrowser)}
+	args := []any{userID, network, tx.before(bound.KeepKnownNetwork), tx.before(bound.KeepKnownBrowser)}
 	for i := range MaxBrowserHashes {
 		var hash any
 		if i < len(browsers) {
@@ -107,7 +99,7 @@ func (s *Store) retainNetworks(ctx context.Context) (removed int64, err error) {
 		var stale []known
 		err := s.Update(ctx, func(tx *Tx) (err error) {
 			stale, err = many(tx, func(row scanner) (k known, err error) { return k, row.Scan(&k.userID, &k.network) },
-				staleNetworks, tx.before(keepNetwork), retentionBatch)
+				staleNetworks, tx.before(bound.KeepKnownNetwork), retentionBatch)
 			if err != nil {
 				return err
 			}
@@ -119,7 +111,7 @@ func (s *Store) retainNetworks(ctx context.Context) (removed int64, err error) {
 					}
 				}
 				seen := users[k.userID][k.network]
-				if tx.Now.Sub(seen) < keepNetwork {
+				if tx.Now.Sub(seen) < bound.KeepKnownNetwork {
 					_, err = tx.exec("UPDATE known_networks SET seen_at = ?3 WHERE user_id = ?1 AND network = ?2", k.userID, k.network, micros(seen))
 				} else {
 					_, err = tx.exec("DELETE FROM known_networks WHERE user_id = ?1 AND network = ?2", k.userID, k.network)

@@ -3,18 +3,14 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
 // The ages at which rows go. They are, where it has such rows, those of matrix-authentication-service, so that operators who
 // know one know the other.
 const (
-	keepEndedSession   = 30 * 24 * time.Hour
-	keepSetAsideJob    = 30 * 24 * time.Hour
-	keepInactiveLastIP = 30 * 24 * time.Hour
-	keepUnusedClient   = 30 * 24 * time.Hour
-	// keepUnprovenClient is for registrations that nobody ever consented to: anybody can make those.
-	keepUnprovenClient = 2 * 24 * time.Hour
-	keepIdleBrowser    = 30 * 24 * time.Hour
+	keepIdleBrowser = 30 * 24 * time.Hour
 )
 
 // retentionBatch bounds the rows that one transaction of Retain removes, so that nobody waits long
@@ -26,26 +22,26 @@ var retention = []struct {
 	query string
 	age   time.Duration
 }{
-	{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at < ?1 LIMIT ?2)`, keepEndedSession},
-	{`DELETE FROM outbox WHERE position IN (SELECT position FROM outbox WHERE set_aside_at < ?1 LIMIT ?2)`, keepSetAsideJob},
-	{`UPDATE sessions SET last_ip = '' WHERE id IN (SELECT id FROM sessions WHERE last_ip <> '' AND last_active_at < ?1 LIMIT ?2)`, keepInactiveLastIP},
+	{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at < ?1 LIMIT ?2)`, bound.KeepEndedSession},
+	{`DELETE FROM outbox WHERE position IN (SELECT position FROM outbox WHERE set_aside_at < ?1 LIMIT ?2)`, bound.KeepSetAsideJob},
+	{`UPDATE sessions SET last_ip = '' WHERE id IN (SELECT id FROM sessions WHERE last_ip <> '' AND last_active_at < ?1 LIMIT ?2)`, bound.KeepInactiveLastIP},
 	// A row says itself until when it is needed: one that nobody answered no longer than it can be answered.
 	{`DELETE FROM authorizations WHERE id IN (SELECT id FROM authorizations WHERE expires_at < ?1 LIMIT ?2)`, 0},
 	{`UPDATE browser_sessions SET ended_at = last_active_at, end_reason = 'idle' WHERE id IN (
 		SELECT id FROM browser_sessions WHERE ended_at IS NULL AND last_active_at < ?1 LIMIT ?2)`, keepIdleBrowser},
-	{`DELETE FROM browser_sessions WHERE id IN (SELECT id FROM browser_sessions WHERE ended_at < ?1 LIMIT ?2)`, keepEndedSession},
+	{`DELETE FROM browser_sessions WHERE id IN (SELECT id FROM browser_sessions WHERE ended_at < ?1 LIMIT ?2)`, bound.KeepEndedSession},
 	// A registration with a live session stays, however old (REG-26).
 	{`DELETE FROM clients WHERE id IN (SELECT id FROM clients WHERE used_at < ?1
-		AND NOT EXISTS (SELECT 1 FROM sessions WHERE client_id = clients.id AND ended_at IS NULL) LIMIT ?2)`, keepUnusedClient},
+		AND NOT EXISTS (SELECT 1 FROM sessions WHERE client_id = clients.id AND ended_at IS NULL) LIMIT ?2)`, bound.KeepUnusedClient},
 	{`DELETE FROM clients WHERE id IN (SELECT id FROM clients WHERE used_at < ?1 AND proven_at IS NULL
-		AND NOT EXISTS (SELECT 1 FROM sessions WHERE client_id = clients.id AND ended_at IS NULL) LIMIT ?2)`, keepUnprovenClient},
-	{`DELETE FROM known_browsers WHERE hash IN (SELECT hash FROM known_browsers WHERE seen_at < ?1 LIMIT ?2)`, keepBrowser},
+		AND NOT EXISTS (SELECT 1 FROM sessions WHERE client_id = clients.id AND ended_at IS NULL) LIMIT ?2)`, bound.KeepUnprovenClient},
+	{`DELETE FROM known_browsers WHERE hash IN (SELECT hash FROM known_browsers WHERE seen_at < ?1 LIMIT ?2)`, bound.KeepKnownBrowser},
 	{`DELETE FROM consents WHERE (user_id, client_id, redirect_uri) IN (
 		SELECT user_id, client_id, redirect_uri FROM consents WHERE granted_at < ?1
-		AND NOT EXISTS (SELECT 1 FROM clients WHERE id = consents.client_id) LIMIT ?2)`, keepUnusedClient},
-	{`DELETE FROM events WHERE position IN (SELECT position FROM events WHERE at < ?1 LIMIT ?2)`, keepEvent},
+		AND NOT EXISTS (SELECT 1 FROM clients WHERE id = consents.client_id) LIMIT ?2)`, bound.KeepUnusedClient},
+	{`DELETE FROM events WHERE position IN (SELECT position FROM events WHERE at < ?1 LIMIT ?2)`, bound.KeepEvent},
 	{`UPDATE events SET ip = '', user_agent = '' WHERE position IN (
-		SELECT position FROM events WHERE (ip <> '' OR user_agent <> '') AND at < ?1 LIMIT ?2)`, keepEventOrigin},
+		SELECT position FROM events WHERE (ip <> '' OR user_agent <> '') AND at < ?1 LIMIT ?2)`, bound.KeepEventOrigin},
 }
 
 // Retain removes the rows whose time is over, in bounded batches, and gives their number. Of tokens it removes

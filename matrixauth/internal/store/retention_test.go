@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -129,10 +130,10 @@ func TestTidyTokens(t *testing.T) {
 		t.Errorf("of the last hour's refresh tokens %d are left", n)
 	}
 	// An access token lives for five minutes, and is kept for an hour.
-	if n := count(model.CompatAccess, "TRUE"); n < keepPairs || n > keepPairs+tidyEvery+hour {
+	if n := count(model.CompatAccess, "TRUE"); n < bound.KeptPairs || n > bound.KeptPairs+tidyEvery+hour {
 		t.Errorf("%d access tokens are left", n)
 	}
-	if n := count(model.CompatAccess, fmt.Sprintf("generation >= %d", pairs-keepPairs)); n != keepPairs {
+	if n := count(model.CompatAccess, fmt.Sprintf("generation >= %d", pairs-bound.KeptPairs)); n != bound.KeptPairs {
 		t.Errorf("of the newest access tokens %d are left", n)
 	}
 }
@@ -191,7 +192,7 @@ func TestTidyBurst(t *testing.T) {
 				if err := s.reader.QueryRow("SELECT COUNT(*), MAX(generation) FROM tokens WHERE kind = ?1", kind).Scan(&left, &newest); err != nil {
 					t.Fatal(err)
 				}
-				if left > 2*(keepPairs+tidyEvery) || newest != generation-1 {
+				if left > 2*(bound.KeptPairs+tidyEvery) || newest != generation-1 {
 					t.Errorf("%d tokens of kind %s are left, the newest of generation %d", left, kind, newest)
 				}
 			}

@@ -1,21 +1,17 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
+)
 
 // What anybody can have us keep is bounded in sum. A row weighs as much as its text in bytes, and rowWeight
 // for its other columns and its place in indexes.
 const (
 	rowWeight = 1 << 10
-	// maxWaiting bounds the authorization requests that nobody approved, some 5,000 of usual size.
-	maxWaiting = 8 << 20
-	// maxUnproven bounds the registrations to which nobody consented, some 10,000 of usual size.
-	maxUnproven = 16 << 20
 	// roomBatch is how many rows give way at once, so that a flood does not cost a choice each.
 	roomBatch = 512
-	// maxShown bounds the requests of one network that give way last, because a browser was shown their page.
-	maxShown = 16
-	// maxAnswered bounds the answered requests that are kept of one user.
-	maxAnswered = 100
 )
 
 // crowd is a kind of rows that anybody can make. When there is no room for one more, the network that holds
@@ -51,8 +47,8 @@ func (c crowd) cleared(statement string) crowd {
 const asked = "id IN (SELECT client_id FROM authorizations WHERE user_id IS NULL AND shown_at IS NOT NULL)"
 
 var (
-	waitingCrowd  = crowdOf("authorizations", "user_id IS NULL", "created_at", "shown_at IS NOT NULL", maxWaiting).cleared(clearWaiting)
-	unprovenCrowd = crowdOf("clients", "proven_at IS NULL", "used_at", asked, maxUnproven)
+	waitingCrowd  = crowdOf("authorizations", "user_id IS NULL", "created_at", "shown_at IS NOT NULL", bound.WaitingRequests).cleared(clearWaiting)
+	unprovenCrowd = crowdOf("clients", "proven_at IS NULL", "used_at", asked, bound.UnprovenClients)
 )
 
 // weights are what crowds weigh at most, by their statements: what was found at the last look, and came

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -98,7 +99,7 @@ func TestRoomForRequests(t *testing.T) {
 		c := newCrowded(t)
 		old, shown := c.ask("192.0.2.1", 5, 100), c.show(c.ask("192.0.2.2", 5, 100))
 		c.ask("203.0.113.1", plenty, 100)
-		if w := c.weight(waitingCrowd); w > maxWaiting || w < maxWaiting*9/10 {
+		if w := c.weight(waitingCrowd); w > bound.WaitingRequests || w < bound.WaitingRequests*9/10 {
 			t.Errorf("they weigh %d", w)
 		}
 		newest := c.ask("192.0.2.3", 1, 100)
@@ -116,8 +117,8 @@ func TestRoomForRequests(t *testing.T) {
 		c.wantAll("of others", old)
 		c.wantAll("that were shown", shown)
 		var marks int
-		if err := c.reader.QueryRow("SELECT COUNT(*) FROM authorizations WHERE network = '203.0.113.1' AND shown_at IS NOT NULL").Scan(&marks); err != nil || marks != maxShown {
-			t.Errorf("%d count as shown, want %d: %v", marks, maxShown, err)
+		if err := c.reader.QueryRow("SELECT COUNT(*) FROM authorizations WHERE network = '203.0.113.1' AND shown_at IS NOT NULL").Scan(&marks); err != nil || marks != bound.ShownRequests {
+			t.Errorf("%d count as shown, want %d: %v", marks, bound.ShownRequests, err)
 		}
 	})
 	t.Run("a_hundred_networks_flood", func(t *testing.T) {
@@ -131,7 +132,7 @@ func TestRoomForRequests(t *testing.T) {
 	})
 	t.Run("thousands_of_networks_with_less_each", func(t *testing.T) {
 		c := newCrowded(t)
-		shown := c.show(c.ask("192.0.2.2", maxShown, 100))
+		shown := c.show(c.ask("192.0.2.2", bound.ShownRequests, 100))
 		for i := range plenty / 3 {
 			c.ask(fmt.Sprint("network", i), 3, 100)
 		}
@@ -141,7 +142,7 @@ func TestRoomForRequests(t *testing.T) {
 		c := newCrowded(t)
 		small := c.ask("192.0.2.1", 100, 100)
 		c.ask("203.0.113.1", 3000, 4000)
-		if w := c.weight(waitingCrowd); w > maxWaiting {
+		if w := c.weight(waitingCrowd); w > bound.WaitingRequests {
 			t.Errorf("they weigh %d", w)
 		}
 		c.wantAll("of small size", small)
@@ -160,11 +161,11 @@ func TestRoomForRequests(t *testing.T) {
 		c := newCrowded(t)
 		mine := c.show(c.ask("192.0.2.1", 2, 4000))
 		for i := range 150 {
-			for range maxShown {
+			for range bound.ShownRequests {
 				c.show(c.ask(fmt.Sprint("network", i), 1, 4000))
 			}
 		}
-		if w := c.weight(waitingCrowd); w > maxWaiting {
+		if w := c.weight(waitingCrowd); w > bound.WaitingRequests {
 			t.Errorf("they weigh %d", w)
 		}
 		c.wantAll("of who has least", mine)
@@ -207,7 +208,7 @@ func TestRoomForRegistrations(t *testing.T) {
 		return tx.ShowAuthorization(a)
 	})
 	register("203.0.113.1", "more", 8000)
-	if w := c.weight(unprovenCrowd); w > maxUnproven || w < maxUnproven*9/10 {
+	if w := c.weight(unprovenCrowd); w > bound.UnprovenClients || w < bound.UnprovenClients*9/10 {
 		t.Errorf("they weigh %d", w)
 	}
 	want := []string{"proven0", "asked0", "held0", "mine0", "mine1"}
@@ -232,7 +233,7 @@ func network(t *testing.T, c *crowded, id string) (network string) {
 // TestAnsweredAreBounded: of a user who approves again and again the last requests are kept, and no network.
 func TestAnsweredAreBounded(t *testing.T) {
 	c := newCrowded(t)
-	ids := c.ask("192.0.2.1", maxAnswered+10, 100)
+	ids := c.ask("192.0.2.1", bound.AnsweredRequests+10, 100)
 	update(t, c.Store, func(tx *Tx) error {
 		for _, user := range []string{"alice", "bob"} {
 			if err := addUser(tx, user); err != nil {
@@ -257,10 +258,10 @@ func TestAnsweredAreBounded(t *testing.T) {
 		}
 		return err
 	})
-	if left := c.left(ids); left != maxAnswered+1 {
-		t.Errorf("%d are left, want %d", left, maxAnswered+1)
+	if left := c.left(ids); left != bound.AnsweredRequests+1 {
+		t.Errorf("%d are left, want %d", left, bound.AnsweredRequests+1)
 	}
-	c.wantAll("that were answered last, or by another", append([]string{ids[0]}, ids[len(ids)-maxAnswered:]...))
+	c.wantAll("that were answered last, or by another", append([]string{ids[0]}, ids[len(ids)-bound.AnsweredRequests:]...))
 }
 
 // TestTextIsNotForHTML: what a stranger writes takes no more room in a row than it has to.

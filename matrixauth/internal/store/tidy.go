@@ -5,24 +5,17 @@ import (
 	"errors"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
 const (
-	// keepExpiredToken is how long an access token is kept after its end once a newer one was used.
-	keepExpiredToken = time.Hour
-	// keepConsumedToken is the age to which refresh tokens are kept that were passed twice.
-	keepConsumedToken = time.Hour
-	// keepPairs is how many of a session's newest pairs keep their access tokens however old they are: by its
-	// row alone can an access token of a session that lives be told from one of a session that is over, and
-	// a process of an app that slept for hours has an old one (SOFT-3).
-	keepPairs = 32
 	// tidyEvery is how many pairs a session mints between two tidyings, tidyBatch how many tokens of a
 	// kind one looks at, the oldest first: more than came since the last.
 	tidyEvery = 32
 	tidyBatch = 128
 	// idle is how long a session was not used when Retain tidies it: longer than any access token lives, and
-	// keepExpiredToken.
+	// bound.KeepExpiredToken.
 	idle = 26 * time.Hour
 )
 
@@ -51,7 +44,7 @@ func (tx *Tx) TidyTokens(s model.Session, pair, used int64) error {
 	}
 	access, _ := s.Kind.Tokens()
 	oldest, err := one(tx, func(s scanner) (t time.Time, err error) { return t, s.Scan(timeInto{&t}) }, oldestToken, s.ID, access)
-	if errors.Is(err, model.ErrNotFound) || err == nil && tx.Now.Sub(oldest) < keepExpiredToken {
+	if errors.Is(err, model.ErrNotFound) || err == nil && tx.Now.Sub(oldest) < bound.KeepExpiredToken {
 		return nil // of what is older than an hour there is nothing
 	}
 	if err != nil {
@@ -64,11 +57,11 @@ func (tx *Tx) TidyTokens(s model.Session, pair, used int64) error {
 // tidy removes what has had its day of the oldest tokens of a session, as many of each kind as batch says.
 func (tx *Tx) tidy(s model.Session, pairs, used int64, batch int) (removed int64, err error) {
 	access, refresh := s.Kind.Tokens()
-	removed, err = tx.exec(tidyOldest+oldAccess, s.ID, access, tx.before(keepExpiredToken), used, pairs-keepPairs, batch)
+	removed, err = tx.exec(tidyOldest+oldAccess, s.ID, access, tx.before(bound.KeepExpiredToken), used, pairs-bound.KeptPairs, batch)
 	if err != nil {
 		return removed, err
 	}
-	n, err := tx.exec(tidyOldest+oldRefresh, s.ID, refresh, tx.before(keepConsumedToken), used, nil, batch)
+	n, err := tx.exec(tidyOldest+oldRefresh, s.ID, refresh, tx.before(bound.KeepConsumedToken), used, nil, batch)
 	return removed + n, err
 }
 
@@ -88,7 +81,7 @@ func (s *Store) tidyIdle(ctx context.Context) (removed int64, err error) {
 		if err := s.View(ctx, func(tx *Tx) error {
 			found, err = many(tx, func(row scanner) (i model.Session, err error) {
 				return i, row.Scan(&i.ID, &i.Kind, &i.UsedGeneration, &i.Pairs)
-			}, idleSessions, from.UnixMicro(), until.UnixMicro(), keepPairs, retentionBatch)
+			}, idleSessions, from.UnixMicro(), until.UnixMicro(), bound.KeptPairs, retentionBatch)
 			return err
 		}); err != nil {
 			return removed, err

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -115,13 +116,10 @@ func (tx *Tx) DeleteEmails(userID string) error {
 	return err
 }
 
-// maxText bounds what a client may say of itself, in bytes of a stored column.
-const maxText = 512
-
-// clip shortens text that came from outside to maxText bytes of valid UTF-8.
+// clip shortens text that came from outside to bound.ClientText bytes of valid UTF-8.
 func clip(text string) string {
-	if len(text) > maxText {
-		text = text[:maxText]
+	if len(text) > bound.ClientText {
+		text = text[:bound.ClientText]
 	}
 	return strings.ToValidUTF8(text, "")
 }

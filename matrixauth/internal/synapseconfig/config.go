@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
 // Config is what Synapse reads: one file, or several that are merged as Synapse merges them. A key of the
@@ -39,7 +41,7 @@ func Read(paths ...string) (*Config, error) {
 		return nil, err
 	}
 	for _, name := range names {
-		data, err := readBounded(name, MaxSize)
+		data, err := readBounded(name, bound.SynapseFile)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
 const goodBlock = "matrix_authentication_service: {enabled: true, endpoint: \"http://127.0.0.1:8080/\", secret: shared}\n"
@@ -302,7 +304,7 @@ func TestParseErrors(t *testing.T) {
 		{"indentation", "a: 1\n b: 2\n", "homeserver.yaml:2: is not valid YAML"},
 		{"not UTF-8", "a: 1\nb: \xff\n", "homeserver.yaml:2: is not UTF-8"},
 		{"secret that begins with a star", "a: 1\nsecret: *hunter2\n", "homeserver.yaml:2: a value begins with *"},
-		{"too large", "a: " + strings.Repeat("x", MaxSize), "too large"},
+		{"too large", "a: " + strings.Repeat("x", bound.SynapseFile), "too large"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := Parse("homeserver.yaml", []byte(tc.text))

@@ -12,10 +12,9 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
-)
 
-// MaxSize bounds, in bytes, the files that Read and Parse accept. Synapse's own commented sample has about 100 kB.
-const MaxSize = 4 << 20
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
+)
 
 // maxSecretSize bounds, in bytes, a file that holds a secret.
 const maxSecretSize = 64 << 10
@@ -47,8 +46,8 @@ func (f *File) Name() string { return f.name }
 // itself would not load (several documents, no mapping at the top) is an error.
 func Parse(name string, data []byte) (*File, error) {
 	f := &File{name: name, raw: bytes.Clone(data)}
-	if len(data) > MaxSize {
-		return nil, f.errorf(0, "has more than %d bytes, too large for a homeserver.yaml", MaxSize)
+	if len(data) > bound.SynapseFile {
+		return nil, f.errorf(0, "has more than %d bytes, too large for a homeserver.yaml", bound.SynapseFile)
 	}
 	f.text = bytes.TrimPrefix(f.raw, []byte("\ufeff"))
 	f.lines = splitLines(f.text)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
 // Write puts the migration into its file, and returns the path of the file that was written and that of a
@@ -79,7 +81,7 @@ func (m *Migration) target() (string, fs.FileInfo, error) {
 }
 
 func (m *Migration) checkUnchanged(target string) error {
-	current, err := readBounded(target, MaxSize)
+	current, err := readBounded(target, bound.SynapseFile)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,7 @@ package user
 import (
 	"unicode/utf8"
 
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -28,8 +28,8 @@ func (u *Users) SetDisplayName(tx *store.Tx, by model.Actor, user model.User, na
 
 // checkDisplayName refuses a name that the homeserver would not take.
 func checkDisplayName(name string) error {
-	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > homeserver.MaxDisplayName {
-		return model.Errorf(model.InvalidParam, "a display name must not be longer than %d characters", homeserver.MaxDisplayName)
+	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > bound.DisplayName {
+		return model.Errorf(model.InvalidParam, "a display name must not be longer than %d characters", bound.DisplayName)
 	}
 	return nil
 }

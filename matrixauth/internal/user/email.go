@@ -7,12 +7,10 @@ import (
 
 	"golang.org/x/text/cases"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
-
-// maxEmail is the longest address that SMTP can carry (RFC 5321 section 4.5.3.1.3).
-const maxEmail = 254
 
 // emailKey folds an address for look-ups: full Unicode case folding, as the Matrix appendices ask
 // for 3PIDs (LEG-18, MAIL-9). Dots and plus signs stay.
@@ -21,7 +19,7 @@ func emailKey(address string) string { return cases.Fold().String(address) }
 // newEmail judges an address: one plain addr-spec, no display name, no line breaks.
 func newEmail(address string) (model.Email, error) {
 	invalid := model.Errorf(model.InvalidEmail, "this is no mail address")
-	if len(address) > maxEmail || strings.ContainsAny(address, "\r\n\x00 <>") {
+	if len(address) > bound.Email || strings.ContainsAny(address, "\r\n\x00 <>") {
 		return model.Email{}, invalid
 	}
 	parsed, err := mail.ParseAddress(address)

@@ -7,14 +7,12 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
-
-// minPassword is the least number of characters of a new password (PW-5, hard floor).
-const minPassword = 8
 
 // busyRetry is what a client is told when too many passwords are being checked.
 const busyRetry = 5 * time.Second
@@ -29,7 +27,7 @@ func (u *Users) HashPassword(ctx context.Context, clear string) (string, error) 
 		// No client could send it: what they send is JSON or a form in UTF-8.
 		return "", model.Errorf(model.InvalidPassword, "this password is no text: it is not UTF-8, or holds a NUL")
 	}
-	if len([]rune(clear)) < minPassword {
+	if len([]rune(clear)) < bound.PasswordLeast {
 		return "", model.Errorf(model.InvalidPassword, "a password needs at least 8 characters")
 	}
 	hash, err := u.config.Passwords.Hash(ctx, clear)

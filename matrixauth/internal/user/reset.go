@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -16,7 +16,7 @@ func (u *Users) AllowReset(ctx context.Context, by model.Actor, who model.User) 
 	if u.config.ReadOnly {
 		return until, model.Errorf(model.TemporarilyDown, "the homeserver is configured as read-only; nothing is written to it")
 	}
-	until = u.config.Store.Now().Add(homeserver.ResetWindow)
+	until = u.config.Store.Now().Add(bound.ResetWindow)
 	if err := u.config.Homeserver.AllowCrossSigningReset(ctx, who.Localpart); err != nil {
 		return until, model.NewError(model.TemporarilyDown).WithCause(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -15,8 +16,6 @@ const (
 	deviceCookieName = browserCookieName + "_device"
 	// deviceLife is how long a browser keeps it after the last sign-in.
 	deviceLife = 90 * 24 * time.Hour
-	// maxDevices bounds its values: so many accounts sign in by turns in one browser and are all known there.
-	maxDevices = 5
 	// deviceSeparator stands between values.
 	deviceSeparator = "."
 )
@@ -39,7 +38,7 @@ func (c *DeviceCookie) Values(r *http.Request) []string {
 	var values []string
 	for _, cookie := range r.CookiesNamed(c.name) {
 		for value := range strings.SplitSeq(cookie.Value, deviceSeparator) {
-			if len(values) == maxDevices {
+			if len(values) == bound.BrowserAccounts {
 				return values
 			}
 			if model.IsBrowserValue(value) && !slices.Contains(values, value) {
@@ -55,7 +54,7 @@ func (c *DeviceCookie) Values(r *http.Request) []string {
 func (c *DeviceCookie) Put(w http.ResponseWriter, r *http.Request, value string) {
 	values := []string{value}
 	for _, other := range c.Values(r) {
-		if other != value && len(values) < maxDevices {
+		if other != value && len(values) < bound.BrowserAccounts {
 			values = append(values, other)
 		}
 	}

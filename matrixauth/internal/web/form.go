@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -24,12 +25,9 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (map[string]string, error)
 	return single(string(body))
 }
 
-// maxQuery bounds a query, in bytes.
-const maxQuery = 16 << 10
-
 // ReadQuery reads the query of an address by the rules of ReadForm. Errors: TooLarge, InvalidParam.
 func ReadQuery(r *http.Request) (map[string]string, error) {
-	if len(r.URL.RawQuery) > maxQuery {
+	if len(r.URL.RawQuery) > bound.RequestQuery {
 		return nil, model.NewError(model.TooLarge)
 	}
 	return single(r.URL.RawQuery)

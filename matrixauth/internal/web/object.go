@@ -9,15 +9,13 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// maxBody bounds every request body that we read, in bytes.
-const maxBody = 64 << 10
-
 // readBody reads a whole body of bounded size.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bound.RequestBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, model.NewError(model.TooLarge)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -39,8 +40,8 @@ func TestReadObject(t *testing.T) { // LEG-7, LEG-8
 		"a_string":                     {`"a"`, model.BadJSON},
 		"null":                         {`null`, model.BadJSON},
 		"nested_beyond_all_reason":     {strings.Repeat(`{"a":`, 10001) + "1" + strings.Repeat("}", 10001), model.NotJSON},
-		"as_much_as_is_read":           {`{"a":"` + strings.Repeat("x", maxBody-8) + `"}`, ""},
-		"a_byte_more_than_that":        {`{"a":"` + strings.Repeat("x", maxBody-7) + `"}`, model.TooLarge},
+		"as_much_as_is_read":           {`{"a":"` + strings.Repeat("x", bound.RequestBody-8) + `"}`, ""},
+		"a_byte_more_than_that":        {`{"a":"` + strings.Repeat("x", bound.RequestBody-7) + `"}`, model.TooLarge},
 		"much_more_and_no_json_either": {strings.Repeat("x", 1<<20), model.TooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +107,7 @@ func TestReadForm(t *testing.T) { // TOK-1, HTTP-10
 		"no_content_type":           {"", "", "token=a", model.UnsupportedContent, ""},
 		"a_repeated_parameter":      {form, "", "token=a&token=b", model.InvalidParam, ""},
 		"a_bad_escape":              {form, "", "token=%zz", model.InvalidParam, ""},
-		"too_large":                 {form, "", "token=" + strings.Repeat("x", maxBody), model.TooLarge, ""},
+		"too_large":                 {form, "", "token=" + strings.Repeat("x", bound.RequestBody), model.TooLarge, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/"+test.query, strings.NewReader(test.body))

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 )
 
@@ -126,7 +127,7 @@ func displayName(t *testing.T, r *run) {
 	is("Third")
 	provision(homeserver.ProvisionUser{DisplayName: ptr("")})
 	is("")
-	wantReason(t, c.SetDisplayName(ctx, name, strings.Repeat("x", homeserver.MaxDisplayName+1)), homeserver.Rejected, "M_UNKNOWN")
+	wantReason(t, c.SetDisplayName(ctx, name, strings.Repeat("x", bound.DisplayName+1)), homeserver.Rejected, "M_UNKNOWN")
 	is("")
 }
 
