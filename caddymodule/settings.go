@@ -17,6 +17,10 @@ type Settings struct {
 	// The SQLite file. Default: `matrix_auth/matrix_auth.db` in Caddy's data directory.
 	Database string `json:"database,omitempty"`
 
+	// The file of the key that secrets in the database are sealed with. Default: beside the database,
+	// under its name with the ending `.seal`.
+	SealFile string `json:"seal_file,omitempty"`
+
 	// The addresses on which the homeserver reaches us, or `off`.
 	// Default: `127.0.0.1:8080` and `[::1]:8080`.
 	InternalListen Addresses `json:"internal_listen,omitempty"`

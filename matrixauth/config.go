@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -54,6 +55,9 @@ type Config struct {
 	AllowHTTPClients bool
 	// Branding is how pages look.
 	Branding Branding
+	// SealFile is the file of the key that secrets in the database are sealed with, by its whole path; empty for
+	// the one beside the database.
+	SealFile string
 	// Templates is a folder with files that replace templates, texts or the stylesheet of our pages; empty for none.
 	Templates string
 }
@@ -160,6 +164,7 @@ func (c Config) Validate() []Problem {
 	add("login_limit", checkRate(c.LoginsPerAccount))
 	add("registration_limit", checkRate(c.RegistrationsPerNetwork))
 	add("refresh_limit", checkRate(c.RefreshesPerSession))
+	add("seal_file", checkSealFile(c.SealFile))
 	all = append(all, c.Branding.problems()...)
 	if c.Templates != "" {
 		add("templates", textOf(page.CheckFolder(c.Templates)))
@@ -202,6 +207,14 @@ func textOf(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// checkSealFile wants a path that means the same file whoever asks.
+func checkSealFile(path string) string {
+	if path != "" && !filepath.IsAbs(path) {
+		return strconv.Quote(path) + " is relative to whatever directory the server runs in; write the whole path, such as /etc/caddy/matrix_auth.seal"
+	}
+	return ""
 }
 
 func checkRate(r Rate) string {

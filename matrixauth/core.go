@@ -74,6 +74,7 @@ func Open(ctx context.Context, o OpenOptions) (*Core, error) {
 	}
 	c := &Core{store: s, outbox: outbox.New(s), reconcileQueue: reconcile.NewQueue(s.Now), limiter: limit.New(s.Now), refusals: gateway.NewRefusals(s.Now), lines: edge.NewLines(s.Now)}
 	c.metrics = metrics.New(c.store, c.limiter)
+	c.metrics.SealUsable = c.sealUsable
 	c.passwords = password.New(password.Config{Observe: c.metrics.ObserveHash})
 	if c.registry, err = session.NewRegistry(ctx, s); err != nil {
 		return nil, errors.Join(err, s.Close())

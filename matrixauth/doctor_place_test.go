@@ -38,6 +38,7 @@ func TestDoctorLooksAtTheFiles(t *testing.T) {
 		"the log":       {h.file + "-wal", 0o666, 0o600, "chmod 0600"},
 		"the lock":      {h.file + ".lock", 0o640, 0o600, "chmod 0600"},
 		"the secret":    {secret, 0o644, 0o640, "chmod 0640"},
+		"the seal":      {SealFile(h.file), 0o644, 0o600, "chmod 0600"},
 		"the directory": {filepath.Dir(h.file), 0o777, 0o700, "chmod o-w"},
 	} {
 		t.Run(name, func(t *testing.T) {

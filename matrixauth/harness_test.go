@@ -145,6 +145,7 @@ func (h *house) open() {
 		},
 	})
 	h.must(err)
+	server.loadSeal(context.Background())
 	core.attach(server)
 	ops := server.operator(model.Operator("", "unknown"), "")
 	h.mu.Lock()

@@ -24,7 +24,7 @@ var unmet = []string{
 	"page.maxPreference", "password.maxBcryptCost", "password.maxEncoded", "password.maxIterations", "password.maxMemory",
 	"password.maxParallelism", "password.maxSalt", "password.maxTag", "password.maxTime", "password.maxWork",
 	"password.minSalt", "password.minTag", "place.maxAccessList", "place.maxLinks", "place.maxSmall", "reconcile.maxUsers",
-	"session.InternalLife", "session.maxInternal", "session.maxPending", "signin.maxRequest", "store.MaxBrowserHashes", "store.keepIdleBrowser",
+	"seal.maxFile", "session.InternalLife", "session.maxInternal", "session.maxPending", "signin.maxRequest", "store.MaxBrowserHashes", "store.keepIdleBrowser",
 	"store.maxBatch", "synapseconfig.maxSecretSize", "web.cookieLife", "web.deviceLife",
 }
 

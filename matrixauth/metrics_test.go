@@ -77,6 +77,9 @@ func TestMetricsBeforeAnything(t *testing.T) {
 			t.Errorf("%s is %v, %v", name, value, there)
 		}
 	}
+	if m["seal_usable"] != 1 {
+		t.Error("the seal cannot be used")
+	}
 	if m["database_up"] != 1 {
 		t.Error("the database did not answer")
 	}

@@ -113,6 +113,11 @@ func (t Target) open(ctx context.Context, config Config, deps Deps) (server *Ser
 	if server, err = New(core, config, deps); err != nil {
 		return nil, "", errors.Join(err, core.Close())
 	}
+	if !t.Aside { // what is wrong with it, who needs it says
+		if err := server.seal.Load(ctx, false); err != nil && server.seal.Problem() == nil {
+			return nil, "", errors.Join(err, core.Close())
+		}
+	}
 	server.table.Keep = server.keepLine // this process serves nobody, and has no log
 	core.attach(server)
 	return server, acting, nil

@@ -28,6 +28,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
@@ -60,6 +61,7 @@ type Server struct {
 	issuer edge.Issuer
 
 	homeserver *homeserver.Client
+	seal       *seal.Keeper
 	sessions   *session.Sessions
 	users      *user.Users
 	browsers   *browser.Browsers
@@ -114,6 +116,7 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{core: core, config: config, deps: deps, issuer: issuer}
 	s.homeserver = homeserver.New(homeserver.Config{Endpoint: endpoint, Secret: config.Secret, ServerName: config.ServerName, HTTP: deps.HTTP})
+	s.seal = s.newSeal()
 	if err := s.wirePages(); err != nil {
 		return nil, err
 	}
@@ -197,7 +200,7 @@ var catalogue = func() (c edge.Catalogue) {
 
 // routes are the routes of all doors.
 func (s *Server) routes() []web.Bound {
-	health := &edge.Health{Store: s.core.store, Outbox: s.core.outbox, NotListening: s.deps.NotListening}
+	health := &edge.Health{Store: s.core.store, Outbox: s.core.outbox, SealUsable: func() bool { return s.seal.Problem() == nil }, NotListening: s.deps.NotListening}
 	return slices.Concat(compat.Routes.Bind(s.compat), oauth.Routes.Bind(s.oauth), account.Routes.Bind(s.account), s.pages.Routes(), edge.HealthRoutes.Bind(health))
 }
 
@@ -259,6 +262,7 @@ func (s *Server) jobs() outbox.Config {
 // Start makes this configuration the one in force for jobs and commands, as soon as those started
 // before it have stopped, and looks at the homeserver's version. A homeserver that is down is a warning, never a reason not to start.
 func (s *Server) Start() {
+	s.loadSeal(context.Background())
 	s.core.attach(s)
 	if err := s.core.store.Adopt(context.Background(), s.config.ServerName); err != nil {
 		s.deps.Logger.Error("the server name of the accounts could not be kept", "error", err)
@@ -266,6 +270,7 @@ func (s *Server) Start() {
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
 	s.tellKept(ctx)
+	s.work.Go(func() { s.watchSeal(ctx) })
 	s.work.Go(func() { s.awaitHomeserver(ctx) })
 }
 

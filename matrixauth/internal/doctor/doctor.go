@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -40,6 +41,7 @@ type Diagnosis struct {
 type Config struct {
 	Store      *store.Store
 	Outbox     *outbox.Outbox
+	Seal       *seal.Keeper
 	Homeserver *homeserver.Client
 	// Probes knows which of the doctor's tokens the homeserver asked about.
 	Probes *Probes
@@ -93,6 +95,7 @@ func (c Config) Examine(ctx context.Context, e Examination) (Diagnosis, error) {
 	defer d.End()
 	d.Database(ctx)
 	d.Files()
+	d.SealedValues(ctx)
 	d.WaitingJobs(ctx)
 	version, up := d.Version(ctx)
 	comparable := false

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
@@ -53,6 +54,7 @@ func examineFiles(database, secretFile string, owner int) (all []Finding) {
 		look(place.Inspect(file, owner, place.Closed))
 	}
 	look(place.Inspect(secretFile, owner, place.Lent))
+	look(place.Inspect(seal.Path(database), owner, place.Closed))
 	return all
 }
 

@@ -14,6 +14,8 @@ import (
 type Health struct {
 	Store  *store.Store
 	Outbox *outbox.Outbox
+	// SealUsable reports whether what was sealed in the database can be opened.
+	SealUsable func() bool
 	// NotListening gives the addresses at which the homeserver should reach us and cannot. It may be nil.
 	NotListening func() []string
 }
@@ -30,6 +32,8 @@ type healthAnswer struct {
 	Status string       `json:"status"`
 	Schema int64        `json:"schema"`
 	Outbox outboxHealth `json:"outbox"`
+	// Seal is "unusable" if what was sealed in the database cannot be opened.
+	Seal string `json:"seal,omitempty"`
 	// NotListening are the addresses at which the homeserver should reach us and cannot.
 	NotListening []string `json:"not_listening,omitempty"`
 }
@@ -59,6 +63,9 @@ func (h *Health) answer(w http.ResponseWriter, r *http.Request) error {
 	answer := healthAnswer{Status: "ok", Schema: schema, Outbox: outboxHealth{Waiting: state.Waiting, SetAside: state.SetAside}}
 	if !state.Oldest.IsZero() {
 		answer.Outbox.OldestAgeSeconds = int64(max(0, h.Store.Now().Sub(state.Oldest)) / time.Second)
+	}
+	if !h.SealUsable() {
+		answer.Seal = "unusable"
 	}
 	if h.NotListening != nil {
 		answer.NotListening = h.NotListening()

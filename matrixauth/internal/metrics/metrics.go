@@ -28,7 +28,11 @@ type Metrics struct {
 
 	jobs, setAside, oldest, lanes *prometheus.Desc
 	users, sessions               *prometheus.Desc
-	limited, backup, up           *prometheus.Desc
+	limited, backup, up, seal     *prometheus.Desc
+
+	// SealUsable reports whether what was sealed in the database can be opened, if that is known. It is set before
+	// the first scrape.
+	SealUsable func() (usable, known bool)
 }
 
 // New makes the metrics of a database and of what a limiter refused.
@@ -63,6 +67,7 @@ func New(s *store.Store, limiter *limit.Limiter) *Metrics {
 		limited:    desc("limited_total", "Requests refused by a limit, by its class.", "class"),
 		up:         desc("database_up", "Whether the database answered this scrape. What it did not tell is missing."),
 		backup:     desc("backup_timestamp_seconds", "When the last backup was taken by the command; zero if none was."),
+		seal:       desc("seal_usable", "Whether what was sealed in the database can be opened, now and after the next start."),
 	}
 }
 
@@ -80,7 +85,7 @@ func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, c := range []prometheus.Collector{m.logins, m.refreshes, m.introspections, m.hashSeconds} {
 		c.Describe(out)
 	}
-	for _, d := range []*prometheus.Desc{m.jobs, m.setAside, m.oldest, m.lanes, m.users, m.sessions, m.limited, m.backup, m.up} {
+	for _, d := range []*prometheus.Desc{m.jobs, m.setAside, m.oldest, m.lanes, m.users, m.sessions, m.limited, m.backup, m.up, m.seal} {
 		out <- d
 	}
 }
@@ -104,6 +109,13 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, up)
 	for class, n := range m.limiter.Refused() {
 		out <- prometheus.MustNewConstMetric(m.limited, prometheus.CounterValue, float64(n), class.String())
+	}
+	if usable, known := m.SealUsable(); known {
+		value := 0.0
+		if usable {
+			value = 1
+		}
+		out <- prometheus.MustNewConstMetric(m.seal, prometheus.GaugeValue, value)
 	}
 	at := 0.0
 	if copied := m.store.Copied(); !copied.IsZero() {
