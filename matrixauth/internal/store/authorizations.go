@@ -54,7 +54,7 @@ func (tx *Tx) ShowAuthorization(a model.Authorization) error {
 		return err
 	}
 	_, err = tx.exec(`UPDATE authorizations SET shown_at = NULL WHERE id IN (SELECT id FROM authorizations
-		WHERE network = ?1 AND user_id IS NULL AND shown_at IS NOT NULL ORDER BY shown_at DESC, created_at DESC LIMIT -1 OFFSET ?2)`, a.Network, bound.ShownRequests)
+		WHERE network = ?1 AND user_id IS NULL AND shown_at IS NOT NULL ORDER BY shown_at DESC, created_at DESC`+beyond+`?2)`, a.Network, bound.ShownRequests)
 	return err
 }
 
@@ -78,7 +78,7 @@ func (tx *Tx) ApproveAuthorization(a model.Authorization) (bool, error) {
 		return false, err
 	}
 	_, err = tx.exec(`DELETE FROM authorizations WHERE id IN (
-		SELECT id FROM authorizations WHERE user_id = ?1 ORDER BY code_expires_at DESC LIMIT -1 OFFSET ?2)`, a.UserID, bound.AnsweredRequests)
+		SELECT id FROM authorizations WHERE user_id = ?1 ORDER BY code_expires_at DESC`+beyond+`?2)`, a.UserID, bound.AnsweredRequests)
 	return true, err
 }
 

@@ -56,7 +56,7 @@ func (tx *Tx) ProveBrowserSession(id string, p model.Proof) error {
 
 // TouchBrowserSession notes activity.
 func (tx *Tx) TouchBrowserSession(id string, at time.Time, ip string) error {
-	_, err := tx.exec(`UPDATE browser_sessions SET last_active_at = MAX(last_active_at, ?2),
+	_, err := tx.exec(`UPDATE browser_sessions SET last_active_at = CASE WHEN last_active_at > ?2 THEN last_active_at ELSE ?2 END,
 		last_ip = CASE WHEN ?3 = '' THEN last_ip ELSE ?3 END WHERE id = ?1`, id, micros(at), clip(ip))
 	return err
 }

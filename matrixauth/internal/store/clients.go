@@ -47,13 +47,13 @@ func (tx *Tx) InsertClient(c model.Client, digest model.TokenHash) error {
 
 // ProveClient notes that somebody consented to a client, which is a use of it.
 func (tx *Tx) ProveClient(id string) error {
-	_, err := tx.exec("UPDATE clients SET used_at = MAX(used_at, ?2), proven_at = COALESCE(proven_at, ?2), network = '' WHERE id = ?1", id, micros(tx.Now))
+	_, err := tx.exec("UPDATE clients SET used_at = CASE WHEN used_at > ?2 THEN used_at ELSE ?2 END, proven_at = COALESCE(proven_at, ?2), network = '' WHERE id = ?1", id, micros(tx.Now))
 	return err
 }
 
 // HoldClient notes that a client to which nobody consented registered again, from a network.
 func (tx *Tx) HoldClient(id, network string) error {
-	_, err := tx.exec("UPDATE clients SET used_at = MAX(used_at, ?2), network = ?3 WHERE id = ?1 AND proven_at IS NULL", id, micros(tx.Now), network)
+	_, err := tx.exec("UPDATE clients SET used_at = CASE WHEN used_at > ?2 THEN used_at ELSE ?2 END, network = ?3 WHERE id = ?1 AND proven_at IS NULL", id, micros(tx.Now), network)
 	return err
 }
 

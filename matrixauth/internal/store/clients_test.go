@@ -37,40 +37,6 @@ func clientsOf(t *testing.T, s *Store, ids ...string) (found []string) {
 	return found
 }
 
-// TestClientRow writes a client and reads it again, by its id and by its digest.
-func TestClientRow(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	s := openAt(t, &now)
-	want := model.Client{
-		ID: "app", CreatedAt: now, UsedAt: now, SecretHash: model.HashToken("secret"),
-		Metadata: model.ClientMetadata{
-			Name: "App", URI: "https://example.com", ApplicationType: model.NativeApplication, AuthMethod: model.AuthPost, GrantTypes: []string{model.GrantCode},
-			ResponseTypes: []string{model.ResponseCode}, RedirectURIs: []string{"com.example:/"}, Localized: map[string]string{"client_name#de": "Anwendung"},
-		},
-	}
-	update(t, s, func(tx *Tx) error { return tx.InsertClient(want, model.HashToken("digest")) })
-	now = now.Add(time.Hour)
-	want.UsedAt = now
-	update(t, s, func(tx *Tx) error {
-		if err := tx.TouchClient("app"); err != nil {
-			return err
-		}
-		byID, err := tx.Client("app")
-		if err != nil {
-			return err
-		}
-		byDigest, err := tx.ClientByDigest(model.HashToken("digest"))
-		if diff := cmp.Diff([]model.Client{want, want}, []model.Client{byID, byDigest}); diff != "" {
-			t.Errorf("(-want +got)\n%s", diff)
-		}
-		if _, err := tx.ClientByDigest(model.TokenHash{}); !errors.Is(err, model.ErrNotFound) {
-			t.Errorf("the zero digest finds a client: %v", err)
-		}
-		return err
-	})
-	update(t, s, func(tx *Tx) error { return tx.TouchClient("nobody") }) // a client of the configuration has no row
-}
-
 // TestRetainClients removes registrations that nobody has used for a month, and after two days those that
 // nobody ever consented to, in batches, and never one of which a session lives.
 func TestRetainClients(t *testing.T) { // REG-26

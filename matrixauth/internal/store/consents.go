@@ -24,7 +24,7 @@ func (tx *Tx) SaveConsent(c model.Consent) error {
 		return err
 	}
 	_, err := tx.exec(`DELETE FROM consents WHERE user_id = ?1 AND (client_id, redirect_uri) IN (
-		SELECT client_id, redirect_uri FROM consents`+consentsOfUser+` LIMIT -1 OFFSET ?2)`, c.UserID, bound.Consents)
+		SELECT client_id, redirect_uri FROM consents`+consentsOfUser+beyond+`?2)`, c.UserID, bound.Consents)
 	return err
 }
 

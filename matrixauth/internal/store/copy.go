@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -31,18 +30,6 @@ func (s *Store) Copy(ctx context.Context) (Copy, error) {
 		return Copy{}, errors.Join(fmt.Errorf("copy of the database: %w", err), made.Close())
 	}
 	return made, nil
-}
-
-// copyInto reads by a connection of its own: those of the reader pool may not write even to another
-// file, and the writer's would hold up everybody for as long as the copy takes.
-func (s *Store) copyInto(ctx context.Context, file string) (err error) {
-	db, err := sql.Open(driver, dsn(s.path, ""))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	_, err = db.ExecContext(ctx, "VACUUM INTO ?1", file)
-	return err
 }
 
 // removeCopies removes what was left by a process that died while it copied. We hold the lock.

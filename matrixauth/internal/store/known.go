@@ -15,11 +15,11 @@ func (tx *Tx) NoteNetwork(userID, ip string) error {
 		return nil
 	}
 	if _, err := tx.exec(`INSERT INTO known_networks (user_id, network, seen_at) VALUES (?1, ?2, ?3)
-		ON CONFLICT (user_id, network) DO UPDATE SET seen_at = MAX(seen_at, excluded.seen_at)`, userID, network, micros(tx.Now)); err != nil {
+		ON CONFLICT (user_id, network) DO UPDATE SET seen_at = excluded.seen_at WHERE known_networks.seen_at < excluded.seen_at`, userID, network, micros(tx.Now)); err != nil {
 		return err
 	}
 	_, err := tx.exec(`DELETE FROM known_networks WHERE user_id = ?1 AND network IN (
-		SELECT network FROM known_networks WHERE user_id = ?1 ORDER BY seen_at DESC, network LIMIT -1 OFFSET ?2)`, userID, bound.KnownNetworks)
+		SELECT network FROM known_networks WHERE user_id = ?1 ORDER BY seen_at DESC, network`+beyond+`?2)`, userID, bound.KnownNetworks)
 	return err
 }
 
@@ -43,12 +43,13 @@ func sameDay(a, b time.Time) bool {
 // cookie. A value that is another account's is left alone.
 func (tx *Tx) NoteBrowser(userID string, hash model.TokenHash) error {
 	if _, err := tx.exec(`INSERT INTO known_browsers (hash, user_id, seen_at) VALUES (?1, ?2, ?3)
-		ON CONFLICT (hash) DO UPDATE SET seen_at = MAX(seen_at, excluded.seen_at) WHERE user_id = excluded.user_id`,
+		ON CONFLICT (hash) DO UPDATE SET seen_at = excluded.seen_at
+			WHERE known_browsers.user_id = excluded.user_id AND known_browsers.seen_at < excluded.seen_at`,
 		hash[:], userID, micros(tx.Now)); err != nil {
 		return err
 	}
 	_, err := tx.exec(`DELETE FROM known_browsers WHERE hash IN (
-		SELECT hash FROM known_browsers WHERE user_id = ?1 ORDER BY seen_at DESC, hash LIMIT -1 OFFSET ?2)`, userID, bound.KnownBrowsers)
+		SELECT hash FROM known_browsers WHERE user_id = ?1 ORDER BY seen_at DESC, hash`+beyond+`?2)`, userID, bound.KnownBrowsers)
 	return err
 }
 

@@ -23,7 +23,7 @@ func migrate(ctx context.Context, db *sql.DB, path string) error {
 	if err != nil {
 		return fmt.Errorf("database %s: %w", path, err)
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName(versionTable))
+	provider, err := goose.NewProvider(dialect, db, files, goose.WithTableName(versionTable))
 	if err != nil {
 		return fmt.Errorf("database %s: %w", path, err)
 	}

@@ -212,25 +212,6 @@ func TestTidyIdleIsBounded(t *testing.T) {
 	}
 }
 
-// TestUserByLogin finds the exact spelling before the lower-cased one (LEG-16).
-func TestUserByLogin(t *testing.T) {
-	s := open(t)
-	update(t, s, func(tx *Tx) error {
-		for _, name := range []string{"Alice", "alice", "bob"} {
-			if err := addUser(tx, name); err != nil {
-				return err
-			}
-		}
-		for typed, want := range map[string]string{"Alice": "Alice", "alice": "alice", "ALICE": "alice", "BOB": "bob", "carol": ""} {
-			found, err := tx.UserByLogin(typed)
-			if found.Localpart != want || (want == "") != (err != nil) {
-				t.Errorf("%s found %q: %v", typed, found.Localpart, err)
-			}
-		}
-		return nil
-	})
-}
-
 // TestRetainAuthorizations removes what can be of no use: a request when nobody can answer it any more,
 // one that was answered once its code need not be known again.
 func TestRetainAuthorizations(t *testing.T) {

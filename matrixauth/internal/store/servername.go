@@ -2,10 +2,8 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -78,7 +76,7 @@ func (s *Store) Adopt(ctx context.Context, serverName string) error {
 // PeekServerName reads the server name of the accounts in a database that this process has not open, without
 // a lock, a change or a new file. known is false if it cannot be told so.
 func PeekServerName(ctx context.Context, path string) (serverName string, known bool) {
-	settings := "mode=ro&immutable=1"
+	still := true
 	for _, file := range []string{path, path + "-wal", path + "-shm"} {
 		info, err := os.Lstat(file)
 		switch {
@@ -91,10 +89,10 @@ func PeekServerName(ctx context.Context, path string) (serverName string, known 
 			if _, err := os.Lstat(path + "-shm"); err != nil {
 				return "", false
 			}
-			settings = "mode=ro"
+			still = false
 		}
 	}
-	db, err := sql.Open(driver, (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: settings + "&_query_only=true"}).String())
+	db, err := openUntouched(path, still)
 	if err != nil {
 		return "", false
 	}

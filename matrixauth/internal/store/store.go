@@ -11,26 +11,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/mattn/go-sqlite3"
 )
-
-// driver is SQLite with the settings that the driver's address has no word for.
-const driver = "sqlite3-matrix-auth"
-
-func init() {
-	sql.Register(driver, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
-		// A checkpoint writes each page once, however often it was changed since the last one: with four
-		// times the default between them, refreshes share more of it.
-		_, err := c.Exec("PRAGMA wal_autocheckpoint = 4000", nil)
-		return err
-	}})
-}
 
 // Options says which database to open, and how.
 type Options struct {
@@ -118,14 +104,14 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.readCopied()
-	if s.writer, err = sql.Open(driver, dsn(s.path, "_txlock=immediate&_cache_size=-4000")); err != nil {
+	if s.writer, err = openWriter(s.path); err != nil {
 		return fmt.Errorf("database %s: %w", s.path, err)
 	}
 	s.writer.SetMaxOpenConns(1)
 	if err := migrate(ctx, s.writer, s.path); err != nil {
 		return err
 	}
-	if s.reader, err = sql.Open(driver, dsn(s.path, "_query_only=true&_cache_size=-4000")); err != nil {
+	if s.reader, err = openReader(s.path); err != nil {
 		return fmt.Errorf("database %s: %w", s.path, err)
 	}
 	s.reader.SetMaxOpenConns(readers)
@@ -134,13 +120,6 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return fmt.Errorf("database %s: %w", s.path, err)
 	}
 	return nil
-}
-
-// dsn names the file with the settings of every connection. synchronous=FULL makes a commit survive
-// a power cut: a lost rotation would sign somebody out of their encrypted history.
-func dsn(path, extra string) string {
-	const common = "_journal_mode=WAL&_synchronous=FULL&_busy_timeout=5000&_foreign_keys=on&_stmt_cache_size=64&"
-	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: common + extra}).String()
 }
 
 // Mended says in sentences which files were open to others and were closed when the database was opened.
@@ -175,17 +154,5 @@ func (s *Store) closeFiles() error {
 // Check reads one row, to tell whether the database answers.
 func (s *Store) Check(ctx context.Context) error {
 	var one int
-	return s.reader.QueryRowContext(ctx, "SELECT 1 FROM sqlite_master LIMIT 1").Scan(&one)
-}
-
-// SQLiteVersion asks the linked SQLite for its version. It fails where the program was built without
-// cgo.
-func SQLiteVersion(ctx context.Context) (version string, err error) {
-	db, err := sql.Open(driver, ":memory:")
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	err = db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version)
-	return version, err
+	return s.reader.QueryRowContext(ctx, "SELECT 1 FROM "+versionTable+" LIMIT 1").Scan(&one)
 }

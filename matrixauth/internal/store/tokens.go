@@ -127,9 +127,9 @@ func (tx *Tx) TrimSiblings(s model.Session, generation int64, keep int) error {
 	access, refresh := s.Kind.Tokens()
 	_, err := tx.exec(`DELETE FROM tokens WHERE session_id = ?1 AND kind IN (?4, ?5) AND generation = ?2 AND pair IN (
 		SELECT pair FROM tokens sibling WHERE session_id = ?1 AND kind IN (?4, ?5) AND generation = ?2
-		GROUP BY pair HAVING MAX(used_at) IS NULL AND NOT MAX(EXISTS (SELECT 1 FROM tokens child
-			WHERE child.session_id = ?1 AND child.kind = ?5 AND child.generation = ?2 + 1 AND child.parent = sibling.hash))
-		ORDER BY pair DESC LIMIT -1 OFFSET ?3)`, s.ID, generation, keep, access, refresh)
+		GROUP BY pair HAVING MAX(used_at) IS NULL AND 0 = MAX(CASE WHEN EXISTS (SELECT 1 FROM tokens child
+			WHERE child.session_id = ?1 AND child.kind = ?5 AND child.generation = ?2 + 1 AND child.parent = sibling.hash) THEN 1 ELSE 0 END)
+		ORDER BY pair DESC`+beyond+`?3)`, s.ID, generation, keep, access, refresh)
 	return err
 }
 
