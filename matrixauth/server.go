@@ -21,7 +21,6 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
@@ -145,7 +144,7 @@ func (s *Server) wireDomain() {
 	s.sessions = session.New(session.Config{
 		Store: s.core.store, Outbox: s.core.outbox, Registry: s.core.registry, Homeserver: s.homeserver,
 		ReadOnly: s.config.Kind == SynapseReadOnly, AccessLife: s.config.AccessTokenLifetime,
-		Limiter: s.core.limiter, Refreshes: limit.Rate(s.config.RefreshesPerSession), ServerName: s.config.ServerName, Logger: s.deps.Logger,
+		Limiter: s.core.limiter, Refreshes: s.config.RefreshesPerSession, ServerName: s.config.ServerName, Logger: s.deps.Logger,
 		Refreshed: s.core.reconcileQueue.Refreshed,
 		// Users are made below, as they end sessions.
 		Confirm: func(ctx context.Context, who model.User) error { return s.users.ConfirmInLane(ctx, who) },
@@ -162,7 +161,7 @@ func (s *Server) wireDomain() {
 	s.clients = client.New(client.Config{Store: s.core.store, Static: s.config.staticClients(), AllowHTTP: s.config.AllowHTTPClients})
 	s.grants = grant.New(grant.Config{Store: s.core.store, Clients: s.clients, Sessions: s.sessions})
 	s.signIns = signin.New(signin.Config{Store: s.core.store, Users: s.users, Browsers: s.browsers, Grants: s.grants, Limits: signin.Limits{
-		Limiter: s.core.limiter, PerNetwork: limit.Rate(s.config.LoginsPerNetwork), PerAccount: limit.Rate(s.config.LoginsPerAccount),
+		Limiter: s.core.limiter, PerNetwork: s.config.LoginsPerNetwork, PerAccount: s.config.LoginsPerAccount,
 	}})
 }
 
@@ -179,7 +178,7 @@ func (s *Server) wireDoors() {
 	s.oauth = oauth.New(oauth.Config{
 		Sessions: s.sessions, Clients: s.clients, Grants: s.grants, SignIns: s.signIns, Pages: s.pages, Cookie: s.cookie,
 		Issuer: s.issuer.URL, Base: s.issuer.Base, ServerName: s.config.ServerName, AccountActions: signin.Actions,
-		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: bound.WrongSecretsPerNetwork, Registrations: limit.Rate(s.config.RegistrationsPerNetwork),
+		Secret: s.config.Secret, Limiter: s.core.limiter, WrongSecrets: bound.WrongSecretsPerNetwork, Registrations: s.config.RegistrationsPerNetwork,
 		Count:      s.core.metrics.CountIntrospection,
 		CountGrant: s.core.metrics.CountGrant,
 		Seen:       s.core.probes.Note, Logger: s.deps.Logger,

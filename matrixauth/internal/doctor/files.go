@@ -58,7 +58,7 @@ func examineFiles(database, secretFile string, owner int) (all []Finding) {
 	return all
 }
 
-// lookAtPlace sees that the files beside the database are the server's alone.
+// Files sees that the files beside the database are the server's alone.
 func (d *Visit) Files() {
 	found := examineFiles(d.Store.Path(), d.SecretFile, os.Geteuid())
 	d.Findings = append(d.Findings, found...)

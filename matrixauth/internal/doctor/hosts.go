@@ -30,7 +30,7 @@ type Site struct {
 	Network, Listener string
 }
 
-// lookAtHosts asks the server name's host, and the other sites of the embedding server, for Synapse's client API.
+// Hosts asks the server name's host, and the other sites of the embedding server, for Synapse's client API.
 // A bogus token shows whether our Synapse is behind it: Synapse asks us about that very token. One that passes
 // matrix_auth is well; past it, locked users and ended sessions go on, and clients may lose their keys.
 func (d *Visit) Hosts(ctx context.Context) {

@@ -97,7 +97,7 @@ func (d *Visit) otherSignIns(ctx context.Context, issuer *url.URL) (found bool) 
 	return false
 }
 
-// lookAtGuard tries the homeserver's API for us from outside, with a secret that is none, also below a
+// Guard tries the homeserver's API for us from outside, with a secret that is none, also below a
 // path that somebody on the way may take off. Our refusal is the only answer that is well: any other
 // came from whom the guard is to keep strangers from, or says that it was not asked. Whoever is not let
 // in at all by a proxy in front of us is well too.

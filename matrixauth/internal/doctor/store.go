@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
+// Database sees whether the database answers, and of which schema it is.
 func (d *Visit) Database(ctx context.Context) {
 	const check = "database"
 	err := d.Store.Check(ctx)
@@ -27,6 +28,7 @@ func (d *Visit) Database(ctx context.Context) {
 // patience is how old a job may be before it is a finding.
 const patience = 2 * time.Minute
 
+// WaitingJobs tells of jobs that were set aside, and of those that wait for longer than they should.
 func (d *Visit) WaitingJobs(ctx context.Context) {
 	const check = "outbox"
 	state, err := d.Outbox.State(ctx)

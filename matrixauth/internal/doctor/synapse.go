@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
+// Version asks Synapse for its version, which it returns, and reports whether Synapse answered.
 func (d *Visit) Version(ctx context.Context) (version string, up bool) {
 	const check = "synapse version"
 	found, err := d.Homeserver.Version(ctx)
@@ -31,7 +32,7 @@ func (d *Visit) Version(ctx context.Context) (version string, up bool) {
 	return "", false
 }
 
-// lookAtOurCall proves our secret to Synapse, and compares the server name if there is an account to
+// OurCall proves our secret to Synapse, and compares the server name if there is an account to
 // ask about.
 func (d *Visit) OurCall(ctx context.Context) {
 	const check = "our call to synapse"
@@ -75,7 +76,7 @@ func (d *Visit) OurCall(ctx context.Context) {
 	}
 }
 
-// lookAtTheirCall sends a bogus token through Synapse and sees whether Synapse asks us about it, and
+// TheirCall sends a bogus token through Synapse and sees whether Synapse asks us about it, and
 // with which secret.
 func (d *Visit) TheirCall(ctx context.Context) {
 	const check = "synapse's call to us"

@@ -18,7 +18,7 @@ const (
 	clientPath    = wellKnownPath + "matrix/client"
 )
 
-// lookAtWellKnown follows the way of a client that is given only the server name. The document is read as
+// WellKnown follows the way of a client that is given only the server name. The document is read as
 // a web client's browser reads it (DISC-21, DISC-22); what stricter readers refuse is told too.
 func (d *Visit) WellKnown(ctx context.Context) {
 	const check = wellKnownCheck

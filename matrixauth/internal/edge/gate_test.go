@@ -10,8 +10,7 @@ import (
 // TestGate: who is inside keeps the gate from closing, and nobody comes in after it was closed.
 func TestGate(t *testing.T) {
 	var g Gate
-	leave, err := g.Enter()
-	if err != nil {
+	if _, err := g.Enter(); err != nil {
 		t.Fatal(err)
 	}
 	if g.Close(0) {
@@ -21,7 +20,8 @@ func TestGate(t *testing.T) {
 		t.Errorf("after it was closed: %v", err)
 	}
 	g = Gate{}
-	if leave, err = g.Enter(); err != nil {
+	leave, err := g.Enter()
+	if err != nil {
 		t.Fatal(err)
 	}
 	closed := make(chan bool)

@@ -82,7 +82,7 @@ func TestChanges(t *testing.T) {
 		r.Header.Set("Authorization", "Bearer t")
 		var w http.ResponseWriter = httptest.NewRecorder()
 		w.Header().Set("Content-Type", asJSON)
-		var next Next = nextFunc(func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(200); return nil })
+		var next Next = nextFunc(func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(http.StatusOK); return nil })
 		if n := testing.AllocsPerRun(100, func() { _ = g.Pass(w, r, next) }); n != 0 {
 			t.Errorf("%v allocations", n)
 		}

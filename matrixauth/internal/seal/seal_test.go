@@ -154,7 +154,7 @@ func TestSeal(t *testing.T) {
 	t.Run("shows_its_key_in_no_print", func(t *testing.T) {
 		secret := h.key.secret
 		for _, text := range []string{fmt.Sprint(h.key), fmt.Sprintf("%#v %+v", h.key, h.key), fmt.Sprint(h.Problem())} {
-			if strings.Contains(text, hex.EncodeToString(secret[:4])) || strings.Contains(text, fmt.Sprint(secret[:4])) {
+			if strings.Contains(text, hex.EncodeToString(secret[:4])) || strings.Contains(text, fmt.Sprintf("%d", secret[:4])) {
 				t.Errorf("%s", text)
 			}
 		}

@@ -73,6 +73,7 @@ func methodsText(methods []model.Method) string {
 // methodsInto reads methodsText.
 type methodsInto struct{ to *[]model.Method }
 
+// Scan implements sql.Scanner.
 func (m methodsInto) Scan(value any) error {
 	text, ok := value.(string)
 	if !ok {
