@@ -37,12 +37,12 @@ func TestEndOthers(t *testing.T) {
 	})
 	t.Run("with all apps go the consents", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		h.tokens(h.exchange("app", b.consent(params("app"))))
 		if a := b.get(consentPath + "?request=" + b.request(params("app"))); a.status != http.StatusSeeOther {
 			t.Fatalf("the consent is not remembered: %d", a.status)
 		}
-		b.post(endOthers, "what", "apps").wantTo(t, "/account/?ended=all")
+		b.submit(endOthers, "what", "apps").wantTo(t, "/account/?ended=all")
 		b.get(consentPath+"?request="+b.request(params("app"))).wantPage(t, http.StatusOK, "Continue to An App?")
 	})
 	t.Run("all other browsers", func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestAccountPageTells(t *testing.T) {
 	h.loginOn("alice", "NAMED")
 	v := h.guest()
 	v.signIn("alice", "")
-	h.clock.move(49 * time.Hour)
+	h.clock.Move(49 * time.Hour)
 	v.get("/account/").wantPage(t, http.StatusOK, "Your account")
 	for device, want := range map[string]string{
 		"NIO": "matrix-nio/0.26 Device NIO", "WEB": "Firefox, Linux Device WEB", "EVIL": "<b>evil</b>/1, Linux Device EVIL", "LONG": strings.Repeat("long ", 7) + "long… Device LONG", "NONE": "Unnamed app Device NONE",

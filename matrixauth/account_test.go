@@ -2,7 +2,6 @@ package matrixauth
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -12,8 +11,6 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
-
-const cookieName = "__Host-matrix_auth"
 
 // TestSignIn is the way in and out of the pages.
 func TestSignIn(t *testing.T) {
@@ -123,9 +120,9 @@ func TestSignIn(t *testing.T) {
 		h.add("alice")
 		v := h.guest()
 		v.signIn("alice", "")
-		h.clock.move(29 * 24 * time.Hour)
+		h.clock.Move(29 * 24 * time.Hour)
 		v.get("/account/").wantPage(t, http.StatusOK, "Your account")
-		h.clock.move(30 * 24 * time.Hour)
+		h.clock.Move(30 * 24 * time.Hour)
 		v.get("/account/").wantTo(t, "/account/login")
 	})
 	t.Run("MOD-7 a lock blocks and destroys nothing", func(t *testing.T) {
@@ -170,7 +167,7 @@ func TestSignInForApp(t *testing.T) {
 	begin := func(h *house, asked model.Asked) (id string) {
 		h.t.Helper()
 		to := model.Delivery{Kind: model.ByRedirect, Redirect: model.Redirect{RedirectURI: "https://app.example/cb"}}
-		h.must(h.core.store.Update(context.Background(), func(tx *store.Tx) error {
+		h.must(h.store.Update(context.Background(), func(tx *store.Tx) error {
 			c := model.Client{ID: model.NewID(tx.Now), Metadata: model.ClientMetadata{Name: "Some App", URI: "https://app.example/"}, CreatedAt: tx.Now}
 			if err := tx.InsertClient(c, model.TokenHash{}); err != nil {
 				return err
@@ -211,17 +208,17 @@ func TestSignInForApp(t *testing.T) {
 		h.add("alice")
 		v := h.guest()
 		v.signIn("alice", "")
-		h.clock.move(time.Second)
+		h.clock.Move(time.Second)
 		id := begin(h, model.Asked{Login: true})
 		v.get("/account/login"+query("request", id)).wantPage(t, http.StatusOK, "Sign in")
-		h.clock.move(time.Second)
+		h.clock.Move(time.Second)
 		v.post("/account/login"+query("request", id), "username", "alice", "password", alicesPassword).wantTo(t, "/account/consent?request="+id)
 		v.get("/account/login"+query("request", id)).wantTo(t, "/account/consent?request="+id)
 	})
 	t.Run("a request that is over or never was", func(t *testing.T) {
 		h := newHouse(t, unlimited)
 		id := begin(h, model.Asked{})
-		h.clock.move(time.Hour)
+		h.clock.Move(time.Hour)
 		for _, id := range []string{id, "01NOSUCHREQUEST", `"><script>`} {
 			h.guest().get("/account/login"+query("request", id)).wantPage(t, http.StatusBadRequest, "This sign-in is over")
 		}
@@ -255,9 +252,9 @@ func TestSignInFails(t *testing.T) {
 		first := ""
 		for _, name := range []string{"alice", "nobody", "nopass", "gone", "locked", "@alice:example.test", "@nobody:example.test", "@alice:elsewhere.test", "alice@example.org", "nobody@example.org", ""} {
 			v.at = page
-			before := cost{h.hashes(), h.core.store.Statements()}
+			before := cost{h.hashes(), h.store.Statements()}
 			a := v.post("/account/login", "username", name, "password", "wrong")
-			if spent := (cost{h.hashes() - before.hashes, h.core.store.Statements() - before.statements}); spent != (cost{1, 4}) { // the fourth is who is signed in
+			if spent := (cost{h.hashes() - before.hashes, h.store.Statements() - before.statements}); spent != (cost{1, 4}) { // the fourth is who is signed in
 				t.Errorf("%q cost %+v", name, spent)
 			}
 			a.wantPage(t, http.StatusForbidden, "Sign in")
@@ -283,7 +280,7 @@ func TestSignInFails(t *testing.T) {
 			t.Errorf("the wait is %q:\n%s", v.at.header.Get("Retry-After"), v.at.body)
 		}
 		h.tryLogin("alice", nil).want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 		v.post("/account/login", "username", "alice", "password", alicesPassword).wantTo(t, "/account/")
 	})
 	t.Run("by network", func(t *testing.T) {
@@ -411,10 +408,10 @@ func TestAccountPage(t *testing.T) {
 	t.Run("names apps in the person's language", func(t *testing.T) { // REG-24
 		h := newOAuthHouse(t)
 		h.register("german", "", func(m *model.ClientMetadata) { m.Localized = map[string]string{"client_name#de": "Eine App"} })
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		h.oauthSession("alice", "german", "PHONE")
 		for language, want := range map[string]string{"de-AT": "Eine App", "en": "An App"} {
-			header := b.header()
+			header := b.cookieHeader()
 			header.Set("Accept-Language", language)
 			h.do(call{path: "/account/", header: header}).shows(t, http.StatusOK, want)
 		}
@@ -536,7 +533,7 @@ func TestOperatorsSessions(t *testing.T) {
 	h.add("alice")
 	h.loginOn("alice", "LAPTOP")
 	h.register("some-client", "")
-	b := h.signIn("alice")
+	b := h.signedInAs("alice")
 	h.tokens(h.exchange("some-client", b.consent(params("some-client"))))
 	kinds := map[string]Session{}
 	for _, s := range act(h, ListSessions, SessionsAsked{User: "alice"}).Sessions {
@@ -562,32 +559,11 @@ func TestOperatorsSessions(t *testing.T) {
 	b.get("/account/").wantTo(t, "/account/login")
 	h.wantSessions("alice")
 	h.loginOn("alice", "LAPTOP")
-	h.signIn("alice")
-	h.signIn("alice")
+	h.signedInAs("alice")
+	h.signedInAs("alice")
 	if killed := act(h, EndSessions, SessionsToEnd{User: "alice"}); killed.Sessions != 3 {
 		t.Errorf("%d ended", killed.Sessions)
 	}
-}
-
-// hidden is the value of a hidden field.
-func hidden(body, name string) string {
-	_, rest, _ := strings.Cut(body, fmt.Sprintf(`name=%q value="`, name))
-	value, _, _ := strings.Cut(rest, `"`)
-	return value
-}
-
-// browserOf is the id of a user's newest browser session.
-func (h *house) browserOf(localpart string) (id string) {
-	h.t.Helper()
-	user := h.userID(localpart)
-	h.view(func(tx *store.Tx) error {
-		live, err := tx.LiveBrowserSessions(user)
-		for _, s := range live {
-			id = s.ID
-		}
-		return err
-	})
-	return id
 }
 
 // TestPagesBelowPath: with an issuer under a path all is below it, the cookie too; over plain http the

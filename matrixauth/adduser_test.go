@@ -16,19 +16,6 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
-// wantSentence checks that an action was refused by a sentence with all of the words, and changed nothing.
-func (h *house) wantSentence(err error, words ...string) {
-	h.t.Helper()
-	if err == nil {
-		h.t.Fatalf("it was done; want a refusal with %q", words)
-	}
-	for _, word := range words {
-		if !strings.Contains(err.Error(), word) {
-			h.t.Errorf("got %q, want it to say %q", err, word)
-		}
-	}
-}
-
 // tryAdd judges and adds an account, which must agree.
 func (h *house) tryAdd(n NewUser) error {
 	h.t.Helper()
@@ -178,7 +165,7 @@ func (h *house) serveFake(c fake.Config, users ...fake.User) {
 func TestPasswordIsText(t *testing.T) {
 	h := newHouse(t)
 	for _, clear := range []string{"correct \x00 horse", "correct \xff horse"} {
-		if _, err := h.server.users.HashPassword(t.Context(), clear); !errors.Is(err, model.InvalidPassword) {
+		if _, err := h.domain().Users.HashPassword(t.Context(), clear); !errors.Is(err, model.InvalidPassword) {
 			t.Errorf("%q: %v", clear, err)
 		}
 	}
@@ -236,7 +223,7 @@ func TestServerName(t *testing.T) {
 	t.Run("at a command without a server", func(t *testing.T) {
 		h := newHouse(t)
 		h.add("alice")
-		h.must(h.core.store.Close())
+		h.must(h.store.Close())
 		before := dirOf(t, h.file)
 		h.wantSentence(CheckDatabase(ctx, h.file, "other.test"), "holds the accounts of example.test")
 		if after := dirOf(t, h.file); after != before {
@@ -278,7 +265,7 @@ func TestServerName(t *testing.T) {
 	t.Run("another name in the same transaction", func(t *testing.T) {
 		h := newHouse(t)
 		h.add("alice")
-		err := h.core.store.Update(ctx, func(tx *store.Tx) error { return tx.Claim("other.test") })
+		err := h.store.Update(ctx, func(tx *store.Tx) error { return tx.Claim("other.test") })
 		h.wantSentence(err, "holds the accounts of example.test")
 	})
 }

@@ -27,29 +27,13 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// What Synapse says of every token that is not active, and what it should have said of some.
-const (
-	hardRefusal = `{"errcode":"M_UNKNOWN_TOKEN","error":"Token is not active","soft_logout":false}`
-	softRefusal = `{"errcode":"M_UNKNOWN_TOKEN","error":"Token is not active","soft_logout":true}`
-)
-
-// refusing answers as Synapse does when a token is not active.
-func refusing(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-cache, no-store, must-revalidate")
-	w.WriteHeader(http.StatusUnauthorized)
-	if _, err := io.WriteString(w, hardRefusal); err != nil && r.Method != http.MethodHead {
-		panic(err)
-	}
-}
-
 // TestSoftLogout: the homeserver refuses a token, and says wrongly that the session is over.
 func TestSoftLogout(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice")
 	live := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
 	ended := h.login("alice", object{"device_id": "OLD", "refresh_token": true})
-	h.clock.move(6 * time.Minute)
+	h.clock.Move(6 * time.Minute)
 	h.logout(h.signedIn(h.refresh(ended.RefreshToken)).AccessToken).want(t, http.StatusOK, "")
 	h.answering(refusing)
 	paths := append([]string{"/_synapse/admin/v1/rooms", "/_synapse/client/rendezvous"}, apiPaths...)
@@ -60,7 +44,7 @@ func TestSoftLogout(t *testing.T) {
 				{path: path, bearer: live.AccessToken}, {method: "PUT", path: path, bearer: live.AccessToken, body: "{}"},
 				{path: path + "?access_token=" + live.AccessToken},
 			} {
-				h.clock.move(time.Minute) // nobody is in a hurry
+				h.clock.Move(time.Minute) // nobody is in a hurry
 				a := h.do(c)
 				if a.status != http.StatusUnauthorized || a.body != softRefusal || a.header.Get("Content-Length") != fmt.Sprint(len(softRefusal)) {
 					t.Errorf("%s: got %d %s %v", c.path, a.status, a.body, a.header)
@@ -70,7 +54,7 @@ func TestSoftLogout(t *testing.T) {
 	})
 	t.Run("SOFT-3 the token of a session that has ended", func(t *testing.T) {
 		for _, path := range paths {
-			h.clock.move(time.Minute)
+			h.clock.Move(time.Minute)
 			if a := h.do(call{path: path, bearer: ended.AccessToken}); a.status != http.StatusUnauthorized || a.body != hardRefusal {
 				t.Errorf("%s: got %d %s", path, a.status, a.body)
 			}
@@ -87,14 +71,14 @@ func TestSoftLogout(t *testing.T) {
 		h.wantActive(h.signedIn(h.refresh(live.RefreshToken)).AccessToken, "PHONE")
 		h.wantActive(h.loginOn("alice", "PHONE").AccessToken, "PHONE")
 		h.wantDevices("alice", "PHONE")
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 		if a := h.do(call{path: apiPaths[0], bearer: live.AccessToken}); a.body != hardRefusal {
 			t.Errorf("the token of the session that was replaced: got %s", a.body)
 		}
 	})
 	t.Run("SOFT-7 nobody can tell", func(t *testing.T) {
 		token := h.login("alice", object{"device_id": "TABLET", "refresh_token": true}).AccessToken
-		h.clock.move(6 * time.Minute)
+		h.clock.Move(6 * time.Minute)
 		h.answering(func(w http.ResponseWriter, r *http.Request) {
 			h.die() // while the homeserver answers
 			refusing(w, r)
@@ -107,7 +91,7 @@ func TestSoftLogout(t *testing.T) {
 	})
 	t.Run("SOFT-7 the database is being closed", func(t *testing.T) {
 		token := h.login("alice", object{"device_id": "WATCH", "refresh_token": true}).AccessToken
-		h.clock.move(6 * time.Minute)
+		h.clock.Move(6 * time.Minute)
 		h.answering(func(w http.ResponseWriter, r *http.Request) {
 			h.must(h.core.Close())
 			refusing(w, r)
@@ -126,7 +110,7 @@ func TestRefusedThoughLive(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice")
 	var told []string
-	h.current().gateway.Refused = func(token model.Token) { told = append(told, token.DeviceID) }
+	h.current().Gateway().Refused = func(token model.Token) { told = append(told, token.DeviceID) }
 	s := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
 	forever := h.loginOn("alice", "BOT")
 	h.answering(refusing)
@@ -135,7 +119,7 @@ func TestRefusedThoughLive(t *testing.T) {
 			t.Errorf("got %d %s", a.status, a.body)
 		}
 	}
-	h.clock.move(6 * time.Minute)
+	h.clock.Move(6 * time.Minute)
 	h.do(call{path: apiPaths[0], bearer: s.AccessToken})
 	h.do(call{path: apiPaths[0], bearer: model.NewToken(model.OAuthAccess)})
 	if diff := cmp.Diff([]string{"PHONE", "BOT"}, told); diff != "" {
@@ -176,7 +160,7 @@ func TestCompressedRefusal(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice")
 	token := h.login("alice", object{"refresh_token": true}).AccessToken
-	h.clock.move(6 * time.Minute)
+	h.clock.Move(6 * time.Minute)
 	for coding, name := range map[string]string{"gzip": "gzip", "deflate": "deflate", "bare deflate": "deflate", "zstd": "ZSTD"} {
 		t.Run(coding, func(t *testing.T) {
 			body := compressed(t, coding, hardRefusal)
@@ -218,8 +202,8 @@ func TestUnreadableRefusal(t *testing.T) { // SOFT-2..5
 			if a := read(); a.status != http.StatusUnauthorized || a.body != hardRefusal || a.header.Get("Content-Encoding") != coding {
 				t.Errorf("a token that has not expired: %d %q", a.status, a.body)
 			}
-			h.clock.move(6 * time.Minute)
-			defer h.clock.move(-6 * time.Minute)
+			h.clock.Move(6 * time.Minute)
+			defer h.clock.Move(-6 * time.Minute)
 			a := read()
 			if a.status != http.StatusUnauthorized || a.header.Get("Content-Encoding") != "" || a.header.Get("ETag") != "" {
 				t.Errorf("%d %v", a.status, a.header)
@@ -354,7 +338,7 @@ func TestAnswersPassAsTheyCome(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice")
 	token := h.login("alice", object{"refresh_token": true}).AccessToken
-	h.clock.move(6 * time.Minute)
+	h.clock.Move(6 * time.Minute)
 	for name, handler := range passes {
 		t.Run(name, func(t *testing.T) {
 			h.answering(handler)
@@ -517,7 +501,7 @@ func TestAnswersAfterAPanic(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice")
 	token := h.login("alice", object{"refresh_token": true}).AccessToken
-	h.clock.move(6 * time.Minute)
+	h.clock.Move(6 * time.Minute)
 	h.answering(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusUnauthorized)
@@ -547,7 +531,7 @@ func TestAnswersAtOnce(t *testing.T) {
 	for i := range tokens {
 		tokens[i] = h.login("alice", object{"device_id": fmt.Sprint("D", i), "refresh_token": true}).AccessToken
 	}
-	h.clock.move(6 * time.Minute)
+	h.clock.Move(6 * time.Minute)
 	h.answering(func(w http.ResponseWriter, r *http.Request) {
 		mark := r.URL.Query().Get("mark")
 		w.Header().Set("Content-Type", "application/json")

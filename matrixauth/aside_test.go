@@ -66,7 +66,7 @@ func TestAside(t *testing.T) {
 	h.loginOn("alice", "PHONE")
 	h.settle()
 	file := filepath.Join(t.TempDir(), "copy.db")
-	made, err := h.core.store.Copy(ctx)
+	made, err := h.store.Copy(ctx)
 	h.must(err)
 	content, err := io.ReadAll(made)
 	h.must(errors.Join(err, made.Close(), os.WriteFile(file, content, 0o600)))
@@ -77,14 +77,14 @@ func TestAside(t *testing.T) {
 	config := h.config
 	config.Endpoint, config.Secret = synapse.URL, "" // a backup has no secret beside it
 	before := h.rows()
-	server, _, err := Target{Database: file, Aside: true}.open(ctx, config, Deps{Logger: slog.New(slog.NewJSONHandler(h.log, nil))})
+	server, err := Target{Database: file, Aside: true}.OpenAside(ctx, config, Deps{Logger: slog.New(slog.NewJSONHandler(h.log, nil))})
 	h.must(err)
 	perform := func(name string) error {
-		_, err := server.table.Perform(ctx, model.Actor{}, name, []byte(aside[name].params))
+		_, err := server.Table().Perform(ctx, model.Actor{}, name, []byte(aside[name].params))
 		return err
 	}
-	needSynapse := server.table.Names(operate.AsksSynapse)
-	for _, name := range server.table.Names(0) {
+	needSynapse := server.Table().Names(operate.AsksSynapse)
+	for _, name := range server.Table().Names(0) {
 		test, known := aside[name]
 		if !known {
 			t.Fatalf("it is not decided what %s is on a database aside", name)
@@ -103,12 +103,12 @@ func TestAside(t *testing.T) {
 		}
 	}
 	// What was left to the outbox stays there, even where somebody would hurry it.
-	server.core.outbox.Pass(ctx)
-	state, err := server.core.outbox.State(ctx)
+	server.Jobs().Pass(ctx)
+	state, err := server.Jobs().State(ctx)
 	if err != nil || state.Waiting == 0 || strings.Contains(h.log.String(), "a job failed") {
 		t.Errorf("%d jobs wait, %v\n%s", state.Waiting, err, h.log)
 	}
-	h.must(server.operator(model.Actor{}, "").Close())
+	h.must(server.Operator().Close())
 	if calls.Load() != 0 {
 		t.Errorf("Synapse was called %d times", calls.Load())
 	}

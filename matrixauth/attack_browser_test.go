@@ -14,9 +14,9 @@ import (
 // The attacks on people and their browsers.
 
 // forge posts a form to a page with the victim's cookie, as another site has the victim's browser do.
-func (b *visitor) forge(path string, header http.Header, fields ...string) answer {
+func (b *guest) forge(path string, header http.Header, fields ...string) answer {
 	b.h.t.Helper()
-	all := b.header()
+	all := b.cookieHeader()
 	all["Content-Type"] = formType["Content-Type"]
 	for name, values := range header {
 		all[name] = values
@@ -28,9 +28,9 @@ func (b *visitor) forge(path string, header http.Header, fields ...string) answe
 // (HTTP-3, RFC 9700 section 4.7).
 func TestAttackConsentForgery(t *testing.T) {
 	h := newOAuthHouse(t)
-	b, earlier := h.signIn("alice"), &visitor{h, model.NewBrowserValue()}
+	b, earlier := h.signedInAs("alice"), h.browserWith(model.NewBrowserValue())
 	id := b.request(params("app"))
-	mine, bobs := web.FormToken(b.value), web.FormToken(h.signIn("bob").value)
+	mine, bobs := web.FormToken(b.value()), web.FormToken(h.signedInAs("bob").value())
 	type header = http.Header
 	for name, c := range map[string]struct {
 		token  string
@@ -38,9 +38,9 @@ func TestAttackConsentForgery(t *testing.T) {
 	}{
 		"without a token":                         {"", header{"Sec-Fetch-Site": {"same-origin"}}},
 		"with the token of another browser":       {bobs, header{"Sec-Fetch-Site": {"same-origin"}}},
-		"with the token of before the sign-in":    {web.FormToken(earlier.value), header{"Sec-Fetch-Site": {"same-origin"}}},
+		"with the token of before the sign-in":    {web.FormToken(earlier.value()), header{"Sec-Fetch-Site": {"same-origin"}}},
 		"with the token of no cookie":             {web.FormToken(""), header{}},
-		"with the cookie for a token":             {b.value, header{}},
+		"with the cookie for a token":             {b.value(), header{}},
 		"cross-site, although with a token":       {mine, header{"Sec-Fetch-Site": {"cross-site"}}},
 		"from a sibling host, with a token":       {mine, header{"Sec-Fetch-Site": {"same-site"}, "Origin": {issuerOrigin}}},
 		"from another origin, by an old browser":  {mine, header{"Origin": {"https://evil.example"}}},
@@ -65,12 +65,12 @@ func TestAttackConsentForgery(t *testing.T) {
 	})
 	t.Run("an answer that is none", func(t *testing.T) {
 		for _, answered := range []string{"", "yes", "CONTINUE", "continue ", "cancelled"} {
-			b.post(consentPath, "request", id, "answer", answered).wantPage(t, http.StatusBadRequest, "This request cannot be answered")
+			b.submit(consentPath, "request", id, "answer", answered).wantPage(t, http.StatusBadRequest, "This request cannot be answered")
 		}
-		b.post(consentPath, "request", id).wantPage(t, http.StatusBadRequest, "This request cannot be answered")
-		b.post(consentPath+query("request", id, "answer", "continue")).wantPage(t, http.StatusBadRequest, "This request cannot be answered")
+		b.submit(consentPath, "request", id).wantPage(t, http.StatusBadRequest, "This request cannot be answered")
+		b.submit(consentPath+query("request", id, "answer", "continue")).wantPage(t, http.StatusBadRequest, "This request cannot be answered")
 	})
-	b.code(b.post(consentPath, "request", id, "answer", "continue"))
+	b.code(b.submit(consentPath, "request", id, "answer", "continue"))
 }
 
 const issuerOrigin = "https://" + issuerHost
@@ -85,7 +85,7 @@ func TestAttackLoginForgery(t *testing.T) {
 	} {
 		for holding, value := range map[string]string{"without a cookie": "", "with a cookie": model.NewBrowserValue()} {
 			t.Run(name+" "+holding, func(t *testing.T) {
-				a := (&visitor{h, value}).forge("/account/login", header, "username", "bob", "password", alicesPassword, web.FormField, attacker.token())
+				a := h.browserWith(value).forge("/account/login", header, "username", "bob", "password", alicesPassword, web.FormField, attacker.token())
 				if a.status == http.StatusSeeOther && a.header.Get("Location") == "/account/login?stale=1" && name == "no header at all" {
 					return // led to the form anew
 				}
@@ -112,9 +112,9 @@ func TestAttackFixation(t *testing.T) {
 		t.Fatal("the planted value is the session now")
 	}
 	planter.get("/account/").wantTo(t, "/account/login")
-	b := &visitor{h, fresh}
+	b := h.browserWith(fresh)
 	id := b.request(params("app"))
-	(&visitor{h, planted}).post(consentPath, "request", id, "answer", "continue").wantTo(t, "/account/login?request="+id)
+	h.browserWith(planted).submit(consentPath, "request", id, "answer", "continue").wantTo(t, "/account/login?request="+id)
 	b.forge(consentPath, http.Header{"Sec-Fetch-Site": {"same-origin"}}, "request", id, "answer", "continue", web.FormField, web.FormToken(planted)).
 		wantPage(t, http.StatusForbidden, "Please try again")
 	// A sign-in anew, as somebody else, ends the session before.
@@ -153,7 +153,7 @@ func TestAttackCookieByIssuer(t *testing.T) {
 // TestAttackConsentBypass: a consent stands for one user, one client and one address, and for nobody who
 // looks like them (AUTHZ-18, RFC 8252 section 8.6).
 func TestAttackConsentBypass(t *testing.T) {
-	asked := func(t *testing.T, b *visitor, values url.Values) {
+	asked := func(t *testing.T, b *guest, values url.Values) {
 		t.Helper()
 		b.get(consentPath+"?request="+b.request(values)).shows(t, http.StatusOK, `name="answer"`)
 		if got, _ := b.silently(values); got.Get("error") != "consent_required" || got.Has("code") {
@@ -162,22 +162,22 @@ func TestAttackConsentBypass(t *testing.T) {
 	}
 	t.Run("another user of the same browser", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		h.signIn("alice").consent(params("app"))
-		asked(t, h.signIn("bob"), params("app"))
+		h.signedInAs("alice").consent(params("app"))
+		asked(t, h.signedInAs("bob"), params("app"))
 	})
 	t.Run("a clone with the same name and address", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		h.signIn("alice").consent(params("app"))
+		h.signedInAs("alice").consent(params("app"))
 		h.register("clone", "")
-		asked(t, h.signIn("alice"), params("clone"))
+		asked(t, h.signedInAs("alice"), params("clone"))
 	})
 	t.Run("the same client at another of its addresses", func(t *testing.T) {
 		h := newOAuthHouse(t)
 		h.register("two", "", func(m *model.ClientMetadata) {
 			m.RedirectURIs = append(m.RedirectURIs, "https://app.example.org/other")
 		})
-		h.signIn("alice").consent(params("two"))
-		asked(t, h.signIn("alice"), params("two", "redirect_uri", "https://app.example.org/other"))
+		h.signedInAs("alice").consent(params("two"))
+		asked(t, h.signedInAs("alice"), params("two", "redirect_uri", "https://app.example.org/other"))
 	})
 	t.Run("REG-27 the same metadata in another order is the same client, a redirect more is another", func(t *testing.T) {
 		h := newOAuthHouse(t)
@@ -188,7 +188,7 @@ func TestAttackConsentBypass(t *testing.T) {
 		if one != again || one == more || one == secret {
 			t.Fatalf("%s %s %s %s", one, again, more, secret)
 		}
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		b.consent(params(one, "redirect_uri", "https://example.com/a"))
 		for _, id := range []string{more, secret} {
 			asked(t, b, params(id, "redirect_uri", "https://example.com/a"))
@@ -198,19 +198,19 @@ func TestAttackConsentBypass(t *testing.T) {
 		for _, uri := range []string{"org.example.app:/", "http://127.0.0.1/cb", "https://app.example.org/native"} {
 			h := newOAuthHouse(t)
 			h.register("native", "", native(uri))
-			h.signIn("alice").consent(params("native", "redirect_uri", uri))
-			asked(t, h.signIn("alice"), params("native", "redirect_uri", uri))
+			h.signedInAs("alice").consent(params("native", "redirect_uri", uri))
+			asked(t, h.signedInAs("alice"), params("native", "redirect_uri", uri))
 		}
 	})
 	t.Run("a consent of before the account was locked", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		b.consent(params("app"))
 		act(h, LockUser, Name{User: "alice"})
 		if got := b.response(b.authorize(params("app", "prompt", "none"))); got.Get("error") != "login_required" {
 			t.Errorf("%v", got)
 		}
-		b.get(consentPath+"?request="+(&visitor{h, ""}).request(params("app"))).shows(t, http.StatusForbidden, "locked")
+		b.get(consentPath+"?request="+h.guest().request(params("app"))).shows(t, http.StatusForbidden, "locked")
 	})
 }
 
@@ -228,7 +228,7 @@ func TestAttackOpenRedirect(t *testing.T) {
 			for _, name := range []string{"request", "action", "device_id", "session", "next", "return_to", "continue", "redirect", "redirect_uri", "post_logout_redirect_uri", "stale", "ended"} {
 				for _, v := range []*guest{alice, h.guest()} {
 					v.ip = "" // everybody is in the office
-					h.clock.move(500_000_000)
+					h.clock.Move(500_000_000)
 					a := v.get(path + query(name, evil))
 					wantHome(t, path+" "+name+" "+evil, a)
 				}
@@ -290,11 +290,11 @@ func TestAttackMarkup(t *testing.T) {
 	values := func(changes ...string) url.Values {
 		return params(id, append([]string{"redirect_uri", redirect, "state", evil, "login_hint", evil, "prompt", "consent"}, changes...)...)
 	}
-	b := h.signIn("alice")
+	b := h.signedInAs("alice")
 	v := h.guest()
 	for _, language := range []string{"en", "de"} {
 		t.Run(language, func(t *testing.T) {
-			h.clock.move(60_000_000_000)
+			h.clock.Move(60_000_000_000)
 			pending := b.request(values("ui_locales", language+" <script>"))
 			page := b.get(consentPath + "?request=" + pending)
 			page.shows(t, http.StatusOK, `name="answer"`)
@@ -304,7 +304,7 @@ func TestAttackMarkup(t *testing.T) {
 			wantClean(t, b.authorize(values("ui_locales", language, "scope", evil)))
 			wantClean(t, b.authorize(values("ui_locales", language, "response_mode", evil)))
 			wantClean(t, b.authorize(values("client_id", evil)))
-			form := b.post(consentPath, "request", b.request(values("response_mode", "form_post")), "answer", "continue")
+			form := b.submit(consentPath, "request", b.request(values("response_mode", "form_post")), "answer", "continue")
 			form.shows(t, http.StatusOK, `action="https://example.com/cb?a=%27onclick=alert%281%29&amp;b=%28x%29"`)
 			if strings.Contains(form.body, "<script>alert") {
 				t.Errorf("the state runs:\n%s", form.body)
@@ -313,7 +313,7 @@ func TestAttackMarkup(t *testing.T) {
 	}
 	t.Run("devices and browsers", func(t *testing.T) {
 		h.login("alice", object{"device_id": `D<script>"'&`, "initial_device_display_name": evil})
-		h.tokens(h.token("grant_type", "authorization_code", "client_id", id, "code", b.code(b.post(consentPath, "request", b.request(values()), "answer", "continue")), "redirect_uri", redirect, "code_verifier", verifier))
+		h.tokens(h.token("grant_type", "authorization_code", "client_id", id, "code", b.code(b.submit(consentPath, "request", b.request(values()), "answer", "continue")), "redirect_uri", redirect, "code_verifier", verifier))
 		a := v.ask(http.MethodGet, "/account/login", "", http.Header{"User-Agent": {strings.ReplaceAll(evil, "\x07", "")}})
 		wantClean(t, a)
 		v.ask(http.MethodPost, "/account/login", form("csrf", v.token(), "username", "alice", "password", alicesPassword), http.Header{
@@ -324,7 +324,7 @@ func TestAttackMarkup(t *testing.T) {
 		v.at.wantPage(t, http.StatusOK, "Sign out this session?")
 	})
 	t.Run("a link cannot make a page of ours say anything", func(t *testing.T) {
-		h.clock.move(60_000_000_000)
+		h.clock.Move(60_000_000_000)
 		for _, hint := range []string{"your account is at risk call 0900", "mxid:@support: call us:now", "alice</b>", "@a:b c", "https://evil.example/login", "bob\u202e"} {
 			page := b.get(consentPath + "?request=" + b.request(values("login_hint", hint)))
 			page.shows(t, http.StatusOK, `name="answer"`)
@@ -336,7 +336,7 @@ func TestAttackMarkup(t *testing.T) {
 	})
 	t.Run("a name that nobody sees is none", func(t *testing.T) {
 		for _, name := range []string{"\u200b", " \u2060\u00ad", "\u3164", "\u2800\u2800", "\u0301", "\U000E0041"} {
-			h.clock.move(60_000_000_000)
+			h.clock.Move(60_000_000_000)
 			nameless := h.enroll(object{"client_name": name, "redirect_uris": []string{"https://example.com/" + url.PathEscape(name)}})
 			page := b.get(consentPath + "?request=" + b.request(params(nameless, "redirect_uri", "https://example.com/"+url.PathEscape(name))))
 			page.shows(t, http.StatusOK, "Continue to <bdi>example.com</bdi>?")
@@ -349,7 +349,7 @@ func TestAttackMarkup(t *testing.T) {
 func TestAttackHeaders(t *testing.T) {
 	h := newOAuthHouse(t)
 	h.register("native", "", native("org.example.app:/"))
-	b := h.signIn("alice")
+	b := h.signedInAs("alice")
 	h.loginOn("alice", "PHONE")
 	id := b.request(params("app"))
 	inject := "\r\nX-Evil: 1\r\n\r\n<script>"
@@ -363,7 +363,7 @@ func TestAttackHeaders(t *testing.T) {
 		name, _, _ := strings.Cut(path, "?")
 		t.Run(name, func(t *testing.T) {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
-				for _, visitor := range []http.Header{nil, b.header()} {
+				for _, visitor := range []http.Header{nil, b.cookieHeader()} {
 					a := h.do(call{method: method, path: path, header: visitor})
 					wantPageHeaders(t, a)
 					if a.header.Get("X-Evil") != "" || strings.Contains(a.body, "<script>") || len(a.header.Values("Location")) > 1 {
@@ -378,7 +378,7 @@ func TestAttackHeaders(t *testing.T) {
 	}
 	t.Run("a state with line breaks comes back as it was", func(t *testing.T) { // AUTHZ-11
 		for _, mode := range []string{"query", "fragment"} {
-			got := b.response(b.post(consentPath, "request", b.request(params("app", "state", inject, "response_mode", mode)), "answer", "cancel"))
+			got := b.response(b.submit(consentPath, "request", b.request(params("app", "state", inject, "response_mode", mode)), "answer", "cancel"))
 			if got.Get("state") != inject || got.Get("error") != "access_denied" {
 				t.Errorf("%v", got)
 			}
@@ -399,13 +399,13 @@ func TestCancelAtSignIn(t *testing.T) {
 		v.follow()
 		v.follow().shows(t, http.StatusOK, `value="cancel">`+word+"</button>")
 		id := hidden(v.at.body, "request")
-		got := (&visitor{h, ""}).response(v.post(consentPath, "request", id, "answer", "cancel"))
+		got := h.guest().response(v.post(consentPath, "request", id, "answer", "cancel"))
 		if got.Get("error") != "access_denied" || got.Get("iss") != issuer || got.Get("state") == "" {
 			t.Errorf("%v", got)
 		}
 		// Who comes back is sent on once more.
 		v.get("/account/login"+query("request", id)).wantTo(t, consentPath+query("request", id))
-		if again := (&visitor{h, ""}).response(v.follow()); again.Encode() != got.Encode() {
+		if again := h.guest().response(v.follow()); again.Encode() != got.Encode() {
 			t.Errorf("%v", again)
 		}
 	}
@@ -426,8 +426,8 @@ func TestAttackLog(t *testing.T) {
 	h.secret(v.cookies[cookieName])
 	v.follow()
 	h.secret(v.token())
-	b := &visitor{h, v.cookies[cookieName]}
-	h.secret(web.FormToken(b.value))
+	b := h.browserWith(v.cookies[cookieName])
+	h.secret(web.FormToken(b.value()))
 	v.get("/account/login")
 	const guess = "a password that is wrong"
 	h.secret(guess)
@@ -444,7 +444,7 @@ func TestAttackLog(t *testing.T) {
 		}
 		got := h.tokens(ask(tokenPath, fields...))
 		ask(tokenPath, fields...)
-		h.clock.move(60_000_000_000)
+		h.clock.Move(60_000_000_000)
 		h.do(call{method: http.MethodPost, path: tokenPath + "?" + form(fields...), header: formType, body: form(fields...) + "&%zz" + code})
 		h.do(call{method: http.MethodPost, path: tokenPath, header: http.Header{"Content-Type": {"text/" + code}}, body: form(fields...)})
 		h.do(call{method: http.MethodPost, path: revokePath, header: formType, body: form("token", got.AccessToken, "client_secret", "a secret that is long", "client_id", "x")})

@@ -9,40 +9,14 @@ import (
 	"time"
 )
 
-// wantPageOnly checks that a person is told, and nobody is sent anywhere (AUTHZ-3).
-func wantPageOnly(t testing.TB, a answer, forbidden ...string) {
-	t.Helper()
-	if a.status != http.StatusBadRequest || a.header.Get("Location") != "" {
-		t.Errorf("got %d to %q, want a page", a.status, a.header.Get("Location"))
-	}
-	for _, text := range forbidden {
-		if strings.Contains(a.body, text) {
-			t.Errorf("the page repeats %q", text) // HTTP-16
-		}
-	}
-	wantPageHeaders(t, a)
-}
-
-// enroll registers a client as it would itself, and gives its id.
-func (h *house) enroll(metadata object) string {
-	h.t.Helper()
-	body := object{"client_name": "An App", "client_uri": "https://example.com", "token_endpoint_auth_method": "none"}
-	for name, value := range metadata {
-		body[name] = value
-	}
-	a := h.do(call{method: http.MethodPost, path: "/oauth2/registration", body: text(body)})
-	a.shows(h.t, http.StatusCreated, "client_id")
-	return a.document(h.t)["client_id"].(string)
-}
-
 // TestAttackRedirect: only what was registered, to the letter, is ever redirected to (AUTHZ-4, AUTHZ-5,
 // RFC 9700 section 4.1).
 func TestAttackRedirect(t *testing.T) {
 	h := newHouse(t, unlimited, registrations(Rate{Burst: 1000, PerMinute: 1000}))
 	h.add("alice")
-	b := h.signIn("alice")
+	b := h.signedInAs("alice")
 	ask := func(id, uri string) answer {
-		h.clock.move(time.Second) // requests are limited by the minute
+		h.clock.Move(time.Second) // requests are limited by the minute
 		return b.authorize(params(id, "redirect_uri", uri))
 	}
 	for _, c := range []struct {
@@ -99,9 +73,6 @@ func TestAttackRedirect(t *testing.T) {
 		})
 	}
 }
-
-// registrations sets the limit of client registrations.
-func registrations(r Rate) change { return func(c *Config) { c.RegistrationsPerNetwork = r } }
 
 // mutations are addresses a slip away from uri: a character changed, dropped, doubled or put in. They
 // are the same at every run. A change of the port alone is none, as that may be free.

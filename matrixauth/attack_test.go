@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -21,7 +22,7 @@ import (
 func TestAttackCode(t *testing.T) {
 	t.Run("S7 in a race one exchange succeeds", func(t *testing.T) { // TOK-12
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		for round := range 5 {
 			code := b.consent(params("app", "scope", fmt.Sprintf("%s %sRACE%d", model.ScopeAPI, model.ScopeDevicePrefix, round)))
 			answers := make([]answer, 6)
@@ -46,11 +47,11 @@ func TestAttackCode(t *testing.T) {
 	})
 	t.Run("TOK-12 a replay ends what the thief or the owner got", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		code := h.signIn("alice").consent(params("app"))
+		code := h.signedInAs("alice").consent(params("app"))
 		got := h.tokens(h.exchange("app", code))
 		h.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant")
 		h.wantActive(got.AccessToken, "PHONE") // a double submit
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 		h.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant")
 		h.wantInactive(got.AccessToken)
 		h.renew("app", got.RefreshToken).shows(t, http.StatusBadRequest, "invalid_grant")
@@ -60,7 +61,7 @@ func TestAttackCode(t *testing.T) {
 			h := newOAuthHouse(t)
 			h.register("other", "", func(m *model.ClientMetadata) { m.RedirectURIs = []string{"https://other.example/cb"} })
 			h.register("clone", "") // says the same of itself in every word
-			code := h.signIn("alice").consent(params("app"))
+			code := h.signedInAs("alice").consent(params("app"))
 			h.exchange(thief, code).shows(t, http.StatusBadRequest, "invalid_grant")
 			h.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant") // TOK-13
 			h.wantSessions("alice")
@@ -68,9 +69,9 @@ func TestAttackCode(t *testing.T) {
 	})
 	t.Run("injected into the session of another browser, whose verifier is another", func(t *testing.T) { // RFC 9700 section 4.5.3.1
 		h := newOAuthHouse(t)
-		stolen := h.signIn("alice").consent(params("app"))
+		stolen := h.signedInAs("alice").consent(params("app"))
 		own := strings.Repeat("b", 43)
-		h.signIn("bob").request(params("app", "code_challenge", s256(own)))
+		h.signedInAs("bob").request(params("app", "code_challenge", s256(own)))
 		h.token("grant_type", "authorization_code", "client_id", "app", "code", stolen, "redirect_uri", webCallback, "code_verifier", own).
 			shows(t, http.StatusBadRequest, "invalid_grant")
 		h.wantSessions("bob")
@@ -79,14 +80,14 @@ func TestAttackCode(t *testing.T) {
 	t.Run("stolen from a confidential client", func(t *testing.T) {
 		h := newOAuthHouse(t)
 		h.register("confidential", "a secret that is long")
-		code := h.signIn("alice").consent(params("confidential"))
+		code := h.signedInAs("alice").consent(params("confidential"))
 		h.exchange("confidential", code).shows(t, http.StatusUnauthorized, "invalid_client")
 		h.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant")
 		h.wantSessions("alice")
 	})
 	t.Run("a code is no token, a token no code", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		code := h.signIn("alice").consent(params("app"))
+		code := h.signedInAs("alice").consent(params("app"))
 		h.wantInactive(code)
 		h.renew("app", code).shows(t, http.StatusBadRequest, "invalid_grant")
 		h.do(call{method: http.MethodPost, path: revokePath, header: formType, body: form("token", code)}).shows(t, http.StatusOK, "{}")
@@ -97,7 +98,7 @@ func TestAttackCode(t *testing.T) {
 	})
 	t.Run("parameters of the query do not count", func(t *testing.T) { // TOK-1
 		h := newOAuthHouse(t)
-		code := h.signIn("alice").consent(params("app"))
+		code := h.signedInAs("alice").consent(params("app"))
 		all := form("grant_type", "authorization_code", "client_id", "app", "code", code, "redirect_uri", webCallback, "code_verifier", verifier)
 		h.do(call{method: http.MethodPost, path: tokenPath + "?" + all, header: formType}).shows(t, http.StatusBadRequest, "invalid_request")
 		h.do(call{path: tokenPath + "?" + all}).shows(t, http.StatusMethodNotAllowed, "invalid_request")
@@ -112,7 +113,7 @@ func TestAttackCode(t *testing.T) {
 				act(h, DeactivateUser, Deactivation{Name: Name{User: "alice"}})
 				act(h, ReactivateUser, Name{User: "alice"})
 				h.settle()
-				h.clock.move(-h.clock.Now().Sub(start)) // settling takes longer than a code lives
+				h.clock.Move(-h.clock.Now().Sub(testkit.Start)) // settling takes longer than a code lives
 			},
 			"thrown out at the account page": func(h *house) {
 				intruder := h.browserOf("alice")
@@ -124,7 +125,7 @@ func TestAttackCode(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				h := newOAuthHouse(t)
-				code := h.signIn("alice").consent(params("app"))
+				code := h.signedInAs("alice").consent(params("app"))
 				throwOut(h)
 				h.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant")
 				h.wantSessions("alice")
@@ -135,7 +136,7 @@ func TestAttackCode(t *testing.T) {
 			v := h.guest()
 			v.signIn("alice", "")
 			v.follow()
-			b := &visitor{h, v.cookies[cookieName]}
+			b := h.browserWith(v.cookies[cookieName])
 			code := b.consent(params("app"))
 			v.post("/account/login", "username", "bob", "password", alicesPassword).wantTo(t, "/account/")
 			h.tokens(h.exchange("app", code))
@@ -149,7 +150,7 @@ func TestAttackCode(t *testing.T) {
 func TestAttackPKCE(t *testing.T) {
 	h := newOAuthHouse(t)
 	h.register("confidential", "a secret that is long")
-	b := h.signIn("alice")
+	b := h.signedInAs("alice")
 	for name, changes := range map[string][]string{ // AUTHZ-8
 		"no challenge":           {"code_challenge", ""},
 		"neither":                {"code_challenge", "", "code_challenge_method", ""},
@@ -189,17 +190,17 @@ func TestAttackPKCE(t *testing.T) {
 // TestAttackMixUp: every response says who gives it, errors too, however it travels (AUTHZ-12, RFC 9207).
 func TestAttackMixUp(t *testing.T) {
 	h := newOAuthHouse(t)
-	b := h.signIn("alice")
+	b := h.signedInAs("alice")
 	for _, mode := range []string{"query", "fragment", "form_post"} {
 		for name, answered := range map[string]func() answer{
 			"a code": func() answer {
-				return b.post(consentPath, "request", b.request(params("app", "response_mode", mode)), "answer", "continue")
+				return b.submit(consentPath, "request", b.request(params("app", "response_mode", mode)), "answer", "continue")
 			},
 			"declined": func() answer {
-				return b.post(consentPath, "request", b.request(params("app", "response_mode", mode)), "answer", "cancel")
+				return b.submit(consentPath, "request", b.request(params("app", "response_mode", mode)), "answer", "cancel")
 			},
 			"silent": func() answer {
-				return (&visitor{h, ""}).authorize(params("app", "response_mode", mode, "prompt", "none"))
+				return h.guest().authorize(params("app", "response_mode", mode, "prompt", "none"))
 			},
 			"refused": func() answer { return b.authorize(params("app", "response_mode", mode, "scope", "")) },
 			"not an administrator": func() answer {
@@ -227,7 +228,7 @@ func TestAttackScope(t *testing.T) {
 	t.Run("a consent to less is none to more", func(t *testing.T) {
 		h := newOAuthHouse(t)
 		grant(h, true)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		b.consent(params("app"))
 		page := b.get(consentPath + "?request=" + b.request(params("app", "scope", admin)))
 		page.shows(t, http.StatusOK, "administer this server")
@@ -238,52 +239,46 @@ func TestAttackScope(t *testing.T) {
 	t.Run("an old sign-in is not enough to administer", func(t *testing.T) { // SCOPE-13
 		h := newOAuthHouse(t)
 		grant(h, true)
-		b := h.signIn("alice")
-		h.clock.move(5*time.Minute + time.Second)
+		b := h.signedInAs("alice")
+		h.clock.Move(5*time.Minute + time.Second)
 		id := b.request(params("app", "scope", admin))
 		const login = "account/login?request="
 		prove := func() {
 			t.Helper()
-			a := b.post("/"+login+id, "username", "alice", "password", alicesPassword)
-			a.shows(t, http.StatusSeeOther, "")
-			for _, line := range a.header.Values("Set-Cookie") {
-				if value, ours := strings.CutPrefix(line, cookieName+"="); ours {
-					b.value, _, _ = strings.Cut(value, ";")
-				}
-			}
+			b.submit("/"+login+id, "username", "alice", "password", alicesPassword).shows(t, http.StatusSeeOther, "")
 		}
-		for _, a := range []answer{b.get(consentPath + "?request=" + id), b.post(consentPath, "request", id, "answer", "continue")} {
+		for _, a := range []answer{b.get(consentPath + "?request=" + id), b.submit(consentPath, "request", id, "answer", "continue")} {
 			if a.status != http.StatusSeeOther || !strings.Contains(a.header.Get("Location"), login) {
 				t.Fatalf("got %d to %q", a.status, a.header.Get("Location"))
 			}
 		}
 		b.get("/"+login+id).shows(t, http.StatusOK, "a password counts for five minutes only")
-		b.post("/"+login+id, "username", "alice", "password", "wrong").shows(t, http.StatusForbidden, "a password counts for five minutes only")
+		b.submit("/"+login+id, "username", "alice", "password", "wrong").shows(t, http.StatusForbidden, "a password counts for five minutes only")
 		prove()
 		b.get(consentPath+"?request="+id).shows(t, http.StatusOK, "administer")
 		// The page may stand open for a while, but no longer than the password counts.
-		h.clock.move(5*time.Minute + time.Second)
-		if a := b.post(consentPath, "request", id, "answer", "continue"); !strings.Contains(a.header.Get("Location"), login) {
+		h.clock.Move(5*time.Minute + time.Second)
+		if a := b.submit(consentPath, "request", id, "answer", "continue"); !strings.Contains(a.header.Get("Location"), login) {
 			t.Fatalf("got %d to %q", a.status, a.header.Get("Location"))
 		}
 		prove()
-		if b.response(b.post(consentPath, "request", id, "answer", "continue")).Get("code") == "" {
+		if b.response(b.submit(consentPath, "request", id, "answer", "continue")).Get("code") == "" {
 			t.Error("there is no code")
 		}
 	})
 	t.Run("demoted before the consent", func(t *testing.T) {
 		h := newOAuthHouse(t)
 		grant(h, true)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		id := b.request(params("app", "scope", admin))
 		b.get(consentPath+"?request="+id).shows(t, http.StatusOK, "administer")
 		grant(h, false)
-		b.post(consentPath, "request", id, "answer", "continue").shows(t, http.StatusBadRequest, "")
+		b.submit(consentPath, "request", id, "answer", "continue").shows(t, http.StatusBadRequest, "")
 	})
 	t.Run("demoted before the exchange", func(t *testing.T) {
 		h := newOAuthHouse(t)
 		grant(h, true)
-		code := h.signIn("alice").consent(params("app", "scope", admin))
+		code := h.signedInAs("alice").consent(params("app", "scope", admin))
 		grant(h, false)
 		h.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant")
 		h.wantSessions("alice")
@@ -291,7 +286,7 @@ func TestAttackScope(t *testing.T) {
 	t.Run("demoted while the homeserver is asked", func(t *testing.T) {
 		h := newOAuthHouse(t)
 		grant(h, true)
-		code := h.signIn("alice").consent(params("app", "scope", admin))
+		code := h.signedInAs("alice").consent(params("app", "scope", admin))
 		var once sync.Once
 		h.tap.set(func(string) { once.Do(func() { grant(h, false) }) })
 		h.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant")
@@ -300,7 +295,7 @@ func TestAttackScope(t *testing.T) {
 	t.Run("demoted afterwards", func(t *testing.T) {
 		h := newOAuthHouse(t)
 		grant(h, true)
-		got := h.tokens(h.exchange("app", h.signIn("alice").consent(params("app", "scope", admin))))
+		got := h.tokens(h.exchange("app", h.signedInAs("alice").consent(params("app", "scope", admin))))
 		h.introspect(got.AccessToken).shows(t, http.StatusOK, model.ScopeSynapseAdmin)
 		grant(h, false)
 		h.wantInactive(got.AccessToken)
@@ -318,7 +313,7 @@ func TestAttackScope(t *testing.T) {
 	})
 	t.Run("a scope at the exchange counts for nothing", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		code := h.signIn("alice").consent(params("app"))
+		code := h.signedInAs("alice").consent(params("app"))
 		got := h.tokens(h.token("grant_type", "authorization_code", "client_id", "app", "code", code, "redirect_uri", webCallback, "code_verifier", verifier, "scope", admin))
 		if got.Scope != phoneScope {
 			t.Errorf("got %q", got.Scope)
@@ -347,7 +342,7 @@ func TestAttackScope(t *testing.T) {
 	})
 	t.Run("what only looks like administration is nothing", func(t *testing.T) { // SCOPE-8
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		for _, scope := range []string{"urn:synapse:admin", "URN:SYNAPSE:ADMIN:*", "urn:synapse:admin:*:", "urn:mas:admin", "urn:synapse:*", "*"} {
 			got := h.tokens(h.exchange("app", b.consent(params("app", "scope", phoneScope+" "+scope, "prompt", "consent"))))
 			if got.Scope != phoneScope {
@@ -366,7 +361,7 @@ func TestAttackForeignTokens(t *testing.T) {
 		header := http.Header{"Content-Type": formType["Content-Type"], "Authorization": {basicAuth(id, secret)}}
 		return h.do(call{method: http.MethodPost, path: path, header: header, body: form(fields...)})
 	}
-	code := h.signIn("alice").consent(params("confidential"))
+	code := h.signedInAs("alice").consent(params("confidential"))
 	got := h.tokens(asClient("confidential", "a secret that is long", tokenPath, "grant_type", "authorization_code", "code", code, "redirect_uri", webCallback, "code_verifier", verifier))
 	asClient("rival", "another secret that is long", tokenPath, "grant_type", "refresh_token", "refresh_token", got.RefreshToken).shows(t, http.StatusBadRequest, "invalid_grant")
 	asClient("rival", "another secret that is long", revokePath, "token", got.RefreshToken).shows(t, http.StatusUnauthorized, "invalid_client")
@@ -388,7 +383,7 @@ func TestAttackForeignTokens(t *testing.T) {
 // TestAttackParameters: no two readers can differ about what a request says (HTTP-10, AUTHZ-2).
 func TestAttackParameters(t *testing.T) {
 	h := newOAuthHouse(t)
-	b := h.signIn("alice")
+	b := h.signedInAs("alice")
 	good := params("app")
 	for name := range good {
 		t.Run(name+" twice in the query", func(t *testing.T) {
@@ -411,7 +406,7 @@ func TestAttackParameters(t *testing.T) {
 		h.register("other", "")
 		a := h.do(call{method: http.MethodPost, path: authorizePath + "?" + params("other").Encode(), header: formType, body: good.Encode()})
 		_, id, _ := strings.Cut(a.header.Get("Location"), "request=")
-		code := b.code(b.post(consentPath, "request", id, "answer", "continue"))
+		code := b.code(b.submit(consentPath, "request", id, "answer", "continue"))
 		h.tokens(h.exchange("app", code))
 	})
 	t.Run("a body of a GET does not count", func(t *testing.T) {

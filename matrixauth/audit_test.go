@@ -84,9 +84,9 @@ func TestAudit(t *testing.T) {
 		h.logout(s.AccessToken).want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
 		s = h.loginOn("alice", "TABLET")
 		h.logout(s.AccessToken).want(t, http.StatusOK, "")
-		v := h.signIn("alice")
+		v := h.signedInAs("alice")
 		v.get("/account/")
-		v.post("/account/logout")
+		v.submit("/account/logout")
 		h.wantAudited("alice", mark,
 			by+"session.start kind=compat",
 			by+"session.end kind=compat reason=device_replaced",
@@ -102,7 +102,7 @@ func TestAudit(t *testing.T) {
 		h.add("alice")
 		h.loginOn("alice", "PHONE")
 		mark := len(h.audited("alice"))
-		if followed, err := h.current().users.FollowDeactivation(t.Context(), h.userID("alice")); err != nil || !followed {
+		if followed, err := h.domain().Users.FollowDeactivation(t.Context(), h.userID("alice")); err != nil || !followed {
 			t.Fatal(followed, err)
 		}
 		h.wantAudited("alice", mark, "server: user.deactivate", "server: session.end kind=compat reason=user_deactivated")

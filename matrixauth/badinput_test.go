@@ -15,54 +15,6 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
-// endpoint is one of our paths, as bad input meets it.
-type endpoint struct {
-	name    string
-	paths   []string
-	inside  bool
-	wire    web.Wire
-	methods []string
-	allow   string
-}
-
-var oldVersions = []string{"api/v1", "r0", "v3", "unstable"}
-
-// aliases are the paths of a client endpoint, with and without a slash at the end (LEG-1).
-func aliases(suffix string, versions ...string) (paths []string) {
-	for _, v := range versions {
-		paths = append(paths, "/_matrix/client/"+v+suffix, "/_matrix/client/"+v+suffix+"/")
-	}
-	return paths
-}
-
-var endpoints = []endpoint{
-	{"login", aliases("/login", oldVersions...), false, web.MatrixWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST, OPTIONS"},
-	{"logout", aliases("/logout", oldVersions...), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
-	{"logout_all", aliases("/logout/all", oldVersions...), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
-	{"refresh", aliases("/refresh", "r0", "v3", "unstable", "unstable/org.matrix.msc2918"), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
-	{"auth_metadata", aliases("/auth_metadata", "v1", "unstable/org.matrix.msc2965"), false, web.MatrixWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
-	{"auth_issuer", aliases("/auth_issuer", "v1", "unstable/org.matrix.msc2965"), false, web.MatrixWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
-	{"introspect_public", []string{"/oauth2/introspect"}, false, web.OAuthWire, []string{"POST"}, "POST"},
-	{"introspect_internal", []string{"/oauth2/introspect"}, true, web.OAuthWire, []string{"POST"}, "POST"},
-	{"discovery_public", []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"}, false, web.OpenOAuthWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
-	{"discovery_internal", []string{"/.well-known/openid-configuration"}, true, web.OpenOAuthWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
-	{"token", []string{tokenPath}, false, web.OpenOAuthWire, []string{"POST"}, "POST, OPTIONS"},
-	{"revoke", []string{revokePath}, false, web.OpenOAuthWire, []string{"POST"}, "POST, OPTIONS"},
-	{"registration", []string{"/oauth2/registration"}, false, web.OpenOAuthWire, []string{"POST"}, "POST, OPTIONS"},
-	{"authorize", []string{authorizePath}, false, web.PageWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST"},
-	{"consent", []string{consentPath}, false, web.PageWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST"},
-	{"sign_in", []string{"/account/login"}, false, web.PageWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST"},
-	{"sign_out", []string{"/account/logout"}, false, web.PageWire, []string{"POST"}, "POST"},
-	{"signed_out", []string{"/account/signed-out"}, false, web.PageWire, []string{"GET", "HEAD"}, "GET, HEAD"},
-	{"account", []string{"/account/", "/account"}, false, web.PageWire, []string{"GET", "HEAD"}, "GET, HEAD"},
-	{"end_session", []string{"/account/sessions/end"}, false, web.PageWire, []string{"POST"}, "POST"},
-	{"health", []string{"/health"}, true, web.PlainWire, []string{"GET", "HEAD"}, "GET, HEAD"},
-}
-
-func endpointNamed(name string) endpoint {
-	return endpoints[slices.IndexFunc(endpoints, func(e endpoint) bool { return e.name == name })]
-}
-
 // TestBadInput gives every endpoint, under every alias, what no honest client sends. Each case has its
 // documented answer; none panics, hangs, tells a cause, or changes a row.
 func TestBadInput(t *testing.T) {
@@ -132,46 +84,6 @@ func methodCases(t *testing.T, h *house, e endpoint, path string) {
 	}
 }
 
-// wantWire checks the headers that every answer of a wire bears, whatever its status: CORS exactly once
-// for the Client-Server API and none between servers (LEG-6, INTRO-7), JSON, no sniffing, no storing.
-func wantWire(t testing.TB, wire web.Wire, a answer) {
-	t.Helper()
-	if wire == web.PageWire {
-		wantPageHeaders(t, a)
-		return
-	}
-	cors := map[string]string{
-		"Access-Control-Allow-Origin":   "*",
-		"Access-Control-Allow-Methods":  "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-		"Access-Control-Allow-Headers":  "X-Requested-With, Content-Type, Authorization, Date",
-		"Access-Control-Expose-Headers": "Retry-After",
-	}
-	for name, want := range cors {
-		got := a.header.Values(name)
-		if wire.Open() && (len(got) != 1 || got[0] != want) {
-			t.Errorf("%s is %q, want %q once", name, got, want)
-		}
-		if !wire.Open() && len(got) != 0 {
-			t.Errorf("%s is %q, want none", name, got)
-		}
-	}
-	if got := a.header.Values("Access-Control-Allow-Credentials"); got != nil {
-		t.Errorf("Access-Control-Allow-Credentials is %q, want none", got)
-	}
-	if got := a.header.Get("X-Content-Type-Options"); got != "nosniff" {
-		t.Errorf("X-Content-Type-Options is %q", got)
-	}
-	if a.status == http.StatusNoContent {
-		return
-	}
-	if got := a.header.Get("Content-Type"); got != "application/json" {
-		t.Errorf("Content-Type is %q", got)
-	}
-	if got := a.header.Get("Cache-Control"); got != "no-store" {
-		t.Errorf("Cache-Control is %q", got)
-	}
-}
-
 // badBody is one bad request with its answer.
 type badBody struct {
 	name   string
@@ -232,13 +144,10 @@ const (
 	megabyte  = 1 << 20
 	nesting   = 20_000
 	shallow   = 5_000
-	wrongPass = `{"errcode":"M_FORBIDDEN","error":"Invalid username or password"}`
 	notJSON   = `{"errcode":"M_NOT_JSON","error":"The request body is not JSON"}`
 	notObject = `{"errcode":"M_BAD_JSON","error":"The request body must be a JSON object"}`
 	tooLarge  = `{"errcode":"M_TOO_LARGE","error":"The request is too large"}`
 	noToken   = `{"errcode":"M_MISSING_TOKEN","error":"Missing access token"}`
-	badToken  = `{"errcode":"M_UNKNOWN_TOKEN","error":"Unknown access token"}`
-	badFresh  = `{"errcode":"M_UNKNOWN_TOKEN","error":"Invalid refresh token"}`
 )
 
 func matrix(errcode, text string) string {

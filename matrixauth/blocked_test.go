@@ -124,17 +124,10 @@ func TestBlocked(t *testing.T) {
 		v.get(authorizePath + "?" + params("app").Encode())
 		page := v.at.header.Get("Location")
 		act(h, LockUser, Name{User: "alice"})
-		h.clock.move(time.Hour)
+		h.clock.Move(time.Hour)
 		v.get(page).wantPage(t, http.StatusForbidden, locked)
 		if strings.Contains(shown(v.at), "Back to the app") {
 			t.Error("there is nothing to go back with")
 		}
 	})
-}
-
-// formAction is where the first form of a page goes.
-func formAction(body string) string {
-	_, rest, _ := strings.Cut(body, `action="`)
-	action, _, _ := strings.Cut(rest, `"`)
-	return action
 }

@@ -63,7 +63,7 @@ func TestCompareAccounts(t *testing.T) {
 		act(h, DeactivateUser, Deactivation{Name: Name{User: "gone"}})
 		act(h, SetAdmin, AdminRight{Name: Name{User: "alice"}, Admin: true})
 		id := h.register("client", "")
-		h.tokens(h.exchange(id, h.signIn("alice").consent(params(id, "scope", model.ScopeAPI+" "+model.ScopeSynapseAdmin))))
+		h.tokens(h.exchange(id, h.signedInAs("alice").consent(params(id, "scope", model.ScopeAPI+" "+model.ScopeSynapseAdmin))))
 		h.settle()
 		before := h.rows()
 		h.wantDifferences()
@@ -77,7 +77,7 @@ func TestCompareAccounts(t *testing.T) {
 		h.logout(gone.AccessToken).want(t, http.StatusOK, "")
 		act(h, DeactivateUser, Deactivation{Name: Name{User: "erin"}})
 		h.settle()
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 		h.fake.AddDevice("alice", "BRIDGE")
 		h.fake.AddDevice("alice", "GONE") // as after a restore
 		h.fake.DeleteDevices("bob", "BOB")
@@ -160,7 +160,7 @@ func TestCompareAccounts(t *testing.T) {
 		}
 		t.Run("a login "+name, func(t *testing.T) {
 			h, _ := household(t, "alice")
-			during(h, func() { h.loginOn("alice", "NEW"); h.clock.move(time.Minute) })
+			during(h, func() { h.loginOn("alice", "NEW"); h.clock.Move(time.Minute) })
 		})
 		t.Run("a logout "+name, func(t *testing.T) {
 			h, sessions := household(t, "alice")

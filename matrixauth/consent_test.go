@@ -19,7 +19,7 @@ import (
 // signedInApp is alice with an app that she is signed in to, and need not be asked about.
 type signedInApp struct {
 	*house
-	browser *visitor
+	browser *guest
 	tokens  tokens
 	session string
 }
@@ -27,10 +27,10 @@ type signedInApp struct {
 func newSignedInApp(t *testing.T) *signedInApp {
 	t.Helper()
 	a := &signedInApp{house: newOAuthHouse(t)}
-	a.browser = a.signIn("alice")
+	a.browser = a.signedInAs("alice")
 	a.house.tokens(a.exchange("app", a.browser.consent(params("app", "scope", deviceScope("TABLET")))))
 	a.tokens = a.house.tokens(a.exchange("app", a.browser.consent(params("app"))))
-	a.must(a.core.store.View(context.Background(), func(tx *store.Tx) error {
+	a.must(a.store.View(context.Background(), func(tx *store.Tx) error {
 		s, err := tx.LiveSessionOnDevice(a.userID("alice"), "PHONE")
 		a.session = s.ID
 		return err
@@ -38,12 +38,8 @@ func newSignedInApp(t *testing.T) *signedInApp {
 	return a
 }
 
-func deviceScope(device string) string {
-	return model.ScopeAPI + " " + model.ScopeDevicePrefix + device
-}
-
 // outcome is what prompt=none gives in a browser: "code", or an error.
-func (a *signedInApp) outcome(b *visitor, client string) string {
+func (a *signedInApp) outcome(b *guest, client string) string {
 	a.t.Helper()
 	got, _ := b.silently(params(client, "scope", deviceScope("NEXT")))
 	if got.Has("code") {
@@ -64,7 +60,7 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 		code              bool
 	}{
 		"the account page": {func(a *signedInApp) {
-			if got := a.browser.post("/account/sessions/end", "session", a.session); got.status != http.StatusSeeOther {
+			if got := a.browser.submit("/account/sessions/end", "session", a.session); got.status != http.StatusSeeOther {
 				a.t.Fatal(got.status)
 			}
 		}, asks, asks, keeps, false},
@@ -93,7 +89,7 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 		"a stolen refresh token": {func(a *signedInApp) {
 			next := a.house.tokens(a.renew("app", a.tokens.RefreshToken))
 			a.introspect(next.AccessToken)
-			a.clock.move(2 * time.Minute)
+			a.clock.Move(2 * time.Minute)
 			a.renew("app", a.tokens.RefreshToken).shows(a.t, http.StatusBadRequest, "invalid_grant")
 		}, asks, asks, keeps, false},
 		"another sign-in on the device": {func(a *signedInApp) {
@@ -112,7 +108,7 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 			act(a.house, UnlockUser, Name{User: "alice"})
 		}, keeps, keeps, keeps, true},
 		"a sign-out of the browser": {func(a *signedInApp) {
-			a.browser.post("/account/logout").shows(a.t, http.StatusSeeOther, "")
+			a.browser.submit("/account/logout").shows(a.t, http.StatusSeeOther, "")
 		}, out, keeps, keeps, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,11 +118,11 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 			waiting := a.browser.request(params("app", "scope", deviceScope("WAITS")))
 			silent, _ := a.browser.silently(params("app", "scope", deviceScope("SILENT")))
 			c.end(a)
-			a.clock.move(time.Second)
+			a.clock.Move(time.Second)
 			if got := a.outcome(a.browser, "app"); got != c.here {
 				t.Errorf("in the same browser: %s", got)
 			}
-			next := a.signIn("alice")
+			next := a.signedInAs("alice")
 			if got := a.outcome(next, "app"); got != c.anew {
 				t.Errorf("after a new sign-in: %s", got)
 			}
@@ -156,8 +152,8 @@ func TestSignOutLeavesNoCode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := newSignedInApp(t)
 			code := a.browser.consent(params("app", "scope", deviceScope("SLEEVE"), "prompt", "consent"))
-			_, err := a.current().browsers.Start(t.Context(), browser.Start{
-				Proof: a.proof("alice"), Value: model.NewBrowserValue(), Replaced: a.browser.value,
+			_, err := a.browsers.Start(t.Context(), browser.Start{
+				Proof: a.proof("alice"), Value: model.NewBrowserValue(), Replaced: a.browser.value(),
 			})
 			a.must(err)
 			end(a)
@@ -179,13 +175,13 @@ func TestWithdrawConsent(t *testing.T) {
 	const withdraw = "/account/consents/withdraw"
 	for name, take := range map[string]func(a *signedInApp){
 		"at the account page": func(a *signedInApp) {
-			got := a.browser.post(withdraw, "client", "app")
+			got := a.browser.submit(withdraw, "client", "app")
 			if got.status != http.StatusSeeOther || got.header.Get("Location") != "/account/consents/withdrawn" {
 				a.t.Fatalf("got %d to %q", got.status, got.header.Get("Location"))
 			}
 			a.browser.get("/account/consents/withdrawn").shows(a.t, http.StatusOK, "The app has to ask again")
 			// A second click changes nothing.
-			a.browser.post(withdraw, "client", "app").shows(a.t, http.StatusSeeOther, "")
+			a.browser.submit(withdraw, "client", "app").shows(a.t, http.StatusSeeOther, "")
 		},
 		"by an operator": func(a *signedInApp) {
 			if done := act(a.house, WithdrawConsents, Withdrawal{Name: Name{User: "alice"}, ClientID: "app"}); done.Consents != 1 {
@@ -246,15 +242,15 @@ func TestWithdrawConsent(t *testing.T) {
 		if text := shown(page); !strings.Contains(text, "Apps that need not ask") || !strings.Contains(text, "An App app.example.org · agreed to within the last day") {
 			t.Errorf("the page says %s", text)
 		}
-		a.clock.move(49 * time.Hour)
+		a.clock.Move(49 * time.Hour)
 		if text := shown(a.browser.get("/account/")); !strings.Contains(text, "agreed to 2 days ago") {
 			t.Errorf("the page says %s", text)
 		}
-		if text := shown(a.signIn("bob").get("/account/")); strings.Count(text, "· agreed to") != 1 {
+		if text := shown(a.signedInAs("bob").get("/account/")); strings.Count(text, "· agreed to") != 1 {
 			t.Errorf("bob's page says %s", text)
 		}
 		// A client that is gone is known by where it was.
-		a.must(a.core.store.Update(t.Context(), func(tx *store.Tx) error {
+		a.must(a.store.Update(t.Context(), func(tx *store.Tx) error {
 			return tx.SaveConsent(model.Consent{UserID: a.userID("alice"), ClientID: "gone", RedirectURI: "https://gone.example/cb", Scope: model.ScopeAPI})
 		}))
 		if text := shown(a.browser.get("/account/")); !strings.Contains(text, "Unnamed app gone.example") {
@@ -263,12 +259,12 @@ func TestWithdrawConsent(t *testing.T) {
 	})
 	t.Run("not somebody else's, and not by another site", func(t *testing.T) {
 		a := newSignedInApp(t)
-		a.signIn("bob").post(withdraw, "client", "app").shows(t, http.StatusSeeOther, "")
-		(&visitor{a.house, model.NewBrowserValue()}).post(withdraw, "client", "app").shows(t, http.StatusSeeOther, "")
-		a.browser.post(withdraw).shows(t, http.StatusBadRequest, "")
-		header := a.browser.header()
+		a.signedInAs("bob").submit(withdraw, "client", "app").shows(t, http.StatusSeeOther, "")
+		a.house.browserWith(model.NewBrowserValue()).submit(withdraw, "client", "app").shows(t, http.StatusSeeOther, "")
+		a.browser.submit(withdraw).shows(t, http.StatusBadRequest, "")
+		header := a.browser.cookieHeader()
 		header["Content-Type"], header["Sec-Fetch-Site"] = formType["Content-Type"], []string{"cross-site"}
-		a.do(call{method: http.MethodPost, path: withdraw, header: header, body: form("client", "app", web.FormField, web.FormToken(a.browser.value))}).shows(t, http.StatusForbidden, "")
+		a.do(call{method: http.MethodPost, path: withdraw, header: header, body: form("client", "app", web.FormField, web.FormToken(a.browser.value()))}).shows(t, http.StatusForbidden, "")
 		header["Sec-Fetch-Site"] = []string{"same-origin"}
 		a.do(call{method: http.MethodPost, path: withdraw, header: header, body: form("client", "app")}).shows(t, http.StatusForbidden, "")
 		if got := a.outcome(a.browser, "app"); got != "code" {
@@ -280,13 +276,13 @@ func TestWithdrawConsent(t *testing.T) {
 // TestConsentHeadline: the heading says who asks. A name that is somebody else's address is not who asks.
 func TestConsentHeadline(t *testing.T) { // AUTHZ-19, HTTP-9
 	h := newOAuthHouse(t)
-	b := h.signIn("alice")
+	b := h.signedInAs("alice")
 	for name, want := range map[string]string{
 		"Element": "Element", "app.element.io": "app.example.org", "Element (https://app.element.io)": "app.example.org", "@admin:example.test": "app.example.org", "app.example.org": "app.example.org",
 	} {
 		id := h.register(model.NewID(h.clock.Now()), "", func(m *model.ClientMetadata) { m.Name = name })
 		request := b.request(params(id))
-		asked, login := b.get(consentPath+"?request="+request), (&visitor{h, ""}).get("/account/login?request="+request)
+		asked, login := b.get(consentPath+"?request="+request), h.guest().get("/account/login?request="+request)
 		if !strings.Contains(shown(asked), "Continue to "+want+" ?") || !strings.Contains(asked.body, "<title>Continue to "+want+"?") || !strings.Contains(shown(login), "to continue to "+want) {
 			t.Errorf("%s: %s\n%s", name, shown(asked), shown(login))
 		}

@@ -62,21 +62,16 @@ type OpenOptions struct {
 	LockWait time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// rehearse is store.Options.Rehearse, for tests.
-	rehearse bool
 }
 
 // Open opens a database and makes it ready for Servers. Its errors name the path and what to do.
 func Open(ctx context.Context, o OpenOptions) (*Core, error) {
-	s, err := store.Open(ctx, store.Options{Path: o.Database, Create: o.Create, LockWait: o.LockWait, Now: o.Now, Rehearse: o.rehearse})
+	s, err := store.Open(ctx, store.Options{Path: o.Database, Create: o.Create, LockWait: o.LockWait, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
-	c := &Core{store: s, outbox: outbox.New(s), reconcileQueue: reconcile.NewQueue(s.Now), limiter: limit.New(s.Now), refusals: gateway.NewRefusals(s.Now), lines: edge.NewLines(s.Now)}
-	c.metrics = metrics.New(c.store, c.limiter)
-	c.metrics.SealUsable = c.sealUsable
-	c.passwords = password.New(password.Config{Observe: c.metrics.ObserveHash})
-	if c.registry, err = session.NewRegistry(ctx, s); err != nil {
+	c, err := NewCore(ctx, Parts{Store: s})
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return c, nil

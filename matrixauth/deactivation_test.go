@@ -10,14 +10,6 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// reconcile asks the homeserver about everybody who is noted.
-func (h *house) reconcile() error { return h.core.reconcileQueue.Pass(context.Background()) }
-
-func (h *house) state(localpart string) string {
-	h.t.Helper()
-	return act(h, ShowUser, Name{User: localpart}).State
-}
-
 // TestDeactivatedAtTheHomeserver: an account that an administrator of the homeserver has deactivated is
 // deactivated here as well, with all that follows, when somebody signs in to it or its app refreshes
 // (MOD-11).
@@ -50,7 +42,7 @@ func TestDeactivatedAtTheHomeserver(t *testing.T) {
 		h.add("alice")
 		act(h, AddEmail, NameAndEmail{Name: Name{User: "alice"}, Email: "alice@example.org"})
 		h.settle()
-		h.signIn("alice")
+		h.signedInAs("alice")
 		return h, h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
 	}
 
@@ -76,7 +68,7 @@ func TestDeactivatedAtTheHomeserver(t *testing.T) {
 				h, s := begin(t)
 				act(h, SetAdmin, AdminRight{Name: Name{User: "alice"}, Admin: true})
 				id := h.register("client", "")
-				code := h.signIn("alice").consent(params(id, "scope", scope))
+				code := h.signedInAs("alice").consent(params(id, "scope", scope))
 				h.fake.Deactivate("alice")
 				h.exchange(id, code).shows(t, http.StatusBadRequest, "invalid_grant")
 				gone(h, s.AccessToken)
@@ -127,7 +119,7 @@ func TestDeactivatedAtTheHomeserver(t *testing.T) {
 		h.settle()
 		act(h, ReactivateUser, Name{User: "alice"})
 		// What the homeserver said before the command is old news now.
-		followed, err := h.current().users.FollowDeactivation(t.Context(), h.userID("alice"))
+		followed, err := h.domain().Users.FollowDeactivation(t.Context(), h.userID("alice"))
 		if err != nil || followed {
 			t.Fatalf("got %v, %v", followed, err)
 		}
@@ -174,12 +166,12 @@ func TestAccountIsAskedAbout(t *testing.T) {
 		s = h.signedIn(h.refresh(s.RefreshToken))
 		other = h.signedIn(h.refresh(other.RefreshToken))
 		want(1)
-		h.clock.move(5*time.Minute - time.Second)
+		h.clock.Move(5*time.Minute - time.Second)
 		s = h.signedIn(h.refresh(s.RefreshToken))
 		want(1)
 		h.signedIn(h.refresh(bob.RefreshToken))
 		want(2)
-		h.clock.move(time.Second)
+		h.clock.Move(time.Second)
 		h.signedIn(h.refresh(s.RefreshToken))
 		h.signedIn(h.refresh(other.RefreshToken))
 		want(3)
@@ -238,7 +230,7 @@ func TestAccountIsAskedAbout(t *testing.T) {
 	})
 	t.Run("a homeserver that is read-only is asked as well", func(t *testing.T) {
 		h := newHouse(t, unlimited, func(c *Config) { c.Kind = SynapseReadOnly })
-		h.must(h.core.store.Update(t.Context(), seedRows("alice", mustHash(h), h.fake.Seed)))
+		h.must(h.store.Update(t.Context(), seedRows("alice", mustHash(h), h.fake.Seed)))
 		h.fake.Deactivate("alice")
 		h.tryLogin("alice", nil).want(t, http.StatusForbidden, "M_USER_DEACTIVATED")
 		for _, c := range h.fake.Calls() {
@@ -251,7 +243,7 @@ func TestAccountIsAskedAbout(t *testing.T) {
 
 func mustHash(h *house) string {
 	h.t.Helper()
-	hash, err := h.core.passwords.Hash(context.Background(), alicesPassword)
+	hash, err := h.passwords.Hash(context.Background(), alicesPassword)
 	h.must(err)
 	return hash
 }

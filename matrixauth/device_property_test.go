@@ -146,13 +146,13 @@ func (d *drift) step() {
 			delete(d.gone, gone[0])
 		}
 	case 11:
-		d.clock.move(5 * 24 * time.Hour)
+		d.clock.Move(5 * 24 * time.Hour)
 	default:
 		d.use()
 	}
 	// What is to be done there is done, and no bound is in the way of the next step.
 	d.pass()
-	d.clock.move(6 * time.Minute)
+	d.clock.Move(6 * time.Minute)
 }
 
 // TestDrift holds, over random histories, which sessions end when the homeserver deactivates accounts,

@@ -11,20 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
+
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
-
-const devicesPath = "/_matrix/client/v3/devices"
-
-// behind has the fake homeserver answer what goes on through the site, as Synapse does.
-func (h *house) behindSite() { h.answering(h.fake.ServeHTTP) }
-
-// list sends a client's request to the homeserver.
-func (h *house) list(token string) answer {
-	h.t.Helper()
-	return h.do(call{path: devicesPath, bearer: token})
-}
 
 // wantRefused checks what a client with a live session is told whose token the homeserver refuses.
 func (h *house) wantRefused(token string) {
@@ -44,35 +35,13 @@ func (h *house) endReason(device string) (reason string) {
 	return reason
 }
 
-// household is a server with people who signed in one after another, a minute apart.
-func household(t *testing.T, names ...string) (*house, map[string]signedIn) {
-	t.Helper()
-	h := newHouse(t, unlimited)
-	h.behindSite()
-	h.add(names...)
-	sessions := map[string]signedIn{}
-	for _, name := range names {
-		sessions[name] = h.login(name, object{"device_id": strings.ToUpper(name), "refresh_token": true})
-		h.clock.move(time.Minute)
-	}
-	return h, sessions
-}
-
-// renewed refreshes everybody's tokens, as apps do.
-func (h *house) renewed(sessions map[string]signedIn) {
-	h.t.Helper()
-	for name, s := range sessions {
-		sessions[name] = h.signedIn(h.refresh(s.RefreshToken))
-	}
-}
-
 // TestDeviceDeletedAtTheHomeserver: the session whose device an administrator of the homeserver has
 // deleted ends once its client is refused, and no other does.
 func TestDeviceDeletedAtTheHomeserver(t *testing.T) {
 	t.Run("the session ends, and its client is told that it did", func(t *testing.T) {
 		h, sessions := household(t, "alice", "bob", "carol")
 		laptop := h.login("bob", object{"device_id": "LAPTOP", "refresh_token": true})
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 		h.renewed(sessions)
 		laptop = h.signedIn(h.refresh(laptop.RefreshToken))
 		h.list(sessions["bob"].AccessToken).shows(t, http.StatusOK, "BOB")
@@ -103,7 +72,7 @@ func TestDeviceDeletedAtTheHomeserver(t *testing.T) {
 		h, _ := household(t, "alice", "bob")
 		id := h.register("client", "")
 		s := h.oauthSession("alice", id, "TABLET")
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 		h.fake.DeleteDevices("alice", "TABLET")
 		h.wantRefused(s.AccessToken)
 		h.must(h.reconcile())
@@ -135,22 +104,14 @@ func TestDeviceDeletedAtTheHomeserver(t *testing.T) {
 		h, _ := household(t, "alice", "bob")
 		act(h, SetAdmin, AdminRight{Name: Name{User: "alice"}, Admin: true})
 		id := h.register("client", "")
-		code := h.signIn("alice").consent(params(id, "scope", model.ScopeAPI+" "+model.ScopeSynapseAdmin))
+		code := h.signedInAs("alice").consent(params(id, "scope", model.ScopeAPI+" "+model.ScopeSynapseAdmin))
 		s := h.tokens(h.exchange(id, code))
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 		h.fake.DeleteDevices("alice", "ALICE")
-		h.core.reconcileQueue.Refused(h.userID("alice"))
+		h.reconcileQueue.Refused(h.userID("alice"))
 		h.must(h.reconcile())
 		h.wantDeviceless(s.AccessToken)
 	})
-}
-
-// wantDeviceless checks that the homeserver would honour a token without a device.
-func (h *house) wantDeviceless(token string) {
-	h.t.Helper()
-	if d := h.introspect(token).document(h.t); d["active"] != true || d["device_id"] != nil {
-		h.t.Fatalf("got %v", d)
-	}
 }
 
 // TestDeviceIsThere: nothing ends a session whose device may be there.
@@ -172,7 +133,7 @@ func TestDeviceIsThere(t *testing.T) {
 	})
 	t.Run("an expired token starts no check", func(t *testing.T) {
 		h, sessions := household(t, "alice", "bob")
-		h.clock.move(10 * time.Minute)
+		h.clock.Move(10 * time.Minute)
 		h.answering(refusing)
 		h.wantRefused(sessions["alice"].AccessToken)
 		h.fake.ForgetCalls()
@@ -183,12 +144,12 @@ func TestDeviceIsThere(t *testing.T) {
 	})
 	t.Run("a session that has only just begun", func(t *testing.T) {
 		h, sessions := household(t, "bob", "alice")
-		h.clock.move(-time.Minute)
+		h.clock.Move(-time.Minute)
 		h.fake.DeleteDevices("alice", "ALICE") // a list that is a little behind
 		h.wantRefused(sessions["alice"].AccessToken)
 		h.must(h.reconcile())
 		h.wantActive(sessions["alice"].AccessToken, "ALICE")
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 		h.wantRefused(sessions["alice"].AccessToken)
 		h.must(h.reconcile())
 		h.wantSessions("alice")
@@ -209,7 +170,7 @@ func TestDeviceIsThere(t *testing.T) {
 			h, sessions := household(t, "alice", "bob")
 			h.renewed(sessions)
 			h.must(h.reconcile())
-			h.clock.move(time.Minute)
+			h.clock.Move(time.Minute)
 			h.fake.DeleteDevices("alice", "ALICE")
 			h.wantRefused(sessions["alice"].AccessToken)
 			h.fake.Intercept(func(w http.ResponseWriter, r *http.Request) {
@@ -225,7 +186,7 @@ func TestDeviceIsThere(t *testing.T) {
 			}
 			nothingEnded(h, sessions)
 			h.fake.Recover()
-			h.clock.move(time.Minute)
+			h.clock.Move(time.Minute)
 			h.wantRefused(sessions["alice"].AccessToken)
 			h.must(h.reconcile())
 			h.wantSessions("alice")
@@ -234,7 +195,7 @@ func TestDeviceIsThere(t *testing.T) {
 	t.Run("the homeserver cannot ask us", func(t *testing.T) {
 		h, sessions := household(t, "alice", "bob")
 		h.fake.DeleteDevices("alice", "ALICE")
-		h.core.reconcileQueue.Refused(h.userID("alice"))
+		h.reconcileQueue.Refused(h.userID("alice"))
 		h.fake.AskAt("http://127.0.0.1:9/")
 		if err := h.reconcile(); err == nil {
 			t.Error("that is no answer")
@@ -244,7 +205,7 @@ func TestDeviceIsThere(t *testing.T) {
 	t.Run("a login takes the device over while it is looked at", func(t *testing.T) {
 		h, _ := household(t, "alice", "bob")
 		h.fake.DeleteDevices("alice", "ALICE")
-		h.core.reconcileQueue.Refused(h.userID("alice"))
+		h.reconcileQueue.Refused(h.userID("alice"))
 		var s signedIn
 		h.tap.set(func(op string) {
 			if op == "devices" { // the homeserver has answered, and we do not know it yet
@@ -287,7 +248,7 @@ func TestRestoredHomeserver(t *testing.T) {
 				h.wantRefused(sessions[name].AccessToken)
 				h.must(h.reconcile())
 			}
-			h.clock.move(6 * time.Minute)
+			h.clock.Move(6 * time.Minute)
 			h.renewed(sessions)
 		}
 		for name, s := range sessions {
@@ -305,7 +266,7 @@ func TestRestoredHomeserver(t *testing.T) {
 		sessions := map[string]signedIn{}
 		for _, name := range []string{"alice", "bob", "carol", "dave"} {
 			sessions[name] = h.login(name, object{"device_id": strings.ToUpper(name), "refresh_token": true})
-			h.clock.move(time.Minute)
+			h.clock.Move(time.Minute)
 		}
 		right := h.fake.Backup()
 		old()
@@ -329,7 +290,7 @@ func TestRestoredHomeserver(t *testing.T) {
 		h.add("erin", "frank", "grace")
 		for _, name := range []string{"erin", "frank", "grace"} {
 			sessions[name] = h.login(name, object{"device_id": strings.ToUpper(name), "refresh_token": true})
-			h.clock.move(time.Minute)
+			h.clock.Move(time.Minute)
 		}
 		wantHeld(h, sessions, "bob", "carol")
 	})
@@ -341,7 +302,7 @@ func TestRestoredHomeserver(t *testing.T) {
 	})
 	t.Run("devices that nobody uses any more tell nothing", func(t *testing.T) {
 		h, sessions := household(t, "alice", "bob", "carol")
-		h.clock.move(8 * 24 * time.Hour)
+		h.clock.Move(8 * 24 * time.Hour)
 		delete(sessions, "alice")
 		h.renewed(sessions)
 		h.fake.DeleteDevices("alice", "ALICE")
@@ -363,7 +324,7 @@ func TestRestoredHomeserver(t *testing.T) {
 		h, sessions := household(t, "alice", "bob", "carol")
 		for i := range 5 {
 			h.loginOn("alice", fmt.Sprint("A", i))
-			h.clock.move(time.Minute)
+			h.clock.Move(time.Minute)
 			h.fake.DeleteDevices("alice", fmt.Sprint("A", i))
 		}
 		h.renewed(sessions)
@@ -391,7 +352,7 @@ func TestMadClientIsBounded(t *testing.T) {
 	storm := func(want int64) {
 		t.Helper()
 		for range 1000 {
-			h.core.reconcileQueue.Refused(id)
+			h.reconcileQueue.Refused(id)
 		}
 		h.must(h.reconcile())
 		if n := lists.Load(); n != want {
@@ -400,10 +361,10 @@ func TestMadClientIsBounded(t *testing.T) {
 	}
 	storm(2) // alice's, and bob's as a witness
 	for range 5 {
-		h.clock.move(50 * time.Second)
+		h.clock.Move(50 * time.Second)
 		storm(2)
 	}
-	h.clock.move(51 * time.Second)
+	h.clock.Move(51 * time.Second)
 	storm(4)
 }
 
@@ -413,7 +374,7 @@ func TestInternalToken(t *testing.T) {
 	h.add("alice")
 	alice := model.User{ID: h.userID("alice"), Localpart: "alice"}
 	mint := func() (string, func()) {
-		token, drop, err := h.server.sessions.MintInternal(alice, model.ScopeAPI)
+		token, drop, err := h.domain().Sessions.MintInternal(alice, model.ScopeAPI)
 		h.must(err)
 		h.secret(token)
 		return token, drop
@@ -425,11 +386,11 @@ func TestInternalToken(t *testing.T) {
 		if d["active"] != true || d["username"] != "alice" || d["device_id"] != nil || d["expires_in"] != float64(10) {
 			t.Fatalf("got %v", d)
 		}
-		h.clock.move(9 * time.Second)
+		h.clock.Move(9 * time.Second)
 		if d := h.introspect(token).document(t); d["expires_in"] != float64(1) {
 			t.Errorf("got %v", d)
 		}
-		h.clock.move(time.Second)
+		h.clock.Move(time.Second)
 		h.wantInactive(token)
 	})
 	t.Run("nobody is told once it is dropped", func(t *testing.T) {
@@ -481,7 +442,7 @@ func TestInternalToken(t *testing.T) {
 		before := h.rows()
 		made := 0
 		for range 1000 {
-			if token, _, err := h.server.sessions.MintInternal(alice, model.ScopeAPI); err == nil {
+			if token, _, err := h.domain().Sessions.MintInternal(alice, model.ScopeAPI); err == nil {
 				h.secret(token)
 				made++
 			}
@@ -492,7 +453,7 @@ func TestInternalToken(t *testing.T) {
 		if h.rows() != before {
 			t.Error("rows have changed")
 		}
-		h.clock.move(11 * time.Second)
+		h.clock.Move(11 * time.Second)
 		_, drop := mint() // those that are over are not in the way
 		drop()
 	})
@@ -504,12 +465,12 @@ func TestSessionsNear(t *testing.T) {
 	h.loginOn("b1", "AGAIN")
 	id := h.userID("missing")
 	var devices []string
-	h.must(h.core.store.View(context.Background(), func(tx *store.Tx) error {
+	h.must(h.store.View(context.Background(), func(tx *store.Tx) error {
 		live, err := tx.LiveSessions(id)
 		if err != nil {
 			return err
 		}
-		near, err := tx.SessionsNear(live[0], 3, start)
+		near, err := tx.SessionsNear(live[0], 3, testkit.Start)
 		for _, s := range near {
 			devices = append(devices, s.DeviceID)
 		}

@@ -16,7 +16,7 @@ import (
 // wantFinding runs one check of the doctor and reads its first finding.
 func (h *house) wantFinding(t *testing.T, look func(*doctor.Visit), ok bool, what, change string) {
 	t.Helper()
-	d, err := h.current().doctor().Begin(Examination{})
+	d, err := h.current().Doctor().Begin(Examination{})
 	h.must(err)
 	defer d.End()
 	look(d)
@@ -51,7 +51,7 @@ func TestDoctor(t *testing.T) {
 		s := h.loginOn("alice", "PHONE")
 		h.fake.Stop()
 		h.logout(s.AccessToken).want(t, http.StatusOK, "")
-		h.clock.move(time.Hour)
+		h.clock.Move(time.Hour)
 		h.pass()
 		h.wantFinding(t, outbox, false, "1 jobs wait for Synapse, the oldest for 1h0m0s; its last failure: ", "by themselves")
 	})

@@ -41,7 +41,7 @@ func pemOf(cert []byte) string {
 // ids runs one check and gives the ids of what it found.
 func (h *house) ids(t *testing.T, authorities string, look func(*doctor.Visit)) (ids []string, found []Finding) {
 	t.Helper()
-	d, err := h.current().doctor().Begin(Examination{Authorities: authorities})
+	d, err := h.current().Doctor().Begin(Examination{Authorities: authorities})
 	h.must(err)
 	defer d.End()
 	look(d)

@@ -7,19 +7,6 @@ import (
 	"testing"
 )
 
-// cost is what an answer cost us, counted and not timed.
-type cost struct {
-	hashes, statements uint64
-}
-
-// measure returns an answer with its cost.
-func (h *house) measure(c call) (answer, cost) {
-	h.t.Helper()
-	before := cost{h.hashes(), h.core.store.Statements()}
-	a := h.do(c)
-	return a, cost{h.hashes() - before.hashes, h.core.store.Statements() - before.statements}
-}
-
 // TestEqualCost: a login that fails tells by nothing whether its account exists: same status, headers
 // and body, same number of hashes and of queries (ENUM-1, PW-3, LEG-20, LEG-21, LEG-29).
 func TestEqualCost(t *testing.T) {

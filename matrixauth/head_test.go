@@ -17,23 +17,23 @@ var prefetches = map[string]string{"Sec-Purpose": "prefetch;prerender", "Purpose
 // TestLooking: neither HEAD nor a browser that guesses changes anything, on any route of ours (HTTP-13).
 func TestLooking(t *testing.T) {
 	h := newOAuthHouse(t)
-	b := h.signIn("alice")
+	b := h.signedInAs("alice")
 	h.tokens(h.exchange("app", b.consent(params("app"))))
 	remembered := b.request(params("app", "scope", deviceScope("NEXT")))
 	asked := b.request(params("app", "scope", deviceScope("NEXT"), "prompt", "consent"))
 	again := b.request(params("app", "scope", deviceScope("NEXT"), "prompt", "login"))
-	h.clock.move(5 * time.Minute) // so that a visit would be noted
+	h.clock.Move(5 * time.Minute) // so that a visit would be noted
 	queries := []string{"", "?" + params("app").Encode(), "?" + params("app", "prompt", "none").Encode(), "?" + params("app", "prompt", "none login").Encode()}
 	for _, id := range []string{remembered, asked, again, "nobody"} {
 		queries = append(queries, "?request="+id)
 	}
 	pages := 0
-	wires := pathsWithGet(h)
+	wires := h.current().PathsWithGet()
 	for _, path := range slices.Sorted(maps.Keys(wires)) {
 		for _, q := range queries {
-			for _, v := range []*visitor{b, {h, ""}} {
+			for _, v := range []*guest{b, h.guest()} {
 				before := h.rows()
-				a := h.do(call{method: http.MethodHead, path: path + q, header: v.header()})
+				a := h.do(call{method: http.MethodHead, path: path + q, header: v.cookieHeader()})
 				if a.body != "" || a.status >= 500 || a.header.Get("Set-Cookie") != "" || h.rows() != before {
 					t.Errorf("HEAD %s%s: got %d, cookie %q, rows changed: %v", path, q, a.status, a.header.Get("Set-Cookie"), h.rows() != before)
 				}
@@ -42,7 +42,7 @@ func TestLooking(t *testing.T) {
 				}
 				pages++
 				for name, value := range prefetches {
-					header := v.header()
+					header := v.cookieHeader()
 					header[name] = []string{value}
 					a := h.do(call{path: path + q, header: header})
 					if a.status != http.StatusTooEarly || a.body != "" || a.header.Get("Set-Cookie") != "" || a.header.Get("Cache-Control") != "no-store" || h.rows() != before {
@@ -69,24 +69,10 @@ func TestLooking(t *testing.T) {
 		b.get(consentPath+"?request="+asked).shows(t, http.StatusOK, `name="answer"`)
 	})
 	t.Run("a form is no look", func(t *testing.T) {
-		header := b.header()
+		header := b.cookieHeader()
 		maps.Copy(header, formType)
 		header["Sec-Fetch-Site"], header["Sec-Purpose"] = []string{"same-origin"}, []string{"prefetch"}
-		a := h.do(call{method: http.MethodPost, path: consentPath, header: header, body: form("request", asked, "answer", "continue", web.FormField, web.FormToken(b.value))})
+		a := h.do(call{method: http.MethodPost, path: consentPath, header: header, body: form("request", asked, "answer", "continue", web.FormField, web.FormToken(b.value()))})
 		b.code(a)
 	})
-}
-
-// pathsWithGet are the paths of the site that answer GET, with their wires.
-func pathsWithGet(h *house) map[string]web.Wire {
-	s, all := h.current(), map[string]web.Wire{}
-	for _, b := range s.routes() {
-		if b.Handlers[http.MethodGet] == nil || b.Side == web.Internal {
-			continue
-		}
-		for _, path := range s.issuer.Paths(b.Endpoint, web.Public) {
-			all[path] = b.Wire
-		}
-	}
-	return all
 }

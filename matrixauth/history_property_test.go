@@ -79,7 +79,7 @@ func (y *history) step() {
 	case 14:
 		d := time.Duration(y.random.IntN(600)) * time.Second
 		y.note("%s pass, and the outbox works", d)
-		y.clock.move(d)
+		y.clock.Move(d)
 		y.pass()
 	case 15:
 		y.note("the operator ends all sessions")

@@ -1,7 +1,6 @@
 package matrixauth
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -115,7 +114,7 @@ func introspectLife(t *testing.T) {
 		{0, "300"}, {time.Second, "299"}, {500 * time.Millisecond, "298"}, {297*time.Second + 500*time.Millisecond, "1"},
 		{500 * time.Millisecond, "1"}, {499 * time.Millisecond, "1"}, {time.Millisecond, ""}, {time.Hour, ""},
 	} {
-		h.clock.move(step.move)
+		h.clock.Move(step.move)
 		if step.want == "" {
 			h.wantInactive(s.AccessToken)
 			continue
@@ -239,7 +238,7 @@ func introspectSecret(t *testing.T) {
 					t.Fatalf("the right secret: got %d %s", a.status, a.body)
 				}
 			}
-			h.clock.move(6 * time.Second)
+			h.clock.Move(6 * time.Second)
 			if a := ask("Bearer wrong"); a.status != http.StatusUnauthorized {
 				t.Errorf("after the wait: got %d, want 401", a.status)
 			}
@@ -271,12 +270,12 @@ func introspectUses(t *testing.T) {
 	h.add("alice")
 	s := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
 	fresh := h.signedIn(h.refresh(s.RefreshToken))
-	h.clock.move(time.Minute)
+	h.clock.Move(time.Minute)
 	h.signedIn(h.refresh(s.RefreshToken)) // nothing of the successor was used yet
 	h.wantActive(fresh.AccessToken, "PHONE")
-	h.must(h.core.registry.Flush(t.Context()))
+	h.must(h.registry.Flush(t.Context()))
 	h.crash()
-	h.clock.move(time.Minute)
+	h.clock.Move(time.Minute)
 	h.refresh(s.RefreshToken).want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
 	h.wantInactive(fresh.AccessToken)
 }
@@ -315,18 +314,10 @@ func TestHealth(t *testing.T) {
 	s := h.loginOn("alice", "PHONE")
 	h.fake.Stop()
 	h.logout(s.AccessToken).want(t, http.StatusOK, "")
-	h.clock.move(90 * time.Second)
+	h.clock.Move(90 * time.Second)
 	a := h.do(call{path: "/health", inside: true})
 	if want := h.healthy(1, 90); a.status != http.StatusOK || a.body != want {
 		t.Errorf("got %d %s, want %s", a.status, a.body, want)
 	}
 	h.fake.Resume()
-}
-
-// healthy is the answer of a server that is well.
-func (h *house) healthy(waiting, oldest int) string {
-	h.t.Helper()
-	schema, err := h.core.store.Schema(context.Background())
-	h.must(err)
-	return fmt.Sprintf(`{"status":"ok","schema":%d,"outbox":{"waiting":%d,"set_aside":0,"oldest_age_seconds":%d}}`, schema, waiting, oldest)
 }

@@ -12,7 +12,7 @@ import (
 func TestEveryKindIsHandled(t *testing.T) {
 	h := newHouse(t)
 	var handled []model.JobKind
-	for _, handler := range h.server.jobs().Handlers {
+	for _, handler := range h.server.Handlers() {
 		handled = append(handled, handler.Kind())
 	}
 	want := slices.Clone(model.JobKinds)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 )
 
 // lineWith finds the one line since mark with a message.
@@ -139,7 +140,7 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func TestActionsWithoutServer(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice")
-	h.must(h.core.store.Close())
+	h.must(h.store.Close())
 	o, err := Reach(t.Context(), Target{Database: h.file}, h.config, Deps{})
 	h.must(err)
 	_, err = LockUser.Do(t.Context(), o, Name{User: "alice"})
@@ -165,7 +166,7 @@ func TestActionsWithoutServer(t *testing.T) {
 	holds(t, lines[0], map[string]any{"action": "user.lock", "user": "@alice:" + serverName, "user_id": h.userID("alice"), "code": "ok", "by_uid": os.Getuid()})
 	holds(t, lines[1], map[string]any{"action": "user.lock", "given": "bob", "code": "user_not_found"})
 	holds(t, lines[2], map[string]any{"action": "backup", "code": "ok"})
-	if at, err := time.Parse(time.RFC3339, fmt.Sprint(lines[0]["at"])); err != nil || at.Before(start) {
+	if at, err := time.Parse(time.RFC3339, fmt.Sprint(lines[0]["at"])); err != nil || at.Before(testkit.Start) {
 		t.Errorf("at %v", lines[0]["at"])
 	}
 	h.open2(t)
@@ -212,7 +213,7 @@ func TestFailedSignInsAreLogged(t *testing.T) {
 	}
 	for door, try := range doors {
 		t.Run(door, func(t *testing.T) {
-			h.clock.move(time.Hour) // the counts have recovered
+			h.clock.Move(time.Hour) // the counts have recovered
 			// A password in the wrong field must not be in the log.
 			for _, one := range []struct{ name, clear, code, user string }{
 				{"alice", "wrong", "invalid_credentials", "@alice:" + serverName},
@@ -251,7 +252,7 @@ func TestFailedSignInsAreLogged(t *testing.T) {
 		holds(t, h.lineWith(mark, msg), map[string]any{"code": "invalid_credentials", "user": "@alice:" + serverName, "client_ip": officeIP})
 	})
 	t.Run("who gets in is in a request's line", func(t *testing.T) {
-		h.clock.move(time.Hour)
+		h.clock.Move(time.Hour)
 		mark := len(h.log.String())
 		s := h.loginOn("alice", "PHONE")
 		holds(t, h.lineWith(mark, "request"), map[string]any{"user": "@alice:" + serverName, "user_id": h.userID("alice"), "device_id": "PHONE", "status": 200})
@@ -271,7 +272,7 @@ const (
 
 // TestLinesAreBounded: nobody fills the log, and a flood hides no guesses.
 func TestLinesAreBounded(t *testing.T) {
-	tell := func(h *house, all bool) { h.core.lines.Tell(h.current().deps.Logger, serverName, all) }
+	tell := func(h *house, all bool) { h.lines.Tell(h.logger, serverName, all) }
 	t.Run("guesses beyond the limit are counted", func(t *testing.T) {
 		h := newHouse(t, limits(many, Rate{Burst: 2, PerMinute: 1}))
 		h.add("alice")
@@ -288,7 +289,7 @@ func TestLinesAreBounded(t *testing.T) {
 		if len(h.logged(mark, "more requests had no line")) != 0 {
 			t.Error("the count came too early")
 		}
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 		tell(h, false)
 		holds(t, h.lineWith(mark, "more requests had no line"), map[string]any{"network": officeIP, "requests": times - len(lines)})
 		tell(h, true)
@@ -328,7 +329,7 @@ func TestLinesAreBounded(t *testing.T) {
 	t.Run("a user is counted by name", func(t *testing.T) {
 		h := newHouse(t, unlimited)
 		h.add("alice")
-		v := h.signIn("alice")
+		v := h.signedInAs("alice")
 		for range linesOfNetwork + 10 {
 			v.get("/account/")
 		}
@@ -340,7 +341,7 @@ func TestLinesAreBounded(t *testing.T) {
 
 // TestEveryActionIsLookOrDeed: an action that is new must be one or the other on purpose.
 func TestEveryActionIsLookOrDeed(t *testing.T) {
-	looks := newHouse(t).server.table.Names(operate.Reads)
+	looks := newHouse(t).server.Table().Names(operate.Reads)
 	slices.Sort(looks)
 	// The backup that a note is of has its own line.
 	want := []string{"audit.list", "backup.note", "client.list", "client.show", "consent.list", "doctor", "doctor.compare", "instance", "outbox.list", "session.list", "user.check", "user.list", "user.show"}

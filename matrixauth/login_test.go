@@ -1,7 +1,6 @@
 package matrixauth
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -184,12 +183,12 @@ func loginAnswers(t *testing.T) {
 				t.Fatalf("got %s, want %s", a.body, shape)
 			}
 			s := h.signedIn(a)
-			h.clock.move(5 * time.Minute)
+			h.clock.Move(5 * time.Minute)
 			if c.refresh {
 				h.wantInactive(s.AccessToken)
 				return
 			}
-			h.clock.move(1000 * time.Hour)
+			h.clock.Move(1000 * time.Hour)
 			h.wantActive(s.AccessToken, s.DeviceID)
 		})
 	}
@@ -259,7 +258,7 @@ func loginDevices(t *testing.T) {
 				t.Errorf("the device %q was left at the homeserver", id)
 			}
 			// One that the homeserver has from before us goes on, and so does one of a live session.
-			_, err := h.current().homeserver.UpsertDevice(t.Context(), "bob", id, "")
+			_, err := h.homeserver().UpsertDevice(t.Context(), "bob", id, "")
 			h.must(err)
 			for range 2 {
 				h.wantActive(h.loginOn("bob", id).AccessToken, id)
@@ -366,15 +365,6 @@ func loginHeaders(t *testing.T) {
 	}
 }
 
-// seed adds an account as an import does: with a name that user add would refuse.
-func (h *house) seed(localpart, clear string) error {
-	hash, err := h.core.passwords.Hash(context.Background(), clear)
-	if err != nil {
-		return err
-	}
-	return h.core.store.Update(context.Background(), seedRows(localpart, hash, h.fake.Seed))
-}
-
 // TestLoginLimits: attempts are bounded by network and by account, with the time to wait in header and
 // body (LEG-31).
 func TestLoginLimits(t *testing.T) {
@@ -384,12 +374,6 @@ func TestLoginLimits(t *testing.T) {
 	t.Run("a success forgives the account", limitForgives)
 	t.Run("spellings of an account count together", limitSpellings)
 	t.Run("refresh, introspection and logout are free", limitExempt)
-}
-
-// guess tries a wrong password.
-func (h *house) guess(user, ip string) answer {
-	h.t.Helper()
-	return h.do(call{method: "POST", path: loginPath, ip: ip, body: loginBody(user, "wrong", nil)})
 }
 
 func wantLimited(t *testing.T, a answer, header string, ms float64) {
@@ -418,9 +402,9 @@ func limitByAccount(t *testing.T, user string) {
 	a := h.do(call{method: "POST", path: loginPath, body: loginBody(user, alicesPassword, nil)})
 	wantLimited(t, a, "30", 30_000)
 	h.guess("bob", "203.0.113.9").want(t, http.StatusForbidden, "M_FORBIDDEN")
-	h.clock.move(29 * time.Second)
+	h.clock.Move(29 * time.Second)
 	wantLimited(t, h.guess(user, ""), "1", 1_000)
-	h.clock.move(time.Second)
+	h.clock.Move(time.Second)
 	h.guess(user, "").want(t, http.StatusForbidden, "M_FORBIDDEN")
 	wantLimited(t, h.guess(user, ""), "30", 30_000)
 }
@@ -435,7 +419,7 @@ func limitByNetwork(t *testing.T) {
 	wantLimited(t, h.guess("alice", "2001:db8:0:1:ffff::1"), "10", 10_000)
 	h.guess("alice", "2001:db8:0:2::1").want(t, http.StatusForbidden, "M_FORBIDDEN")
 	h.guess("alice", "203.0.113.5").want(t, http.StatusForbidden, "M_FORBIDDEN")
-	h.clock.move(10 * time.Second)
+	h.clock.Move(10 * time.Second)
 	h.guess("alice", "2001:db8:0:1::1").want(t, http.StatusForbidden, "M_FORBIDDEN")
 	wantLimited(t, h.guess("alice", "2001:db8:0:1::1"), "10", 10_000)
 }
@@ -496,7 +480,7 @@ func TestRefreshLimit(t *testing.T) {
 			}
 		}
 		h.signedIn(h.refresh(other.RefreshToken))
-		h.clock.move(2 * time.Second)
+		h.clock.Move(2 * time.Second)
 		h.signedIn(h.refresh(s.RefreshToken))
 	})
 	t.Run("oauth", func(t *testing.T) {
@@ -512,7 +496,7 @@ func TestRefreshLimit(t *testing.T) {
 				t.Errorf("Retry-After is %q", got)
 			}
 		}
-		h.clock.move(2 * time.Second)
+		h.clock.Move(2 * time.Second)
 		h.tokens(h.renew(id, tokens.RefreshToken))
 	})
 }

@@ -59,7 +59,7 @@ func TestLogout(t *testing.T) {
 		h := newHouse(t, unlimited)
 		h.add("alice")
 		s := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
-		h.clock.move(5 * time.Minute)
+		h.clock.Move(5 * time.Minute)
 		for _, a := range []answer{h.logout(s.AccessToken), h.logoutAll(s.AccessToken)} {
 			a.want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
 			if a.document(t)["soft_logout"] != true { // SOFT-3: the session lives
@@ -158,7 +158,7 @@ func TestRefreshEndpoint(t *testing.T) {
 		s := h.login("alice", object{"device_id": "PHONE", "org.matrix.msc2918.refresh_token": true})
 		stale := s.AccessToken
 		for _, path := range endpointNamed("refresh").paths {
-			h.clock.move(10 * time.Minute)
+			h.clock.Move(10 * time.Minute)
 			s = h.signedIn(h.do(call{method: "POST", path: path, bearer: stale, body: text(object{"refresh_token": s.RefreshToken})}))
 			h.wantActive(s.AccessToken, "PHONE")
 			h.wantInactive(stale)
@@ -175,7 +175,7 @@ func TestRefreshEndpoint(t *testing.T) {
 			last = h.signedIn(h.refresh(s.RefreshToken))
 		}
 		h.wantActive(last.AccessToken, "PHONE")
-		h.clock.move(2 * time.Minute)
+		h.clock.Move(2 * time.Minute)
 		a := h.refresh(s.RefreshToken)
 		a.want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
 		if _, soft := a.document(t)["soft_logout"]; soft {
@@ -193,7 +193,7 @@ func TestRefreshEndpoint(t *testing.T) {
 		used := h.signedIn(h.refresh(s.RefreshToken))
 		used = h.signedIn(h.refresh(used.RefreshToken))
 		h.wantActive(used.AccessToken, "PHONE")
-		h.clock.move(2 * time.Minute)
+		h.clock.Move(2 * time.Minute)
 		a := h.refresh(unused.RefreshToken)
 		a.want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
 		if a.document(t)["soft_logout"] != true {

@@ -1,11 +1,9 @@
 package matrixauth
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -34,21 +32,7 @@ func (h *house) syncs(n int, token string) (refused, delayed, asked int) {
 	return refused, delayed, int(h.passed.Load() - before)
 }
 
-// logged are the lines since a place in the log that hold a text.
-func (h *house) logged(since int, text string) (lines []map[string]any) {
-	h.t.Helper()
-	for one := range strings.Lines(h.log.String()[since:]) {
-		if !strings.Contains(one, text) {
-			continue
-		}
-		var line map[string]any
-		h.must(json.Unmarshal([]byte(one), &line))
-		lines = append(lines, line)
-	}
-	return lines
-}
-
-func (h *house) tellRefusals() { h.core.refusals.Tell(h.current().deps.Logger, serverName, false) }
+func (h *house) tellRefusals() { h.refusals.Tell(h.logger, serverName, false) }
 
 // TestMadClient: a client goes on with the token of a session that has ended.
 func TestMadClient(t *testing.T) {
@@ -92,14 +76,14 @@ func TestMadClient(t *testing.T) {
 	t.Run("who waits as told hears the truth", func(t *testing.T) {
 		for range 5 {
 			retry := h.do(call{path: syncPath, bearer: s.AccessToken}).document(t)["retry_after_ms"].(float64)
-			h.clock.move(time.Duration(retry) * time.Millisecond)
+			h.clock.Move(time.Duration(retry) * time.Millisecond)
 			if a := h.do(call{path: syncPath, bearer: s.AccessToken}); a.status != http.StatusUnauthorized {
 				t.Fatalf("got %d %s", a.status, a.body)
 			}
 		}
 	})
 	t.Run("the homeserver's own refusals count on", func(t *testing.T) {
-		h.clock.move(3 * time.Minute) // the end of the session is long ago
+		h.clock.Move(3 * time.Minute) // the end of the session is long ago
 		refused, delayed, asked := h.syncs(100, s.AccessToken)
 		if refused == 0 || refused > toldOften || refused != asked || refused+delayed != 100 {
 			t.Errorf("%d refused, %d delayed, the homeserver was asked %d times", refused, delayed, asked)
@@ -107,7 +91,7 @@ func TestMadClient(t *testing.T) {
 	})
 	t.Run("it is in the log twice, with its name, and then in a count", func(t *testing.T) {
 		h.tellRefusals()
-		h.clock.move(2 * time.Minute)
+		h.clock.Move(2 * time.Minute)
 		h.tellRefusals()
 		requests, names, counted := 0, 0, 0.0
 		for _, line := range h.logged(mark, `"PHONE"`) {
@@ -125,7 +109,7 @@ func TestMadClient(t *testing.T) {
 		}
 	})
 	t.Run("nothing is remembered once it has stopped", func(t *testing.T) {
-		h.clock.move(time.Hour)
+		h.clock.Move(time.Hour)
 		h.tellRefusals()
 		if refused, _, _ := h.syncs(toldOften, s.AccessToken); refused != toldOften {
 			t.Errorf("%d refused", refused)
@@ -160,19 +144,19 @@ func TestNobodyElseWaits(t *testing.T) {
 		}
 	})
 	t.Run("KEY-8 a clock that went wrong, and back", func(t *testing.T) {
-		h.clock.move(10 * time.Minute)
+		h.clock.Move(10 * time.Minute)
 		h.syncs(2*toldOften, s.AccessToken)
 		if _, delayed, _ := h.syncs(1, s.AccessToken); delayed != 1 {
 			t.Fatal("an expired token need not wait")
 		}
-		h.clock.move(-8 * time.Minute)
+		h.clock.Move(-8 * time.Minute)
 		h.answering(status(http.StatusOK))
 		if a := h.do(call{path: syncPath, bearer: s.AccessToken}); a.status != http.StatusOK {
 			t.Errorf("got %d %s", a.status, a.body)
 		}
 	})
 	t.Run("REF-8 the client refreshes and goes on", func(t *testing.T) {
-		h.clock.move(10 * time.Minute)
+		h.clock.Move(10 * time.Minute)
 		h.answering(refusing)
 		h.syncs(2*toldOften, s.AccessToken)
 		again := h.signedIn(h.refresh(s.RefreshToken))
@@ -228,7 +212,7 @@ func TestDeadTokensElsewhere(t *testing.T) {
 			if len(lines) != 1 || name == "gateway" && lines[0]["user"] != "@mallory:"+serverName {
 				t.Errorf("lines: %v", lines)
 			}
-			h.clock.move(2 * time.Minute)
+			h.clock.Move(2 * time.Minute)
 			h.tellRefusals()
 			if lines := h.logged(mark, "went on with a refused token"); len(lines) != 1 || lines[0]["refused"] != times-1.0 {
 				t.Errorf("counted: %v", lines)

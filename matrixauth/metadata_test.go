@@ -8,31 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 )
-
-// wantMetadata is the whole document: what is in it, clients rely upon, and nothing else is there.
-const wantMetadata = `{"issuer":"` + issuer + `",` +
-	`"authorization_endpoint":"` + issuer + `authorize",` +
-	`"token_endpoint":"` + issuer + `oauth2/token",` +
-	`"registration_endpoint":"` + issuer + `oauth2/registration",` +
-	`"revocation_endpoint":"` + issuer + `oauth2/revoke",` +
-	`"introspection_endpoint":"` + issuer + `oauth2/introspect",` +
-	`"scopes_supported":["urn:matrix:client:api:*","urn:matrix:org.matrix.msc2967.client:api:*","urn:synapse:admin:*"],` +
-	`"response_types_supported":["code"],` +
-	`"response_modes_supported":["query","fragment","form_post"],` +
-	`"grant_types_supported":["authorization_code","refresh_token"],` +
-	`"token_endpoint_auth_methods_supported":["none","client_secret_basic","client_secret_post"],` +
-	`"revocation_endpoint_auth_methods_supported":["none","client_secret_basic","client_secret_post"],` +
-	`"introspection_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],` +
-	`"code_challenge_methods_supported":["S256"],` +
-	`"prompt_values_supported":["none","login","consent","select_account"],` +
-	`"ui_locales_supported":["en","de"],` +
-	`"authorization_response_iss_parameter_supported":true,` +
-	`"claims_parameter_supported":false,"request_parameter_supported":false,"request_uri_parameter_supported":false,` +
-	`"account_management_uri":"` + issuer + `account/",` +
-	`"account_management_actions_supported":ACTIONS}`
 
 // TestMetadata: one document, wherever somebody looks for it.
 func TestMetadata(t *testing.T) {
@@ -81,15 +57,6 @@ func TestMetadata(t *testing.T) {
 			everyEndpointIsThere(t, h, want)
 		})
 	}
-}
-
-// metadataText is the whole document of the tests' issuer.
-func metadataText() string {
-	actions, err := json.Marshal(signin.Actions)
-	if err != nil {
-		panic(err) // strings always marshal
-	}
-	return strings.Replace(wantMetadata, "ACTIONS", string(actions), 1)
 }
 
 // everyEndpointIsThere walks what the document advertises (DISC-24).

@@ -43,7 +43,7 @@ func TestMetrics(t *testing.T) {
 	h.wantInactive("nonsense")
 	h.fake.Stop()
 	h.logout(fresh.AccessToken).want(t, http.StatusOK, "")
-	h.clock.move(time.Minute)
+	h.clock.Move(time.Minute)
 
 	gained := h.metrics()
 	maps.DeleteFunc(gained, func(name string, value float64) bool { return value == before[name] })

@@ -93,7 +93,7 @@ func TestDeviceNames(t *testing.T) {
 		check(t, "Phone 📱", "Oddly named")
 	})
 	t.Run("the account page shows it", func(t *testing.T) {
-		if a := h.signIn("alice").get("/account/"); !strings.Contains(shown(a), "Phone 📱") {
+		if a := h.signedInAs("alice").get("/account/"); !strings.Contains(shown(a), "Phone 📱") {
 			t.Errorf("the page says %s", shown(a))
 		}
 	})

@@ -10,11 +10,11 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"testing"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 const (
@@ -46,14 +46,14 @@ func (h *house) register(id, secret string, change ...func(*model.ClientMetadata
 	for _, f := range change {
 		f(&c.Metadata)
 	}
-	h.must(h.core.store.Update(context.Background(), func(tx *store.Tx) error { return tx.InsertClient(c, model.TokenHash{}) }))
+	h.must(h.store.Update(context.Background(), func(tx *store.Tx) error { return tx.InsertClient(c, model.TokenHash{}) }))
 	return id
 }
 
 // prove has it that somebody consented to a client before.
 func (h *house) prove(id string) {
 	h.t.Helper()
-	h.must(h.core.store.Update(context.Background(), func(tx *store.Tx) error { return tx.ProveClient(id) }))
+	h.must(h.store.Update(context.Background(), func(tx *store.Tx) error { return tx.ProveClient(id) }))
 }
 
 func native(redirectURI string) func(*model.ClientMetadata) {
@@ -69,43 +69,20 @@ func (h *house) secret(value string) {
 	h.secrets = append(h.secrets, value)
 }
 
-// visitor is a browser with somebody signed in, or nobody.
-type visitor struct {
-	h     *house
-	value string
-}
-
-// signIn returns a browser in which a user has just proved who they are.
-func (h *house) signIn(localpart string) *visitor {
+// signedInAs returns a browser in which a user has just proved who they are, without the pages on which
+// people do so.
+func (h *house) signedInAs(localpart string) *guest {
 	h.t.Helper()
 	value := model.NewBrowserValue()
 	h.secret(value)
-	_, err := h.current().browsers.Start(context.Background(), browser.Start{Proof: h.proof(localpart), Value: value, Origin: model.Origin{IP: officeIP}})
+	_, err := h.browsers.Start(context.Background(), browser.Start{Proof: h.proof(localpart), Value: value, Origin: model.Origin{IP: officeIP}})
 	h.must(err)
-	return &visitor{h, value}
+	return h.browserWith(value)
 }
 
 // proof is that a user has just given their password.
 func (h *house) proof(localpart string) model.Proof {
 	return model.Proof{User: model.User{ID: h.userID(localpart)}, Methods: []model.Method{model.MethodPassword}, At: h.clock.Now()}
-}
-
-func (b *visitor) header() http.Header {
-	return http.Header{"Cookie": {"__Host-matrix_auth=" + b.value}}
-}
-
-func (b *visitor) get(path string) answer {
-	b.h.t.Helper()
-	return b.h.do(call{path: path, header: b.header()})
-}
-
-// post sends a form of a page, with its token.
-func (b *visitor) post(path string, fields ...string) answer {
-	b.h.t.Helper()
-	header := b.header()
-	header["Content-Type"] = formType["Content-Type"]
-	header["Sec-Fetch-Site"] = []string{"same-origin"}
-	return b.h.do(call{method: http.MethodPost, path: path, header: header, body: form(append(fields, web.FormField, web.FormToken(b.value))...)})
 }
 
 // params are those of a good authorization request, with changes: pairs of name and value; an empty value leaves the parameter out.
@@ -124,13 +101,13 @@ func params(clientID string, changes ...string) url.Values {
 }
 
 // authorize opens the client's link.
-func (b *visitor) authorize(values url.Values) answer {
+func (b *guest) authorize(values url.Values) answer {
 	b.h.t.Helper()
 	return b.get(authorizePath + "?" + values.Encode())
 }
 
 // request opens the client's link and gives the id of the request that waits for consent.
-func (b *visitor) request(values url.Values) string {
+func (b *guest) request(values url.Values) string {
 	b.h.t.Helper()
 	a := b.authorize(values)
 	_, id, found := strings.Cut(a.header.Get("Location"), consentPath+"?request=")
@@ -141,7 +118,7 @@ func (b *visitor) request(values url.Values) string {
 }
 
 // response is an authorization response.
-func (b *visitor) response(a answer) url.Values {
+func (b *guest) response(a answer) url.Values {
 	b.h.t.Helper()
 	location := a.header.Get("Location")
 	if a.status != http.StatusSeeOther || location == "" {
@@ -151,7 +128,7 @@ func (b *visitor) response(a answer) url.Values {
 }
 
 // responseIn is the authorization response in an address.
-func (b *visitor) responseIn(address string) url.Values {
+func (b *guest) responseIn(address string) url.Values {
 	b.h.t.Helper()
 	_, text, found := strings.Cut(address, "#")
 	if !found {
@@ -166,7 +143,7 @@ func (b *visitor) responseIn(address string) url.Values {
 
 // silently asks with prompt=none. atOnce tells that the visitor was sent to the client, and not shown a
 // page with a link there.
-func (b *visitor) silently(values url.Values) (response url.Values, atOnce bool) {
+func (b *guest) silently(values url.Values) (response url.Values, atOnce bool) {
 	b.h.t.Helper()
 	values.Set("prompt", "none")
 	a := b.authorize(values)
@@ -184,7 +161,7 @@ func (b *visitor) silently(values url.Values) (response url.Values, atOnce bool)
 var linkOf = regexp.MustCompile(`<a class="button primary" href="([^"]*)"`)
 
 // consent goes the whole way and gives the code.
-func (b *visitor) consent(values url.Values) string {
+func (b *guest) consent(values url.Values) string {
 	b.h.t.Helper()
 	id := b.request(values)
 	a := b.get(consentPath + "?request=" + id)
@@ -192,10 +169,10 @@ func (b *visitor) consent(values url.Values) string {
 		return b.code(a)
 	}
 	a.shows(b.h.t, http.StatusOK, "")
-	return b.code(b.post(consentPath, "request", id, "answer", "continue"))
+	return b.code(b.submit(consentPath, "request", id, "answer", "continue"))
 }
 
-func (b *visitor) code(a answer) string {
+func (b *guest) code(a answer) string {
 	b.h.t.Helper()
 	code := b.response(a).Get("code")
 	if code == "" {
@@ -243,7 +220,7 @@ func (h *house) tokens(a answer) (t tokens) {
 func (h *house) oauthSession(localpart, clientID, device string) tokens {
 	h.t.Helper()
 	scope := model.ScopeAPI + " " + model.ScopeDevicePrefix + device
-	return h.tokens(h.exchange(clientID, h.signIn(localpart).consent(params(clientID, "scope", scope))))
+	return h.tokens(h.exchange(clientID, h.signedInAs(localpart).consent(params(clientID, "scope", scope))))
 }
 
 var tag = regexp.MustCompile(`<[^>]*>`)
@@ -261,4 +238,92 @@ func basicAuth(id, secret string) string {
 func s256(verifier string) string {
 	sum := sha256.Sum256([]byte(verifier))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// enroll registers a client as it would itself, and gives its id.
+func (h *house) enroll(metadata object) string {
+	h.t.Helper()
+	body := object{"client_name": "An App", "client_uri": "https://example.com", "token_endpoint_auth_method": "none"}
+	for name, value := range metadata {
+		body[name] = value
+	}
+	a := h.do(call{method: http.MethodPost, path: "/oauth2/registration", body: text(body)})
+	a.shows(h.t, http.StatusCreated, "client_id")
+	return a.document(h.t)["client_id"].(string)
+}
+
+// registrations sets the limit of client registrations.
+func registrations(r Rate) change { return func(c *Config) { c.RegistrationsPerNetwork = r } }
+
+func deviceScope(device string) string {
+	return model.ScopeAPI + " " + model.ScopeDevicePrefix + device
+}
+
+func newOAuthHouse(t *testing.T) *house {
+	h := newHouse(t, unlimited)
+	h.add("alice", "bob")
+	h.register("app", "")
+	return h
+}
+
+const registrationURL = "/oauth2/registration"
+
+func (h *house) tryRegister(body string) answer {
+	h.t.Helper()
+	return h.do(call{method: http.MethodPost, path: registrationURL, body: body, header: http.Header{"Content-Type": {"application/json; charset=utf-8"}}})
+}
+
+// mustRegister registers a client and gives what was answered.
+func (h *house) mustRegister(body string) document {
+	h.t.Helper()
+	a := h.tryRegister(body)
+	if a.status != http.StatusCreated {
+		h.t.Fatalf("got %d %s", a.status, a.body)
+	}
+	d := a.document(h.t)
+	if secret, ok := d["client_secret"].(string); ok {
+		h.keep(signedIn{AccessToken: secret})
+	}
+	return d
+}
+
+// webClient is a registration with more members on top; a nil removes one.
+func webClient(more object) string {
+	body := object{
+		"client_uri": "https://app.example.com", "redirect_uris": []string{"https://app.example.com/callback"},
+		"token_endpoint_auth_method": "none", "grant_types": []string{"authorization_code", "refresh_token"},
+	}
+	for name, value := range more {
+		if value == nil {
+			delete(body, name)
+			continue
+		}
+		body[name] = value
+	}
+	return text(body)
+}
+
+// wantRefused checks an error of RFC 7591 section 3.2.2.
+func (a answer) wantRefused(t testing.TB, status int, code, says string) {
+	t.Helper()
+	var d struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &d); err != nil || a.status != status || d.Error != code || !strings.Contains(d.Description, says) {
+		t.Fatalf("got %d %s, want %d %s with %q", a.status, a.body, status, code, says)
+	}
+	wantUnstored(t, a)
+}
+
+// wantUnstored checks that no cache keeps an answer, and that web clients may read it.
+func wantUnstored(t testing.TB, a answer) { // REG-3, REG-37
+	t.Helper()
+	for header, want := range map[string]string{
+		"Cache-Control": "no-store", "Pragma": "no-cache", "Content-Type": "application/json", "Access-Control-Allow-Origin": "*",
+	} {
+		if got := a.header.Get(header); got != want {
+			t.Errorf("%s is %q", header, got)
+		}
+	}
 }

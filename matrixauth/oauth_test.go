@@ -12,17 +12,10 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
-func newOAuthHouse(t *testing.T) *house {
-	h := newHouse(t, unlimited)
-	h.add("alice", "bob")
-	h.register("app", "")
-	return h
-}
-
 func TestCodeFlow(t *testing.T) {
 	t.Run("begins a session that Synapse accepts", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		id := b.request(params("app"))
 		page := b.get(consentPath + "?request=" + id)
 		page.shows(t, http.StatusOK, "")
@@ -31,7 +24,7 @@ func TestCodeFlow(t *testing.T) {
 				t.Errorf("the page does not say %q: %s", word, shown(page))
 			}
 		}
-		a := b.post(consentPath, "request", id, "answer", "continue")
+		a := b.submit(consentPath, "request", id, "answer", "continue")
 		response := b.response(a)
 		if !strings.HasPrefix(a.header.Get("Location"), webCallback+"&code=") || response.Get("state") != "a state: with%20all/of it" || response.Get("iss") != issuer {
 			t.Errorf("back to %q", a.header.Get("Location")) // AUTHZ-10, AUTHZ-11, AUTHZ-12
@@ -53,8 +46,8 @@ func TestCodeFlow(t *testing.T) {
 	for mode, separator := range map[string]string{"query": "&", "fragment": "#", "": "&"} {
 		t.Run("response_mode "+mode, func(t *testing.T) { // AUTHZ-9, AUTHZ-10
 			h := newOAuthHouse(t)
-			b := h.signIn("alice")
-			a := b.post(consentPath, "request", b.request(params("app", "response_mode", mode)), "answer", "continue")
+			b := h.signedInAs("alice")
+			a := b.submit(consentPath, "request", b.request(params("app", "response_mode", mode)), "answer", "continue")
 			if !strings.HasPrefix(a.header.Get("Location"), webCallback+separator+"code=") {
 				t.Errorf("back to %q", a.header.Get("Location"))
 			}
@@ -63,8 +56,8 @@ func TestCodeFlow(t *testing.T) {
 	}
 	t.Run("response_mode form_post", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
-		a := b.post(consentPath, "request", b.request(params("app", "response_mode", "form_post")), "answer", "continue")
+		b := h.signedInAs("alice")
+		a := b.submit(consentPath, "request", b.request(params("app", "response_mode", "form_post")), "answer", "continue")
 		a.shows(t, http.StatusOK, `action="https://app.example.org/callback?no_universal_links=true"`)
 		for _, field := range []string{`name="code"`, `name="state" value="a state: with%20all/of it"`, `name="iss" value="` + issuer + `"`} {
 			a.shows(t, http.StatusOK, field)
@@ -73,8 +66,8 @@ func TestCodeFlow(t *testing.T) {
 	t.Run("an app's scheme is written as it was registered", func(t *testing.T) { // AUTHZ-28
 		h := newOAuthHouse(t)
 		h.register("native", "", native("org.example.app:/"))
-		b := h.signIn("alice")
-		a := b.post(consentPath, "request", b.request(params("native", "redirect_uri", "org.example.app:/")), "answer", "continue")
+		b := h.signedInAs("alice")
+		a := b.submit(consentPath, "request", b.request(params("native", "redirect_uri", "org.example.app:/")), "answer", "continue")
 		if !strings.HasPrefix(a.header.Get("Location"), "org.example.app:/?code=") {
 			t.Errorf("back to %q", a.header.Get("Location"))
 		}
@@ -82,15 +75,15 @@ func TestCodeFlow(t *testing.T) {
 	t.Run("a loopback app has any port", func(t *testing.T) { // AUTHZ-5
 		h := newOAuthHouse(t)
 		h.register("native", "", native("http://127.0.0.1/cb"))
-		b := h.signIn("alice")
-		code := b.code(b.post(consentPath, "request", b.request(params("native", "redirect_uri", "http://127.0.0.1:49152/cb")), "answer", "continue"))
+		b := h.signedInAs("alice")
+		code := b.code(b.submit(consentPath, "request", b.request(params("native", "redirect_uri", "http://127.0.0.1:49152/cb")), "answer", "continue"))
 		h.token("grant_type", "authorization_code", "client_id", "native", "code", code, "redirect_uri", "http://127.0.0.1:49153/cb", "code_verifier", verifier).
 			shows(t, http.StatusBadRequest, "invalid_grant") // TOK-9
 	})
 	t.Run("without a state there is none in the answer", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
-		response := b.response(b.post(consentPath, "request", b.request(params("app", "state", "")), "answer", "continue"))
+		b := h.signedInAs("alice")
+		response := b.response(b.submit(consentPath, "request", b.request(params("app", "state", "")), "answer", "continue"))
 		if response.Has("state") {
 			t.Errorf("%v", response)
 		}
@@ -104,29 +97,29 @@ func TestCodeFlow(t *testing.T) {
 	})
 	t.Run("declined", func(t *testing.T) { // AUTHZ-20
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		id := b.request(params("app"))
-		response := b.response(b.post(consentPath, "request", id, "answer", "cancel"))
+		response := b.response(b.submit(consentPath, "request", id, "answer", "cancel"))
 		if response.Get("error") != "access_denied" || response.Get("iss") != issuer || response.Get("state") == "" || response.Has("code") {
 			t.Errorf("%v", response)
 		}
 		for _, second := range []string{"cancel", "continue"} { // twice is no other answer
-			if again := b.response(b.post(consentPath, "request", id, "answer", second)); again.Encode() != response.Encode() {
+			if again := b.response(b.submit(consentPath, "request", id, "answer", second)); again.Encode() != response.Encode() {
 				t.Errorf("%s: %v", second, again)
 			}
 		}
 		if again := b.response(b.get(consentPath + "?request=" + id)); again.Encode() != response.Encode() {
 			t.Errorf("back: %v", again)
 		}
-		h.signIn("alice").post(consentPath, "request", id, "answer", "continue").shows(t, http.StatusBadRequest, "")
-		h.clock.move(10 * time.Minute)
-		b.post(consentPath, "request", id, "answer", "cancel").shows(t, http.StatusBadRequest, "")
+		h.signedInAs("alice").submit(consentPath, "request", id, "answer", "continue").shows(t, http.StatusBadRequest, "")
+		h.clock.Move(10 * time.Minute)
+		b.submit(consentPath, "request", id, "answer", "cancel").shows(t, http.StatusBadRequest, "")
 	})
 	t.Run("a form of before a new sign-in leads to the question again", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		id := b.request(params("app"))
-		header := b.header()
+		header := b.cookieHeader()
 		header["Content-Type"], header["Sec-Fetch-Site"] = formType["Content-Type"], []string{"same-origin"}
 		old := call{method: http.MethodPost, path: consentPath + "?request=" + id, header: header, body: form("request", id, "answer", "continue", web.FormField, web.FormToken(model.NewBrowserValue()))}
 		if a := h.do(old); a.status != http.StatusSeeOther || a.header.Get("Location") != consentPath+"?request="+id {
@@ -138,10 +131,10 @@ func TestCodeFlow(t *testing.T) {
 	})
 	t.Run("declined before the sign-in", func(t *testing.T) { // AUTHZ-20
 		h := newOAuthHouse(t)
-		b := &visitor{h, model.NewBrowserValue()}
+		b := h.browserWith(model.NewBrowserValue())
 		id := b.request(params("app"))
-		response := b.response(b.post(consentPath, "request", id, "answer", "cancel"))
-		for _, again := range []answer{b.post(consentPath, "request", id, "answer", "cancel"), b.get(consentPath + "?request=" + id)} {
+		response := b.response(b.submit(consentPath, "request", id, "answer", "cancel"))
+		for _, again := range []answer{b.submit(consentPath, "request", id, "answer", "cancel"), b.get(consentPath + "?request=" + id)} {
 			if got := b.response(again); got.Get("error") != "access_denied" || got.Encode() != response.Encode() {
 				t.Errorf("%v", got)
 			}
@@ -149,13 +142,13 @@ func TestCodeFlow(t *testing.T) {
 		if a := b.get("/account/login?request=" + id); a.header.Get("Location") != consentPath+"?request="+id {
 			t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
 		}
-		(&visitor{h, model.NewBrowserValue()}).get("/account/login?request="+id).shows(t, http.StatusBadRequest, "")
+		h.browserWith(model.NewBrowserValue()).get("/account/login?request="+id).shows(t, http.StatusBadRequest, "")
 	})
 	t.Run("a code is given again to nobody who was signed out since", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		id := b.request(params("app"))
-		code := b.code(b.post(consentPath, "request", id, "answer", "continue"))
+		code := b.code(b.submit(consentPath, "request", id, "answer", "continue"))
 		act(h, EndSessions, SessionsToEnd{User: "alice"})
 		for _, page := range []string{consentPath, "/account/login"} {
 			b.get(page+"?request="+id).shows(t, http.StatusBadRequest, "This sign-in is over")
@@ -164,10 +157,10 @@ func TestCodeFlow(t *testing.T) {
 	})
 	t.Run("a sign-in that is done says so to who comes back", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		id := b.request(params("app"))
-		h.tokens(h.exchange("app", b.code(b.post(consentPath, "request", id, "answer", "continue"))))
-		for _, a := range []answer{b.get(consentPath + "?request=" + id), b.post(consentPath, "request", id, "answer", "continue"), b.post(consentPath, "request", id, "answer", "cancel")} {
+		h.tokens(h.exchange("app", b.code(b.submit(consentPath, "request", id, "answer", "continue"))))
+		for _, a := range []answer{b.get(consentPath + "?request=" + id), b.submit(consentPath, "request", id, "answer", "continue"), b.submit(consentPath, "request", id, "answer", "cancel")} {
 			if a.status != http.StatusOK || !strings.Contains(shown(a), "You are signed in") || !strings.Contains(a.body, `href="https://app.example.org/"`) {
 				t.Errorf("got %d: %s", a.status, shown(a))
 			}
@@ -175,11 +168,11 @@ func TestCodeFlow(t *testing.T) {
 		if a := b.get("/account/login?request=" + id); a.header.Get("Location") != consentPath+"?request="+id {
 			t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
 		}
-		h.signIn("alice").get(consentPath+"?request="+id).shows(t, http.StatusBadRequest, "")
+		h.signedInAs("alice").get(consentPath+"?request="+id).shows(t, http.StatusBadRequest, "")
 		// What a native app says of its website proves nothing, and leads nowhere.
 		h.register("native", "", native("org.example.app:/"))
 		id = b.request(params("native", "redirect_uri", "org.example.app:/"))
-		code := b.code(b.post(consentPath, "request", id, "answer", "continue"))
+		code := b.code(b.submit(consentPath, "request", id, "answer", "continue"))
 		h.tokens(h.token("grant_type", "authorization_code", "client_id", "native", "code", code, "redirect_uri", "org.example.app:/", "code_verifier", verifier))
 		if a := b.get(consentPath + "?request=" + id); a.status != http.StatusOK || strings.Contains(a.body, "<a ") {
 			t.Errorf("got %d: %s", a.status, a.body)
@@ -187,33 +180,33 @@ func TestCodeFlow(t *testing.T) {
 	})
 	t.Run("who is not signed in signs in first", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		nobody := &visitor{h, model.NewBrowserValue()}
+		nobody := h.browserWith(model.NewBrowserValue())
 		id := nobody.request(params("app"))
-		for _, a := range []answer{nobody.get(consentPath + "?request=" + id), nobody.post(consentPath, "request", id, "answer", "continue")} {
+		for _, a := range []answer{nobody.get(consentPath + "?request=" + id), nobody.submit(consentPath, "request", id, "answer", "continue")} {
 			if a.status != http.StatusSeeOther || a.header.Get("Location") != "/account/login?request="+id {
 				t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
 			}
 		}
-		h.signIn("alice").code(h.signIn("alice").post(consentPath, "request", id, "answer", "continue"))
+		h.signedInAs("alice").code(h.signedInAs("alice").submit(consentPath, "request", id, "answer", "continue"))
 	})
 	t.Run("a consent is remembered", func(t *testing.T) { // AUTHZ-18
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		b.consent(params("app"))
 		id := b.request(params("app", "scope", model.ScopeAPI+" "+model.ScopeDevicePrefix+"LAPTOP"))
 		h.tokens(h.exchange("app", b.code(b.get(consentPath+"?request="+id))))
-		h.signIn("bob").get(consentPath+"?request="+b.request(params("app"))).shows(t, http.StatusOK, "@bob:example.test")
+		h.signedInAs("bob").get(consentPath+"?request="+b.request(params("app"))).shows(t, http.StatusOK, "@bob:example.test")
 	})
 	t.Run("locked users cannot go on, and lose nothing", func(t *testing.T) { // AUTHZ-30, MOD-7
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		id := b.request(params("app"))
 		act(h, LockUser, Name{User: "alice"})
-		for _, a := range []answer{b.get(consentPath + "?request=" + id), b.post(consentPath, "request", id, "answer", "continue")} {
+		for _, a := range []answer{b.get(consentPath + "?request=" + id), b.submit(consentPath, "request", id, "answer", "continue")} {
 			a.shows(t, http.StatusForbidden, "")
 		}
 		act(h, UnlockUser, Name{User: "alice"})
-		b.code(b.post(consentPath, "request", id, "answer", "continue"))
+		b.code(b.submit(consentPath, "request", id, "answer", "continue"))
 	})
 	t.Run("the same device of two users is two devices", func(t *testing.T) { // SCOPE-10
 		h := newOAuthHouse(t)
@@ -256,7 +249,7 @@ func TestAuthorizeErrors(t *testing.T) {
 	} {
 		t.Run(name+" is a page", func(t *testing.T) {
 			h := newOAuthHouse(t)
-			a := h.signIn("alice").authorize(params("app", changes...))
+			a := h.signedInAs("alice").authorize(params("app", changes...))
 			if a.status != http.StatusBadRequest || a.header.Get("Location") != "" || strings.Contains(a.body, "evil.example") {
 				t.Errorf("got %d to %q: %s", a.status, a.header.Get("Location"), a.body)
 			}
@@ -270,7 +263,7 @@ func TestAuthorizeErrors(t *testing.T) {
 		for _, name := range []string{"client_id", "redirect_uri", "state", "scope"} {
 			values := params("app")
 			values.Add(name, "x")
-			if a := h.signIn("alice").authorize(values); a.status != http.StatusBadRequest || a.header.Get("Location") != "" {
+			if a := h.signedInAs("alice").authorize(values); a.status != http.StatusBadRequest || a.header.Get("Location") != "" {
 				t.Errorf("%s: got %d to %q", name, a.status, a.header.Get("Location"))
 			}
 		}
@@ -296,12 +289,12 @@ func TestAuthorizeErrors(t *testing.T) {
 			if strings.Contains(name, "proven") {
 				h.prove("app")
 			}
-			a := h.signIn("alice").authorize(params("app", append(c.changes, "response_mode", "query")...))
+			a := h.signedInAs("alice").authorize(params("app", append(c.changes, "response_mode", "query")...))
 			if strings.Contains(name, "mode") {
-				a = h.signIn("alice").authorize(params("app", c.changes...))
+				a = h.signedInAs("alice").authorize(params("app", c.changes...))
 			}
 			if strings.Contains(name, "proven") {
-				if got := h.signIn("alice").response(a).Get("error"); got != c.code {
+				if got := h.signedInAs("alice").response(a).Get("error"); got != c.code {
 					t.Errorf("told %q", got)
 				}
 				return
@@ -313,15 +306,15 @@ func TestAuthorizeErrors(t *testing.T) {
 	}
 	t.Run("administration for who may not administer", func(t *testing.T) { // SCOPE-13
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		id := b.request(params("app", "scope", model.ScopeAPI+" "+model.ScopeSynapseAdmin))
 		b.get(consentPath+"?request="+id).shows(t, http.StatusBadRequest, "error=access_denied")
-		b.post(consentPath, "request", id, "answer", "continue").shows(t, http.StatusBadRequest, "")
+		b.submit(consentPath, "request", id, "answer", "continue").shows(t, http.StatusBadRequest, "")
 	})
 	t.Run("administration for who may", func(t *testing.T) {
 		h := newOAuthHouse(t)
 		act(h, SetAdmin, AdminRight{Name: Name{User: "alice"}, Admin: true})
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		got := h.tokens(h.exchange("app", b.consent(params("app", "scope", model.ScopeAPI+" "+model.ScopeSynapseAdmin))))
 		h.introspect(got.AccessToken).shows(t, http.StatusOK, model.ScopeSynapseAdmin)
 		if strings.Contains(h.introspect(got.AccessToken).body, "device_id") {
@@ -330,19 +323,19 @@ func TestAuthorizeErrors(t *testing.T) {
 	})
 	t.Run("a request that is unknown or over is a page", func(t *testing.T) {
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		id := b.request(params("app"))
-		h.clock.move(time.Hour)
+		h.clock.Move(time.Hour)
 		for _, id := range []string{"", "x", id} {
 			b.get(consentPath+"?request="+url.QueryEscape(id)).shows(t, http.StatusBadRequest, "")
-			b.post(consentPath, "request", id, "answer", "cancel").shows(t, http.StatusBadRequest, "")
+			b.submit(consentPath, "request", id, "answer", "cancel").shows(t, http.StatusBadRequest, "")
 		}
 	})
 }
 
 // TestPrompt is S10.
 func TestPrompt(t *testing.T) {
-	silent := func(b *visitor, changes ...string) url.Values {
+	silent := func(b *guest, changes ...string) url.Values {
 		b.h.t.Helper()
 		return b.response(b.authorize(params("app", append([]string{"prompt", "none"}, changes...)...)))
 	}
@@ -355,14 +348,14 @@ func TestPrompt(t *testing.T) {
 	t.Run("none", func(t *testing.T) { // OIDC-10
 		h := newOAuthHouse(t)
 		h.prove("app")
-		b := h.signIn("alice")
-		wantError(t, silent(&visitor{h, ""}), "login_required")
+		b := h.signedInAs("alice")
+		wantError(t, silent(h.guest()), "login_required")
 		wantError(t, silent(b), "consent_required")
 		b.consent(params("app"))
 		if got := silent(b); got.Get("code") == "" {
 			t.Errorf("%v", got)
 		}
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 		wantError(t, silent(b, "max_age", "30"), "login_required") // OIDC-13
 		if got := silent(b, "max_age", "60"); got.Get("code") == "" {
 			t.Errorf("%v", got)
@@ -372,7 +365,7 @@ func TestPrompt(t *testing.T) {
 	})
 	t.Run("none, for a client to which nobody ever consented", func(t *testing.T) { // AUTHZ-21
 		h := newOAuthHouse(t)
-		for _, b := range []*visitor{{h, ""}, h.signIn("alice")} {
+		for _, b := range []*guest{h.guest(), h.signedInAs("alice")} {
 			for _, mode := range []string{"query", "fragment", "form_post"} {
 				a := b.authorize(params("app", "prompt", "none", "response_mode", mode))
 				if a.status == http.StatusSeeOther || strings.Contains(a.body, "<form") || !strings.Contains(shown(a), "app.example.org") {
@@ -384,13 +377,13 @@ func TestPrompt(t *testing.T) {
 			}
 		}
 		// To register again is no consent.
-		h.clock.move(25 * time.Hour)
-		h.must(h.core.store.Update(t.Context(), func(tx *store.Tx) error { return tx.TouchClient("app") }))
-		if _, atOnce := (&visitor{h, ""}).silently(params("app")); atOnce {
+		h.clock.Move(25 * time.Hour)
+		h.must(h.store.Update(t.Context(), func(tx *store.Tx) error { return tx.TouchClient("app") }))
+		if _, atOnce := h.guest().silently(params("app")); atOnce {
 			t.Error("a client that registered twice is trusted")
 		}
-		h.signIn("bob").consent(params("app"))
-		if got, atOnce := (&visitor{h, ""}).silently(params("app")); !atOnce || got.Get("error") != "login_required" {
+		h.signedInAs("bob").consent(params("app"))
+		if got, atOnce := h.guest().silently(params("app")); !atOnce || got.Get("error") != "login_required" {
 			t.Errorf("%v, at once %v", got, atOnce)
 		}
 	})
@@ -398,7 +391,7 @@ func TestPrompt(t *testing.T) {
 		h := newOAuthHouse(t)
 		h.register("native", "", native("org.example.app:/"))
 		h.prove("native")
-		b := &visitor{h, ""}
+		b := h.guest()
 		a := b.authorize(params("native", "redirect_uri", "org.example.app:/", "prompt", "none", "response_mode", "form_post"))
 		if !strings.HasPrefix(a.header.Get("Location"), "org.example.app:/?error=invalid_request") {
 			t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
@@ -410,30 +403,30 @@ func TestPrompt(t *testing.T) {
 	}{{"login", []string{"prompt", "login"}}, {"max_age", []string{"max_age", "0"}}} {
 		t.Run(c.name+" asks for a fresh sign-in", func(t *testing.T) { // OIDC-11
 			h := newOAuthHouse(t)
-			b := h.signIn("alice")
-			h.clock.move(time.Second)
+			b := h.signedInAs("alice")
+			h.clock.Move(time.Second)
 			id := b.request(params("app", c.changes...))
 			for range 2 { // again after a reload
 				if a := b.get(consentPath + "?request=" + id); !strings.HasPrefix(a.header.Get("Location"), "/account/login?") {
 					t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
 				}
-				if a := b.post(consentPath, "request", id, "answer", "continue"); !strings.HasPrefix(a.header.Get("Location"), "/account/login?") {
+				if a := b.submit(consentPath, "request", id, "answer", "continue"); !strings.HasPrefix(a.header.Get("Location"), "/account/login?") {
 					t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
 				}
 			}
-			h.clock.move(time.Second)
-			h.signIn("alice").code(h.signIn("alice").post(consentPath, "request", id, "answer", "continue"))
+			h.clock.Move(time.Second)
+			h.signedInAs("alice").code(h.signedInAs("alice").submit(consentPath, "request", id, "answer", "continue"))
 		})
 	}
 	t.Run("consent asks again", func(t *testing.T) { // OIDC-12
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		b.consent(params("app"))
 		b.get(consentPath+"?request="+b.request(params("app", "prompt", "consent"))).shows(t, http.StatusOK, "@alice:example.test")
 	})
 	t.Run("a hint at another account is shown", func(t *testing.T) { // SESS-9, AUTHZ-25
 		h := newOAuthHouse(t)
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		b.get(consentPath+"?request="+b.request(params("app", "login_hint", "mxid:@bob:example.test"))).shows(t, http.StatusOK, "@bob:example.test")
 	})
 }
@@ -458,7 +451,7 @@ func TestToken(t *testing.T) {
 		last := h.tokens(h.renew("app", first.RefreshToken))
 		h.wantActive(last.AccessToken, "PHONE")
 		h.tokens(h.renew("app", first.RefreshToken)) // within the grace
-		h.clock.move(2 * time.Minute)
+		h.clock.Move(2 * time.Minute)
 		h.renew("app", first.RefreshToken).shows(t, http.StatusBadRequest, "invalid_grant")
 		h.wantInactive(last.AccessToken) // REF-5
 	})
@@ -506,7 +499,7 @@ func TestToken(t *testing.T) {
 		const old = model.ScopeAPIUnstable + " " + model.ScopeDevicePrefixUnstable + "PHONE"
 		h := newOAuthHouse(t)
 		for granted, others := range map[string][]string{phoneScope: {old, phoneScope + " " + old}, old: {phoneScope, old + " " + phoneScope}} {
-			first := h.tokens(h.exchange("app", h.signIn("alice").consent(params("app", "scope", granted))))
+			first := h.tokens(h.exchange("app", h.signedInAs("alice").consent(params("app", "scope", granted))))
 			for _, asked := range append(others, model.ScopeAPI, model.ScopeAPIUnstable, granted) {
 				renewed := h.tokens(h.token("grant_type", "refresh_token", "client_id", "app", "refresh_token", first.RefreshToken, "scope", asked))
 				if renewed.Scope != asked {
@@ -536,7 +529,7 @@ func TestToken(t *testing.T) {
 	})
 	t.Run("homeserver down", func(t *testing.T) { // TOK-15, TOK-23
 		h := newOAuthHouse(t)
-		code := h.signIn("alice").consent(params("app"))
+		code := h.signedInAs("alice").consent(params("app"))
 		h.fake.Stop()
 		a := h.exchange("app", code)
 		a.shows(t, http.StatusServiceUnavailable, "temporarily_unavailable")
@@ -633,7 +626,7 @@ func TestRevoke(t *testing.T) {
 	t.Run("a confidential client's token", func(t *testing.T) { // REV-7
 		h := newOAuthHouse(t)
 		h.register("confidential", "s3cret")
-		b := h.signIn("alice")
+		b := h.signedInAs("alice")
 		basic := http.Header{"Content-Type": formType["Content-Type"], "Authorization": {basicAuth("confidential", "s3cret")}}
 		got := h.tokens(h.do(call{method: http.MethodPost, path: tokenPath, header: basic, body: form("grant_type", "authorization_code",
 			"code", b.consent(params("confidential")), "redirect_uri", webCallback, "code_verifier", verifier)}))
@@ -651,7 +644,7 @@ func TestRevoke(t *testing.T) {
 		revoke(h, "token", got.AccessToken).shows(t, http.StatusOK, "{}")
 		h.wantInactive(got.AccessToken)
 		h.fake.Resume()
-		h.clock.move(time.Hour)
+		h.clock.Move(time.Hour)
 		h.pass()
 		h.wantDevices("alice")
 	})
@@ -663,7 +656,7 @@ func TestClientIntrospection(t *testing.T) {
 	h.register("confidential", "s3cret")
 	basic := http.Header{"Content-Type": formType["Content-Type"], "Authorization": {basicAuth("confidential", "s3cret")}}
 	own := h.tokens(h.do(call{method: http.MethodPost, path: tokenPath, header: basic, body: form("grant_type", "authorization_code",
-		"code", h.signIn("alice").consent(params("confidential")), "redirect_uri", webCallback, "code_verifier", verifier)}))
+		"code", h.signedInAs("alice").consent(params("confidential")), "redirect_uri", webCallback, "code_verifier", verifier)}))
 	others := h.oauthSession("bob", "app", "PHONE")
 	ask := func(header http.Header, fields ...string) answer {
 		return h.do(call{method: http.MethodPost, path: "/oauth2/introspect", header: header, body: form(fields...)})
@@ -677,7 +670,7 @@ func TestClientIntrospection(t *testing.T) {
 	}
 	h.introspect(own.RefreshToken).shows(t, http.StatusOK, inactive)
 	ask(formType, "token", others.AccessToken, "client_id", "app").shows(t, http.StatusUnauthorized, "invalid_client")
-	h.clock.move(6 * time.Minute)
+	h.clock.Move(6 * time.Minute)
 	if a := ask(basic, "token", own.AccessToken); a.body != inactive {
 		t.Errorf("got %s", a.body)
 	}

@@ -16,7 +16,7 @@ func TestListUsers(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice", "alan", "bob", "carol", "dave")
 	act(h, AddEmail, NameAndEmail{Name: Name{User: "bob"}, Email: "Al.Bundy@example.org"})
-	h.clock.move(time.Second)
+	h.clock.Move(time.Second)
 	act(h, AddEmail, NameAndEmail{Name: Name{User: "bob"}, Email: "bob@example.org"})
 	act(h, LockUser, Name{User: "carol"})
 	act(h, DeactivateUser, Deactivation{Name: Name{User: "dave"}})
@@ -44,9 +44,9 @@ func TestListUsers(t *testing.T) {
 				asked.Limit = limit
 				var found []string
 				for more := true; more; more = asked.After != "" {
-					before := h.core.store.Statements()
+					before := h.store.Statements()
 					page := act(h, ListUsers, asked)
-					if n := h.core.store.Statements() - before; n != 1 {
+					if n := h.store.Statements() - before; n != 1 {
 						t.Errorf("a page took %d statements", n)
 					}
 					if limit > 0 && len(page.Users) > limit || page.Users == nil {
@@ -80,10 +80,10 @@ func TestListSessions(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice", "bob")
 	h.loginOn("alice", "PHONE")
-	h.clock.move(time.Second)
+	h.clock.Move(time.Second)
 	ended := h.loginOn("bob", "LAPTOP")
-	h.clock.move(time.Second)
-	h.signIn("bob")
+	h.clock.Move(time.Second)
+	h.signedInAs("bob")
 	h.logout(ended.AccessToken).want(t, http.StatusOK, "")
 	for name, c := range map[string]struct {
 		asked SessionsAsked
@@ -163,7 +163,7 @@ func TestDryRun(t *testing.T) {
 	h := newHouse(t, unlimited)
 	h.add("alice")
 	s := h.loginOn("alice", "PHONE")
-	h.signIn("alice")
+	h.signedInAs("alice")
 	before := h.rows()
 	if would := act(h, EndSessions, SessionsToEnd{User: "alice", DryRun: true}); would.Sessions != 2 {
 		t.Errorf("%d would end", would.Sessions)

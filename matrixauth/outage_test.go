@@ -126,7 +126,7 @@ func TestHomeserverDown(t *testing.T) {
 		act(h, AddEmail, NameAndEmail{Name: Name{User: "alice"}, Email: "a@example.org"})
 		act(h, AddEmail, NameAndEmail{Name: Name{User: "alice"}, Email: "b@example.org"})
 		for range 500 {
-			h.clock.move(10 * time.Minute)
+			h.clock.Move(10 * time.Minute)
 			h.pass()
 		}
 		h.crash()
@@ -136,7 +136,7 @@ func TestHomeserverDown(t *testing.T) {
 		h.fake.ForgetCalls()
 		h.fake.Resume()
 		// As soon as one job is through, the others no longer wait for their own time.
-		h.clock.move(10 * time.Minute)
+		h.clock.Move(10 * time.Minute)
 		h.pass()
 		var ops []string
 		for _, c := range h.fake.Calls() {
@@ -210,7 +210,7 @@ func TestSlowHomeserver(t *testing.T) {
 		cancel()
 		h.must(<-done)
 		// The lane is free as soon as the server has noticed; until then the gate must stay shut.
-		leave, err := h.core.outbox.Enter(t.Context(), model.ToHomeserver.Lane(h.userID("alice")))
+		leave, err := h.outbox.Enter(t.Context(), model.ToHomeserver.Lane(h.userID("alice")))
 		h.must(err)
 		leave()
 		h.settle()
@@ -328,8 +328,8 @@ func TestRefusedForGood(t *testing.T) {
 		if len(h.setAside()) != 1 {
 			t.Error("it was forgotten")
 		}
-		h.clock.move(31 * 24 * time.Hour)
-		if _, err := h.core.store.Retain(t.Context()); err != nil || len(h.setAside()) != 0 {
+		h.clock.Move(31 * 24 * time.Hour)
+		if _, err := h.store.Retain(t.Context()); err != nil || len(h.setAside()) != 0 {
 			t.Errorf("after a month: %v, %d jobs set aside", err, len(h.setAside()))
 		}
 	})
@@ -386,7 +386,7 @@ func TestReadOnly(t *testing.T) {
 	h.wantInactive(bob.AccessToken)
 	act(h, AddUser, NewUser{Localpart: "carol", Password: alicesPassword})
 	h.tryLogin("carol", nil).want(t, http.StatusServiceUnavailable, "M_UNKNOWN")
-	h.clock.move(time.Hour)
+	h.clock.Move(time.Hour)
 	h.pass()
 	for _, c := range h.fake.Calls() {
 		if c.Method != http.MethodGet {
@@ -504,8 +504,8 @@ func TestRun(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the device is still there")
 		}
-		h.clock.move(time.Minute)
-		h.core.outbox.Wake()
+		h.clock.Move(time.Minute)
+		h.outbox.Wake()
 		time.Sleep(time.Millisecond)
 	}
 	// Commands reach it through its socket.

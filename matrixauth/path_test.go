@@ -20,8 +20,8 @@ import (
 // pathText finds paths of ours and of Synapse in a text, with or without a slash before them.
 var pathText = regexp.MustCompile(`(?:_matrix|_synapse|oauth2|account|authorize|\.well-known)/[A-Za-z0-9_.%/-]*`)
 
-// TestEachPathStandsOnce: a path is written where it is declared, and all others read it there. The strict Synapse
-// of tests and its contract say paths themselves, as they judge ours.
+// TestEachPathStandsOnce: a path is written where it is declared, and all others read it there. What tests share, and the strict Synapse
+// and its contract, say paths themselves, as they judge ours.
 func TestEachPathStandsOnce(t *testing.T) {
 	places := map[string][]string{}
 	note := func(text, where string) {
@@ -31,7 +31,7 @@ func TestEachPathStandsOnce(t *testing.T) {
 	}
 	err := filepath.WalkDir("..", func(file string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
-			if name := filepath.ToSlash(file); err == nil && (name == "../tests" || name == "../.git" || strings.HasSuffix(name, "/homeserver/fake") || strings.HasSuffix(name, "/homeserver/contract")) {
+			if name := filepath.ToSlash(file); err == nil && (name == "../tests" || name == "../.git" || strings.HasSuffix(name, "/internal/testkit") || strings.HasSuffix(name, "/homeserver/fake") || strings.HasSuffix(name, "/homeserver/contract")) {
 				return filepath.SkipDir
 			}
 			return err
@@ -87,14 +87,14 @@ func TestEveryEndpointIsServed(t *testing.T) {
 	h := newHouse(t, func(c *Config) { c.Issuer = "https://" + issuerHost + "/auth" })
 	s := h.current()
 	seen := map[string]string{}
-	for _, b := range s.routes() {
+	for _, b := range s.Routes() {
 		if b.Side == web.Internal {
 			continue
 		}
-		if b.Name != "asset" && !slices.ContainsFunc(catalogue.Endpoints, func(e web.Endpoint) bool { return e.Name == b.Name && e.Path == b.Path }) {
+		if b.Name != "asset" && !slices.ContainsFunc(Catalogue.Endpoints, func(e web.Endpoint) bool { return e.Name == b.Name && e.Path == b.Path }) {
 			t.Errorf("%s is served and not declared", b.Name)
 		}
-		for _, path := range s.issuer.Paths(b.Endpoint, web.Public) {
+		for _, path := range s.Issuer().Paths(b.Endpoint, web.Public) {
 			if other := seen[path]; other != "" {
 				t.Errorf("%s is of %s and of %s", path, other, b.Name)
 			}
@@ -112,7 +112,7 @@ func TestEveryEndpointIsServed(t *testing.T) {
 	if len(seen) < 40 {
 		t.Errorf("only %d paths are served", len(seen))
 	}
-	if path := (edge.Issuer{Base: "/"}).PathOf(catalogue.Endpoints[0]); path != loginPath {
+	if path := (edge.Issuer{Base: "/"}).PathOf(Catalogue.Endpoints[0]); path != loginPath {
 		t.Errorf("clients sign in at %s, want %s", path, loginPath)
 	}
 }

@@ -101,7 +101,7 @@ func TestTargetsWithoutPath(t *testing.T) {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: " + issuerHost + "\r\n\r\n")))
 		h.must(err)
 		w := httptest.NewRecorder()
-		h.must(h.current().ServeHTTP(w, r, next{h}))
+		h.must(h.current().ServeHTTP(w, r, next{h: h}))
 		if w.Code != http.StatusNotFound || h.passed.Load() != 0 {
 			t.Errorf("%s: got %d, passed on %d", target, w.Code, h.passed.Load())
 		}

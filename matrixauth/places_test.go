@@ -11,30 +11,6 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
-const (
-	homeIP  = "2001:db8:aaaa:1::10"
-	hotelIP = "198.51.100.200"
-	// deviceCookie is the name of the device cookie.
-	deviceCookie = "__Host-matrix_auth_device"
-)
-
-// loginFrom logs in by the API, from an address and perhaps with cookies.
-func (h *house) loginFrom(ip, user, password string, header http.Header) answer {
-	h.t.Helper()
-	return h.do(call{method: http.MethodPost, path: loginPath, ip: ip, header: header, body: loginBody(user, password, nil)})
-}
-
-// known has alice use an app at home and sign in in a browser there. The browser is the guest.
-func (h *house) known() *guest {
-	h.t.Helper()
-	h.add("alice", "bob")
-	h.loginFrom(homeIP, "alice", alicesPassword, nil).want(h.t, http.StatusOK, "")
-	v := h.guest()
-	v.ip = homeIP
-	v.signIn("alice", "")
-	return v
-}
-
 // leave signs the guest's browser out.
 func (v *guest) leave() {
 	v.h.t.Helper()
@@ -86,7 +62,7 @@ func TestStrangersKeepNobodyOut(t *testing.T) {
 			h.loginFrom(hotelIP, "alice", alicesPassword, v.cookieHeader()).want(t, http.StatusOK, "")
 			h.forgetNetwork("alice", hotelIP)
 		}
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 	}
 	if most := DefaultLoginsPerAccount.Burst + 120*int(DefaultLoginsPerAccount.PerMinute); guesses > most {
 		t.Errorf("%d guesses in two hours, want at most %d", guesses, most)
@@ -112,7 +88,7 @@ func TestGuesserAtKnownPlace(t *testing.T) {
 				guesses++
 			}
 		}
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 	}
 	if guesses != 10+2*59 {
 		t.Errorf("%d guesses in an hour, want %d", guesses, 10+2*59)
@@ -269,7 +245,7 @@ func TestKnownPlaces(t *testing.T) {
 		v := h.guest()
 		v.signIn("alice", "")
 		v.ip = homeIP
-		h.clock.move(time.Minute)
+		h.clock.Move(time.Minute)
 		v.get("/account/")
 		in(t, h, homeIP, nil, true)
 	})
@@ -287,10 +263,10 @@ func TestKnownPlaces(t *testing.T) {
 		v := h.known()
 		cookies := v.cookieHeader()
 		h.logoutEverywhere("alice")
-		h.clock.move(30*day - time.Second)
+		h.clock.Move(30*day - time.Second)
 		in(t, h, homeIP, nil, true)
 		h.logoutEverywhere("alice")
-		h.clock.move(30 * day)
+		h.clock.Move(30 * day)
 		in(t, h, homeIP, nil, false)
 		in(t, h, hotelIP, cookies, true)
 	})
@@ -298,13 +274,13 @@ func TestKnownPlaces(t *testing.T) {
 		h := newHouse(t, slow)
 		v := h.known()
 		cookies := v.cookieHeader()
-		h.clock.move(90*day - time.Second)
+		h.clock.Move(90*day - time.Second)
 		v.ip = hotelIP
 		h.strangers(1)
 		v.signIn("alice", "") // and from then on again
-		h.clock.move(90*day - time.Second)
+		h.clock.Move(90*day - time.Second)
 		in(t, h, "198.51.100.1", cookies, true)
-		h.clock.move(90 * day)
+		h.clock.Move(90 * day)
 		in(t, h, "198.51.100.2", cookies, false)
 	})
 	t.Run("while a session goes on at an address", func(t *testing.T) {
@@ -313,16 +289,16 @@ func TestKnownPlaces(t *testing.T) {
 		h.add("alice")
 		s := h.loginFrom(homeIP, "alice", alicesPassword, nil)
 		for range 70 {
-			h.clock.move(day)
+			h.clock.Move(day)
 			h.wantActive(h.signedIn(s).AccessToken, h.liveDevices("alice")[0])
-			h.must(h.core.registry.Flush(t.Context()))
-			_, err := h.core.store.Retain(t.Context())
+			h.must(h.registry.Flush(t.Context()))
+			_, err := h.store.Retain(t.Context())
 			h.must(err)
 		}
 		in(t, h, homeIP, nil, true)
 		h.logoutEverywhere("alice")
-		h.clock.move(31 * day)
-		_, err := h.core.store.Retain(t.Context())
+		h.clock.Move(31 * day)
+		_, err := h.store.Retain(t.Context())
 		h.must(err)
 		if n := h.count("known_networks"); n != 0 {
 			t.Errorf("%d networks are kept", n)
@@ -334,7 +310,7 @@ func TestKnownPlaces(t *testing.T) {
 		for i := range 50 {
 			h.loginFrom(fmt.Sprintf("198.51.100.%d", i), "alice", alicesPassword, nil).want(t, http.StatusOK, "")
 			h.guest().signIn("alice", "")
-			h.clock.move(time.Second)
+			h.clock.Move(time.Second)
 		}
 		if n := h.count("known_networks WHERE network = '198.51.100.0'"); n != 0 {
 			t.Error("the oldest network is known")
@@ -366,8 +342,8 @@ func TestKnownPlaces(t *testing.T) {
 func (h *house) logoutEverywhere(user string) {
 	h.t.Helper()
 	act(h, EndSessions, SessionsToEnd{User: user})
-	h.must(h.core.store.Update(h.t.Context(), func(tx *store.Tx) error {
-		_, err := h.current().browsers.EndAll(tx, model.TheServer(), h.userID(user), model.EndKilled)
+	h.must(h.store.Update(h.t.Context(), func(tx *store.Tx) error {
+		_, err := h.browsers.EndAll(tx, model.TheServer(), h.userID(user), model.EndKilled)
 		return err
 	}))
 }
@@ -378,7 +354,7 @@ func TestKnownPlacesCostRefreshesNothing(t *testing.T) {
 	h.add("alice")
 	s := h.login("alice", object{"refresh_token": true})
 	refresh := func(ip string) (statements uint64) {
-		h.clock.move(time.Second)
+		h.clock.Move(time.Second)
 		a, spent := h.measure(call{method: http.MethodPost, path: refreshPath, ip: ip, body: text(object{"refresh_token": s.RefreshToken})})
 		s = h.signedIn(a)
 		return spent.statements
@@ -415,6 +391,6 @@ func TestKnownBrowserHasRateOfNetwork(t *testing.T) {
 	}
 	h.loginFrom(hotelIP, "alice", alicesPassword, v.cookieHeader()).want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
 	v.ip = hotelIP
-	h.clock.move(time.Minute)
+	h.clock.Move(time.Minute)
 	v.signIn("alice", "")
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 )
 
 const (
@@ -31,7 +33,7 @@ func resetHouse(t *testing.T, before time.Duration, changes ...change) (*house, 
 	}
 	v := h.guest()
 	v.signIn("alice", "")
-	h.clock.move(before)
+	h.clock.Move(before)
 	v.get(resetLink).wantPage(t, http.StatusOK, askReset)
 	return h, v
 }
@@ -58,12 +60,12 @@ func TestCrossSigningReset(t *testing.T) {
 		if text := shown(v.at); !strings.Contains(text, "within 10 minutes") {
 			t.Errorf("the page says %s", text)
 		}
-		h.clock.move(5*time.Minute + time.Second)
+		h.clock.Move(5*time.Minute + time.Second)
 		v.get(done).wantPage(t, http.StatusOK, "Go back to your app")
 		if text := shown(v.at); !strings.Contains(text, "within 4 minutes") {
 			t.Errorf("the page says %s", text)
 		}
-		h.clock.move(5 * time.Minute)
+		h.clock.Move(5 * time.Minute)
 		v.get(done).wantPage(t, http.StatusOK, askReset)
 		if h.resets("alice") != 1 {
 			t.Error("looking at the page allowed another one")
@@ -110,21 +112,21 @@ func TestCrossSigningReset(t *testing.T) {
 			t.Errorf("%d resets", h.resets("alice"))
 		}
 		// The password counts for five minutes, as one at the sign-in does, and not longer.
-		h.clock.move(5 * time.Minute)
+		h.clock.Move(5 * time.Minute)
 		v.get(resetLink).wantPage(t, http.StatusOK, askReset)
 		if strings.Contains(v.at.body, `type="password"`) {
 			t.Error("the password is asked for again at once")
 		}
-		h.clock.move(time.Second)
+		h.clock.Move(time.Second)
 		v.post(resetPath).wantPage(t, http.StatusForbidden, askReset)
 	})
 	t.Run("PW-13 tries are limited and cost as at the sign-in", func(t *testing.T) {
 		h, v := resetHouse(t, time.Hour, limits(Rate{Burst: 1000, PerMinute: 1000}, Rate{Burst: 2, PerMinute: 0.5}))
 		for range 2 {
-			before := cost{h.hashes(), h.core.store.Statements()}
+			before := cost{h.hashes(), h.store.Statements()}
 			v.post(resetPath, "password", "wrong").wantPage(t, http.StatusForbidden, askReset)
 			// Two more than a sign-in: who is it that asks?
-			if spent := (cost{h.hashes() - before.hashes, h.core.store.Statements() - before.statements}); spent != (cost{1, 5}) {
+			if spent := (cost{h.hashes() - before.hashes, h.store.Statements() - before.statements}); spent != (cost{1, 5}) {
 				t.Errorf("it cost %+v", spent)
 			}
 		}
@@ -134,7 +136,7 @@ func TestCrossSigningReset(t *testing.T) {
 		}
 		h.do(call{method: "POST", path: loginPath, header: v.cookieHeader(), body: loginBody("alice", alicesPassword, nil)}).
 			want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
-		h.clock.move(2 * time.Minute)
+		h.clock.Move(2 * time.Minute)
 		v.post(resetPath, "password", alicesPassword)
 		v.follow().wantPage(t, http.StatusOK, "Go back to your app")
 	})
@@ -237,7 +239,7 @@ func TestAllowReset(t *testing.T) {
 	act(h, DeactivateUser, Deactivation{Name: Name{User: "gone"}})
 	h.settle()
 	allowed := act(h, AllowReset, Name{User: "@alice:" + serverName})
-	if allowed.MatrixID != "@alice:"+serverName || !allowed.Until.Equal(start.Add(10*time.Minute)) || h.resets("alice") != 1 {
+	if allowed.MatrixID != "@alice:"+serverName || !allowed.Until.Equal(testkit.Start.Add(10*time.Minute)) || h.resets("alice") != 1 {
 		t.Errorf("got %+v, %d resets", allowed, h.resets("alice"))
 	}
 	for name, want := range map[string]string{"nobody": "there is no account", "gone": "deactivated"} {

@@ -16,7 +16,7 @@ import (
 func TestFloodOfRequests(t *testing.T) {
 	h := newOAuthHouse(t)
 	app := h.enroll(object{"client_uri": "https://app.example.org", "redirect_uris": []string{webCallback}})
-	atLogin, atConsent := h.guest(), h.signIn("alice")
+	atLogin, atConsent := h.guest(), h.signedInAs("alice")
 	atLogin.ip = homeIP
 	atLogin.get(authorizePath + "?" + params(app).Encode())
 	loginPage := atLogin.follow().header.Get("Location")
@@ -35,7 +35,7 @@ func TestFloodOfRequests(t *testing.T) {
 	atLogin.get(loginPage).wantPage(t, http.StatusOK, "Sign in")
 	location := atLogin.post(loginPage, "username", "alice", "password", alicesPassword).header.Get("Location")
 	atLogin.get(location).shows(t, http.StatusOK, `name="answer"`)
-	h.tokens(h.exchange(app, atConsent.code(atConsent.post(consentPath, "request", consent, "answer", "continue"))))
+	h.tokens(h.exchange(app, atConsent.code(atConsent.submit(consentPath, "request", consent, "answer", "continue"))))
 	waiting.get(waiting.at.header.Get("Location"))
 	waiting.get(waiting.at.header.Get("Location")).wantPage(t, http.StatusOK, "Sign in")
 	if n := h.count("authorizations WHERE user_id IS NOT NULL AND network <> ''") + h.count("clients WHERE proven_at IS NOT NULL AND network <> ''"); n != 0 {
@@ -46,7 +46,7 @@ func TestFloodOfRequests(t *testing.T) {
 // flood makes requests and registrations from one network, beside the rates that would keep it from that for days.
 func (h *house) flood(count int) {
 	h.t.Helper()
-	h.must(h.core.store.Update(h.t.Context(), func(tx *store.Tx) error {
+	h.must(h.store.Update(h.t.Context(), func(tx *store.Tx) error {
 		for i := range count {
 			id := fmt.Sprint("flood", i)
 			c := model.Client{ID: id, CreatedAt: tx.Now, Network: "203.0.113.1", Metadata: model.ClientMetadata{URI: "https://flood.example.com", Name: strings.Repeat("f", 5000)}}

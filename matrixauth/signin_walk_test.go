@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 )
 
 // walker is a person at a browser with several tabs, who goes any way that pages offer, and back; beside them a model
@@ -147,7 +148,7 @@ func (w *walker) open(client string, changes ...string) *tab {
 	w.asked[state] = r
 	b := &tab{goal: authorizePath + "?" + values.Encode(), state: state, at: -1}
 	w.tabs = append(w.tabs, b)
-	w.note("tab %d: %s asks, %v, at %v", len(w.tabs)-1, client, changes, w.h.clock.Now().Sub(start))
+	w.note("tab %d: %s asks, %v, at %v", len(w.tabs)-1, client, changes, w.h.clock.Now().Sub(testkit.Start))
 	w.navigate(b, http.MethodGet, b.goal, "", nil)
 	if id := requestIn(b.show().address); id != "" {
 		r.id = id
@@ -270,7 +271,7 @@ func (w *walker) arrived(response url.Values, from *screen) {
 	}
 	fresh := w.current.at.After(r.began)
 	if r.prompt == "login" && !fresh {
-		w.fail("prompt=login, and the password was given at %v", w.current.at.Sub(start))
+		w.fail("prompt=login, and the password was given at %v", w.current.at.Sub(testkit.Start))
 	}
 	if age := w.h.clock.Now().Sub(w.current.at); r.maxAge >= 0 && !fresh && age > r.maxAge {
 		w.fail("max_age is %v, and the password was given %v ago", r.maxAge, age)
@@ -307,7 +308,7 @@ func (w *walker) submit(b *tab, f pageForm, pressed url.Values, who, password st
 		fields.Set("password", password)
 	}
 	from := b.show()
-	w.note("tab %d: %s %v at %v, %d times", slices.Index(w.tabs, b), f.action, fields, w.h.clock.Now().Sub(start), times)
+	w.note("tab %d: %s %v at %v, %d times", slices.Index(w.tabs, b), f.action, fields, w.h.clock.Now().Sub(testkit.Start), times)
 	before := maps.Clone(w.cookies)
 	var last screen
 	for n := range times {
@@ -410,7 +411,7 @@ func (w *walker) finish(b *tab, who string) {
 		if strings.HasPrefix(b.show().heading(), "This account is locked") {
 			f = forms[len(forms)-1] // not you
 		}
-		w.h.clock.move(time.Second)
+		w.h.clock.Move(time.Second)
 		w.submit(b, f, f.buttons[0], who, alicesPassword, 1)
 	}
 	if r.code == "" {
@@ -461,11 +462,11 @@ func TestEveryOrder(t *testing.T) {
 		h.sql("DELETE FROM consents") // each order begins with people who never said yes
 		w := newWalker(t, h)
 		w.open("app", "prompt", "login")
-		h.clock.move(time.Second)
+		h.clock.Move(time.Second)
 		w.open("other")
 		for n, rest := 0, order; n < length; n, rest = n+1, rest/len(moves) {
 			moves[rest%len(moves)](w)
-			h.clock.move(time.Second)
+			h.clock.Move(time.Second)
 		}
 		for n, who := range []string{"alice", "bob"} {
 			w.finish(w.tabs[n], who)
@@ -532,7 +533,7 @@ func (w *walker) step(random *rand.Rand) {
 	case n < 17:
 		d := []time.Duration{time.Second, time.Minute, 6 * time.Minute, 61 * time.Minute}[min(random.IntN(4), random.IntN(4))]
 		w.note("%v pass", d)
-		w.h.clock.move(d)
+		w.h.clock.Move(d)
 	case n < 18:
 		if w.h.count("users WHERE locked_at IS NOT NULL") == 0 {
 			w.note("alice is locked")

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // guest is a browser: it keeps cookies and the page that it is at, and follows no redirect by itself.
@@ -23,6 +25,19 @@ type guest struct {
 }
 
 func (h *house) guest() *guest { return &guest{h: h, cookies: map[string]string{}} }
+
+// cookieName is the cookie that names a browser.
+const cookieName = "__Host-matrix_auth"
+
+// browserWith returns a browser whose cookie is known.
+func (h *house) browserWith(value string) *guest {
+	b := h.guest()
+	b.cookies[cookieName] = value
+	return b
+}
+
+// value is what the browser's cookie holds.
+func (v *guest) value() string { return v.cookies[cookieName] }
 
 const browserAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -68,6 +83,12 @@ func (v *guest) get(target string) answer {
 func (v *guest) post(target string, fields ...string) answer {
 	v.h.t.Helper()
 	return v.ask(http.MethodPost, target, form(append([]string{"csrf", v.token()}, fields...)...), sameOriginForm())
+}
+
+// submit sends a form with the token that follows from the cookie, as if its page had been opened before.
+func (v *guest) submit(target string, fields ...string) answer {
+	v.h.t.Helper()
+	return v.ask(http.MethodPost, target, form(append(fields, web.FormField, web.FormToken(v.value()))...), sameOriginForm())
 }
 
 // cookieHeader is the guest's cookies, for a request of another kind.
