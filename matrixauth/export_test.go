@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -50,3 +51,5 @@ var Catalogue = catalogue
 func (s *Server) Routes() []web.Bound { return s.routes() }
 
 func (s *Server) Issuer() edge.Issuer { return s.issuer }
+
+func (s *Server) Seal() *seal.Keeper { return s.seal }

@@ -19,8 +19,8 @@ const seeds seal.Purpose = "authenticator seeds"
 // sealed seals a text.
 func (h *house) sealed(text string) (value []byte) {
 	h.t.Helper()
-	h.must(h.core.store.Update(h.t.Context(), func(tx *store.Tx) (err error) {
-		value, err = h.current().seal.Seal(tx, seeds, "row", []byte(text))
+	h.must(h.store.Update(h.t.Context(), func(tx *store.Tx) (err error) {
+		value, err = h.current().Seal().Seal(tx, seeds, "row", []byte(text))
 		return err
 	}))
 	return value
@@ -73,7 +73,7 @@ func TestSeal(t *testing.T) {
 			if log := h.log.String(); !strings.Contains(log, "the seal cannot be used") || !strings.Contains(log, SealFile(h.file)) || !strings.Contains(log, "cannot be opened: authenticator seeds") {
 				t.Errorf("the log is %s", log)
 			}
-			if _, err := h.current().seal.Open(seeds, "row", value); err == nil {
+			if _, err := h.current().Seal().Open(seeds, "row", value); err == nil {
 				t.Error("it was opened")
 			}
 			h.login("alice", nil)
@@ -82,7 +82,7 @@ func TestSeal(t *testing.T) {
 			}
 			h.must(os.WriteFile(SealFile(h.file), kept, 0o600))
 			wantUsable(t, h, true, "keep a copy")
-			if plain, err := h.current().seal.Open(seeds, "row", value); err != nil || string(plain) != "the seed" {
+			if plain, err := h.current().Seal().Open(seeds, "row", value); err != nil || string(plain) != "the seed" {
 				t.Errorf("%q %v", plain, err)
 			}
 		})
@@ -96,7 +96,7 @@ func TestSeal(t *testing.T) {
 		}
 		value := h.sealed("the seed")
 		h.crash()
-		if plain, err := h.current().seal.Open(seeds, "row", value); err != nil || string(plain) != "the seed" {
+		if plain, err := h.current().Seal().Open(seeds, "row", value); err != nil || string(plain) != "the seed" {
 			t.Errorf("%q %v", plain, err)
 		}
 	})
@@ -111,7 +111,7 @@ func TestSeal(t *testing.T) {
 		h.sealed("the seed")
 		text, err := os.ReadFile(SealFile(h.file))
 		h.must(err)
-		copied, err := h.core.store.Copy(t.Context())
+		copied, err := h.store.Copy(t.Context())
 		h.must(err)
 		content, err := os.ReadFile(copied.Name())
 		h.must(errors.Join(err, copied.Close()))
