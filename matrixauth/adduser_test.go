@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"context"
@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
+
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver/fake"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -17,13 +20,13 @@ import (
 )
 
 // tryAdd judges and adds an account, which must agree.
-func (h *house) tryAdd(n NewUser) error {
-	h.t.Helper()
-	n.Password = alicesPassword
-	_, judged := CheckNewUser.Do(h.t.Context(), h.ops, n)
-	_, err := AddUser.Do(h.t.Context(), h.ops, n)
+func tryAdd(h *house.House, n matrixauth.NewUser) error {
+	h.T.Helper()
+	n.Password = house.AlicesPassword
+	_, judged := matrixauth.CheckNewUser.Do(h.T.Context(), h.Ops, n)
+	_, err := matrixauth.AddUser.Do(h.T.Context(), h.Ops, n)
 	if (judged == nil) != (err == nil) || judged != nil && judged.Error() != err.Error() {
-		h.t.Errorf("judged %v, added %v", judged, err)
+		h.T.Errorf("judged %v, added %v", judged, err)
 	}
 	return err
 }
@@ -32,140 +35,144 @@ func (h *house) tryAdd(n NewUser) error {
 // operator's (CREATE-5).
 func TestAddUser(t *testing.T) {
 	unasked := map[string]struct {
-		begin func(*house)
+		begin func(*house.House)
 		says  []string
 	}{
-		"stopped":            {func(h *house) { h.fake.Stop() }, []string{"cannot be asked", "see that it runs"}},
-		"behind a proxy":     {func(h *house) { h.fake.Fail(http.StatusBadGateway, "") }, []string{"cannot be asked", "502"}},
-		"internal error":     {func(h *house) { h.fake.Fail(http.StatusInternalServerError, "M_UNKNOWN") }, []string{"cannot be asked", "500"}},
-		"limits":             {func(h *house) { h.fake.Fail(http.StatusTooManyRequests, "M_LIMIT_EXCEEDED") }, []string{"cannot be asked", "429"}},
-		"other secret":       {func(h *house) { h.fake.Fail(http.StatusForbidden, "M_UNKNOWN") }, []string{"refuses our secret", "403", "synapse-config"}},
-		"proxy says no":      {func(h *house) { h.fake.Fail(http.StatusForbidden, "") }, []string{"something in front of it", "refuses our secret"}},
-		"without delegation": {func(h *house) { h.serveFake(fake.Config{NoDelegation: true}) }, []string{"Synapse 1.163.2", "does not delegate its logins to us yet", "synapse-config"}},
-		"too old":            {func(h *house) { h.serveFake(fake.Config{Version: homeserver.Version{Major: 1, Minor: 120}}) }, []string{"Synapse 1.120.0", "too old", "1.136.0"}},
-		"no Synapse":         {func(h *house) { h.fake.Fail(http.StatusNotFound, "") }, []string{"no Synapse that delegates", "client listener"}},
+		"stopped":            {func(h *house.House) { h.Fake.Stop() }, []string{"cannot be asked", "see that it runs"}},
+		"behind a proxy":     {func(h *house.House) { h.Fake.Fail(http.StatusBadGateway, "") }, []string{"cannot be asked", "502"}},
+		"internal error":     {func(h *house.House) { h.Fake.Fail(http.StatusInternalServerError, "M_UNKNOWN") }, []string{"cannot be asked", "500"}},
+		"limits":             {func(h *house.House) { h.Fake.Fail(http.StatusTooManyRequests, "M_LIMIT_EXCEEDED") }, []string{"cannot be asked", "429"}},
+		"other secret":       {func(h *house.House) { h.Fake.Fail(http.StatusForbidden, "M_UNKNOWN") }, []string{"refuses our secret", "403", "synapse-config"}},
+		"proxy says no":      {func(h *house.House) { h.Fake.Fail(http.StatusForbidden, "") }, []string{"something in front of it", "refuses our secret"}},
+		"without delegation": {func(h *house.House) { serveFake(h, fake.Config{NoDelegation: true}) }, []string{"Synapse 1.163.2", "does not delegate its logins to us yet", "synapse-config"}},
+		"too old":            {func(h *house.House) { serveFake(h, fake.Config{Version: homeserver.Version{Major: 1, Minor: 120}}) }, []string{"Synapse 1.120.0", "too old", "1.136.0"}},
+		"no Synapse":         {func(h *house.House) { h.Fake.Fail(http.StatusNotFound, "") }, []string{"no Synapse that delegates", "client listener"}},
 	}
 	for name, outage := range unasked {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t)
-			h.fake.Seed(fake.User{Localpart: "bob"})
-			before := h.rows()
+			h := house.New(t)
+			h.Fake.Seed(fake.User{Localpart: "bob"})
+			before := h.Rows()
 			outage.begin(h)
-			for _, n := range []NewUser{{Localpart: "alice"}, {Localpart: "bob", Existing: true}} {
-				err := h.tryAdd(n)
-				h.wantSentence(err, append(outage.says, "--force", "@"+n.Localpart+":"+serverName)...)
+			for _, n := range []matrixauth.NewUser{{Localpart: "alice"}, {Localpart: "bob", Existing: true}} {
+				err := tryAdd(h, n)
+				h.WantSentence(err, append(outage.says, "--force", "@"+n.Localpart+":"+house.ServerName)...)
 				if isRefused(err) {
 					t.Error("it counts as the operator's mistake")
 				}
 			}
-			if after := h.rows(); after != before {
+			if after := h.Rows(); after != before {
 				t.Errorf("something is left:\n%s", after)
 			}
-			for _, n := range []NewUser{{Localpart: "alice", Force: true}, {Localpart: "bob", Existing: true, Force: true}} {
-				h.must(func() error { n.Password = alicesPassword; _, err := AddUser.Do(t.Context(), h.ops, n); return err }())
+			for _, n := range []matrixauth.NewUser{{Localpart: "alice", Force: true}, {Localpart: "bob", Existing: true, Force: true}} {
+				h.Must(func() error {
+					n.Password = house.AlicesPassword
+					_, err := matrixauth.AddUser.Do(t.Context(), h.Ops, n)
+					return err
+				}())
 			}
 		})
 	}
 	t.Run("taken at the homeserver", func(t *testing.T) {
-		h := newHouse(t)
-		h.fake.Seed(fake.User{Localpart: "bob"})
+		h := house.New(t)
+		h.Fake.Seed(fake.User{Localpart: "bob"})
 		for _, force := range []bool{false, true} {
-			h.wantSentence(h.tryAdd(NewUser{Localpart: "bob", Force: force}), "has an account @bob:example.test already", "--existing")
+			h.WantSentence(tryAdd(h, matrixauth.NewUser{Localpart: "bob", Force: force}), "has an account @bob:example.test already", "--existing")
 		}
-		act(h, AddUser, NewUser{Localpart: "bob", Password: alicesPassword, Existing: true})
-		h.loginOn("bob", "PHONE")
+		house.Act(h, matrixauth.AddUser, matrixauth.NewUser{Localpart: "bob", Password: house.AlicesPassword, Existing: true})
+		h.LoginOn("bob", "PHONE")
 	})
 	t.Run("not there", func(t *testing.T) {
-		h := newHouse(t)
+		h := house.New(t)
 		for _, force := range []bool{false, true} {
-			h.wantSentence(h.tryAdd(NewUser{Localpart: "bobb", Existing: true, Force: force}), "no account @bobb:example.test", "leave --existing out")
+			h.WantSentence(tryAdd(h, matrixauth.NewUser{Localpart: "bobb", Existing: true, Force: force}), "no account @bobb:example.test", "leave --existing out")
 		}
 	})
 	t.Run("an application service's", func(t *testing.T) {
-		h := newHouse(t)
-		h.wantSentence(h.tryAdd(NewUser{Localpart: "bridge_x", Force: true}), "application service")
+		h := house.New(t)
+		h.WantSentence(tryAdd(h, matrixauth.NewUser{Localpart: "bridge_x", Force: true}), "application service")
 	})
 	t.Run("deactivated at the homeserver", func(t *testing.T) {
-		h := newHouse(t)
-		h.fake.Seed(fake.User{Localpart: "bob", Deactivated: true})
-		h.wantSentence(h.tryAdd(NewUser{Localpart: "bob", Existing: true}), "has deactivated the account @bob:example.test", "--force", "user reactivate")
-		h.wantSentence(h.tryAdd(NewUser{Localpart: "bob", Existing: true, Force: true, Email: "bob@example.org"}), "no mail address")
-		if added := act(h, AddUser, NewUser{Localpart: "bob", Password: alicesPassword, Existing: true, Force: true}); added.State != "deactivated" {
+		h := house.New(t)
+		h.Fake.Seed(fake.User{Localpart: "bob", Deactivated: true})
+		h.WantSentence(tryAdd(h, matrixauth.NewUser{Localpart: "bob", Existing: true}), "has deactivated the account @bob:example.test", "--force", "user reactivate")
+		h.WantSentence(tryAdd(h, matrixauth.NewUser{Localpart: "bob", Existing: true, Force: true, Email: "bob@example.org"}), "no mail address")
+		if added := house.Act(h, matrixauth.AddUser, matrixauth.NewUser{Localpart: "bob", Password: house.AlicesPassword, Existing: true, Force: true}); added.State != "deactivated" {
 			t.Errorf("it is %s", added.State)
 		}
-		act(h, ReactivateUser, Name{User: "bob"})
-		h.settle()
-		h.loginOn("bob", "PHONE")
+		house.Act(h, matrixauth.ReactivateUser, matrixauth.Name{User: "bob"})
+		h.Settle()
+		h.LoginOn("bob", "PHONE")
 	})
 	t.Run("another server name", func(t *testing.T) {
-		h := newHouse(t)
-		h.serveFake(fake.Config{ServerName: "other.test"}, fake.User{Localpart: "bob"})
+		h := house.New(t)
+		serveFake(h, fake.Config{ServerName: "other.test"}, fake.User{Localpart: "bob"})
 		for _, force := range []bool{false, true} {
-			err := h.tryAdd(NewUser{Localpart: "bob", Existing: true, Force: force})
-			h.wantSentence(err, "another server_name", "other.test", "Caddyfile")
+			err := tryAdd(h, matrixauth.NewUser{Localpart: "bob", Existing: true, Force: force})
+			h.WantSentence(err, "another server_name", "other.test", "Caddyfile")
 			if strings.Contains(err.Error(), "--force") {
 				t.Errorf("force is offered: %v", err)
 			}
 		}
 	})
 	t.Run("another server name, before there is anybody", func(t *testing.T) {
-		h := newHouse(t)
-		h.serveFake(fake.Config{ServerName: "other.test", Keys: true})
+		h := house.New(t)
+		serveFake(h, fake.Config{ServerName: "other.test", Keys: true})
 		for _, force := range []bool{false, true} {
-			h.wantSentence(h.tryAdd(NewUser{Localpart: "alice", Force: force}), `it is "other.test", the configuration says "example.test"`)
+			h.WantSentence(tryAdd(h, matrixauth.NewUser{Localpart: "alice", Force: force}), `it is "other.test", the configuration says "example.test"`)
 		}
-		h.serveFake(fake.Config{Keys: true})
-		act(h, AddUser, NewUser{Localpart: "alice", Password: alicesPassword})
+		serveFake(h, fake.Config{Keys: true})
+		house.Act(h, matrixauth.AddUser, matrixauth.NewUser{Localpart: "alice", Password: house.AlicesPassword})
 	})
 	t.Run("ours already", func(t *testing.T) {
-		h := newHouse(t)
-		h.add("alice")
-		h.fake.Stop() // what we know ourselves is said first
-		h.wantSentence(h.tryAdd(NewUser{Localpart: "alice"}), "@alice:example.test is here already (active)", "user set-password")
-		h.wantSentence(h.tryAdd(NewUser{Localpart: "@alice:example.test", Existing: true, Force: true}), "is here already")
-		act(h, DeactivateUser, Deactivation{Name: Name{User: "alice"}})
-		h.wantSentence(h.tryAdd(NewUser{Localpart: "alice"}), "(deactivated)", "user reactivate")
+		h := house.New(t)
+		h.Add("alice")
+		h.Fake.Stop() // what we know ourselves is said first
+		h.WantSentence(tryAdd(h, matrixauth.NewUser{Localpart: "alice"}), "@alice:example.test is here already (active)", "user set-password")
+		h.WantSentence(tryAdd(h, matrixauth.NewUser{Localpart: "@alice:example.test", Existing: true, Force: true}), "is here already")
+		house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "alice"}})
+		h.WantSentence(tryAdd(h, matrixauth.NewUser{Localpart: "alice"}), "(deactivated)", "user reactivate")
 	})
 	t.Run("what it is made of", func(t *testing.T) {
-		h := newHouse(t)
-		h.add("alice")
-		act(h, AddEmail, NameAndEmail{Name: Name{User: "alice"}, Email: "alice@example.org"})
-		for _, n := range []NewUser{
+		h := house.New(t)
+		h.Add("alice")
+		house.Act(h, matrixauth.AddEmail, matrixauth.NameAndEmail{Name: matrixauth.Name{User: "alice"}, Email: "alice@example.org"})
+		for _, n := range []matrixauth.NewUser{
 			{Localpart: "Bob"}, {Localpart: "@bob:other.test"}, {Localpart: "bob", Email: "bob"}, {Localpart: "bob", Email: "ALICE@example.org"},
 			{Localpart: "bob", DisplayName: strings.Repeat("é", 257)},
 		} {
-			if err := h.tryAdd(n); err == nil || !isRefused(err) {
+			if err := tryAdd(h, n); err == nil || !isRefused(err) {
 				t.Errorf("%+v: %v", n, err)
 			}
 		}
-		if added := act(h, AddUser, NewUser{Localpart: "@bob:EXAMPLE.test", Password: alicesPassword, DisplayName: strings.Repeat("é", 256)}); added.MatrixID != "@bob:example.test" {
+		if added := house.Act(h, matrixauth.AddUser, matrixauth.NewUser{Localpart: "@bob:EXAMPLE.test", Password: house.AlicesPassword, DisplayName: strings.Repeat("é", 256)}); added.MatrixID != "@bob:example.test" {
 			t.Errorf("it is %s", added.MatrixID)
 		}
-		h.settle()
-		if len(h.setAside()) != 0 {
+		h.Settle()
+		if len(h.SetAside()) != 0 {
 			t.Error("the homeserver refused it")
 		}
 	})
 }
 
 // serveFake puts another homeserver in the place of the house's.
-func (h *house) serveFake(c fake.Config, users ...fake.User) {
-	c.Secret = sharedKey
+func serveFake(h *house.House, c fake.Config, users ...fake.User) {
+	c.Secret = house.SharedKey
 	if c.ServerName == "" {
-		c.ServerName = serverName
+		c.ServerName = house.ServerName
 	}
 	other := fake.New(c)
 	for _, u := range users {
 		other.Seed(u)
 	}
-	h.fake.Intercept(other.ServeHTTP)
+	h.Fake.Intercept(other.ServeHTTP)
 }
 
 // TestPasswordIsText: a password that no client could ever send is refused (PW-5).
 func TestPasswordIsText(t *testing.T) {
-	h := newHouse(t)
+	h := house.New(t)
 	for _, clear := range []string{"correct \x00 horse", "correct \xff horse"} {
-		if _, err := h.domain().Users.HashPassword(t.Context(), clear); !errors.Is(err, model.InvalidPassword) {
+		if _, err := h.Domain().Users.HashPassword(t.Context(), clear); !errors.Is(err, model.InvalidPassword) {
 			t.Errorf("%q: %v", clear, err)
 		}
 	}
@@ -173,80 +180,80 @@ func TestPasswordIsText(t *testing.T) {
 
 // TestNames: wherever an operator names a user, the case does not matter and a full Matrix id will do.
 func TestNames(t *testing.T) {
-	h := newHouse(t)
-	h.add("alice")
+	h := house.New(t)
+	h.Add("alice")
 	for _, name := range []string{"alice", "ALICE", "@alice:example.test", "@Alice:Example.Test"} {
-		if u := act(h, ShowUser, Name{User: name}); u.Localpart != "alice" {
+		if u := house.Act(h, matrixauth.ShowUser, matrixauth.Name{User: name}); u.Localpart != "alice" {
 			t.Errorf("%s is %s", name, u.Localpart)
 		}
-		if u := act(h, LockUser, Name{User: name}); u.State != "locked" {
+		if u := house.Act(h, matrixauth.LockUser, matrixauth.Name{User: name}); u.State != "locked" {
 			t.Errorf("%s is %s", name, u.State)
 		}
-		act(h, UnlockUser, Name{User: name})
-		act(h, EndSessions, SessionsToEnd{User: name})
-		act(h, ListConsents, Name{User: name})
-		act(h, IssueToken, NewToken{Name: Name{User: name}})
+		house.Act(h, matrixauth.UnlockUser, matrixauth.Name{User: name})
+		house.Act(h, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: name})
+		house.Act(h, matrixauth.ListConsents, matrixauth.Name{User: name})
+		house.Act(h, matrixauth.IssueToken, matrixauth.NewToken{Name: matrixauth.Name{User: name}})
 	}
 	for name, says := range map[string]string{
 		"@alice:other.test": "of another server", "bob": "no account @bob:example.test", "@": "no account", "": "no account",
 	} {
-		_, err := ShowUser.Do(t.Context(), h.ops, Name{User: name})
-		h.wantSentence(err, says)
+		_, err := matrixauth.ShowUser.Do(t.Context(), h.Ops, matrixauth.Name{User: name})
+		h.WantSentence(err, says)
 	}
 }
 
 // TestServerName: a database is of the homeserver whose accounts it holds, and of no other.
 func TestServerName(t *testing.T) {
 	ctx := context.Background()
-	other := func(h *house) Config {
-		c := h.config
+	other := func(h *house.House) matrixauth.Config {
+		c := h.Config
 		c.ServerName, c.Issuer = "other.test", "https://matrix.other.test"
 		return c
 	}
-	deps := Deps{Logger: slog.New(slog.DiscardHandler)}
+	deps := matrixauth.Deps{Logger: slog.New(slog.DiscardHandler)}
 	t.Run("nobody's before the first account", func(t *testing.T) {
-		h := newHouse(t)
-		if _, err := New(h.core, other(h), deps); err != nil {
+		h := house.New(t)
+		if _, err := matrixauth.New(h.Core, other(h), deps); err != nil {
 			t.Error(err)
 		}
-		h.must(CheckDatabase(ctx, h.file, "other.test"))
+		h.Must(matrixauth.CheckDatabase(ctx, h.File, "other.test"))
 	})
 	t.Run("kept from the first account on", func(t *testing.T) {
-		h := newHouse(t)
-		h.add("alice")
-		_, err := New(h.core, other(h), deps)
-		h.wantSentence(err, h.file, "holds the accounts of example.test", "the configuration says other.test", "set it back")
+		h := house.New(t)
+		h.Add("alice")
+		_, err := matrixauth.New(h.Core, other(h), deps)
+		h.WantSentence(err, h.File, "holds the accounts of example.test", "the configuration says other.test", "set it back")
 		// As "caddy validate" does, while a server has it open.
-		h.wantSentence(CheckDatabase(ctx, h.file, "other.test"), "holds the accounts of example.test")
-		h.must(CheckDatabase(ctx, h.file, serverName))
+		h.WantSentence(matrixauth.CheckDatabase(ctx, h.File, "other.test"), "holds the accounts of example.test")
+		h.Must(matrixauth.CheckDatabase(ctx, h.File, house.ServerName))
 	})
 	t.Run("at a command without a server", func(t *testing.T) {
-		h := newHouse(t)
-		h.add("alice")
-		h.must(h.store.Close())
-		before := dirOf(t, h.file)
-		h.wantSentence(CheckDatabase(ctx, h.file, "other.test"), "holds the accounts of example.test")
-		if after := dirOf(t, h.file); after != before {
+		h := house.New(t)
+		h.Add("alice")
+		h.Must(h.Store.Close())
+		before := dirOf(t, h.File)
+		h.WantSentence(matrixauth.CheckDatabase(ctx, h.File, "other.test"), "holds the accounts of example.test")
+		if after := dirOf(t, h.File); after != before {
 			t.Errorf("it left %s, was %s", after, before)
 		}
-		_, err := Reach(ctx, Target{Database: h.file}, other(h), deps)
-		h.wantSentence(err, "holds the accounts of example.test")
-		o, err := Reach(ctx, Target{Database: h.file}, h.config, deps)
-		h.must(err)
-		h.must(o.Close())
-		h.open()
+		_, err := matrixauth.Reach(ctx, matrixauth.Target{Database: h.File}, other(h), deps)
+		h.WantSentence(err, "holds the accounts of example.test")
+		o, err := matrixauth.Reach(ctx, matrixauth.Target{Database: h.File}, h.Config, deps)
+		h.Must(err)
+		h.Must(o.Close())
+		h.Open()
 	})
 	t.Run("a database from before is taken to be of the first server that starts", func(t *testing.T) {
-		h := newHouse(t)
-		h.add("alice")
-		h.sql("DELETE FROM homeserver")
-		if _, err := New(h.core, other(h), deps); err != nil {
+		h := house.New(t)
+		h.Add("alice")
+		h.SQL("DELETE FROM homeserver")
+		if _, err := matrixauth.New(h.Core, other(h), deps); err != nil {
 			t.Errorf("nobody can know: %v", err)
 		}
-		h.server.Start()
-		h.server.Stop()
-		_, err := New(h.core, other(h), deps)
-		h.wantSentence(err, "holds the accounts of example.test")
+		h.Server.Start()
+		h.Server.Stop()
+		_, err := matrixauth.New(h.Core, other(h), deps)
+		h.WantSentence(err, "holds the accounts of example.test")
 	})
 	t.Run("what is no database says nothing", func(t *testing.T) {
 		for name, make := range map[string]func(path string) error{
@@ -257,16 +264,16 @@ func TestServerName(t *testing.T) {
 			"link":   func(path string) error { return os.Symlink("elsewhere", path) },
 		} {
 			path := filepath.Join(t.TempDir(), "auth.db")
-			if err := errors.Join(make(path), CheckDatabase(ctx, path, "other.test")); err != nil {
+			if err := errors.Join(make(path), matrixauth.CheckDatabase(ctx, path, "other.test")); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	})
 	t.Run("another name in the same transaction", func(t *testing.T) {
-		h := newHouse(t)
-		h.add("alice")
-		err := h.store.Update(ctx, func(tx *store.Tx) error { return tx.Claim("other.test") })
-		h.wantSentence(err, "holds the accounts of example.test")
+		h := house.New(t)
+		h.Add("alice")
+		err := h.Store.Update(ctx, func(tx *store.Tx) error { return tx.Claim("other.test") })
+		h.WantSentence(err, "holds the accounts of example.test")
 	})
 }
 

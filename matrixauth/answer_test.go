@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"bufio"
@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 
@@ -29,77 +31,77 @@ import (
 
 // TestSoftLogout: the homeserver refuses a token, and says wrongly that the session is over.
 func TestSoftLogout(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
-	live := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
-	ended := h.login("alice", object{"device_id": "OLD", "refresh_token": true})
-	h.clock.Move(6 * time.Minute)
-	h.logout(h.signedIn(h.refresh(ended.RefreshToken)).AccessToken).want(t, http.StatusOK, "")
-	h.answering(refusing)
-	paths := append([]string{"/_synapse/admin/v1/rooms", "/_synapse/client/rendezvous"}, apiPaths...)
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
+	live := h.Login("alice", house.Object{"device_id": "PHONE", "refresh_token": true})
+	ended := h.Login("alice", house.Object{"device_id": "OLD", "refresh_token": true})
+	h.Clock.Move(6 * time.Minute)
+	h.Logout(h.SignedIn(h.Refresh(ended.RefreshToken)).AccessToken).Want(t, http.StatusOK, "")
+	h.Answering(house.Refusing)
+	paths := append([]string{"/_synapse/admin/v1/rooms", "/_synapse/client/rendezvous"}, house.ApiPaths...)
 
 	t.Run("SOFT-2 SOFT-3 SOFT-4 an expired token of a live session", func(t *testing.T) {
 		for _, path := range paths {
-			for _, c := range []call{
-				{path: path, bearer: live.AccessToken}, {method: "PUT", path: path, bearer: live.AccessToken, body: "{}"},
-				{path: path + "?access_token=" + live.AccessToken},
+			for _, c := range []house.Call{
+				{Path: path, Bearer: live.AccessToken}, {Method: "PUT", Path: path, Bearer: live.AccessToken, Body: "{}"},
+				{Path: path + "?access_token=" + live.AccessToken},
 			} {
-				h.clock.Move(time.Minute) // nobody is in a hurry
-				a := h.do(c)
-				if a.status != http.StatusUnauthorized || a.body != softRefusal || a.header.Get("Content-Length") != fmt.Sprint(len(softRefusal)) {
-					t.Errorf("%s: got %d %s %v", c.path, a.status, a.body, a.header)
+				h.Clock.Move(time.Minute) // nobody is in a hurry
+				a := h.Do(c)
+				if a.Status != http.StatusUnauthorized || a.Body != house.SoftRefusal || a.Header.Get("Content-Length") != fmt.Sprint(len(house.SoftRefusal)) {
+					t.Errorf("%s: got %d %s %v", c.Path, a.Status, a.Body, a.Header)
 				}
 			}
 		}
 	})
 	t.Run("SOFT-3 the token of a session that has ended", func(t *testing.T) {
 		for _, path := range paths {
-			h.clock.Move(time.Minute)
-			if a := h.do(call{path: path, bearer: ended.AccessToken}); a.status != http.StatusUnauthorized || a.body != hardRefusal {
-				t.Errorf("%s: got %d %s", path, a.status, a.body)
+			h.Clock.Move(time.Minute)
+			if a := h.Do(house.Call{Path: path, Bearer: ended.AccessToken}); a.Status != http.StatusUnauthorized || a.Body != house.HardRefusal {
+				t.Errorf("%s: got %d %s", path, a.Status, a.Body)
 			}
 		}
 	})
 	t.Run("tokens of others", func(t *testing.T) {
 		for _, token := range []string{"", "as_token_of_a_bridge", "syt_YWxpY2U_abc_123", model.NewToken(model.CompatAccess), live.RefreshToken} {
-			if a := h.do(call{path: apiPaths[0], bearer: token}); a.status != http.StatusUnauthorized || a.body != hardRefusal {
-				t.Errorf("%s: got %d %s", token, a.status, a.body)
+			if a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token}); a.Status != http.StatusUnauthorized || a.Body != house.HardRefusal {
+				t.Errorf("%s: got %d %s", token, a.Status, a.Body)
 			}
 		}
 	})
 	t.Run("SOFT-5 the client refreshes, or signs in again on its device, and keeps it", func(t *testing.T) {
-		h.wantActive(h.signedIn(h.refresh(live.RefreshToken)).AccessToken, "PHONE")
-		h.wantActive(h.loginOn("alice", "PHONE").AccessToken, "PHONE")
-		h.wantDevices("alice", "PHONE")
-		h.clock.Move(time.Minute)
-		if a := h.do(call{path: apiPaths[0], bearer: live.AccessToken}); a.body != hardRefusal {
-			t.Errorf("the token of the session that was replaced: got %s", a.body)
+		h.WantActive(h.SignedIn(h.Refresh(live.RefreshToken)).AccessToken, "PHONE")
+		h.WantActive(h.LoginOn("alice", "PHONE").AccessToken, "PHONE")
+		h.WantDevices("alice", "PHONE")
+		h.Clock.Move(time.Minute)
+		if a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: live.AccessToken}); a.Body != house.HardRefusal {
+			t.Errorf("the token of the session that was replaced: got %s", a.Body)
 		}
 	})
 	t.Run("SOFT-7 nobody can tell", func(t *testing.T) {
-		token := h.login("alice", object{"device_id": "TABLET", "refresh_token": true}).AccessToken
-		h.clock.Move(6 * time.Minute)
-		h.answering(func(w http.ResponseWriter, r *http.Request) {
-			h.die() // while the homeserver answers
-			refusing(w, r)
+		token := h.Login("alice", house.Object{"device_id": "TABLET", "refresh_token": true}).AccessToken
+		h.Clock.Move(6 * time.Minute)
+		h.Answering(func(w http.ResponseWriter, r *http.Request) {
+			h.Die() // while the homeserver answers
+			house.Refusing(w, r)
 		})
-		a := h.do(call{path: apiPaths[0], bearer: token})
-		h.open()
-		if a.status != http.StatusServiceUnavailable || a.errcode() != "M_UNKNOWN" || a.header.Get("Retry-After") == "" {
-			t.Errorf("got %d %s %v", a.status, a.body, a.header)
+		a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token})
+		h.Open()
+		if a.Status != http.StatusServiceUnavailable || a.Errcode() != "M_UNKNOWN" || a.Header.Get("Retry-After") == "" {
+			t.Errorf("got %d %s %v", a.Status, a.Body, a.Header)
 		}
 	})
 	t.Run("SOFT-7 the database is being closed", func(t *testing.T) {
-		token := h.login("alice", object{"device_id": "WATCH", "refresh_token": true}).AccessToken
-		h.clock.Move(6 * time.Minute)
-		h.answering(func(w http.ResponseWriter, r *http.Request) {
-			h.must(h.core.Close())
-			refusing(w, r)
+		token := h.Login("alice", house.Object{"device_id": "WATCH", "refresh_token": true}).AccessToken
+		h.Clock.Move(6 * time.Minute)
+		h.Answering(func(w http.ResponseWriter, r *http.Request) {
+			h.Must(h.Core.Close())
+			house.Refusing(w, r)
 		})
-		a := h.do(call{path: apiPaths[0], bearer: token})
-		h.open()
-		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
-			t.Errorf("got %d %s %v", a.status, a.body, a.header)
+		a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token})
+		h.Open()
+		if a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+			t.Errorf("got %d %s %v", a.Status, a.Body, a.Header)
 		}
 	})
 }
@@ -107,21 +109,21 @@ func TestSoftLogout(t *testing.T) {
 // TestRefusedThoughLive: the homeserver refuses a token that it should honour; its session lives, and
 // somebody is told.
 func TestRefusedThoughLive(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
 	var told []string
-	h.current().Gateway().Refused = func(token model.Token) { told = append(told, token.DeviceID) }
-	s := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
-	forever := h.loginOn("alice", "BOT")
-	h.answering(refusing)
+	h.Current().Gateway().Refused = func(token model.Token) { told = append(told, token.DeviceID) }
+	s := h.Login("alice", house.Object{"device_id": "PHONE", "refresh_token": true})
+	forever := h.LoginOn("alice", "BOT")
+	h.Answering(house.Refusing)
 	for _, token := range []string{s.AccessToken, forever.AccessToken} {
-		if a := h.do(call{path: apiPaths[0], bearer: token}); a.status != http.StatusUnauthorized || a.body != softRefusal {
-			t.Errorf("got %d %s", a.status, a.body)
+		if a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token}); a.Status != http.StatusUnauthorized || a.Body != house.SoftRefusal {
+			t.Errorf("got %d %s", a.Status, a.Body)
 		}
 	}
-	h.clock.Move(6 * time.Minute)
-	h.do(call{path: apiPaths[0], bearer: s.AccessToken})
-	h.do(call{path: apiPaths[0], bearer: model.NewToken(model.OAuthAccess)})
+	h.Clock.Move(6 * time.Minute)
+	h.Do(house.Call{Path: house.ApiPaths[0], Bearer: s.AccessToken})
+	h.Do(house.Call{Path: house.ApiPaths[0], Bearer: model.NewToken(model.OAuthAccess)})
 	if diff := cmp.Diff([]string{"PHONE", "BOT"}, told); diff != "" {
 		t.Errorf("told of devices (-want +got):\n%s", diff)
 	}
@@ -157,14 +159,14 @@ func compressed(t testing.TB, coding, text string) []byte {
 
 // TestCompressedRefusal: the homeserver, or a proxy behind us, compresses its answers.
 func TestCompressedRefusal(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
-	token := h.login("alice", object{"refresh_token": true}).AccessToken
-	h.clock.Move(6 * time.Minute)
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
+	token := h.Login("alice", house.Object{"refresh_token": true}).AccessToken
+	h.Clock.Move(6 * time.Minute)
 	for coding, name := range map[string]string{"gzip": "gzip", "deflate": "deflate", "bare deflate": "deflate", "zstd": "ZSTD"} {
 		t.Run(coding, func(t *testing.T) {
-			body := compressed(t, coding, hardRefusal)
-			h.answering(func(w http.ResponseWriter, _ *http.Request) {
+			body := compressed(t, coding, house.HardRefusal)
+			h.Answering(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json; charset=utf-8")
 				w.Header().Set("Content-Encoding", name)
 				w.Header().Set("Content-Length", fmt.Sprint(len(body)))
@@ -177,11 +179,11 @@ func TestCompressedRefusal(t *testing.T) {
 					}
 				}
 			})
-			a := h.do(call{path: apiPaths[0], bearer: token, header: http.Header{"Accept-Encoding": {"gzip, zstd"}}})
-			if a.status != http.StatusUnauthorized || a.body != softRefusal {
-				t.Fatalf("got %d %q", a.status, a.body)
+			a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token, Header: http.Header{"Accept-Encoding": {"gzip, zstd"}}})
+			if a.Status != http.StatusUnauthorized || a.Body != house.SoftRefusal {
+				t.Fatalf("got %d %q", a.Status, a.Body)
 			}
-			if h := a.header; h.Get("Content-Encoding") != "" || h.Get("ETag") != "" || h.Get("Vary") != "Accept-Encoding" || h.Get("Content-Length") != fmt.Sprint(len(softRefusal)) {
+			if h := a.Header; h.Get("Content-Encoding") != "" || h.Get("ETag") != "" || h.Get("Vary") != "Accept-Encoding" || h.Get("Content-Length") != fmt.Sprint(len(house.SoftRefusal)) {
 				t.Errorf("headers: %v", h)
 			}
 		})
@@ -190,26 +192,26 @@ func TestCompressedRefusal(t *testing.T) {
 
 // TestUnreadableRefusal: whatever compressed the refusal of an expired token, its client keeps its keys.
 func TestUnreadableRefusal(t *testing.T) { // SOFT-2..5
-	h := newHouse(t, unlimited)
-	h.add("alice")
-	token := h.login("alice", object{"refresh_token": true}).AccessToken
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
+	token := h.Login("alice", house.Object{"refresh_token": true}).AccessToken
 	for _, coding := range []string{"br", "gzip, zstd", "gzip", "deflate", "zstd"} {
 		t.Run(coding, func(t *testing.T) {
-			h.answering(coded(coding, hardRefusal))
-			read := func() answer {
-				return h.do(call{path: apiPaths[0], bearer: token, header: http.Header{"Accept-Encoding": {coding}}})
+			h.Answering(coded(coding, house.HardRefusal))
+			read := func() house.Answer {
+				return h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token, Header: http.Header{"Accept-Encoding": {coding}}})
 			}
-			if a := read(); a.status != http.StatusUnauthorized || a.body != hardRefusal || a.header.Get("Content-Encoding") != coding {
-				t.Errorf("a token that has not expired: %d %q", a.status, a.body)
+			if a := read(); a.Status != http.StatusUnauthorized || a.Body != house.HardRefusal || a.Header.Get("Content-Encoding") != coding {
+				t.Errorf("a token that has not expired: %d %q", a.Status, a.Body)
 			}
-			h.clock.Move(6 * time.Minute)
-			defer h.clock.Move(-6 * time.Minute)
+			h.Clock.Move(6 * time.Minute)
+			defer h.Clock.Move(-6 * time.Minute)
 			a := read()
-			if a.status != http.StatusUnauthorized || a.header.Get("Content-Encoding") != "" || a.header.Get("ETag") != "" {
-				t.Errorf("%d %v", a.status, a.header)
+			if a.Status != http.StatusUnauthorized || a.Header.Get("Content-Encoding") != "" || a.Header.Get("ETag") != "" {
+				t.Errorf("%d %v", a.Status, a.Header)
 			}
-			if a.errcode() != "M_UNKNOWN_TOKEN" || !strings.Contains(a.body, `"soft_logout":true`) {
-				t.Errorf("an expired token of a live session: %s", a.body)
+			if a.Errcode() != "M_UNKNOWN_TOKEN" || !strings.Contains(a.Body, `"soft_logout":true`) {
+				t.Errorf("an expired token of a live session: %s", a.Body)
 			}
 		})
 	}
@@ -228,25 +230,25 @@ var passes = map[string]http.HandlerFunc{
 	"another errcode":  unauthorized("application/json", `{"errcode":"M_MISSING_TOKEN","error":"Missing access token"}`),
 	"a step of authentication": unauthorized("application/json",
 		`{"session":"x","flows":[{"stages":["m.login.password"]}],"params":{},"soft_logout":false}`),
-	"a page":               unauthorized("text/html", hardRefusal),
-	"no type":              unauthorized("", hardRefusal),
+	"a page":               unauthorized("text/html", house.HardRefusal),
+	"no type":              unauthorized("", house.HardRefusal),
 	"no object":            unauthorized("application/json", `["M_UNKNOWN_TOKEN"]`),
 	"an errcode of no use": unauthorized("application/json", `{"errcode":1}`),
 	"no JSON":              unauthorized("application/json", `M_UNKNOWN_TOKEN`),
 	"not UTF-8":            unauthorized("application/json", "{\"errcode\":\"M_UNKNOWN_TOKEN\",\"error\":\"\xff\"}"),
 	"an empty refusal":     unauthorized("application/json", ""),
-	"too much":             unauthorized("application/json", hardRefusal+strings.Repeat(" ", 64<<10)),
+	"too much":             unauthorized("application/json", house.HardRefusal+strings.Repeat(" ", 64<<10)),
 	"too much in all": func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusUnauthorized)
 		for range 80 {
 			writeAll(w, strings.Repeat(" ", 1<<10))
 		}
-		writeAll(w, hardRefusal)
+		writeAll(w, house.HardRefusal)
 	},
 	"announced trailers": func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "X-Sum")
-		refusing(w, r)
+		house.Refusing(w, r)
 		w.Header().Set("X-Sum", "1")
 	},
 	"trailers of a success": func(w http.ResponseWriter, _ *http.Request) {
@@ -318,7 +320,7 @@ func look(t testing.TB, client *http.Client, method, address, token string) (s s
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("Accept-Encoding", "identity")
-	r.Host = issuerHost
+	r.Host = house.IssuerHost
 	res, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -335,18 +337,18 @@ func look(t testing.TB, client *http.Client, method, address, token string) (s s
 
 // TestAnswersPassAsTheyCome compares what a client sees with what it would see without us, to the byte.
 func TestAnswersPassAsTheyCome(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
-	token := h.login("alice", object{"refresh_token": true}).AccessToken
-	h.clock.Move(6 * time.Minute)
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
+	token := h.Login("alice", house.Object{"refresh_token": true}).AccessToken
+	h.Clock.Move(6 * time.Minute)
 	for name, handler := range passes {
 		t.Run(name, func(t *testing.T) {
-			h.answering(handler)
+			h.Answering(handler)
 			bare := httptest.NewServer(handler)
 			defer bare.Close()
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
-				want := look(t, bare.Client(), method, bare.URL+apiPaths[0], token)
-				got := look(t, h.http, method, h.site.URL+apiPaths[0], token)
+				want := look(t, bare.Client(), method, bare.URL+house.ApiPaths[0], token)
+				got := look(t, h.Client, method, h.Site.URL+house.ApiPaths[0], token)
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("%s (-without +with us):\n%s", method, diff)
 				}
@@ -354,33 +356,33 @@ func TestAnswersPassAsTheyCome(t *testing.T) {
 		})
 	}
 	t.Run("HEAD of a refusal", func(t *testing.T) {
-		h.answering(refusing)
-		bare := httptest.NewServer(http.HandlerFunc(refusing))
+		h.Answering(house.Refusing)
+		bare := httptest.NewServer(http.HandlerFunc(house.Refusing))
 		defer bare.Close()
-		if diff := cmp.Diff(look(t, bare.Client(), "HEAD", bare.URL+apiPaths[0], token), look(t, h.http, "HEAD", h.site.URL+apiPaths[0], token)); diff != "" {
+		if diff := cmp.Diff(look(t, bare.Client(), "HEAD", bare.URL+house.ApiPaths[0], token), look(t, h.Client, "HEAD", h.Site.URL+house.ApiPaths[0], token)); diff != "" {
 			t.Error(diff)
 		}
 	})
 	t.Run("trailers that nobody announced survive a change", func(t *testing.T) {
-		h.answering(func(w http.ResponseWriter, r *http.Request) {
-			refusing(w, r)
+		h.Answering(func(w http.ResponseWriter, r *http.Request) {
+			house.Refusing(w, r)
 			if err := http.NewResponseController(w).Flush(); err != nil {
 				t.Error(err)
 			}
 			w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
 		})
-		got := look(t, h.http, "GET", h.site.URL+apiPaths[0], token)
-		if got.Body != softRefusal || got.Trailer.Get("X-Sum") != "1" {
+		got := look(t, h.Client, "GET", h.Site.URL+house.ApiPaths[0], token)
+		if got.Body != house.SoftRefusal || got.Trailer.Get("X-Sum") != "1" {
 			t.Errorf("got %+v", got)
 		}
 	})
 	t.Run("a hint before a refusal", func(t *testing.T) {
-		h.answering(func(w http.ResponseWriter, r *http.Request) {
+		h.Answering(func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusEarlyHints)
-			refusing(w, r)
+			house.Refusing(w, r)
 		})
-		got := look(t, h.http, "GET", h.site.URL+apiPaths[0], token)
-		if got.Body != softRefusal || !cmp.Equal(got.Informed, []int{http.StatusEarlyHints}) {
+		got := look(t, h.Client, "GET", h.Site.URL+house.ApiPaths[0], token)
+		if got.Body != house.SoftRefusal || !cmp.Equal(got.Informed, []int{http.StatusEarlyHints}) {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -388,11 +390,11 @@ func TestAnswersPassAsTheyCome(t *testing.T) {
 
 // TestAnswersStream: what passes is not held back.
 func TestAnswersStream(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
-	token := h.login("alice", nil).AccessToken
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
+	token := h.Login("alice", nil).AccessToken
 	more := make(chan struct{})
-	h.answering(func(w http.ResponseWriter, _ *http.Request) {
+	h.Answering(func(w http.ResponseWriter, _ *http.Request) {
 		writeAll(w, "first\n")
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			t.Error(err)
@@ -401,14 +403,14 @@ func TestAnswersStream(t *testing.T) {
 		writeAll(w, "second\n")
 		w.(http.Flusher).Flush()
 	})
-	r, err := http.NewRequest(http.MethodGet, h.site.URL+apiPaths[0]+"?access_token="+token, nil)
-	h.must(err)
-	res, err := h.http.Do(r)
-	h.must(err)
+	r, err := http.NewRequest(http.MethodGet, h.Site.URL+house.ApiPaths[0]+"?access_token="+token, nil)
+	h.Must(err)
+	res, err := h.Client.Do(r)
+	h.Must(err)
 	defer res.Body.Close()
 	lines := bufio.NewReader(res.Body)
 	first, err := lines.ReadString('\n')
-	h.must(err)
+	h.Must(err)
 	close(more)
 	second, err := lines.ReadString('\n')
 	if err != nil || first != "first\n" || second != "second\n" {
@@ -418,10 +420,10 @@ func TestAnswersStream(t *testing.T) {
 
 // TestAnswersHijack: a connection can be taken over, as reverse proxies do for upgrades.
 func TestAnswersHijack(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
-	token := h.login("alice", nil).AccessToken
-	h.answering(func(w http.ResponseWriter, _ *http.Request) {
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
+	token := h.Login("alice", nil).AccessToken
+	h.Answering(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Connection", "Upgrade")
 		w.Header().Set("Upgrade", "echo")
 		w.WriteHeader(http.StatusSwitchingProtocols)
@@ -437,17 +439,17 @@ func TestAnswersHijack(t *testing.T) {
 		}
 		writeAll(conn, line)
 	})
-	conn, err := net.Dial("tcp", h.site.Listener.Addr().String())
-	h.must(err)
+	conn, err := net.Dial("tcp", h.Site.Listener.Addr().String())
+	h.Must(err)
 	defer conn.Close()
-	h.must(conn.SetDeadline(time.Now().Add(time.Minute)))
-	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", apiPaths[0], issuerHost, token)
-	h.must(err)
+	h.Must(conn.SetDeadline(time.Now().Add(time.Minute)))
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", house.ApiPaths[0], house.IssuerHost, token)
+	h.Must(err)
 	reader := bufio.NewReader(conn)
 	res, err := http.ReadResponse(reader, nil)
-	h.must(err)
+	h.Must(err)
 	_, err = fmt.Fprintln(conn, "hello")
-	h.must(err)
+	h.Must(err)
 	line, err := reader.ReadString('\n')
 	if res.StatusCode != http.StatusSwitchingProtocols || line != "hello\n" || err != nil {
 		t.Errorf("got %d, %q, %v", res.StatusCode, line, err)
@@ -469,22 +471,22 @@ func (s *sender) ReadFrom(r io.Reader) (int64, error) {
 
 // TestAnswersSendFiles: net/http hands a file over to the kernel.
 func TestAnswersSendFiles(t *testing.T) {
-	h := newHouse(t)
+	h := house.New(t)
 	path := filepath.Join(t.TempDir(), "file")
-	h.must(os.WriteFile(path, []byte("content"), 0o600))
+	h.Must(os.WriteFile(path, []byte("content"), 0o600))
 	for _, code := range []int{0, http.StatusOK} {
 		w := &sender{ResponseRecorder: httptest.NewRecorder()}
-		r := httptest.NewRequest(http.MethodGet, issuer+"_matrix/media/v3/download/a/b", nil)
+		r := httptest.NewRequest(http.MethodGet, house.Issuer+"_matrix/media/v3/download/a/b", nil)
 		r.Header.Set("Authorization", "Bearer some-token")
-		h.must(h.current().ServeHTTP(w, r, handlerNext(func(w http.ResponseWriter, _ *http.Request) {
+		h.Must(h.Current().ServeHTTP(w, r, handlerNext(func(w http.ResponseWriter, _ *http.Request) {
 			if code != 0 {
 				w.WriteHeader(code)
 			}
 			file, err := os.Open(path)
-			h.must(err)
+			h.Must(err)
 			defer file.Close()
 			_, err = w.(io.ReaderFrom).ReadFrom(file)
-			h.must(err)
+			h.Must(err)
 		})))
 		if w.files != 1 || w.Body.String() != "content" || w.Code != http.StatusOK {
 			t.Errorf("%d files were sent, got %d %q", w.files, w.Code, w.Body)
@@ -498,41 +500,41 @@ func (f handlerNext) ServeHTTP(w http.ResponseWriter, r *http.Request) error { f
 
 // TestAnswersAfterAPanic: a proxy gives up in the middle of a refusal. Nothing of it shows in another's answer.
 func TestAnswersAfterAPanic(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
-	token := h.login("alice", object{"refresh_token": true}).AccessToken
-	h.clock.Move(6 * time.Minute)
-	h.answering(func(w http.ResponseWriter, r *http.Request) {
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
+	token := h.Login("alice", house.Object{"refresh_token": true}).AccessToken
+	h.Clock.Move(6 * time.Minute)
+	h.Answering(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusUnauthorized)
 		writeAll(w, `{"errcode":"M_UNKNOWN_TOKEN",`)
 		panic(http.ErrAbortHandler)
 	})
-	r, err := http.NewRequest(http.MethodPost, h.site.URL+apiPaths[0]+"?access_token="+token, strings.NewReader("{}"))
-	h.must(err)
-	if res, err := h.http.Do(r); err == nil {
+	r, err := http.NewRequest(http.MethodPost, h.Site.URL+house.ApiPaths[0]+"?access_token="+token, strings.NewReader("{}"))
+	h.Must(err)
+	if res, err := h.Client.Do(r); err == nil {
 		t.Errorf("got %s", res.Status)
-		h.must(res.Body.Close())
+		h.Must(res.Body.Close())
 	}
 	for range 20 {
-		h.answering(refusing)
-		if a := h.do(call{path: apiPaths[0], bearer: token}); a.body != softRefusal {
-			t.Fatalf("got %s", a.body)
+		h.Answering(house.Refusing)
+		if a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token}); a.Body != house.SoftRefusal {
+			t.Fatalf("got %s", a.Body)
 		}
 	}
 }
 
 // TestAnswersAtOnce: many requests at once, some of which are changed, and none gets anything of another's.
 func TestAnswersAtOnce(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
 	const clients, rounds = 8, 15 // a token is refused fewer times than its client may hear at once
 	tokens := make([]string, clients)
 	for i := range tokens {
-		tokens[i] = h.login("alice", object{"device_id": fmt.Sprint("D", i), "refresh_token": true}).AccessToken
+		tokens[i] = h.Login("alice", house.Object{"device_id": fmt.Sprint("D", i), "refresh_token": true}).AccessToken
 	}
-	h.clock.Move(6 * time.Minute)
-	h.answering(func(w http.ResponseWriter, r *http.Request) {
+	h.Clock.Move(6 * time.Minute)
+	h.Answering(func(w http.ResponseWriter, r *http.Request) {
 		mark := r.URL.Query().Get("mark")
 		w.Header().Set("Content-Type", "application/json")
 		if r.URL.Query().Has("fine") {
@@ -549,11 +551,11 @@ func TestAnswersAtOnce(t *testing.T) {
 			for round := range rounds {
 				mark := fmt.Sprintf("%d-%d-%s", client, round, strings.Repeat("x", 100*client))
 				want := fmt.Sprintf(`{"errcode":"M_UNKNOWN_TOKEN","error":%q,"soft_logout":true}`, mark)
-				if a := h.do(call{path: apiPaths[0] + "?mark=" + mark, bearer: token}); a.body != want {
-					t.Errorf("got %s, want %s", a.body, want)
+				if a := h.Do(house.Call{Path: house.ApiPaths[0] + "?mark=" + mark, Bearer: token}); a.Body != want {
+					t.Errorf("got %s, want %s", a.Body, want)
 				}
-				if a := h.do(call{path: apiPaths[0] + "?fine&mark=" + mark, bearer: token}); a.body != mark {
-					t.Errorf("got %s, want %s", a.body, mark)
+				if a := h.Do(house.Call{Path: house.ApiPaths[0] + "?fine&mark=" + mark, Bearer: token}); a.Body != mark {
+					t.Errorf("got %s, want %s", a.Body, mark)
 				}
 			}
 		})

@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"errors"
@@ -12,6 +12,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
@@ -61,24 +64,24 @@ var aside = map[string]struct {
 // anything on its behalf, nor does the server's own database change.
 func TestAside(t *testing.T) {
 	ctx := t.Context()
-	h := newHouse(t)
-	h.add("alice", "bob")
-	h.loginOn("alice", "PHONE")
-	h.settle()
+	h := house.New(t)
+	h.Add("alice", "bob")
+	h.LoginOn("alice", "PHONE")
+	h.Settle()
 	file := filepath.Join(t.TempDir(), "copy.db")
-	made, err := h.store.Copy(ctx)
-	h.must(err)
+	made, err := h.Store.Copy(ctx)
+	h.Must(err)
 	content, err := io.ReadAll(made)
-	h.must(errors.Join(err, made.Close(), os.WriteFile(file, content, 0o600)))
+	h.Must(errors.Join(err, made.Close(), os.WriteFile(file, content, 0o600)))
 
 	var calls atomic.Int64
 	synapse := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { calls.Add(1); http.Error(w, "{}", http.StatusTeapot) }))
 	t.Cleanup(synapse.Close)
-	config := h.config
+	config := h.Config
 	config.Endpoint, config.Secret = synapse.URL, "" // a backup has no secret beside it
-	before := h.rows()
-	server, err := Target{Database: file, Aside: true}.OpenAside(ctx, config, Deps{Logger: slog.New(slog.NewJSONHandler(h.log, nil))})
-	h.must(err)
+	before := h.Rows()
+	server, err := matrixauth.Target{Database: file, Aside: true}.OpenAside(ctx, config, matrixauth.Deps{Logger: slog.New(slog.NewJSONHandler(h.Log, nil))})
+	h.Must(err)
 	perform := func(name string) error {
 		_, err := server.Table().Perform(ctx, model.Actor{}, name, []byte(aside[name].params))
 		return err
@@ -105,15 +108,15 @@ func TestAside(t *testing.T) {
 	// What was left to the outbox stays there, even where somebody would hurry it.
 	server.Jobs().Pass(ctx)
 	state, err := server.Jobs().State(ctx)
-	if err != nil || state.Waiting == 0 || strings.Contains(h.log.String(), "a job failed") {
-		t.Errorf("%d jobs wait, %v\n%s", state.Waiting, err, h.log)
+	if err != nil || state.Waiting == 0 || strings.Contains(h.Log.String(), "a job failed") {
+		t.Errorf("%d jobs wait, %v\n%s", state.Waiting, err, h.Log)
 	}
-	h.must(server.Operator().Close())
+	h.Must(server.Operator().Close())
 	if calls.Load() != 0 {
 		t.Errorf("Synapse was called %d times", calls.Load())
 	}
-	if after := h.rows(); after != before {
+	if after := h.Rows(); after != before {
 		t.Errorf("the server's database changed from\n%s\nto\n%s", before, after)
 	}
-	h.wantDevices("alice", "PHONE")
+	h.WantDevices("alice", "PHONE")
 }

@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"math/rand/v2"
@@ -7,17 +7,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
 
 // TestAttackRedirect: only what was registered, to the letter, is ever redirected to (AUTHZ-4, AUTHZ-5,
 // RFC 9700 section 4.1).
 func TestAttackRedirect(t *testing.T) {
-	h := newHouse(t, unlimited, registrations(Rate{Burst: 1000, PerMinute: 1000}))
-	h.add("alice")
-	b := h.signedInAs("alice")
-	ask := func(id, uri string) answer {
-		h.clock.Move(time.Second) // requests are limited by the minute
-		return b.authorize(params(id, "redirect_uri", uri))
+	h := house.New(t, house.Unlimited, house.Registrations(matrixauth.Rate{Burst: 1000, PerMinute: 1000}))
+	h.Add("alice")
+	b := h.SignedInAs("alice")
+	ask := func(id, uri string) house.Answer {
+		h.Clock.Move(time.Second) // requests are limited by the minute
+		return b.Authorize(house.Params(id, "redirect_uri", uri))
 	}
 	for _, c := range []struct {
 		kind, registered  string
@@ -54,22 +57,22 @@ func TestAttackRedirect(t *testing.T) {
 		{"web", "https://example.com/", nil, []string{"http://localhost/", "https://example.com:49152/"}}, // no port is free but that of loopback
 	} {
 		t.Run(c.registered, func(t *testing.T) {
-			id := h.enroll(object{"application_type": c.kind, "redirect_uris": []string{c.registered}})
+			id := h.Enroll(house.Object{"application_type": c.kind, "redirect_uris": []string{c.registered}})
 			for _, uri := range append(c.accepted, c.registered) {
-				if a := ask(id, uri); a.status != http.StatusSeeOther || !strings.HasPrefix(a.header.Get("Location"), consentPath) {
-					t.Errorf("%q: got %d to %q", uri, a.status, a.header.Get("Location"))
+				if a := ask(id, uri); a.Status != http.StatusSeeOther || !strings.HasPrefix(a.Header.Get("Location"), house.ConsentPath) {
+					t.Errorf("%q: got %d to %q", uri, a.Status, a.Header.Get("Location"))
 				}
 			}
 			for _, uri := range c.refused {
-				t.Run(uri, func(t *testing.T) { wantPageOnly(t, ask(id, uri), "evil") })
+				t.Run(uri, func(t *testing.T) { house.WantPageOnly(t, ask(id, uri), "evil") })
 			}
 			for _, uri := range mutations(c.registered, 60) {
-				if a := ask(id, uri); a.status != http.StatusBadRequest || a.header.Get("Location") != "" {
-					t.Errorf("%q passes for %q: %d to %q", uri, c.registered, a.status, a.header.Get("Location"))
+				if a := ask(id, uri); a.Status != http.StatusBadRequest || a.Header.Get("Location") != "" {
+					t.Errorf("%q passes for %q: %d to %q", uri, c.registered, a.Status, a.Header.Get("Location"))
 				}
 			}
 			// Silence is no excuse: prompt=none is judged by the same rule.
-			wantPageOnly(t, b.authorize(params(id, "redirect_uri", "https://evil.org/", "prompt", "none")), "evil")
+			house.WantPageOnly(t, b.Authorize(house.Params(id, "redirect_uri", "https://evil.org/", "prompt", "none")), "evil")
 		})
 	}
 }

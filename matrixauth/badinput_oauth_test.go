@@ -1,9 +1,11 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
@@ -15,7 +17,7 @@ func oauthCode(code, said string) string {
 }
 
 func postForm(name, body string, status int, want string) badBody {
-	return badBody{name: name, method: http.MethodPost, header: formType, body: body, status: status, want: want}
+	return badBody{name: name, method: http.MethodPost, header: house.FormType, body: body, status: status, want: want}
 }
 
 // notForms are the bodies that no endpoint of forms can use.
@@ -37,7 +39,7 @@ func notForms() []badBody {
 		postForm("semicolons", "token=a;b", 400, oauthError("the form cannot be read")),
 		postForm("a parameter repeated", "x=a&x=b", 400, oauthError("a parameter is repeated")),
 		postForm("a parameter repeated under escapes", "token=a&%74oken=a", 400, oauthError("a parameter is repeated")),
-		postForm("1 MiB", form("token", strings.Repeat("m", megabyte)), 413, oauthError("the request is too large")),
+		postForm("1 MiB", house.Form("token", strings.Repeat("m", megabyte)), 413, oauthError("the request is too large")),
 	}
 }
 
@@ -46,16 +48,16 @@ func tokenCases() []badBody {
 	badRefresh := oauthCode("invalid_grant", "invalid refresh token")
 	badClient := oauthCode("invalid_client", "the caller could not be authenticated")
 	exchange := func(code string) string {
-		return form("grant_type", "authorization_code", "client_id", "app", "redirect_uri", webCallback, "code_verifier", verifier, "code", code)
+		return house.Form("grant_type", "authorization_code", "client_id", "app", "redirect_uri", house.WebCallback, "code_verifier", house.Verifier, "code", code)
 	}
 	refresh := func(client, token string) string {
-		return form("grant_type", "refresh_token", "client_id", client, "refresh_token", token)
+		return house.Form("grant_type", "refresh_token", "client_id", client, "refresh_token", token)
 	}
 	cases := append(notForms(),
 		postForm("empty", "", 400, oauthError("grant_type is missing")),
 		postForm("JSON as a form", `{"grant_type":"refresh_token"}`, 400, oauthError("grant_type is missing")),
 		postForm("many parameters", "grant_type=x"+manyParameters(), 400, oauthCode("unsupported_grant_type", "this grant type is not supported")),
-		badBody{name: "all in the query", method: "POST", query: "?" + exchange("x"), header: formType, status: 400, want: oauthError("grant_type is missing")},
+		badBody{name: "all in the query", method: "POST", query: "?" + exchange("x"), header: house.FormType, status: 400, want: oauthError("grant_type is missing")},
 		postForm("an empty client", refresh("", "x"), 400, oauthError("client_id is missing")),
 		postForm("an empty code", exchange(""), 400, oauthError("code is missing")),
 		postForm("an empty refresh token", refresh("app", ""), 400, oauthError("refresh_token is missing")),
@@ -65,8 +67,8 @@ func tokenCases() []badBody {
 			postForm("code "+name, exchange(value), 400, badCode),
 			postForm("refresh token "+name, refresh("app", value), 400, badRefresh),
 			postForm("client "+name, refresh(value, "x"), 401, badClient),
-			postForm("grant type "+name, form("grant_type", value), 400, oauthCode("unsupported_grant_type", "this grant type is not supported")),
-			postForm("secret "+name, refresh("app", "x")+"&"+form("client_secret", value), 401, badClient),
+			postForm("grant type "+name, house.Form("grant_type", value), 400, oauthCode("unsupported_grant_type", "this grant type is not supported")),
+			postForm("secret "+name, refresh("app", "x")+"&"+house.Form("client_secret", value), 401, badClient),
 		)
 	}
 	return cases
@@ -83,14 +85,14 @@ func hostile() map[string]string {
 func revokeCases() []badBody {
 	cases := append(notForms(),
 		postForm("empty", "", 400, oauthError("token is missing")),
-		badBody{name: "token in the query", method: "POST", query: "?token=x", header: formType, status: 400, want: oauthError("token is missing")},
+		badBody{name: "token in the query", method: "POST", query: "?token=x", header: house.FormType, status: 400, want: oauthError("token is missing")},
 	)
 	for name, value := range hostile() {
 		cases = append(cases,
-			postForm("token "+name, form("token", value), 200, "{}"),
-			postForm("hint "+name, form("token", "x", "token_type_hint", value), 200, "{}"),
-			postForm("client "+name, form("token", "x", "client_id", value), 200, "{}"),
-			postForm("secret "+name, form("token", "x", "client_id", "app", "client_secret", value), 401, oauthCode("invalid_client", "the caller could not be authenticated")),
+			postForm("token "+name, house.Form("token", value), 200, "{}"),
+			postForm("hint "+name, house.Form("token", "x", "token_type_hint", value), 200, "{}"),
+			postForm("client "+name, house.Form("token", "x", "client_id", value), 200, "{}"),
+			postForm("secret "+name, house.Form("token", "x", "client_id", "app", "client_secret", value), 401, oauthCode("invalid_client", "the caller could not be authenticated")),
 		)
 	}
 	return cases
@@ -104,16 +106,16 @@ func registrationCases() (cases []badBody) {
 		cases = append(cases, c)
 	}
 	post := func(name string, body any, code, said string) {
-		cases = append(cases, badBody{name: name, method: "POST", body: text(body), status: 400, want: oauthCode(code, said)})
+		cases = append(cases, badBody{name: name, method: "POST", body: house.JSON(body), status: 400, want: oauthCode(code, said)})
 	}
-	post("nothing", object{}, "invalid_client_metadata", "client_uri is missing")
+	post("nothing", house.Object{}, "invalid_client_metadata", "client_uri is missing")
 	for name, value := range hostile() {
 		code, said := "invalid_redirect_uri", "redirect_uris[0] must be written in ASCII without spaces, its host in xn-- form"
 		if name == "oversized" || name == "deeply nested" {
 			said = "redirect_uris must not have a value of more than 2048 bytes"
 		}
-		post("redirect "+name, object{"client_uri": "https://example.com", "redirect_uris": []string{"https://example.com/" + "%" + value}}, code, said)
-		post("type "+name, object{"client_uri": "https://example.com", "application_type": "x" + value[:min(len(value), 100)]}, "invalid_client_metadata", "application_type must be web or native")
+		post("redirect "+name, house.Object{"client_uri": "https://example.com", "redirect_uris": []string{"https://example.com/" + "%" + value}}, code, said)
+		post("type "+name, house.Object{"client_uri": "https://example.com", "application_type": "x" + value[:min(len(value), 100)]}, "invalid_client_metadata", "application_type must be web or native")
 	}
 	return cases
 }
@@ -130,19 +132,19 @@ func authorizeCases() []badBody {
 		get("an oversized query", "a="+strings.Repeat("a", 20_000), 413, request),
 		postForm("nothing by POST", "", 400, request),
 		postForm("a repeated parameter by POST", "a=1&a=2", 400, request),
-		badBody{name: "all in the query of a POST", method: "POST", query: "?" + params("app").Encode(), header: formType, status: 400, want: request},
+		badBody{name: "all in the query of a POST", method: "POST", query: "?" + house.Params("app").Encode(), header: house.FormType, status: 400, want: request},
 	)
 	for name, value := range hostile() {
 		cases = append(cases,
-			get("client "+name, params(value).Encode(), 400, client),
-			get("redirect "+name, params("app", "redirect_uri", value).Encode(), 400, redirect),
-			get("redirect, and then "+name, params("app", "redirect_uri", webCallback+value).Encode(), 400, redirect),
-			get("scope "+name, params("app", "scope", value).Encode(), 400, request),
-			get("response type "+name, params("app", "response_type", value).Encode(), 400, request),
-			get("response mode "+name, params("app", "response_mode", value).Encode(), 400, request),
-			get("challenge "+name, params("app", "code_challenge", value).Encode(), 400, request),
-			get("max_age "+name, params("app", "max_age", value).Encode(), 400, request),
-			get("request object "+name, params("app", "request", value).Encode(), 400, request),
+			get("client "+name, house.Params(value).Encode(), 400, client),
+			get("redirect "+name, house.Params("app", "redirect_uri", value).Encode(), 400, redirect),
+			get("redirect, and then "+name, house.Params("app", "redirect_uri", house.WebCallback+value).Encode(), 400, redirect),
+			get("scope "+name, house.Params("app", "scope", value).Encode(), 400, request),
+			get("response type "+name, house.Params("app", "response_type", value).Encode(), 400, request),
+			get("response mode "+name, house.Params("app", "response_mode", value).Encode(), 400, request),
+			get("challenge "+name, house.Params("app", "code_challenge", value).Encode(), 400, request),
+			get("max_age "+name, house.Params("app", "max_age", value).Encode(), 400, request),
+			get("request object "+name, house.Params("app", "request", value).Encode(), 400, request),
 		)
 	}
 	return cases
@@ -167,7 +169,7 @@ func pageCases(name string) (cases []badBody) {
 		cases = append(cases, badBody{name: title, method: "GET", query: query, status: status, want: want})
 	}
 	for title, value := range hostile() {
-		q := query("request", value, "action", value, "device_id", value)
+		q := house.Query("request", value, "action", value, "device_id", value)
 		short := len(value) <= 64
 		switch name {
 		case "signed_out":
@@ -199,9 +201,9 @@ func pageCases(name string) (cases []badBody) {
 		cases = append(cases, c)
 	}
 	refused("nothing", "")
-	refused("a token without a cookie", form("csrf", model.NewBrowserValue(), "request", "x", "answer", "continue"))
+	refused("a token without a cookie", house.Form("csrf", model.NewBrowserValue(), "request", "x", "answer", "continue"))
 	for title, value := range hostile() {
-		refused("token "+title, form("csrf", value, "username", value, "password", value, "session", value))
+		refused("token "+title, house.Form("csrf", value, "username", value, "password", value, "session", value))
 	}
 	return cases
 }

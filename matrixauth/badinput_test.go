@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"bufio"
@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
+
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -18,18 +21,18 @@ import (
 // TestBadInput gives every endpoint, under every alias, what no honest client sends. Each case has its
 // documented answer; none panics, hangs, tells a cause, or changes a row.
 func TestBadInput(t *testing.T) {
-	h := newHouse(t, unlimited, registrations(Rate{Burst: 1000, PerMinute: 1000}))
-	h.add("alice")
-	h.register("app", "")
-	h.login("alice", object{"device_id": "LAPTOP", "refresh_token": true})
-	before := h.rows()
-	for _, e := range endpoints {
-		t.Run(e.name, func(t *testing.T) {
-			for _, path := range e.paths {
+	h := house.New(t, house.Unlimited, house.Registrations(matrixauth.Rate{Burst: 1000, PerMinute: 1000}))
+	h.Add("alice")
+	h.Register("app", "")
+	h.Login("alice", house.Object{"device_id": "LAPTOP", "refresh_token": true})
+	before := h.Rows()
+	for _, e := range house.Endpoints {
+		t.Run(e.Name, func(t *testing.T) {
+			for _, path := range e.Paths {
 				methodCases(t, h, e, path)
 				for _, c := range bodyCases(e) {
 					name := c.name
-					if len(e.paths) > 1 {
+					if len(e.Paths) > 1 {
 						name += " " + path
 					}
 					t.Run(name, func(t *testing.T) { c.run(t, h, e, path) })
@@ -37,48 +40,48 @@ func TestBadInput(t *testing.T) {
 			}
 		})
 	}
-	if after := h.rows(); after != before {
+	if after := h.Rows(); after != before {
 		t.Errorf("bad input changed rows:\n%s\nwant\n%s", after, before)
 	}
-	if passed := h.passed.Load(); passed != 0 {
+	if passed := h.Passed.Load(); passed != 0 {
 		t.Errorf("%d requests to our paths went on to the homeserver", passed)
 	}
 }
 
 // methodCases: a method that a path does not know is refused with the list of those that it knows
 // (LEG-4); OPTIONS is answered without a look at anything (LEG-5).
-func methodCases(t *testing.T, h *house, e endpoint, path string) {
+func methodCases(t *testing.T, h *house.House, e house.Endpoint, path string) {
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get"} {
-		if slices.Contains(e.methods, method) {
+		if slices.Contains(e.Methods, method) {
 			continue
 		}
 		t.Run(method+" "+path, func(t *testing.T) {
-			a := h.do(call{method: method, path: path, inside: e.inside, body: "\x00{"})
-			wantWire(t, e.wire, a)
-			if method == http.MethodOptions && e.wire.Open() {
-				if a.status != http.StatusNoContent || a.body != "" {
-					t.Fatalf("got %d %q, want an empty 204", a.status, a.body)
+			a := h.Do(house.Call{Method: method, Path: path, Inside: e.Inside, Body: "\x00{"})
+			house.WantWire(t, e.Wire, a)
+			if method == http.MethodOptions && e.Wire.Open() {
+				if a.Status != http.StatusNoContent || a.Body != "" {
+					t.Fatalf("got %d %q, want an empty 204", a.Status, a.Body)
 				}
 				return
 			}
-			if a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != e.allow {
-				t.Fatalf("got %d, Allow %q, want 405 and %q", a.status, a.header.Get("Allow"), e.allow)
+			if a.Status != http.StatusMethodNotAllowed || a.Header.Get("Allow") != e.Allow {
+				t.Fatalf("got %d, Allow %q, want 405 and %q", a.Status, a.Header.Get("Allow"), e.Allow)
 			}
-			if e.wire == web.PageWire {
-				if method != http.MethodHead && a.heading() != "This address cannot be opened so" {
-					t.Errorf("got %s", a.body)
+			if e.Wire == web.PageWire {
+				if method != http.MethodHead && a.Heading() != "This address cannot be opened so" {
+					t.Errorf("got %s", a.Body)
 				}
 				return
 			}
 			want := `{"error":"invalid_request","error_description":"method not allowed"}`
-			if e.wire == web.MatrixWire {
+			if e.Wire == web.MatrixWire {
 				want = `{"errcode":"M_UNRECOGNIZED","error":"Method not allowed"}`
 			}
 			if method == http.MethodHead {
 				want = ""
 			}
-			if a.body != want {
-				t.Errorf("got %s, want %s", a.body, want)
+			if a.Body != want {
+				t.Errorf("got %s, want %s", a.Body, want)
 			}
 		})
 	}
@@ -96,28 +99,28 @@ type badBody struct {
 	want string
 }
 
-func (c badBody) run(t *testing.T, h *house, e endpoint, path string) {
-	if e.name == "health" {
-		c.want = h.healthy(0, 0)
+func (c badBody) run(t *testing.T, h *house.House, e house.Endpoint, path string) {
+	if e.Name == "health" {
+		c.want = h.Healthy(0, 0)
 	}
-	a := h.do(call{method: c.method, path: path + c.query, inside: e.inside, body: c.body, header: c.header})
+	a := h.Do(house.Call{Method: c.method, Path: path + c.query, Inside: e.Inside, Body: c.body, Header: c.header})
 	if !isMetadata(e) {
-		wantWire(t, e.wire, a)
+		house.WantWire(t, e.Wire, a)
 	}
-	got := a.body
-	if e.wire == web.PageWire {
-		got = a.heading() + a.header.Get("Location")
+	got := a.Body
+	if e.Wire == web.PageWire {
+		got = a.Heading() + a.Header.Get("Location")
 	}
-	if a.status != c.status || got != c.want {
-		t.Errorf("got %d %s\nwant %d %s", a.status, got, c.status, c.want)
+	if a.Status != c.status || got != c.want {
+		t.Errorf("got %d %s\nwant %d %s", a.Status, got, c.status, c.want)
 	}
-	if got := a.header.Get("X-Evil"); got != "" {
+	if got := a.Header.Get("X-Evil"); got != "" {
 		t.Errorf("a header was injected: %q", got)
 	}
 }
 
-func bodyCases(e endpoint) []badBody {
-	switch e.name {
+func bodyCases(e house.Endpoint) []badBody {
+	switch e.Name {
 	case "login":
 		return loginCases()
 	case "logout", "logout_all":
@@ -135,7 +138,7 @@ func bodyCases(e endpoint) []badBody {
 	case "authorize":
 		return authorizeCases()
 	case "consent", "sign_in", "sign_out", "end_session", "account", "signed_out":
-		return pageCases(e.name)
+		return pageCases(e.Name)
 	}
 	return idleCases(e)
 }
@@ -162,7 +165,7 @@ func notObjects() []badBody {
 	return []badBody{
 		post("empty", "", 400, notJSON),
 		post("not JSON", "hello", 400, notJSON),
-		post("a form", form("type", "m.login.password"), 400, notJSON),
+		post("a form", house.Form("type", "m.login.password"), 400, notJSON),
 		post("cut off", `{"type":"m.login.pass`, 400, notJSON),
 		post("two documents", `{} {}`, 400, notJSON),
 		post("broken UTF-8", "{\"type\":\"m.login.password\xff\"}", 400, notJSON),
@@ -186,43 +189,45 @@ func loginCases() []badBody {
 	post := func(name, body string, status int, errcode, said string) badBody {
 		return badBody{name: name, method: "POST", body: body, status: status, want: matrix(errcode, said)}
 	}
-	wrong := func(more object) string { return loginBody("alice", "wrong", more) }
-	user := func(name any) object { return object{"identifier": object{"type": "m.id.user", "user": name}} }
+	wrong := func(more house.Object) string { return house.LoginBody("alice", "wrong", more) }
+	user := func(name any) house.Object {
+		return house.Object{"identifier": house.Object{"type": "m.id.user", "user": name}}
+	}
 	cases := append(notObjects(),
-		post("no type", wrong(object{"type": nil}), 400, "M_MISSING_PARAM", "type is missing"),
+		post("no type", wrong(house.Object{"type": nil}), 400, "M_MISSING_PARAM", "type is missing"),
 		post("type null", `{"type":null}`, 400, "M_MISSING_PARAM", "type is missing"),
-		post("type a number", wrong(object{"type": 1}), 400, "M_BAD_JSON", "type must be a string"),
+		post("type a number", wrong(house.Object{"type": 1}), 400, "M_BAD_JSON", "type must be a string"),
 		post("type in capitals", `{"TYPE":"m.login.password"}`, 400, "M_MISSING_PARAM", "type is missing"),
-		post("type unknown", wrong(object{"type": "m.login.dance"}), 400, "M_UNKNOWN", "Unknown login type"),
-		post("identifier a string", wrong(object{"identifier": "alice"}), 400, "M_BAD_JSON", "identifier must be an object"),
-		post("identifier an array", wrong(object{"identifier": []string{"alice"}}), 400, "M_BAD_JSON", "identifier must be an object"),
-		post("identifier without type", wrong(object{"identifier": object{"user": "alice"}}), 400, "M_MISSING_PARAM", "identifier.type is missing"),
-		post("identifier unknown", wrong(object{"identifier": object{"type": "m.id.phone", "country": "GB", "phone": "07700900001"}}), 400, "M_UNKNOWN", "Unsupported login identifier"),
-		post("no user", wrong(object{"identifier": nil}), 400, "M_MISSING_PARAM", "user is missing"),
+		post("type unknown", wrong(house.Object{"type": "m.login.dance"}), 400, "M_UNKNOWN", "Unknown login type"),
+		post("identifier a string", wrong(house.Object{"identifier": "alice"}), 400, "M_BAD_JSON", "identifier must be an object"),
+		post("identifier an array", wrong(house.Object{"identifier": []string{"alice"}}), 400, "M_BAD_JSON", "identifier must be an object"),
+		post("identifier without type", wrong(house.Object{"identifier": house.Object{"user": "alice"}}), 400, "M_MISSING_PARAM", "identifier.type is missing"),
+		post("identifier unknown", wrong(house.Object{"identifier": house.Object{"type": "m.id.phone", "country": "GB", "phone": "07700900001"}}), 400, "M_UNKNOWN", "Unsupported login identifier"),
+		post("no user", wrong(house.Object{"identifier": nil}), 400, "M_MISSING_PARAM", "user is missing"),
 		post("user empty", wrong(user("")), 400, "M_MISSING_PARAM", "user is missing"),
-		post("user an object", wrong(user(object{})), 400, "M_BAD_JSON", "user must be a string"),
+		post("user an object", wrong(user(house.Object{})), 400, "M_BAD_JSON", "user must be a string"),
 		post("user with NUL", wrong(user("alice\x00")), 400, "M_INVALID_PARAM", "user must not hold a NUL character"),
 		post("user oversized", wrong(user(strings.Repeat("a", 513))), 400, "M_INVALID_PARAM", "identifier is too long"),
 		post("user with line breaks", wrong(user("alice\r\nX-Evil: 1")), 403, "M_FORBIDDEN", "Invalid username or password"),
 		post("user a lone surrogate", `{"type":"m.login.password","user":"\ud800","password":"x"}`, 403, "M_FORBIDDEN", "Invalid username or password"),
 		post("user a wildcard", wrong(user("al%")), 403, "M_FORBIDDEN", "Invalid username or password"),
 		post("user of SQL", wrong(user("' OR '1'='1")), 403, "M_FORBIDDEN", "Invalid username or password"),
-		post("no password", wrong(object{"password": nil}), 400, "M_MISSING_PARAM", "password is missing"),
+		post("no password", wrong(house.Object{"password": nil}), 400, "M_MISSING_PARAM", "password is missing"),
 		post("password null", `{"type":"m.login.password","user":"alice","password":null}`, 400, "M_MISSING_PARAM", "password is missing"),
-		post("password a number", wrong(object{"password": 12345678}), 400, "M_BAD_JSON", "password must be a string"),
-		post("password empty", wrong(object{"password": ""}), 403, "M_FORBIDDEN", "Invalid username or password"),
-		post("password with NUL", wrong(object{"password": alicesPassword + "\x00"}), 400, "M_INVALID_PARAM", "password must not hold a NUL character"),
-		post("password oversized", wrong(object{"password": strings.Repeat("p", 5000)}), 403, "M_FORBIDDEN", "Invalid username or password"),
-		post("device_id a number", wrong(object{"device_id": 7}), 400, "M_BAD_JSON", "device_id must be a string"),
-		post("device_id oversized", wrong(object{"device_id": strings.Repeat("D", 256)}), 400, "M_INVALID_PARAM", "device_id must have 1 to 255 bytes"),
-		post("device_id with NUL", wrong(object{"device_id": "D\x00"}), 400, "M_INVALID_PARAM", "device_id must not hold a NUL character"),
-		post("device_id with line breaks", wrong(object{"device_id": "D\r\nX-Evil: 1"}), 400, "M_INVALID_PARAM", "device_id must not hold control characters"),
+		post("password a number", wrong(house.Object{"password": 12345678}), 400, "M_BAD_JSON", "password must be a string"),
+		post("password empty", wrong(house.Object{"password": ""}), 403, "M_FORBIDDEN", "Invalid username or password"),
+		post("password with NUL", wrong(house.Object{"password": house.AlicesPassword + "\x00"}), 400, "M_INVALID_PARAM", "password must not hold a NUL character"),
+		post("password oversized", wrong(house.Object{"password": strings.Repeat("p", 5000)}), 403, "M_FORBIDDEN", "Invalid username or password"),
+		post("device_id a number", wrong(house.Object{"device_id": 7}), 400, "M_BAD_JSON", "device_id must be a string"),
+		post("device_id oversized", wrong(house.Object{"device_id": strings.Repeat("D", 256)}), 400, "M_INVALID_PARAM", "device_id must have 1 to 255 bytes"),
+		post("device_id with NUL", wrong(house.Object{"device_id": "D\x00"}), 400, "M_INVALID_PARAM", "device_id must not hold a NUL character"),
+		post("device_id with line breaks", wrong(house.Object{"device_id": "D\r\nX-Evil: 1"}), 400, "M_INVALID_PARAM", "device_id must not hold control characters"),
 		post("device_id a lone surrogate", `{"type":"m.login.password","user":"alice","password":"x","device_id":"\udfff"}`, 400, "M_INVALID_PARAM", "device_id must not hold control characters"),
-		post("name of the device a number", wrong(object{"initial_device_display_name": 7}), 400, "M_BAD_JSON", "initial_device_display_name must be a string"),
-		post("name of the device with NUL", wrong(object{"initial_device_display_name": "\x00"}), 400, "M_INVALID_PARAM", "initial_device_display_name must not hold a NUL character"),
-		post("refresh_token a string", wrong(object{"refresh_token": "true"}), 400, "M_BAD_JSON", "refresh_token must be a boolean"),
-		post("refresh_token a number", wrong(object{"refresh_token": 1}), 400, "M_BAD_JSON", "refresh_token must be a boolean"),
-		post("unstable refresh_token a string", wrong(object{"org.matrix.msc2918.refresh_token": "true"}), 400, "M_BAD_JSON", "org.matrix.msc2918.refresh_token must be a boolean"),
+		post("name of the device a number", wrong(house.Object{"initial_device_display_name": 7}), 400, "M_BAD_JSON", "initial_device_display_name must be a string"),
+		post("name of the device with NUL", wrong(house.Object{"initial_device_display_name": "\x00"}), 400, "M_INVALID_PARAM", "initial_device_display_name must not hold a NUL character"),
+		post("refresh_token a string", wrong(house.Object{"refresh_token": "true"}), 400, "M_BAD_JSON", "refresh_token must be a boolean"),
+		post("refresh_token a number", wrong(house.Object{"refresh_token": 1}), 400, "M_BAD_JSON", "refresh_token must be a boolean"),
+		post("unstable refresh_token a string", wrong(house.Object{"org.matrix.msc2918.refresh_token": "true"}), 400, "M_BAD_JSON", "org.matrix.msc2918.refresh_token must be a boolean"),
 		// A member that is repeated counts as it stands last, as in every JSON library that clients use.
 		post("repeated members", `{"type":"m.login.dance","type":"m.login.password","user":"bob","user":"alice","password":"wrong"}`, 403, "M_FORBIDDEN", "Invalid username or password"),
 		post("members in capitals", `{"type":"m.login.password","User":"alice","password":"wrong"}`, 400, "M_MISSING_PARAM", "user is missing"),
@@ -234,7 +239,7 @@ func loginCases() []badBody {
 		if kind == "" {
 			header = http.Header{}
 		}
-		cases = append(cases, badBody{name: "content type " + kind, method: "POST", body: wrong(nil), header: header, status: 403, want: wrongPass})
+		cases = append(cases, badBody{name: "content type " + kind, method: "POST", body: wrong(nil), header: header, status: 403, want: house.WrongPass})
 	}
 	return append(cases,
 		badBody{name: "query does not count", method: "POST", query: "?type=m.login.password&type=x&%zz", body: `{}`, status: 400, want: matrix("M_MISSING_PARAM", "type is missing")},
@@ -245,10 +250,10 @@ func loginCases() []badBody {
 // deadTokens are bearer tokens of no worth, as header and as query, with what they are answered.
 func deadTokens() (cases []badBody) {
 	header := func(name string, values ...string) badBody {
-		return badBody{name: "header " + name, header: http.Header{"Authorization": values}, want: badToken}
+		return badBody{name: "header " + name, header: http.Header{"Authorization": values}, want: house.BadToken}
 	}
 	missing := func(c badBody) badBody { c.want = noToken; return c }
-	query := func(name, q string) badBody { return badBody{name: "query " + name, query: q, want: badToken} }
+	query := func(name, q string) badBody { return badBody{name: "query " + name, query: q, want: house.BadToken} }
 	cases = []badBody{
 		missing(badBody{name: "no token"}),
 		missing(header("empty", "")),
@@ -280,7 +285,7 @@ func deadTokens() (cases []badBody) {
 func logoutCases() (cases []badBody) {
 	for _, c := range notObjects() {
 		c.header = http.Header{"Authorization": {"Bearer " + model.NewToken(model.CompatAccess)}}
-		c.status, c.want = 401, badToken
+		c.status, c.want = 401, house.BadToken
 		cases = append(cases, c)
 	}
 	for _, c := range notObjects() {
@@ -295,7 +300,7 @@ func refreshCases() []badBody {
 	post := func(name, body string, status int, want string) badBody {
 		return badBody{name: name, method: "POST", body: body, status: status, want: want}
 	}
-	with := func(value any) string { return text(object{"refresh_token": value}) }
+	with := func(value any) string { return house.JSON(house.Object{"refresh_token": value}) }
 	return append(notObjects(),
 		post("no token", `{}`, 400, matrix("M_MISSING_PARAM", "refresh_token is missing")),
 		post("token null", `{"refresh_token":null}`, 400, matrix("M_MISSING_PARAM", "refresh_token is missing")),
@@ -303,16 +308,16 @@ func refreshCases() []badBody {
 		post("token in capitals", `{"Refresh_Token":"x"}`, 400, matrix("M_MISSING_PARAM", "refresh_token is missing")),
 		post("token a number", with(1), 400, matrix("M_BAD_JSON", "refresh_token must be a string")),
 		post("token a list", with([]string{"x"}), 400, matrix("M_BAD_JSON", "refresh_token must be a string")),
-		post("token an object", with(object{}), 400, matrix("M_BAD_JSON", "refresh_token must be a string")),
+		post("token an object", with(house.Object{}), 400, matrix("M_BAD_JSON", "refresh_token must be a string")),
 		post("token with NUL", with("mcr_\x00"), 400, matrix("M_INVALID_PARAM", "refresh_token must not hold a NUL character")),
-		post("token with line breaks", with("mcr_\r\nX-Evil: 1"), 401, badFresh),
-		post("token oversized", with(strings.Repeat("m", 60_000)), 401, badFresh),
-		post("token of another form", with("mcr_x"), 401, badFresh),
-		post("token of the right form", with(model.NewToken(model.CompatRefresh)), 401, badFresh),
-		post("an access token", with(model.NewToken(model.CompatAccess)), 401, badFresh),
-		post("repeated", `{"refresh_token":1,"refresh_token":"x"}`, 401, badFresh),
+		post("token with line breaks", with("mcr_\r\nX-Evil: 1"), 401, house.BadFresh),
+		post("token oversized", with(strings.Repeat("m", 60_000)), 401, house.BadFresh),
+		post("token of another form", with("mcr_x"), 401, house.BadFresh),
+		post("token of the right form", with(model.NewToken(model.CompatRefresh)), 401, house.BadFresh),
+		post("an access token", with(model.NewToken(model.CompatAccess)), 401, house.BadFresh),
+		post("repeated", `{"refresh_token":1,"refresh_token":"x"}`, 401, house.BadFresh),
 		badBody{name: "token in the query", method: "POST", query: "?refresh_token=x", body: `{}`, status: 400, want: matrix("M_MISSING_PARAM", "refresh_token is missing")},
-		badBody{name: "wrong content type", method: "POST", header: http.Header{"Content-Type": {"text/plain"}}, body: with("x"), status: 401, want: badFresh},
+		badBody{name: "wrong content type", method: "POST", header: http.Header{"Content-Type": {"text/plain"}}, body: with("x"), status: 401, want: house.BadFresh},
 	)
 }
 
@@ -322,7 +327,7 @@ func oauthError(said string) string {
 
 func introspectCases() []badBody {
 	signed := func(kind string) http.Header {
-		h := http.Header{"Authorization": {"Bearer " + sharedKey}}
+		h := http.Header{"Authorization": {"Bearer " + house.SharedKey}}
 		if kind != "" {
 			h.Set("Content-Type", kind)
 		}
@@ -333,29 +338,29 @@ func introspectCases() []badBody {
 		return badBody{name: name, method: "POST", header: signed(kind), body: body, status: status, want: want}
 	}
 	kind := oauthError("the body must be application/x-www-form-urlencoded")
-	token := form("token", "x")
+	token := house.Form("token", "x")
 	cases := []badBody{
 		post("no content type", "", token, 400, kind),
 		post("content type JSON", "application/json", `{"token":"x"}`, 400, kind),
 		post("content type multipart", "multipart/form-data; boundary=x", token, 400, kind),
 		post("content type broken", ";;", token, 400, kind),
-		post("content type with a charset", formKind+"; charset=utf-8", token, 200, inactive),
+		post("content type with a charset", formKind+"; charset=utf-8", token, 200, house.Inactive),
 		post("not a form", formKind, "token=%zz", 400, oauthError("the form cannot be read")),
 		post("semicolons", formKind, "token=a;b", 400, oauthError("the form cannot be read")),
 		post("JSON as a form", formKind, `{"token":"x"}`, 400, oauthError("token is missing")),
 		post("empty", formKind, "", 400, oauthError("token is missing")),
-		post("no token", formKind, form("token_type_hint", "access_token"), 400, oauthError("token is missing")),
+		post("no token", formKind, house.Form("token_type_hint", "access_token"), 400, oauthError("token is missing")),
 		post("token empty", formKind, "token=", 400, oauthError("token is missing")),
 		post("token repeated", formKind, "token=a&token=b", 400, oauthError("a parameter is repeated")),
 		post("hint repeated", formKind, "token=a&token_type_hint=a&token_type_hint=b", 400, oauthError("a parameter is repeated")),
-		post("token with NUL", formKind, "token=mct_%00", 200, inactive),
-		post("token with line breaks", formKind, form("token", "x\r\nX-Evil: 1"), 200, inactive),
-		post("token broken UTF-8", formKind, "token=%ff%fe", 200, inactive),
-		post("token oversized", formKind, form("token", strings.Repeat("m", 60_000)), 200, inactive),
-		post("token deeply nested", formKind, form("token", strings.Repeat("[", nesting)), 200, inactive),
-		post("hint unknown", formKind, form("token", "x", "token_type_hint", "pigeon"), 200, inactive),
-		post("many parameters", formKind, "token=x"+manyParameters(), 200, inactive),
-		post("1 MiB", formKind, form("token", strings.Repeat("m", megabyte)), 413, oauthError("the request is too large")),
+		post("token with NUL", formKind, "token=mct_%00", 200, house.Inactive),
+		post("token with line breaks", formKind, house.Form("token", "x\r\nX-Evil: 1"), 200, house.Inactive),
+		post("token broken UTF-8", formKind, "token=%ff%fe", 200, house.Inactive),
+		post("token oversized", formKind, house.Form("token", strings.Repeat("m", 60_000)), 200, house.Inactive),
+		post("token deeply nested", formKind, house.Form("token", strings.Repeat("[", nesting)), 200, house.Inactive),
+		post("hint unknown", formKind, house.Form("token", "x", "token_type_hint", "pigeon"), 200, house.Inactive),
+		post("many parameters", formKind, "token=x"+manyParameters(), 200, house.Inactive),
+		post("1 MiB", formKind, house.Form("token", strings.Repeat("m", megabyte)), 413, oauthError("the request is too large")),
 		{name: "token in the query", method: "POST", query: "?token=x", header: signed(formKind), status: 400, want: oauthError("token is missing")},
 	}
 	return cases
@@ -370,16 +375,16 @@ func manyParameters() string {
 }
 
 // isMetadata tells the documents that caches may keep.
-func isMetadata(e endpoint) bool {
-	return strings.HasPrefix(e.name, "discovery") || strings.HasPrefix(e.name, "auth_")
+func isMetadata(e house.Endpoint) bool {
+	return strings.HasPrefix(e.Name, "discovery") || strings.HasPrefix(e.Name, "auth_")
 }
 
 // idleCases: endpoints that answer GET look at nothing that the request brings.
-func idleCases(e endpoint) []badBody {
-	get := badBody{method: "GET", status: 200, want: metadataText()}
-	switch e.name {
+func idleCases(e house.Endpoint) []badBody {
+	get := badBody{method: "GET", status: 200, want: house.MetadataText()}
+	switch e.Name {
 	case "auth_issuer":
-		get.want = `{"issuer":"` + issuer + `"}`
+		get.want = `{"issuer":"` + house.Issuer + `"}`
 	}
 	with := func(name, query, body string, header http.Header) badBody {
 		c := get
@@ -404,44 +409,44 @@ func idleCases(e endpoint) []badBody {
 // TestUnsignedIntrospection: who does not know the secret learns nothing of the request's other faults
 // (INTRO-2).
 func TestUnsignedIntrospection(t *testing.T) {
-	h := newHouse(t)
+	h := house.New(t)
 	for i, c := range introspectCases() {
 		t.Run(c.name, func(t *testing.T) {
 			c.header = c.header.Clone()
 			c.header.Set("Authorization", "Bearer guess")
 			c.header.Set("X-Test-IP", fmt.Sprintf("198.51.100.%d", i))
 			c.status, c.want = 401, `{"error":"invalid_client","error_description":"the caller could not be authenticated"}`
-			c.run(t, h, endpointNamed("introspect_public"), "/oauth2/introspect")
+			c.run(t, h, house.EndpointNamed("introspect_public"), "/oauth2/introspect")
 		})
 	}
 }
 
 // TestCutOffRequest: a body that ends before its time is answered, and holds nobody up.
 func TestCutOffRequest(t *testing.T) {
-	h := newHouse(t)
-	h.add("alice")
-	before := h.rows()
+	h := house.New(t)
+	h.Add("alice")
+	before := h.Rows()
 	for _, c := range []struct{ name, request, want string }{
-		{"login", "POST " + loginPath + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{\"type\":", "HTTP/1.1 400 "},
-		{"refresh", "POST " + refreshPath + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{\"refresh_token\":", "HTTP/1.1 400 "},
-		{"chunks", "POST " + loginPath + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n", "HTTP/1.1 400 "},
+		{"login", "POST " + house.LoginPath + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{\"type\":", "HTTP/1.1 400 "},
+		{"refresh", "POST " + house.RefreshPath + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{\"refresh_token\":", "HTTP/1.1 400 "},
+		{"chunks", "POST " + house.LoginPath + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n", "HTTP/1.1 400 "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			conn, err := net.Dial("tcp", h.site.Listener.Addr().String())
-			h.must(err)
+			conn, err := net.Dial("tcp", h.Site.Listener.Addr().String())
+			h.Must(err)
 			defer conn.Close()
-			h.must(conn.SetDeadline(time.Now().Add(time.Minute)))
+			h.Must(conn.SetDeadline(time.Now().Add(time.Minute)))
 			_, err = conn.Write([]byte(c.request))
-			h.must(err)
-			h.must(conn.(*net.TCPConn).CloseWrite())
+			h.Must(err)
+			h.Must(conn.(*net.TCPConn).CloseWrite())
 			line, err := bufio.NewReader(conn).ReadBytes('\n')
-			h.must(err)
+			h.Must(err)
 			if !bytes.HasPrefix(line, []byte(c.want)) {
 				t.Fatalf("got %q, want %q", line, c.want)
 			}
 		})
 	}
-	if after := h.rows(); after != before {
+	if after := h.Rows(); after != before {
 		t.Error("a cut-off request changed rows")
 	}
 }

@@ -1,132 +1,135 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
 
 // TestBlocked: the page about an account that may do nothing says whose it is, and has ways out: as
 // somebody else with the same wish, and back to the app with an error (MOD-5, MOD-7).
 func TestBlocked(t *testing.T) {
 	const locked = "This account is locked"
-	wantWho := func(t *testing.T, v *guest) {
+	wantWho := func(t *testing.T, v *house.Browser) {
 		t.Helper()
-		if text := shown(v.at); !strings.Contains(text, "@alice:"+serverName) || !strings.Contains(text, "Ask the operator to unlock it") || !strings.Contains(text, "Not you?") {
+		if text := house.Shown(v.At); !strings.Contains(text, "@alice:"+house.ServerName) || !strings.Contains(text, "Ask the operator to unlock it") || !strings.Contains(text, "Not you?") {
 			t.Errorf("the page says %s", text)
 		}
 	}
 	t.Run("signed in, at an app's request", func(t *testing.T) {
-		h := newOAuthHouse(t)
-		v := h.guest()
-		v.signIn("alice", "")
-		act(h, LockUser, Name{User: "alice"})
-		v.get(authorizePath + "?" + params("app").Encode())
-		v.follow().wantPage(t, http.StatusForbidden, locked)
+		h := house.WithApp(t)
+		v := h.Browser()
+		v.SignIn("alice", "")
+		house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "alice"})
+		v.Get(house.AuthorizePath + "?" + house.Params("app").Encode())
+		v.Follow().WantPage(t, http.StatusForbidden, locked)
 		wantWho(t, v)
-		blocked := v.at
-		v.post(consentPath, "request", hidden(blocked.body, "request"), "answer", "continue").wantPage(t, http.StatusForbidden, locked)
-		v.at = blocked
-		v.post("/account/logout", "request", hidden(blocked.body, "request"), "again", "1").wantTo(t, "/account/login?request="+hidden(blocked.body, "request"))
-		v.follow().wantPage(t, http.StatusOK, "Sign in")
-		v.post("/account/login?request="+hidden(blocked.body, "request"), "username", "bob", "password", alicesPassword)
-		v.follow().wantPage(t, http.StatusOK, "Continue to An App?")
+		blocked := v.At
+		v.Post(house.ConsentPath, "request", house.Hidden(blocked.Body, "request"), "answer", "continue").WantPage(t, http.StatusForbidden, locked)
+		v.At = blocked
+		v.Post("/account/logout", "request", house.Hidden(blocked.Body, "request"), "again", "1").WantTo(t, "/account/login?request="+house.Hidden(blocked.Body, "request"))
+		v.Follow().WantPage(t, http.StatusOK, "Sign in")
+		v.Post("/account/login?request="+house.Hidden(blocked.Body, "request"), "username", "bob", "password", house.AlicesPassword)
+		v.Follow().WantPage(t, http.StatusOK, "Continue to An App?")
 	})
 	t.Run("back to the app", func(t *testing.T) {
-		h := newOAuthHouse(t)
-		v := h.guest()
-		v.signIn("alice", "")
-		act(h, LockUser, Name{User: "alice"})
-		v.get(authorizePath + "?" + params("app").Encode())
-		v.follow().wantPage(t, http.StatusForbidden, locked)
-		v.post(consentPath, "request", hidden(v.at.body, "request"), "answer", "cancel")
-		to := v.at.header.Get("Location")
-		if v.at.status != http.StatusSeeOther || !strings.HasPrefix(to, webCallback) || !strings.Contains(to, "error=access_denied") {
-			t.Errorf("got %d to %q", v.at.status, to)
+		h := house.WithApp(t)
+		v := h.Browser()
+		v.SignIn("alice", "")
+		house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "alice"})
+		v.Get(house.AuthorizePath + "?" + house.Params("app").Encode())
+		v.Follow().WantPage(t, http.StatusForbidden, locked)
+		v.Post(house.ConsentPath, "request", house.Hidden(v.At.Body, "request"), "answer", "cancel")
+		to := v.At.Header.Get("Location")
+		if v.At.Status != http.StatusSeeOther || !strings.HasPrefix(to, house.WebCallback) || !strings.Contains(to, "error=access_denied") {
+			t.Errorf("got %d to %q", v.At.Status, to)
 		}
 	})
 	t.Run("by the password, for an app", func(t *testing.T) {
-		h := newOAuthHouse(t)
-		h.settle()
-		v := h.guest()
-		act(h, LockUser, Name{User: "alice"})
-		v.get(authorizePath + "?" + params("app").Encode())
-		v.follow()
-		v.follow()
-		login := strings.ReplaceAll(formAction(v.at.body), "&amp;", "&")
-		page := v.at
+		h := house.WithApp(t)
+		h.Settle()
+		v := h.Browser()
+		house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "alice"})
+		v.Get(house.AuthorizePath + "?" + house.Params("app").Encode())
+		v.Follow()
+		v.Follow()
+		login := strings.ReplaceAll(house.FormAction(v.At.Body), "&amp;", "&")
+		page := v.At
 		// Who does not know the password is told nothing (LEG-21).
-		v.post(login, "username", "alice", "password", "wrong").wantPage(t, http.StatusForbidden, "Sign in")
-		v.at = page
-		v.post(login, "username", "alice", "password", alicesPassword).wantPage(t, http.StatusForbidden, locked)
+		v.Post(login, "username", "alice", "password", "wrong").WantPage(t, http.StatusForbidden, "Sign in")
+		v.At = page
+		v.Post(login, "username", "alice", "password", house.AlicesPassword).WantPage(t, http.StatusForbidden, locked)
 		wantWho(t, v)
-		if !strings.Contains(shown(v.at), "Back to the app") {
-			t.Errorf("the page says %s", shown(v.at))
+		if !strings.Contains(house.Shown(v.At), "Back to the app") {
+			t.Errorf("the page says %s", house.Shown(v.At))
 		}
-		v.get("/account/").wantTo(t, "/account/login")
+		v.Get("/account/").WantTo(t, "/account/login")
 	})
 	t.Run("at the account page, with what was wanted there", func(t *testing.T) {
-		h := newHouse(t, unlimited)
-		h.add("alice")
-		v := h.guest()
-		v.signIn("alice", "")
-		act(h, LockUser, Name{User: "alice"})
-		v.get("/account/"+query("action", "org.matrix.device_view", "device_id", "PHONE")).wantPage(t, http.StatusForbidden, locked)
+		h := house.New(t, house.Unlimited)
+		h.Add("alice")
+		v := h.Browser()
+		v.SignIn("alice", "")
+		house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "alice"})
+		v.Get("/account/"+house.Query("action", "org.matrix.device_view", "device_id", "PHONE")).WantPage(t, http.StatusForbidden, locked)
 		wantWho(t, v)
-		if strings.Contains(shown(v.at), "Back to the app") {
+		if strings.Contains(house.Shown(v.At), "Back to the app") {
 			t.Error("there is no app to go back to")
 		}
-		v.post("/account/logout", "action", hidden(v.at.body, "action"), "device_id", hidden(v.at.body, "device_id"), "again", "1").
-			wantTo(t, "/account/login?action=org.matrix.device_view&device_id=PHONE")
+		v.Post("/account/logout", "action", house.Hidden(v.At.Body, "action"), "device_id", house.Hidden(v.At.Body, "device_id"), "again", "1").
+			WantTo(t, "/account/login?action=org.matrix.device_view&device_id=PHONE")
 	})
 	t.Run("at every form of the account page", func(t *testing.T) {
-		h := newHouse(t, unlimited)
-		h.add("alice")
-		v := h.guest()
-		v.signIn("alice", "")
-		v.get("/account/").wantPage(t, http.StatusOK, "Your account")
-		before := v.at
-		act(h, LockUser, Name{User: "alice"})
+		h := house.New(t, house.Unlimited)
+		h.Add("alice")
+		v := h.Browser()
+		v.SignIn("alice", "")
+		v.Get("/account/").WantPage(t, http.StatusOK, "Your account")
+		before := v.At
+		house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "alice"})
 		for path, fields := range map[string][]string{
 			"/account/sessions/end":        {"session", "any"},
 			"/account/sessions/end-others": {"what", "apps"},
 			"/account/consents/withdraw":   {"client", "app"},
 			"/account/cross-signing-reset": nil,
 		} {
-			v.at = before
-			if v.post(path, fields...); v.at.status != http.StatusForbidden {
-				t.Errorf("%s: got %d", path, v.at.status)
+			v.At = before
+			if v.Post(path, fields...); v.At.Status != http.StatusForbidden {
+				t.Errorf("%s: got %d", path, v.At.Status)
 			}
 			wantWho(t, v)
 		}
 	})
 	t.Run("without any wish it leads to the sign-in", func(t *testing.T) {
-		h := newHouse(t, unlimited)
-		h.add("alice", "gone")
-		act(h, LockUser, Name{User: "alice"})
-		act(h, DeactivateUser, Deactivation{Name: Name{User: "gone"}})
-		v := h.guest()
-		v.get("/account/login")
-		v.post("/account/login", "username", "alice", "password", alicesPassword).wantPage(t, http.StatusForbidden, locked)
+		h := house.New(t, house.Unlimited)
+		h.Add("alice", "gone")
+		house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "alice"})
+		house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "gone"}})
+		v := h.Browser()
+		v.Get("/account/login")
+		v.Post("/account/login", "username", "alice", "password", house.AlicesPassword).WantPage(t, http.StatusForbidden, locked)
 		wantWho(t, v)
-		v.post("/account/logout", "again", hidden(v.at.body, "again")).wantTo(t, "/account/login")
-		v.follow().wantPage(t, http.StatusOK, "Sign in")
-		v.post("/account/login", "username", "gone", "password", alicesPassword).wantPage(t, http.StatusForbidden, "This account is deactivated")
-		if !strings.Contains(shown(v.at), "@gone:"+serverName) {
-			t.Errorf("the page says %s", shown(v.at))
+		v.Post("/account/logout", "again", house.Hidden(v.At.Body, "again")).WantTo(t, "/account/login")
+		v.Follow().WantPage(t, http.StatusOK, "Sign in")
+		v.Post("/account/login", "username", "gone", "password", house.AlicesPassword).WantPage(t, http.StatusForbidden, "This account is deactivated")
+		if !strings.Contains(house.Shown(v.At), "@gone:"+house.ServerName) {
+			t.Errorf("the page says %s", house.Shown(v.At))
 		}
 	})
 	t.Run("a request that is over is not offered", func(t *testing.T) {
-		h := newOAuthHouse(t)
-		v := h.guest()
-		v.signIn("alice", "")
-		v.get(authorizePath + "?" + params("app").Encode())
-		page := v.at.header.Get("Location")
-		act(h, LockUser, Name{User: "alice"})
-		h.clock.Move(time.Hour)
-		v.get(page).wantPage(t, http.StatusForbidden, locked)
-		if strings.Contains(shown(v.at), "Back to the app") {
+		h := house.WithApp(t)
+		v := h.Browser()
+		v.SignIn("alice", "")
+		v.Get(house.AuthorizePath + "?" + house.Params("app").Encode())
+		page := v.At.Header.Get("Location")
+		house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "alice"})
+		h.Clock.Move(time.Hour)
+		v.Get(page).WantPage(t, http.StatusForbidden, locked)
+		if strings.Contains(house.Shown(v.At), "Back to the app") {
 			t.Error("there is nothing to go back with")
 		}
 	})

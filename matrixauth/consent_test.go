@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"context"
@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -18,20 +21,20 @@ import (
 
 // signedInApp is alice with an app that she is signed in to, and need not be asked about.
 type signedInApp struct {
-	*house
-	browser *guest
-	tokens  tokens
+	*house.House
+	browser *house.Browser
+	tokens  house.Tokens
 	session string
 }
 
 func newSignedInApp(t *testing.T) *signedInApp {
 	t.Helper()
-	a := &signedInApp{house: newOAuthHouse(t)}
-	a.browser = a.signedInAs("alice")
-	a.house.tokens(a.exchange("app", a.browser.consent(params("app", "scope", deviceScope("TABLET")))))
-	a.tokens = a.house.tokens(a.exchange("app", a.browser.consent(params("app"))))
-	a.must(a.store.View(context.Background(), func(tx *store.Tx) error {
-		s, err := tx.LiveSessionOnDevice(a.userID("alice"), "PHONE")
+	a := &signedInApp{House: house.WithApp(t)}
+	a.browser = a.SignedInAs("alice")
+	a.House.Tokens(a.Exchange("app", a.browser.Consent(house.Params("app", "scope", house.DeviceScope("TABLET")))))
+	a.tokens = a.House.Tokens(a.Exchange("app", a.browser.Consent(house.Params("app"))))
+	a.Must(a.Store.View(context.Background(), func(tx *store.Tx) error {
+		s, err := tx.LiveSessionOnDevice(a.UserID("alice"), "PHONE")
 		a.session = s.ID
 		return err
 	}))
@@ -39,9 +42,9 @@ func newSignedInApp(t *testing.T) *signedInApp {
 }
 
 // outcome is what prompt=none gives in a browser: "code", or an error.
-func (a *signedInApp) outcome(b *guest, client string) string {
-	a.t.Helper()
-	got, _ := b.silently(params(client, "scope", deviceScope("NEXT")))
+func (a *signedInApp) outcome(b *house.Browser, client string) string {
+	a.T.Helper()
+	got, _ := b.Silently(house.Params(client, "scope", house.DeviceScope("NEXT")))
 	if got.Has("code") {
 		return "code"
 	}
@@ -60,69 +63,71 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 		code              bool
 	}{
 		"the account page": {func(a *signedInApp) {
-			if got := a.browser.submit("/account/sessions/end", "session", a.session); got.status != http.StatusSeeOther {
-				a.t.Fatal(got.status)
+			if got := a.browser.Submit("/account/sessions/end", "session", a.session); got.Status != http.StatusSeeOther {
+				a.T.Fatal(got.Status)
 			}
 		}, asks, asks, keeps, false},
-		"logout": {func(a *signedInApp) { a.logout(a.tokens.AccessToken).want(a.t, http.StatusOK, "") }, asks, asks, keeps, false},
+		"logout": {func(a *signedInApp) { a.Logout(a.tokens.AccessToken).Want(a.T, http.StatusOK, "") }, asks, asks, keeps, false},
 		"logout of everything": {func(a *signedInApp) {
-			a.logoutAll(a.tokens.AccessToken).want(a.t, http.StatusOK, "")
+			a.LogoutAll(a.tokens.AccessToken).Want(a.T, http.StatusOK, "")
 		}, out, asks, keeps, false},
 		"revocation of an access token": {func(a *signedInApp) {
-			a.do(call{method: http.MethodPost, path: revokePath, header: formType, body: form("token", a.tokens.AccessToken)}).shows(a.t, http.StatusOK, "")
+			a.Do(house.Call{Method: http.MethodPost, Path: house.RevokePath, Header: house.FormType, Body: house.Form("token", a.tokens.AccessToken)}).Shows(a.T, http.StatusOK, "")
 		}, asks, asks, keeps, false},
 		"revocation of a refresh token": {func(a *signedInApp) {
-			a.do(call{method: http.MethodPost, path: revokePath, header: formType, body: form("token", a.tokens.RefreshToken)}).shows(a.t, http.StatusOK, "")
+			a.Do(house.Call{Method: http.MethodPost, Path: house.RevokePath, Header: house.FormType, Body: house.Form("token", a.tokens.RefreshToken)}).Shows(a.T, http.StatusOK, "")
 		}, asks, asks, keeps, false},
-		"an operator": {func(a *signedInApp) { act(a.house, EndSessions, SessionsToEnd{Session: a.session}) }, asks, asks, keeps, false},
+		"an operator": {func(a *signedInApp) {
+			house.Act(a.House, matrixauth.EndSessions, matrixauth.SessionsToEnd{Session: a.session})
+		}, asks, asks, keeps, false},
 		"an operator, everywhere": {func(a *signedInApp) {
-			act(a.house, EndSessions, SessionsToEnd{User: "alice"})
+			house.Act(a.House, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: "alice"})
 		}, out, asks, keeps, false},
 		"a new password": {func(a *signedInApp) {
-			act(a.house, SetPassword, NameAndPassword{Name: Name{User: "alice"}, Password: "a new password"})
+			house.Act(a.House, matrixauth.SetPassword, matrixauth.NameAndPassword{Name: matrixauth.Name{User: "alice"}, Password: "a new password"})
 		}, out, asks, asks, false},
 		"deactivation": {func(a *signedInApp) {
-			act(a.house, DeactivateUser, Deactivation{Name: Name{User: "alice"}})
-			act(a.house, ReactivateUser, Name{User: "alice"})
-			a.settle()
+			house.Act(a.House, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "alice"}})
+			house.Act(a.House, matrixauth.ReactivateUser, matrixauth.Name{User: "alice"})
+			a.Settle()
 		}, out, asks, asks, false},
 		"a stolen refresh token": {func(a *signedInApp) {
-			next := a.house.tokens(a.renew("app", a.tokens.RefreshToken))
-			a.introspect(next.AccessToken)
-			a.clock.Move(2 * time.Minute)
-			a.renew("app", a.tokens.RefreshToken).shows(a.t, http.StatusBadRequest, "invalid_grant")
+			next := a.House.Tokens(a.Renew("app", a.tokens.RefreshToken))
+			a.Introspect(next.AccessToken)
+			a.Clock.Move(2 * time.Minute)
+			a.Renew("app", a.tokens.RefreshToken).Shows(a.T, http.StatusBadRequest, "invalid_grant")
 		}, asks, asks, keeps, false},
 		"another sign-in on the device": {func(a *signedInApp) {
-			a.house.tokens(a.exchange("app", a.browser.consent(params("app"))))
+			a.House.Tokens(a.Exchange("app", a.browser.Consent(house.Params("app"))))
 		}, keeps, keeps, keeps, true},
 		"a sign-out of another app": {func(a *signedInApp) {
-			other := a.oauthSession("alice", "other", "DESK")
-			a.logout(other.AccessToken).want(a.t, http.StatusOK, "")
+			other := a.OauthSession("alice", "other", "DESK")
+			a.Logout(other.AccessToken).Want(a.T, http.StatusOK, "")
 		}, keeps, keeps, asks, true},
 		"a sign-out of somebody else": {func(a *signedInApp) {
-			bob := a.oauthSession("bob", "app", "BOBPHONE")
-			a.logout(bob.AccessToken).want(a.t, http.StatusOK, "")
+			bob := a.OauthSession("bob", "app", "BOBPHONE")
+			a.Logout(bob.AccessToken).Want(a.T, http.StatusOK, "")
 		}, keeps, keeps, keeps, true},
 		"a lock that is lifted": {func(a *signedInApp) {
-			act(a.house, LockUser, Name{User: "alice"})
-			act(a.house, UnlockUser, Name{User: "alice"})
+			house.Act(a.House, matrixauth.LockUser, matrixauth.Name{User: "alice"})
+			house.Act(a.House, matrixauth.UnlockUser, matrixauth.Name{User: "alice"})
 		}, keeps, keeps, keeps, true},
 		"a sign-out of the browser": {func(a *signedInApp) {
-			a.browser.submit("/account/logout").shows(a.t, http.StatusSeeOther, "")
+			a.browser.Submit("/account/logout").Shows(a.T, http.StatusSeeOther, "")
 		}, out, keeps, keeps, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newSignedInApp(t)
-			a.register("other", "")
-			a.browser.consent(params("other", "scope", deviceScope("DESK")))
-			waiting := a.browser.request(params("app", "scope", deviceScope("WAITS")))
-			silent, _ := a.browser.silently(params("app", "scope", deviceScope("SILENT")))
+			a.Register("other", "")
+			a.browser.Consent(house.Params("other", "scope", house.DeviceScope("DESK")))
+			waiting := a.browser.Request(house.Params("app", "scope", house.DeviceScope("WAITS")))
+			silent, _ := a.browser.Silently(house.Params("app", "scope", house.DeviceScope("SILENT")))
 			c.end(a)
-			a.clock.Move(time.Second)
+			a.Clock.Move(time.Second)
 			if got := a.outcome(a.browser, "app"); got != c.here {
 				t.Errorf("in the same browser: %s", got)
 			}
-			next := a.signedInAs("alice")
+			next := a.SignedInAs("alice")
 			if got := a.outcome(next, "app"); got != c.anew {
 				t.Errorf("after a new sign-in: %s", got)
 			}
@@ -130,11 +135,11 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 				t.Errorf("for another app: %s", got)
 			}
 			// What was asked for before must ask again, and a code of before is worth nothing.
-			if asked := next.get(consentPath+"?request="+waiting).status == http.StatusOK; asked != (c.anew == asks) {
+			if asked := next.Get(house.ConsentPath+"?request="+waiting).Status == http.StatusOK; asked != (c.anew == asks) {
 				t.Errorf("the request that waited is asked about: %v", asked)
 			}
-			if got := a.exchange("app", silent.Get("code")); got.status == http.StatusOK != c.code {
-				t.Errorf("the code of before: %d %s", got.status, got.body)
+			if got := a.Exchange("app", silent.Get("code")); got.Status == http.StatusOK != c.code {
+				t.Errorf("the code of before: %d %s", got.Status, got.Body)
 			}
 		})
 	}
@@ -143,29 +148,31 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 // TestSignOutLeavesNoCode: a code dies with everything, even if its browser signed in anew since.
 func TestSignOutLeavesNoCode(t *testing.T) {
 	for name, end := range map[string]func(a *signedInApp){
-		"logout of everything":    func(a *signedInApp) { a.logoutAll(a.tokens.AccessToken).want(a.t, http.StatusOK, "") },
-		"an operator, everywhere": func(a *signedInApp) { act(a.house, EndSessions, SessionsToEnd{User: "alice"}) },
+		"logout of everything": func(a *signedInApp) { a.LogoutAll(a.tokens.AccessToken).Want(a.T, http.StatusOK, "") },
+		"an operator, everywhere": func(a *signedInApp) {
+			house.Act(a.House, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: "alice"})
+		},
 		"a new password": func(a *signedInApp) {
-			act(a.house, SetPassword, NameAndPassword{Name: Name{User: "alice"}, Password: "a new password"})
+			house.Act(a.House, matrixauth.SetPassword, matrixauth.NameAndPassword{Name: matrixauth.Name{User: "alice"}, Password: "a new password"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newSignedInApp(t)
-			code := a.browser.consent(params("app", "scope", deviceScope("SLEEVE"), "prompt", "consent"))
-			_, err := a.browsers.Start(t.Context(), browser.Start{
-				Proof: a.proof("alice"), Value: model.NewBrowserValue(), Replaced: a.browser.value(),
+			code := a.browser.Consent(house.Params("app", "scope", house.DeviceScope("SLEEVE"), "prompt", "consent"))
+			_, err := a.Browsers.Start(t.Context(), browser.Start{
+				Proof: a.Proof("alice"), Value: model.NewBrowserValue(), Replaced: a.browser.Value(),
 			})
-			a.must(err)
+			a.Must(err)
 			end(a)
-			a.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant")
+			a.Exchange("app", code).Shows(t, http.StatusBadRequest, "invalid_grant")
 		})
 	}
 	// Who was asked a moment ago said yes to that app, whatever ends beside it.
 	t.Run("a sign-out of one session leaves a code that was asked for", func(t *testing.T) {
 		a := newSignedInApp(t)
-		code := a.browser.consent(params("app", "scope", deviceScope("ASKED"), "prompt", "consent"))
-		a.logout(a.tokens.AccessToken).want(t, http.StatusOK, "")
-		a.house.tokens(a.exchange("app", code))
+		code := a.browser.Consent(house.Params("app", "scope", house.DeviceScope("ASKED"), "prompt", "consent"))
+		a.Logout(a.tokens.AccessToken).Want(t, http.StatusOK, "")
+		a.House.Tokens(a.Exchange("app", code))
 	})
 }
 
@@ -175,33 +182,33 @@ func TestWithdrawConsent(t *testing.T) {
 	const withdraw = "/account/consents/withdraw"
 	for name, take := range map[string]func(a *signedInApp){
 		"at the account page": func(a *signedInApp) {
-			got := a.browser.submit(withdraw, "client", "app")
-			if got.status != http.StatusSeeOther || got.header.Get("Location") != "/account/consents/withdrawn" {
-				a.t.Fatalf("got %d to %q", got.status, got.header.Get("Location"))
+			got := a.browser.Submit(withdraw, "client", "app")
+			if got.Status != http.StatusSeeOther || got.Header.Get("Location") != "/account/consents/withdrawn" {
+				a.T.Fatalf("got %d to %q", got.Status, got.Header.Get("Location"))
 			}
-			a.browser.get("/account/consents/withdrawn").shows(a.t, http.StatusOK, "The app has to ask again")
+			a.browser.Get("/account/consents/withdrawn").Shows(a.T, http.StatusOK, "The app has to ask again")
 			// A second click changes nothing.
-			a.browser.submit(withdraw, "client", "app").shows(a.t, http.StatusSeeOther, "")
+			a.browser.Submit(withdraw, "client", "app").Shows(a.T, http.StatusSeeOther, "")
 		},
 		"by an operator": func(a *signedInApp) {
-			if done := act(a.house, WithdrawConsents, Withdrawal{Name: Name{User: "alice"}, ClientID: "app"}); done.Consents != 1 {
-				a.t.Errorf("%+v", done)
+			if done := house.Act(a.House, matrixauth.WithdrawConsents, matrixauth.Withdrawal{Name: matrixauth.Name{User: "alice"}, ClientID: "app"}); done.Consents != 1 {
+				a.T.Errorf("%+v", done)
 			}
-			_, err := WithdrawConsents.Do(a.t.Context(), a.ops, Withdrawal{Name: Name{User: "alice"}, ClientID: "app"})
+			_, err := matrixauth.WithdrawConsents.Do(a.T.Context(), a.Ops, matrixauth.Withdrawal{Name: matrixauth.Name{User: "alice"}, ClientID: "app"})
 			if !errors.Is(err, model.ConsentNotFound) {
-				a.t.Errorf("a second time: %v", err)
+				a.T.Errorf("a second time: %v", err)
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newSignedInApp(t)
-			a.register("other", "")
-			a.oauthSession("alice", "other", "DESK")
-			asked := a.browser.consent(params("app", "scope", deviceScope("ASKED"), "prompt", "consent"))
-			silent, _ := a.browser.silently(params("app", "scope", deviceScope("SILENT")))
+			a.Register("other", "")
+			a.OauthSession("alice", "other", "DESK")
+			asked := a.browser.Consent(house.Params("app", "scope", house.DeviceScope("ASKED"), "prompt", "consent"))
+			silent, _ := a.browser.Silently(house.Params("app", "scope", house.DeviceScope("SILENT")))
 			take(a)
 			for _, code := range []string{asked, silent.Get("code")} {
-				a.exchange("app", code).shows(t, http.StatusBadRequest, "invalid_grant")
+				a.Exchange("app", code).Shows(t, http.StatusBadRequest, "invalid_grant")
 			}
 			if got := a.outcome(a.browser, "app"); got != "consent_required" {
 				t.Errorf("the app: %s", got)
@@ -209,15 +216,15 @@ func TestWithdrawConsent(t *testing.T) {
 			if got := a.outcome(a.browser, "other"); got != "code" {
 				t.Errorf("another app: %s", got)
 			}
-			a.wantActive(a.tokens.AccessToken, "PHONE")
+			a.WantActive(a.tokens.AccessToken, "PHONE")
 		})
 	}
 	t.Run("all, by an operator", func(t *testing.T) {
 		a := newSignedInApp(t)
-		a.register("other", "")
-		a.oauthSession("alice", "other", "DESK")
-		a.oauthSession("bob", "app", "BOBPHONE")
-		if done := act(a.house, WithdrawConsents, Withdrawal{Name: Name{User: "alice"}, All: true}); done.Consents != 2 {
+		a.Register("other", "")
+		a.OauthSession("alice", "other", "DESK")
+		a.OauthSession("bob", "app", "BOBPHONE")
+		if done := house.Act(a.House, matrixauth.WithdrawConsents, matrixauth.Withdrawal{Name: matrixauth.Name{User: "alice"}, All: true}); done.Consents != 2 {
 			t.Errorf("%+v", done)
 		}
 		for _, client := range []string{"app", "other"} {
@@ -225,48 +232,48 @@ func TestWithdrawConsent(t *testing.T) {
 				t.Errorf("%s: %s", client, got)
 			}
 		}
-		if left := act(a.house, ListConsents, Name{User: "bob"}); len(left) != 1 {
+		if left := house.Act(a.House, matrixauth.ListConsents, matrixauth.Name{User: "bob"}); len(left) != 1 {
 			t.Errorf("of bob %v is left", left)
 		}
 	})
 	t.Run("the list", func(t *testing.T) {
 		a := newSignedInApp(t)
-		a.oauthSession("bob", "app", "BOBPHONE")
-		want := []Consent{{
-			User: "alice", ClientID: "app", ClientName: "An App", RedirectURI: webCallback, Scope: model.ScopeAPI, GrantedAt: a.clock.Now(),
+		a.OauthSession("bob", "app", "BOBPHONE")
+		want := []matrixauth.Consent{{
+			User: "alice", ClientID: "app", ClientName: "An App", RedirectURI: house.WebCallback, Scope: model.ScopeAPI, GrantedAt: a.Clock.Now(),
 		}}
-		if diff := cmp.Diff(want, act(a.house, ListConsents, Name{User: "alice"})); diff != "" {
+		if diff := cmp.Diff(want, house.Act(a.House, matrixauth.ListConsents, matrixauth.Name{User: "alice"})); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
-		page := a.browser.get("/account/")
-		if text := shown(page); !strings.Contains(text, "Apps that need not ask") || !strings.Contains(text, "An App app.example.org · agreed to within the last day") {
+		page := a.browser.Get("/account/")
+		if text := house.Shown(page); !strings.Contains(text, "Apps that need not ask") || !strings.Contains(text, "An App app.example.org · agreed to within the last day") {
 			t.Errorf("the page says %s", text)
 		}
-		a.clock.Move(49 * time.Hour)
-		if text := shown(a.browser.get("/account/")); !strings.Contains(text, "agreed to 2 days ago") {
+		a.Clock.Move(49 * time.Hour)
+		if text := house.Shown(a.browser.Get("/account/")); !strings.Contains(text, "agreed to 2 days ago") {
 			t.Errorf("the page says %s", text)
 		}
-		if text := shown(a.signedInAs("bob").get("/account/")); strings.Count(text, "· agreed to") != 1 {
+		if text := house.Shown(a.SignedInAs("bob").Get("/account/")); strings.Count(text, "· agreed to") != 1 {
 			t.Errorf("bob's page says %s", text)
 		}
 		// A client that is gone is known by where it was.
-		a.must(a.store.Update(t.Context(), func(tx *store.Tx) error {
-			return tx.SaveConsent(model.Consent{UserID: a.userID("alice"), ClientID: "gone", RedirectURI: "https://gone.example/cb", Scope: model.ScopeAPI})
+		a.Must(a.Store.Update(t.Context(), func(tx *store.Tx) error {
+			return tx.SaveConsent(model.Consent{UserID: a.UserID("alice"), ClientID: "gone", RedirectURI: "https://gone.example/cb", Scope: model.ScopeAPI})
 		}))
-		if text := shown(a.browser.get("/account/")); !strings.Contains(text, "Unnamed app gone.example") {
+		if text := house.Shown(a.browser.Get("/account/")); !strings.Contains(text, "Unnamed app gone.example") {
 			t.Errorf("the page says %s", text)
 		}
 	})
 	t.Run("not somebody else's, and not by another site", func(t *testing.T) {
 		a := newSignedInApp(t)
-		a.signedInAs("bob").submit(withdraw, "client", "app").shows(t, http.StatusSeeOther, "")
-		a.house.browserWith(model.NewBrowserValue()).submit(withdraw, "client", "app").shows(t, http.StatusSeeOther, "")
-		a.browser.submit(withdraw).shows(t, http.StatusBadRequest, "")
-		header := a.browser.cookieHeader()
-		header["Content-Type"], header["Sec-Fetch-Site"] = formType["Content-Type"], []string{"cross-site"}
-		a.do(call{method: http.MethodPost, path: withdraw, header: header, body: form("client", "app", web.FormField, web.FormToken(a.browser.value()))}).shows(t, http.StatusForbidden, "")
+		a.SignedInAs("bob").Submit(withdraw, "client", "app").Shows(t, http.StatusSeeOther, "")
+		a.House.BrowserWith(model.NewBrowserValue()).Submit(withdraw, "client", "app").Shows(t, http.StatusSeeOther, "")
+		a.browser.Submit(withdraw).Shows(t, http.StatusBadRequest, "")
+		header := a.browser.CookieHeader()
+		header["Content-Type"], header["Sec-Fetch-Site"] = house.FormType["Content-Type"], []string{"cross-site"}
+		a.Do(house.Call{Method: http.MethodPost, Path: withdraw, Header: header, Body: house.Form("client", "app", web.FormField, web.FormToken(a.browser.Value()))}).Shows(t, http.StatusForbidden, "")
 		header["Sec-Fetch-Site"] = []string{"same-origin"}
-		a.do(call{method: http.MethodPost, path: withdraw, header: header, body: form("client", "app")}).shows(t, http.StatusForbidden, "")
+		a.Do(house.Call{Method: http.MethodPost, Path: withdraw, Header: header, Body: house.Form("client", "app")}).Shows(t, http.StatusForbidden, "")
 		if got := a.outcome(a.browser, "app"); got != "code" {
 			t.Errorf("%s", got)
 		}
@@ -275,22 +282,22 @@ func TestWithdrawConsent(t *testing.T) {
 
 // TestConsentHeadline: the heading says who asks. A name that is somebody else's address is not who asks.
 func TestConsentHeadline(t *testing.T) { // AUTHZ-19, HTTP-9
-	h := newOAuthHouse(t)
-	b := h.signedInAs("alice")
+	h := house.WithApp(t)
+	b := h.SignedInAs("alice")
 	for name, want := range map[string]string{
 		"Element": "Element", "app.element.io": "app.example.org", "Element (https://app.element.io)": "app.example.org", "@admin:example.test": "app.example.org", "app.example.org": "app.example.org",
 	} {
-		id := h.register(model.NewID(h.clock.Now()), "", func(m *model.ClientMetadata) { m.Name = name })
-		request := b.request(params(id))
-		asked, login := b.get(consentPath+"?request="+request), h.guest().get("/account/login?request="+request)
-		if !strings.Contains(shown(asked), "Continue to "+want+" ?") || !strings.Contains(asked.body, "<title>Continue to "+want+"?") || !strings.Contains(shown(login), "to continue to "+want) {
-			t.Errorf("%s: %s\n%s", name, shown(asked), shown(login))
+		id := h.Register(model.NewID(h.Clock.Now()), "", func(m *model.ClientMetadata) { m.Name = name })
+		request := b.Request(house.Params(id))
+		asked, login := b.Get(house.ConsentPath+"?request="+request), h.Browser().Get("/account/login?request="+request)
+		if !strings.Contains(house.Shown(asked), "Continue to "+want+" ?") || !strings.Contains(asked.Body, "<title>Continue to "+want+"?") || !strings.Contains(house.Shown(login), "to continue to "+want) {
+			t.Errorf("%s: %s\n%s", name, house.Shown(asked), house.Shown(login))
 		}
-		if want != name && strings.Contains(asked.body+login.body, name) {
+		if want != name && strings.Contains(asked.Body+login.Body, name) {
 			t.Errorf("%s is shown", name)
 		}
-		b.consent(params(id, "scope", deviceScope("NEXT")))
-		if text := shown(b.get("/account/")); want != name && strings.Contains(text, name) {
+		b.Consent(house.Params(id, "scope", house.DeviceScope("NEXT")))
+		if text := house.Shown(b.Get("/account/")); want != name && strings.Contains(text, name) {
 			t.Errorf("the account page shows %s", text)
 		}
 	}

@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"fmt"
@@ -8,12 +8,15 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
 
 // drift is a history in which the homeserver goes ways of its own, with a second telling of what must
 // come of it.
 type drift struct {
-	*house
+	*house.House
 	t     *testing.T
 	rand  *rand.Rand
 	users []string
@@ -28,7 +31,7 @@ type drift struct {
 // drifting is a session of such a history.
 type drifting struct {
 	user, device string
-	signedIn
+	house.SignedIn
 	active time.Time
 }
 
@@ -37,10 +40,10 @@ func (d *drift) note(format string, args ...any) { d.log = append(d.log, fmt.Spr
 func (d *drift) user() string { return d.users[d.rand.IntN(len(d.users))] }
 
 // present reports whether the homeserver has a device.
-func (d *drift) present(s *drifting) bool { return slices.Contains(d.fake.Devices(s.user), s.device) }
+func (d *drift) present(s *drifting) bool { return slices.Contains(d.Fake.Devices(s.user), s.device) }
 
 func (d *drift) deactivatedThere(user string) bool {
-	u, _ := d.fake.User(user)
+	u, _ := d.Fake.User(user)
 	return u.Deactivated
 }
 
@@ -54,13 +57,13 @@ func (d *drift) login() {
 	d.made++
 	device := fmt.Sprintf("D%03d", d.made)
 	d.note("%s signs in on %s", user, device)
-	a := d.tryLogin(user, object{"device_id": device, "refresh_token": true})
+	a := d.TryLogin(user, house.Object{"device_id": device, "refresh_token": true})
 	if d.gone[user] || d.deactivatedThere(user) {
-		a.want(d.t, http.StatusForbidden, "M_USER_DEACTIVATED")
+		a.Want(d.t, http.StatusForbidden, "M_USER_DEACTIVATED")
 		d.endAll(user)
 		return
 	}
-	d.live = append(d.live, &drifting{user: user, device: device, signedIn: d.signedIn(a), active: d.clock.Now()})
+	d.live = append(d.live, &drifting{user: user, device: device, SignedIn: d.SignedIn(a), active: d.Clock.Now()})
 }
 
 // held tells, for the missing sessions of a user, whether devices of others near the last one are
@@ -70,7 +73,7 @@ func (d *drift) held(missing []*drifting) bool {
 	near := func(order []*drifting) bool {
 		seen := map[string]bool{}
 		for _, s := range order {
-			if s.user == missing[0].user || seen[s.user] || d.clock.Now().Sub(s.active) >= 7*24*time.Hour || len(seen) == 4 {
+			if s.user == missing[0].user || seen[s.user] || d.Clock.Now().Sub(s.active) >= 7*24*time.Hour || len(seen) == 4 {
 				continue
 			}
 			seen[s.user] = true
@@ -91,9 +94,9 @@ func (d *drift) use() {
 		return
 	}
 	s := d.live[d.rand.IntN(len(d.live))]
-	s.signedIn = d.signedIn(d.refresh(s.RefreshToken))
-	s.active = d.clock.Now()
-	d.list(s.AccessToken)
+	s.SignedIn = d.SignedIn(d.Refresh(s.RefreshToken))
+	s.active = d.Clock.Now()
+	d.List(s.AccessToken)
 	present := d.present(s)
 	var missing []*drifting
 	for _, one := range d.live {
@@ -113,7 +116,7 @@ func (d *drift) use() {
 		d.live = slices.DeleteFunc(d.live, func(one *drifting) bool { return slices.Contains(missing, one) })
 		d.note("%s is used and refused; %d sessions end", s.device, len(missing))
 	}
-	d.must(d.reconcile())
+	d.Must(d.Reconcile())
 }
 
 func (d *drift) step() {
@@ -124,12 +127,12 @@ func (d *drift) step() {
 		if len(d.live) > 0 {
 			s := d.live[d.rand.IntN(len(d.live))]
 			d.note("%s is deleted there", s.device)
-			d.fake.DeleteDevices(s.user, s.device)
+			d.Fake.DeleteDevices(s.user, s.device)
 		}
 	case 7:
 		if d.restore == nil {
 			d.note("a backup is made there")
-			d.restore = d.fake.Backup()
+			d.restore = d.Fake.Backup()
 		} else {
 			d.note("the backup is restored there")
 			d.restore()
@@ -138,21 +141,21 @@ func (d *drift) step() {
 	case 8:
 		user := d.user()
 		d.note("%s is deactivated there", user)
-		d.fake.Deactivate(user)
+		d.Fake.Deactivate(user)
 	case 9, 10:
 		if gone := slices.Sorted(maps.Keys(d.gone)); len(gone) > 0 {
 			d.note("%s is reactivated here", gone[0])
-			act(d.house, ReactivateUser, Name{User: gone[0]})
+			house.Act(d.House, matrixauth.ReactivateUser, matrixauth.Name{User: gone[0]})
 			delete(d.gone, gone[0])
 		}
 	case 11:
-		d.clock.Move(5 * 24 * time.Hour)
+		d.Clock.Move(5 * 24 * time.Hour)
 	default:
 		d.use()
 	}
 	// What is to be done there is done, and no bound is in the way of the next step.
-	d.pass()
-	d.clock.Move(6 * time.Minute)
+	d.Pass()
+	d.Clock.Move(6 * time.Minute)
 }
 
 // TestDrift holds, over random histories, which sessions end when the homeserver deactivates accounts,
@@ -160,10 +163,10 @@ func (d *drift) step() {
 func TestDrift(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			h := newHouse(t, unlimited)
-			h.behindSite()
-			d := &drift{house: h, t: t, rand: rand.New(rand.NewPCG(seed, 0)), users: []string{"u1", "u2", "u3", "u4", "u5", "u6", "u7"}, gone: map[string]bool{}}
-			h.add(d.users...)
+			h := house.New(t, house.Unlimited)
+			h.BehindSite()
+			d := &drift{House: h, t: t, rand: rand.New(rand.NewPCG(seed, 0)), users: []string{"u1", "u2", "u3", "u4", "u5", "u6", "u7"}, gone: map[string]bool{}}
+			h.Add(d.users...)
 			for range 60 {
 				d.step()
 				for _, user := range d.users {
@@ -173,10 +176,10 @@ func TestDrift(t *testing.T) {
 							want = append(want, s.device)
 						}
 					}
-					if got := h.liveDevices(user); !slices.Equal(got, want) && len(got)+len(want) > 0 {
+					if got := h.LiveDevices(user); !slices.Equal(got, want) && len(got)+len(want) > 0 {
 						t.Fatalf("%s has sessions on %q, want %q, after\n%s", user, got, want, fmt.Sprintln(d.log))
 					}
-					if deactivated := h.state(user) == "deactivated"; deactivated != d.gone[user] {
+					if deactivated := h.State(user) == "deactivated"; deactivated != d.gone[user] {
 						t.Fatalf("%s: deactivated here is %v, after\n%s", user, deactivated, fmt.Sprintln(d.log))
 					}
 				}

@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"errors"
@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
+
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/doctor"
 )
 
@@ -16,15 +19,15 @@ func TestDoctorLooksAtTheFiles(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("files have no modes here")
 	}
-	h := newHouse(t)
-	secret := SecretFile(h.file)
-	h.must(os.WriteFile(secret, []byte("x"), 0o600))
+	h := house.New(t)
+	secret := matrixauth.SecretFile(h.File)
+	h.Must(os.WriteFile(secret, []byte("x"), 0o600))
 	look := func(d *doctor.Visit) { d.Files() }
-	h.wantFinding(t, look, true, "closed to others", "")
+	wantFinding(h, t, look, true, "closed to others", "")
 	find := func(t *testing.T, what, change string) {
 		t.Helper()
-		h.wantFinding(t, look, false, what, change)
-		all := ExaminePlace(h.file)
+		wantFinding(h, t, look, false, what, change)
+		all := matrixauth.ExaminePlace(h.File)
 		if len(all) != 1 || !strings.Contains(all[0].What, what) || !strings.Contains(all[0].Change, change) {
 			t.Errorf("without a server it finds %+v", all)
 		}
@@ -34,40 +37,40 @@ func TestDoctorLooksAtTheFiles(t *testing.T) {
 		bad, good os.FileMode
 		change    string
 	}{
-		"the database":  {h.file, 0o644, 0o600, "chmod 0600 " + h.file},
-		"the log":       {h.file + "-wal", 0o666, 0o600, "chmod 0600"},
-		"the lock":      {h.file + ".lock", 0o640, 0o600, "chmod 0600"},
+		"the database":  {h.File, 0o644, 0o600, "chmod 0600 " + h.File},
+		"the log":       {h.File + "-wal", 0o666, 0o600, "chmod 0600"},
+		"the lock":      {h.File + ".lock", 0o640, 0o600, "chmod 0600"},
 		"the secret":    {secret, 0o644, 0o640, "chmod 0640"},
-		"the seal":      {SealFile(h.file), 0o644, 0o600, "chmod 0600"},
-		"the directory": {filepath.Dir(h.file), 0o777, 0o700, "chmod o-w"},
+		"the seal":      {matrixauth.SealFile(h.File), 0o644, 0o600, "chmod 0600"},
+		"the directory": {filepath.Dir(h.File), 0o777, 0o700, "chmod o-w"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h.must(os.Chmod(test.path, test.bad))
+			h.Must(os.Chmod(test.path, test.bad))
 			find(t, test.path+" has mode 0", test.change)
-			h.must(os.Chmod(test.path, test.good))
-			h.wantFinding(t, look, true, "", "")
+			h.Must(os.Chmod(test.path, test.good))
+			wantFinding(h, t, look, true, "", "")
 		})
 	}
 	t.Run("a file of somebody else", func(t *testing.T) {
 		if os.Geteuid() != 0 {
 			t.Skip("only root can give files away")
 		}
-		h.must(os.Chown(secret, 65534, 65534))
+		h.Must(os.Chown(secret, 65534, 65534))
 		find(t, "belongs to", "chown root")
-		h.must(os.Chown(secret, 0, 0))
+		h.Must(os.Chown(secret, 0, 0))
 	})
 	t.Run("a link", func(t *testing.T) {
-		h.must(errors.Join(os.Remove(secret), os.Symlink(h.file, secret)))
+		h.Must(errors.Join(os.Remove(secret), os.Symlink(h.File, secret)))
 		find(t, "symbolic link", "remove the link")
-		h.must(os.Remove(secret))
+		h.Must(os.Remove(secret))
 	})
 	t.Run("what was mended at the start is told", func(t *testing.T) {
-		h.die()
-		h.must(os.Chmod(h.file, 0o644))
-		h.open()
-		h.wantFinding(t, look, true, h.file+" had mode 0644", "")
+		h.Die()
+		h.Must(os.Chmod(h.File, 0o644))
+		h.Open()
+		wantFinding(h, t, look, true, h.File+" had mode 0644", "")
 	})
-	if all := ExaminePlace(filepath.Join(t.TempDir(), "nothing.db")); len(all) != 0 {
+	if all := matrixauth.ExaminePlace(filepath.Join(t.TempDir(), "nothing.db")); len(all) != 0 {
 		t.Errorf("of nothing it finds %+v", all)
 	}
 }

@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"crypto/ecdsa"
@@ -21,6 +21,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
+
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/doctor"
 )
 
@@ -39,10 +42,10 @@ func pemOf(cert []byte) string {
 }
 
 // ids runs one check and gives the ids of what it found.
-func (h *house) ids(t *testing.T, authorities string, look func(*doctor.Visit)) (ids []string, found []Finding) {
+func ids(h *house.House, t *testing.T, authorities string, look func(*doctor.Visit)) (ids []string, found []matrixauth.Finding) {
 	t.Helper()
-	d, err := h.current().Doctor().Begin(Examination{Authorities: authorities})
-	h.must(err)
+	d, err := h.Current().Doctor().Begin(matrixauth.Examination{Authorities: authorities})
+	h.Must(err)
 	defer d.End()
 	look(d)
 	for _, f := range d.Findings {
@@ -56,8 +59,8 @@ func (h *house) ids(t *testing.T, authorities string, look func(*doctor.Visit)) 
 
 // TestDoctorReadsTheWellKnown looks at what stands in the document; who may read it is tested with a browser.
 func TestDoctorReadsTheWellKnown(t *testing.T) { // DISC-21
-	var h *house
-	ours := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r) }))
+	var h *house.House
+	ours := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.Serve(w, r) }))
 	defer ours.Close()
 	document := ""
 	s := tlsSite(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -65,7 +68,7 @@ func TestDoctorReadsTheWellKnown(t *testing.T) { // DISC-21
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		say(w, document)
 	}))
-	h = newHouse(t, func(c *Config) { c.Issuer, c.ServerName = ours.URL, strings.TrimPrefix(s.URL, "https://") })
+	h = house.New(t, func(c *matrixauth.Config) { c.Issuer, c.ServerName = ours.URL, strings.TrimPrefix(s.URL, "https://") })
 	for name, test := range map[string]struct {
 		document string
 		want     []string
@@ -89,7 +92,7 @@ func TestDoctorReadsTheWellKnown(t *testing.T) { // DISC-21
 	} {
 		t.Run(name, func(t *testing.T) {
 			document = strings.NewReplacer("OURS", ours.URL, "SITE", s.URL).Replace(test.document)
-			ids, found := h.ids(t, pemOf(s.Certificate().Raw), func(d *doctor.Visit) { d.WellKnown(t.Context()) })
+			ids, found := ids(h, t, pemOf(s.Certificate().Raw), func(d *doctor.Visit) { d.WellKnown(t.Context()) })
 			if !slices.Equal(ids, test.want) {
 				t.Errorf("it found %v, want %v: %+v", ids, test.want, found)
 			}
@@ -142,7 +145,7 @@ func TestDoctorReadsAsAPage(t *testing.T) { // LEG-5, LEG-6, DISC-12
 		}, []string{"public-routes/cors-missing"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var h *house
+			var h *house.House
 			site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				test.meddle(w, r, func(w http.ResponseWriter, r *http.Request) {
 					if r.URL.Path == "/_matrix/client/versions" {
@@ -150,16 +153,16 @@ func TestDoctorReadsAsAPage(t *testing.T) { // LEG-5, LEG-6, DISC-12
 						say(w, "{}")
 						return
 					}
-					h.serve(w, r)
+					h.Serve(w, r)
 				})
 			}))
 			defer site.Close()
-			h = newHouse(t, func(c *Config) { c.Issuer = site.URL })
+			h = house.New(t, func(c *matrixauth.Config) { c.Issuer = site.URL })
 			want := test.want
 			if want == nil {
 				want = []string{"public-routes"}
 			}
-			if ids, found := h.ids(t, "", func(d *doctor.Visit) { d.Routes(t.Context()) }); !slices.Equal(ids, want) {
+			if ids, found := ids(h, t, "", func(d *doctor.Visit) { d.Routes(t.Context()) }); !slices.Equal(ids, want) {
 				t.Errorf("it found %v, want %v: %+v", ids, want, found)
 			}
 		})
@@ -214,8 +217,8 @@ func TestDoctorLooksAtCertificates(t *testing.T) {
 			if !test.trusted {
 				text = ""
 			}
-			h := newHouse(t, func(c *Config) { c.ServerName = strings.TrimPrefix(s.URL, "https://") })
-			ids, found := h.ids(t, text, func(d *doctor.Visit) { d.WellKnown(t.Context()) })
+			h := house.New(t, func(c *matrixauth.Config) { c.ServerName = strings.TrimPrefix(s.URL, "https://") })
+			ids, found := ids(h, t, text, func(d *doctor.Visit) { d.WellKnown(t.Context()) })
 			if !slices.Contains(ids, test.want) {
 				t.Errorf("it found %v, want %s: %+v", ids, test.want, found)
 			}
@@ -227,8 +230,8 @@ func TestDoctorLooksAtCertificates(t *testing.T) {
 	t.Run("no TLS", func(t *testing.T) {
 		s := httptest.NewServer(http.NotFoundHandler())
 		defer s.Close()
-		h := newHouse(t, func(c *Config) { c.ServerName = strings.TrimPrefix(s.URL, "http://") })
-		if ids, found := h.ids(t, "", func(d *doctor.Visit) { d.WellKnown(t.Context()) }); !slices.Equal(ids, []string{"certificate/no-tls"}) {
+		h := house.New(t, func(c *matrixauth.Config) { c.ServerName = strings.TrimPrefix(s.URL, "http://") })
+		if ids, found := ids(h, t, "", func(d *doctor.Visit) { d.WellKnown(t.Context()) }); !slices.Equal(ids, []string{"certificate/no-tls"}) {
 			t.Errorf("it found %+v", found)
 		}
 	})

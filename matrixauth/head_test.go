@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"maps"
@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
+
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -16,37 +18,37 @@ var prefetches = map[string]string{"Sec-Purpose": "prefetch;prerender", "Purpose
 
 // TestLooking: neither HEAD nor a browser that guesses changes anything, on any route of ours (HTTP-13).
 func TestLooking(t *testing.T) {
-	h := newOAuthHouse(t)
-	b := h.signedInAs("alice")
-	h.tokens(h.exchange("app", b.consent(params("app"))))
-	remembered := b.request(params("app", "scope", deviceScope("NEXT")))
-	asked := b.request(params("app", "scope", deviceScope("NEXT"), "prompt", "consent"))
-	again := b.request(params("app", "scope", deviceScope("NEXT"), "prompt", "login"))
-	h.clock.Move(5 * time.Minute) // so that a visit would be noted
-	queries := []string{"", "?" + params("app").Encode(), "?" + params("app", "prompt", "none").Encode(), "?" + params("app", "prompt", "none login").Encode()}
+	h := house.WithApp(t)
+	b := h.SignedInAs("alice")
+	h.Tokens(h.Exchange("app", b.Consent(house.Params("app"))))
+	remembered := b.Request(house.Params("app", "scope", house.DeviceScope("NEXT")))
+	asked := b.Request(house.Params("app", "scope", house.DeviceScope("NEXT"), "prompt", "consent"))
+	again := b.Request(house.Params("app", "scope", house.DeviceScope("NEXT"), "prompt", "login"))
+	h.Clock.Move(5 * time.Minute) // so that a visit would be noted
+	queries := []string{"", "?" + house.Params("app").Encode(), "?" + house.Params("app", "prompt", "none").Encode(), "?" + house.Params("app", "prompt", "none login").Encode()}
 	for _, id := range []string{remembered, asked, again, "nobody"} {
 		queries = append(queries, "?request="+id)
 	}
 	pages := 0
-	wires := h.current().PathsWithGet()
+	wires := h.Current().PathsWithGet()
 	for _, path := range slices.Sorted(maps.Keys(wires)) {
 		for _, q := range queries {
-			for _, v := range []*guest{b, h.guest()} {
-				before := h.rows()
-				a := h.do(call{method: http.MethodHead, path: path + q, header: v.cookieHeader()})
-				if a.body != "" || a.status >= 500 || a.header.Get("Set-Cookie") != "" || h.rows() != before {
-					t.Errorf("HEAD %s%s: got %d, cookie %q, rows changed: %v", path, q, a.status, a.header.Get("Set-Cookie"), h.rows() != before)
+			for _, v := range []*house.Browser{b, h.Browser()} {
+				before := h.Rows()
+				a := h.Do(house.Call{Method: http.MethodHead, Path: path + q, Header: v.CookieHeader()})
+				if a.Body != "" || a.Status >= 500 || a.Header.Get("Set-Cookie") != "" || h.Rows() != before {
+					t.Errorf("HEAD %s%s: got %d, cookie %q, rows changed: %v", path, q, a.Status, a.Header.Get("Set-Cookie"), h.Rows() != before)
 				}
 				if wires[path] != web.PageWire {
 					continue
 				}
 				pages++
 				for name, value := range prefetches {
-					header := v.cookieHeader()
+					header := v.CookieHeader()
 					header[name] = []string{value}
-					a := h.do(call{path: path + q, header: header})
-					if a.status != http.StatusTooEarly || a.body != "" || a.header.Get("Set-Cookie") != "" || a.header.Get("Cache-Control") != "no-store" || h.rows() != before {
-						t.Errorf("%s: %s of %s%s: got %d, rows changed: %v", name, value, path, q, a.status, h.rows() != before)
+					a := h.Do(house.Call{Path: path + q, Header: header})
+					if a.Status != http.StatusTooEarly || a.Body != "" || a.Header.Get("Set-Cookie") != "" || a.Header.Get("Cache-Control") != "no-store" || h.Rows() != before {
+						t.Errorf("%s: %s of %s%s: got %d, rows changed: %v", name, value, path, q, a.Status, h.Rows() != before)
 					}
 				}
 			}
@@ -56,23 +58,23 @@ func TestLooking(t *testing.T) {
 		t.Errorf("only %d pages were looked at", pages)
 	}
 	t.Run("a HEAD of what only reads is the GET", func(t *testing.T) {
-		a := h.do(call{method: http.MethodHead, path: "/account/", header: http.Header{}})
-		if a.status != http.StatusSeeOther || a.header.Get("Location") != "/account/login" {
-			t.Errorf("got %d to %q", a.status, a.header.Get("Location"))
+		a := h.Do(house.Call{Method: http.MethodHead, Path: "/account/", Header: http.Header{}})
+		if a.Status != http.StatusSeeOther || a.Header.Get("Location") != "/account/login" {
+			t.Errorf("got %d to %q", a.Status, a.Header.Get("Location"))
 		}
-		if a := h.do(call{method: http.MethodHead, path: "/account/login?request=nobody"}); a.status != http.StatusBadRequest {
-			t.Errorf("got %d", a.status)
+		if a := h.Do(house.Call{Method: http.MethodHead, Path: "/account/login?request=nobody"}); a.Status != http.StatusBadRequest {
+			t.Errorf("got %d", a.Status)
 		}
 	})
 	t.Run("what was looked at is there for who comes", func(t *testing.T) {
-		h.tokens(h.exchange("app", b.code(b.get(consentPath+"?request="+url.QueryEscape(remembered)))))
-		b.get(consentPath+"?request="+asked).shows(t, http.StatusOK, `name="answer"`)
+		h.Tokens(h.Exchange("app", b.Code(b.Get(house.ConsentPath+"?request="+url.QueryEscape(remembered)))))
+		b.Get(house.ConsentPath+"?request="+asked).Shows(t, http.StatusOK, `name="answer"`)
 	})
 	t.Run("a form is no look", func(t *testing.T) {
-		header := b.cookieHeader()
-		maps.Copy(header, formType)
+		header := b.CookieHeader()
+		maps.Copy(header, house.FormType)
 		header["Sec-Fetch-Site"], header["Sec-Purpose"] = []string{"same-origin"}, []string{"prefetch"}
-		a := h.do(call{method: http.MethodPost, path: consentPath, header: header, body: form("request", asked, "answer", "continue", web.FormField, web.FormToken(b.value()))})
-		b.code(a)
+		a := h.Do(house.Call{Method: http.MethodPost, Path: house.ConsentPath, Header: header, Body: house.Form("request", asked, "answer", "continue", web.FormField, web.FormToken(b.Value()))})
+		b.Code(a)
 	})
 }

@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"fmt"
@@ -10,11 +10,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
 
 // history is a random history of one user over a few devices, with the state that must follow from it.
 type history struct {
-	*house
+	*house.House
 	random *rand.Rand
 	// live is the token of the session that each device must have.
 	live map[string]string
@@ -35,8 +38,8 @@ func TestHistories(t *testing.T) {
 	for seed := range uint64(histories) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel() // one waits for the disk while the other computes
-			y := &history{house: newHouse(t, unlimited), random: rand.New(rand.NewPCG(seed, 1)), live: map[string]string{}}
-			y.add("alice")
+			y := &history{House: house.New(t, house.Unlimited), random: rand.New(rand.NewPCG(seed, 1)), live: map[string]string{}}
+			y.Add("alice")
 			defer func() {
 				if t.Failed() {
 					t.Log(strings.Join(y.steps, "\n"))
@@ -46,7 +49,7 @@ func TestHistories(t *testing.T) {
 				y.step()
 			}
 			y.recover()
-			y.settle()
+			y.Settle()
 			y.check()
 		})
 	}
@@ -54,7 +57,7 @@ func TestHistories(t *testing.T) {
 
 // step does one thing at random.
 func (y *history) step() {
-	y.t.Helper()
+	y.T.Helper()
 	switch device := fewDevices[y.random.IntN(len(fewDevices))]; y.random.IntN(16) {
 	case 0, 1, 2, 3, 4:
 		y.logIn(device)
@@ -64,26 +67,26 @@ func (y *history) step() {
 		y.logOutAll(device)
 	case 8:
 		y.note("the homeserver stops")
-		y.fake.Stop()
+		y.Fake.Stop()
 	case 9:
 		n := 1 + y.random.IntN(4)
 		y.note("the homeserver loses %d answers", n)
-		y.fake.LoseAnswers(n)
+		y.Fake.LoseAnswers(n)
 	case 10, 11:
 		y.recover()
 	case 12:
 		y.note("kill -9")
-		y.crash()
+		y.Crash()
 	case 13:
 		y.dieDuring(device)
 	case 14:
 		d := time.Duration(y.random.IntN(600)) * time.Second
 		y.note("%s pass, and the outbox works", d)
-		y.clock.Move(d)
-		y.pass()
+		y.Clock.Move(d)
+		y.Pass()
 	case 15:
 		y.note("the operator ends all sessions")
-		act(y.house, EndSessions, SessionsToEnd{User: "alice"})
+		house.Act(y.House, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: "alice"})
 		y.endAll()
 	}
 }
@@ -94,8 +97,8 @@ func (y *history) note(format string, args ...any) {
 
 func (y *history) recover() {
 	y.note("the homeserver is well")
-	y.fake.LoseAnswers(0)
-	y.fake.Resume()
+	y.Fake.LoseAnswers(0)
+	y.Fake.Resume()
 }
 
 func (y *history) end(device string) {
@@ -113,79 +116,79 @@ func (y *history) endAll() {
 
 // logIn signs in. What fails changes nothing.
 func (y *history) logIn(device string) {
-	y.t.Helper()
-	a := y.tryLogin("alice", object{"device_id": device})
-	y.note("login on %s: %d", device, a.status)
-	if a.status != http.StatusOK {
-		if a.status != http.StatusServiceUnavailable {
-			y.t.Errorf("login: got %d %s", a.status, a.body)
+	y.T.Helper()
+	a := y.TryLogin("alice", house.Object{"device_id": device})
+	y.note("login on %s: %d", device, a.Status)
+	if a.Status != http.StatusOK {
+		if a.Status != http.StatusServiceUnavailable {
+			y.T.Errorf("login: got %d %s", a.Status, a.Body)
 		}
 		return
 	}
 	y.end(device)
-	y.live[device] = y.signedIn(a).AccessToken
+	y.live[device] = y.SignedIn(a).AccessToken
 }
 
 func (y *history) logOut(device string) {
-	y.t.Helper()
+	y.T.Helper()
 	token, ok := y.live[device]
 	if !ok {
 		return
 	}
 	y.note("logout on %s", device)
-	y.logout(token).want(y.t, http.StatusOK, "")
+	y.Logout(token).Want(y.T, http.StatusOK, "")
 	y.end(device)
 }
 
 func (y *history) logOutAll(device string) {
-	y.t.Helper()
+	y.T.Helper()
 	token, ok := y.live[device]
 	if !ok {
 		return
 	}
 	y.note("logout of everything")
-	y.logoutAll(token).want(y.t, http.StatusOK, "")
+	y.LogoutAll(token).Want(y.T, http.StatusOK, "")
 	y.endAll()
 }
 
 // dieDuring kills the server while it waits for the homeserver's answer to a login or a logout. A logout
 // was committed by then; a login was not.
 func (y *history) dieDuring(device string) {
-	y.t.Helper()
+	y.T.Helper()
 	var once sync.Once
 	died := false
-	y.tap.set(func(string) { once.Do(func() { died = true; y.die() }) })
+	y.Tap.Set(func(string) { once.Do(func() { died = true; y.Die() }) })
 	if token, ok := y.live[device]; ok && y.random.IntN(2) == 0 {
 		y.note("logout on %s, and kill -9 during it", device)
-		y.logout(token)
+		y.Logout(token)
 		y.end(device)
 	} else {
 		y.note("login on %s, and kill -9 during it", device)
-		if a := y.tryLogin("alice", object{"device_id": device}); a.status == http.StatusOK {
-			y.t.Errorf("a login was answered although the server was dead: %s", a.body)
+		if a := y.TryLogin("alice", house.Object{"device_id": device}); a.Status == http.StatusOK {
+			y.T.Errorf("a login was answered although the server was dead: %s", a.Body)
 		}
 	}
-	y.tap.set(nil)
+	y.Tap.Set(nil)
 	if !died {
-		y.die()
+		y.Die()
 	}
-	y.open()
+	y.Open()
 }
 
 // check compares what there is with what must be.
 func (y *history) check() {
-	y.t.Helper()
+	y.T.Helper()
 	devices := slices.Sorted(maps.Keys(y.live))
-	y.wantSessions("alice", devices...)
-	y.wantDevices("alice", devices...)
+	y.WantSessions("alice", devices...)
+	y.WantDevices("alice", devices...)
 	for device, token := range y.live {
-		y.wantActive(token, device)
+		y.WantActive(token, device)
 	}
 	for _, token := range y.dead {
-		y.wantInactive(token)
+		y.WantInactive(token)
 	}
-	if aside := y.setAside(); len(aside) != 0 {
-		y.t.Errorf("set aside: %+v", aside)
+	if aside := y.SetAside(); len(aside) != 0 {
+		y.T.Errorf("set aside: %+v", aside)
 	}
 }
 
@@ -199,55 +202,55 @@ func TestHistoriesAtOnce(t *testing.T) {
 	for seed := range uint64(histories) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel() // one waits for the disk while the other computes
-			h := newHouse(t, unlimited)
-			h.add("alice")
+			h := house.New(t, house.Unlimited)
+			h.Add("alice")
 			for round := range 4 {
 				var group sync.WaitGroup
 				for client := range 4 {
-					group.Go(func() { h.clientAtOnce(rand.New(rand.NewPCG(seed, uint64(round*10+client)))) })
+					group.Go(func() { clientAtOnce(h, rand.New(rand.NewPCG(seed, uint64(round*10+client)))) })
 				}
-				group.Go(func() { h.pass() })
+				group.Go(func() { h.Pass() })
 				group.Wait()
 				if round%2 == 1 {
-					h.crash()
+					h.Crash()
 				}
 			}
-			h.fake.Recover()
-			h.settle()
-			h.wantDevices("alice", h.liveDevices("alice")...)
+			h.Fake.Recover()
+			h.Settle()
+			h.WantDevices("alice", h.LiveDevices("alice")...)
 		})
 	}
 }
 
 // clientAtOnce logs in and out for a while, and now and then the homeserver fails.
-func (h *house) clientAtOnce(random *rand.Rand) {
+func clientAtOnce(h *house.House, random *rand.Rand) {
 	token := ""
 	for range 8 {
-		var a answer
+		var a house.Answer
 		switch random.IntN(6) {
 		case 0:
 			if token != "" {
-				a = h.logout(token)
+				a = h.Logout(token)
 			}
 		case 1:
 			if token != "" {
-				a = h.logoutAll(token)
+				a = h.LogoutAll(token)
 			}
 		case 2:
-			h.fake.Fail(http.StatusBadGateway, "")
+			h.Fake.Fail(http.StatusBadGateway, "")
 		case 3:
-			h.fake.Recover()
+			h.Fake.Recover()
 		default:
-			a = h.tryLogin("alice", object{"device_id": fewDevices[random.IntN(len(fewDevices))]})
-			if a.status == http.StatusOK {
-				token, _ = a.document(h.t)["access_token"].(string)
+			a = h.TryLogin("alice", house.Object{"device_id": fewDevices[random.IntN(len(fewDevices))]})
+			if a.Status == http.StatusOK {
+				token, _ = a.Document(h.T)["access_token"].(string)
 			}
 		}
-		switch a.status {
+		switch a.Status {
 		case 0, http.StatusOK, http.StatusServiceUnavailable:
 		case http.StatusUnauthorized: // somebody else ended the session
 		default:
-			h.t.Errorf("got %d %s", a.status, a.body)
+			h.T.Errorf("got %d %s", a.Status, a.Body)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"fmt"
@@ -10,6 +10,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
@@ -28,50 +31,50 @@ func TestLogin(t *testing.T) {
 
 // loginFlows: what works is listed, and nothing else, under every alias (LEG-1, LEG-10).
 func loginFlows(t *testing.T) {
-	h := newHouse(t)
-	for _, path := range endpointNamed("login").paths {
-		a := h.do(call{path: path})
-		if want := `{"flows":[{"type":"m.login.password"}]}`; a.status != http.StatusOK || a.body != want {
-			t.Errorf("%s: got %d %s, want %s", path, a.status, a.body, want)
+	h := house.New(t)
+	for _, path := range house.EndpointNamed("login").Paths {
+		a := h.Do(house.Call{Path: path})
+		if want := `{"flows":[{"type":"m.login.password"}]}`; a.Status != http.StatusOK || a.Body != want {
+			t.Errorf("%s: got %d %s, want %s", path, a.Status, a.Body, want)
 		}
-		if a := h.do(call{method: http.MethodHead, path: path}); a.status != http.StatusOK || a.body != "" {
-			t.Errorf("HEAD %s: got %d %q", path, a.status, a.body)
+		if a := h.Do(house.Call{Method: http.MethodHead, Path: path}); a.Status != http.StatusOK || a.Body != "" {
+			t.Errorf("HEAD %s: got %d %q", path, a.Status, a.Body)
 		}
 	}
 }
 
 // loginIdentifiers: every form in which a client may say who signs in (LEG-16, LEG-17, LEG-18, LEG-19).
 func loginIdentifiers(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice", "bob")
-	act(h, AddUser, NewUser{Localpart: "carol", Password: alicesPassword, Email: "Straße+tag@Example.org"})
-	h.pass()
-	id := func(members ...any) object {
-		o := object{}
+	h := house.New(t, house.Unlimited)
+	h.Add("alice", "bob")
+	house.Act(h, matrixauth.AddUser, matrixauth.NewUser{Localpart: "carol", Password: house.AlicesPassword, Email: "Straße+tag@Example.org"})
+	h.Pass()
+	id := func(members ...any) house.Object {
+		o := house.Object{}
 		for i := 0; i < len(members); i += 2 {
 			o[members[i].(string)] = members[i+1]
 		}
-		return object{"identifier": o}
+		return house.Object{"identifier": o}
 	}
-	top := func(members ...any) object {
-		o := id(members...)["identifier"].(object)
+	top := func(members ...any) house.Object {
+		o := id(members...)["identifier"].(house.Object)
 		o["identifier"] = nil
 		return o
 	}
-	const alice, carol = "@alice:" + serverName, "@carol:" + serverName
+	const alice, carol = "@alice:" + house.ServerName, "@carol:" + house.ServerName
 	for _, c := range []struct {
 		name string
-		more object
+		more house.Object
 		// want is the Matrix id that is signed in; empty for 403.
 		want string
 	}{
 		{"LEG-16 localpart", id("type", "m.id.user", "user", "alice"), alice},
 		{"LEG-16 full id", id("type", "m.id.user", "user", alice), alice},
 		{"LEG-16 localpart in capitals", id("type", "m.id.user", "user", "ALICE"), alice},
-		{"LEG-16 full id in mixed case", id("type", "m.id.user", "user", "@Alice:"+serverName), alice},
+		{"LEG-16 full id in mixed case", id("type", "m.id.user", "user", "@Alice:"+house.ServerName), alice},
 		{"LEG-16 another server", id("type", "m.id.user", "user", "@alice:elsewhere.test"), ""},
 		{"LEG-16 id without a server", id("type", "m.id.user", "user", "@alice"), ""},
-		{"LEG-16 id without a localpart", id("type", "m.id.user", "user", "@:"+serverName), ""},
+		{"LEG-16 id without a localpart", id("type", "m.id.user", "user", "@:"+house.ServerName), ""},
 		{"LEG-16 spaces around", id("type", "m.id.user", "user", " alice\u00a0"), alice},
 		{"LEG-16 spaces around a full id", id("type", "m.id.user", "user", "\t"+alice+"\n"), alice},
 		{"LEG-16 spaces alone", id("type", "m.id.user", "user", "  "), ""},
@@ -82,28 +85,28 @@ func loginIdentifiers(t *testing.T) {
 		{"LEG-17 top-level user", top("user", "alice"), alice},
 		{"LEG-17 top-level full id", top("user", alice), alice},
 		{"LEG-17 top-level medium and address", top("medium", "email", "address", "straße+tag@example.org"), carol},
-		{"LEG-17 identifier wins over user", object{"identifier": object{"type": "m.id.user", "user": "alice"}, "user": "bob"}, alice},
-		{"LEG-17 identifier null counts as none", object{"identifier": (*int)(nil), "user": "alice"}, alice},
+		{"LEG-17 identifier wins over user", house.Object{"identifier": house.Object{"type": "m.id.user", "user": "alice"}, "user": "bob"}, alice},
+		{"LEG-17 identifier null counts as none", house.Object{"identifier": (*int)(nil), "user": "alice"}, alice},
 		{"LEG-18 email as it was given", id("type", "m.id.thirdparty", "medium", "email", "address", "Straße+tag@Example.org"), carol},
 		{"LEG-18 email folded", id("type", "m.id.thirdparty", "medium", "email", "address", "STRASSE+TAG@EXAMPLE.ORG"), carol},
 		{"LEG-18 email without the tag", id("type", "m.id.thirdparty", "medium", "email", "address", "straße@example.org"), ""},
 		{"LEG-18 email unknown", id("type", "m.id.thirdparty", "medium", "email", "address", "nobody@example.org"), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := h.tryLogin("", c.more)
+			a := h.TryLogin("", c.more)
 			if c.want == "" {
-				if a.status != http.StatusForbidden || a.body != wrongPass {
-					t.Fatalf("got %d %s, want the answer to a wrong password", a.status, a.body)
+				if a.Status != http.StatusForbidden || a.Body != house.WrongPass {
+					t.Fatalf("got %d %s, want the answer to a wrong password", a.Status, a.Body)
 				}
 				return
 			}
-			a.want(t, http.StatusOK, "")
-			if got := a.document(t)["user_id"]; got != c.want {
+			a.Want(t, http.StatusOK, "")
+			if got := a.Document(t)["user_id"]; got != c.want {
 				t.Errorf("signed in as %v, want %v", got, c.want)
 			}
 		})
 	}
-	for name, more := range map[string]object{
+	for name, more := range map[string]house.Object{
 		"LEG-19 phone":               id("type", "m.id.phone", "country", "GB", "phone", "07700900001"),
 		"LEG-19 third-party msisdn":  id("type", "m.id.thirdparty", "medium", "msisdn", "address", "447700900001"),
 		"LEG-19 unknown":             id("type", "m.id.pigeon", "user", "alice"),
@@ -111,37 +114,37 @@ func loginIdentifiers(t *testing.T) {
 		"LEG-14 unknown login type":  {"type": "m.login.token", "token": "x"},
 		"LEG-14 empty of known type": {"type": "m.login.sso"},
 	} {
-		t.Run(name, func(t *testing.T) { h.tryLogin("alice", more).want(t, http.StatusBadRequest, "M_UNKNOWN") })
+		t.Run(name, func(t *testing.T) { h.TryLogin("alice", more).Want(t, http.StatusBadRequest, "M_UNKNOWN") })
 	}
-	for name, more := range map[string]object{
+	for name, more := range map[string]house.Object{
 		"no type":    {"type": nil},
 		"no medium":  id("type", "m.id.thirdparty", "address", "a@example.org"),
 		"no address": top("medium", "email"),
 	} {
-		t.Run("LEG-8 "+name, func(t *testing.T) { h.tryLogin("alice", more).want(t, http.StatusBadRequest, "M_MISSING_PARAM") })
+		t.Run("LEG-8 "+name, func(t *testing.T) { h.TryLogin("alice", more).Want(t, http.StatusBadRequest, "M_MISSING_PARAM") })
 	}
 	t.Run("a password is never trimmed, here and at the page", func(t *testing.T) {
 		const spaced = " a password with blanks around "
-		act(h, AddUser, NewUser{Localpart: "dave", Password: spaced})
-		h.settle()
+		house.Act(h, matrixauth.AddUser, matrixauth.NewUser{Localpart: "dave", Password: spaced})
+		h.Settle()
 		for given, want := range map[string]int{spaced: http.StatusOK, strings.TrimSpace(spaced): http.StatusForbidden, spaced + " ": http.StatusForbidden} {
-			if a := h.do(call{method: "POST", path: loginPath, body: loginBody("dave", given, nil)}); a.status != want {
-				t.Errorf("%q: got %d, want %d", given, a.status, want)
+			if a := h.Do(house.Call{Method: "POST", Path: house.LoginPath, Body: house.LoginBody("dave", given, nil)}); a.Status != want {
+				t.Errorf("%q: got %d, want %d", given, a.Status, want)
 			}
-			v := h.guest()
-			v.get("/account/login")
-			if a := v.post("/account/login", "username", "dave", "password", given); (a.status == http.StatusSeeOther) != (want == http.StatusOK) {
-				t.Errorf("%q at the page: got %d", given, a.status)
+			v := h.Browser()
+			v.Get("/account/login")
+			if a := v.Post("/account/login", "username", "dave", "password", given); (a.Status == http.StatusSeeOther) != (want == http.StatusOK) {
+				t.Errorf("%q at the page: got %d", given, a.Status)
 			}
 		}
 	})
 	t.Run("LEG-16 a localpart in capitals that an import brought wins over the lower-cased one", func(t *testing.T) {
-		h.must(h.seed("Bob", "alices other password"))
-		body := loginBody("Bob", "alices other password", nil)
-		if got := h.signedIn(h.do(call{method: "POST", path: loginPath, body: body})); got.UserID != "@Bob:"+serverName {
+		h.Must(h.Seed("Bob", "alices other password"))
+		body := house.LoginBody("Bob", "alices other password", nil)
+		if got := h.SignedIn(h.Do(house.Call{Method: "POST", Path: house.LoginPath, Body: body})); got.UserID != "@Bob:"+house.ServerName {
 			t.Errorf("signed in as %s, want @Bob", got.UserID)
 		}
-		if got := h.login("bob", nil); got.UserID != "@bob:"+serverName {
+		if got := h.Login("bob", nil); got.UserID != "@bob:"+house.ServerName {
 			t.Errorf("signed in as %s, want @bob", got.UserID)
 		}
 	})
@@ -150,46 +153,46 @@ func loginIdentifiers(t *testing.T) {
 			`{"type":"m.login.application_service"}`,
 			`{"type":"m.login.application_service","identifier":7,"password":null,"device_id":"","refresh_token":"x"}`,
 		} {
-			a := h.do(call{method: "POST", path: loginPath, body: body, bearer: "an_as_token"})
-			a.want(t, http.StatusBadRequest, "M_APPSERVICE_LOGIN_UNSUPPORTED")
+			a := h.Do(house.Call{Method: "POST", Path: house.LoginPath, Body: body, Bearer: "an_as_token"})
+			a.Want(t, http.StatusBadRequest, "M_APPSERVICE_LOGIN_UNSUPPORTED")
 		}
 	})
 }
 
 // loginAnswers: the members of a successful answer, by what was asked (LEG-15, LEG-25, LEG-26).
 func loginAnswers(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
 	for _, c := range []struct {
 		name    string
-		more    object
+		more    house.Object
 		refresh bool
 	}{
 		{"without refresh", nil, false},
-		{"refresh false", object{"refresh_token": false}, false},
-		{"refresh null", object{"refresh_token": (*int)(nil)}, false},
-		{"refresh true", object{"refresh_token": true}, true},
-		{"refresh by the name of MSC2918", object{"org.matrix.msc2918.refresh_token": true}, true},
-		{"refresh by one of two names", object{"refresh_token": false, "org.matrix.msc2918.refresh_token": true}, true},
+		{"refresh false", house.Object{"refresh_token": false}, false},
+		{"refresh null", house.Object{"refresh_token": (*int)(nil)}, false},
+		{"refresh true", house.Object{"refresh_token": true}, true},
+		{"refresh by the name of MSC2918", house.Object{"org.matrix.msc2918.refresh_token": true}, true},
+		{"refresh by one of two names", house.Object{"refresh_token": false, "org.matrix.msc2918.refresh_token": true}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := h.tryLogin("alice", c.more)
-			a.want(t, http.StatusOK, "")
+			a := h.TryLogin("alice", c.more)
+			a.Want(t, http.StatusOK, "")
 			shape := `^\{"user_id":"@alice:example\.test","access_token":"mct_\w{30}_\w{6}","device_id":"[A-Z]{10}"\}$`
 			if c.refresh {
 				shape = `^\{"user_id":"@alice:example\.test","access_token":"mct_\w{30}_\w{6}","device_id":"[A-Z]{10}","refresh_token":"mcr_\w{30}_\w{6}","expires_in_ms":300000\}$`
 			}
-			if !regexp.MustCompile(shape).MatchString(a.body) {
-				t.Fatalf("got %s, want %s", a.body, shape)
+			if !regexp.MustCompile(shape).MatchString(a.Body) {
+				t.Fatalf("got %s, want %s", a.Body, shape)
 			}
-			s := h.signedIn(a)
-			h.clock.Move(5 * time.Minute)
+			s := h.SignedIn(a)
+			h.Clock.Move(5 * time.Minute)
 			if c.refresh {
-				h.wantInactive(s.AccessToken)
+				h.WantInactive(s.AccessToken)
 				return
 			}
-			h.clock.Move(1000 * time.Hour)
-			h.wantActive(s.AccessToken, s.DeviceID)
+			h.Clock.Move(1000 * time.Hour)
+			h.WantActive(s.AccessToken, s.DeviceID)
 		})
 	}
 }
@@ -197,78 +200,78 @@ func loginAnswers(t *testing.T) {
 // loginDevices: the device that a client names is used again with its keys; without a name one is made
 // (LEG-22), and S8 for its old tokens.
 func loginDevices(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice", "bob")
+	h := house.New(t, house.Unlimited)
+	h.Add("alice", "bob")
 	t.Run("LEG-22 made if none is named", func(t *testing.T) {
 		seen := map[string]bool{}
 		for range 20 {
-			s := h.login("alice", nil)
+			s := h.Login("alice", nil)
 			if !regexp.MustCompile(`^[A-Z]{10}$`).MatchString(s.DeviceID) || seen[s.DeviceID] {
 				t.Fatalf("device %q", s.DeviceID)
 			}
 			seen[s.DeviceID] = true
 		}
-		if s := h.login("alice", object{"device_id": ""}); len(s.DeviceID) != 10 {
+		if s := h.Login("alice", house.Object{"device_id": ""}); len(s.DeviceID) != 10 {
 			t.Errorf("an empty device_id made device %q", s.DeviceID)
 		}
-		if s := h.login("alice", object{"device_id": (*int)(nil)}); len(s.DeviceID) != 10 {
+		if s := h.Login("alice", house.Object{"device_id": (*int)(nil)}); len(s.DeviceID) != 10 {
 			t.Errorf("a null device_id made device %q", s.DeviceID)
 		}
 	})
 	t.Run("LEG-22 S8 used again", func(t *testing.T) {
-		first := h.login("alice", object{"device_id": "PHONE", "refresh_token": true, "initial_device_display_name": "Alice's phone"})
-		h.wantActive(first.AccessToken, "PHONE")
-		h.fake.ForgetCalls()
-		second := h.login("alice", object{"device_id": "PHONE", "refresh_token": true, "initial_device_display_name": "Something else"})
+		first := h.Login("alice", house.Object{"device_id": "PHONE", "refresh_token": true, "initial_device_display_name": "Alice's phone"})
+		h.WantActive(first.AccessToken, "PHONE")
+		h.Fake.ForgetCalls()
+		second := h.Login("alice", house.Object{"device_id": "PHONE", "refresh_token": true, "initial_device_display_name": "Something else"})
 		if second.DeviceID != "PHONE" {
 			t.Errorf("device %q, want PHONE", second.DeviceID)
 		}
-		h.wantInactive(first.AccessToken)
-		h.refresh(first.RefreshToken).want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
-		h.logout(first.AccessToken).want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
-		h.wantActive(second.AccessToken, "PHONE")
-		h.settle()
-		if calls := h.fake.Calls("delete_device", "update_device_display_name"); len(calls) != 0 {
+		h.WantInactive(first.AccessToken)
+		h.Refresh(first.RefreshToken).Want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+		h.Logout(first.AccessToken).Want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+		h.WantActive(second.AccessToken, "PHONE")
+		h.Settle()
+		if calls := h.Fake.Calls("delete_device", "update_device_display_name"); len(calls) != 0 {
 			t.Errorf("the device was touched at the homeserver: %+v", calls)
 		}
-		if u, _ := h.fake.User("alice"); u.Devices["PHONE"] == nil || *u.Devices["PHONE"] != "Alice's phone" {
+		if u, _ := h.Fake.User("alice"); u.Devices["PHONE"] == nil || *u.Devices["PHONE"] != "Alice's phone" {
 			t.Errorf("the device lost its name: %v", u.Devices["PHONE"])
 		}
 	})
 	t.Run("LEG-22 the same id of two users", func(t *testing.T) {
-		a, b := h.loginOn("alice", "SHARED"), h.loginOn("bob", "SHARED")
-		h.wantActive(a.AccessToken, "SHARED")
-		h.wantActive(b.AccessToken, "SHARED")
-		h.logout(b.AccessToken).want(t, http.StatusOK, "")
-		h.settle()
-		h.wantActive(a.AccessToken, "SHARED")
-		h.wantDevices("bob")
+		a, b := h.LoginOn("alice", "SHARED"), h.LoginOn("bob", "SHARED")
+		h.WantActive(a.AccessToken, "SHARED")
+		h.WantActive(b.AccessToken, "SHARED")
+		h.Logout(b.AccessToken).Want(t, http.StatusOK, "")
+		h.Settle()
+		h.WantActive(a.AccessToken, "SHARED")
+		h.WantDevices("bob")
 	})
 	t.Run("LEG-22 ids that are unusual", func(t *testing.T) {
 		for _, id := range []string{"x", strings.Repeat("D", 255), "a device/with? signs&", "日本", `"quoted"`, "case", "CASE"} {
-			s := h.loginOn("bob", id)
-			h.wantActive(s.AccessToken, id)
+			s := h.LoginOn("bob", id)
+			h.WantActive(s.AccessToken, id)
 		}
 	})
 	t.Run("HTTP-9 ids that cannot be seen are for devices that exist", func(t *testing.T) {
 		for _, id := range []string{"PHONE\u202e", "PHONE\u009b31m", "PHONE\u200b", "PHONE\u2028"} {
-			h.tryLogin("bob", object{"device_id": id}).want(t, http.StatusBadRequest, "M_INVALID_PARAM")
-			h.settle()
-			if u, _ := h.fake.User("bob"); slices.Contains(slices.Collect(maps.Keys(u.Devices)), id) {
+			h.TryLogin("bob", house.Object{"device_id": id}).Want(t, http.StatusBadRequest, "M_INVALID_PARAM")
+			h.Settle()
+			if u, _ := h.Fake.User("bob"); slices.Contains(slices.Collect(maps.Keys(u.Devices)), id) {
 				t.Errorf("the device %q was left at the homeserver", id)
 			}
 			// One that the homeserver has from before us goes on, and so does one of a live session.
-			_, err := h.homeserver().UpsertDevice(t.Context(), "bob", id, "")
-			h.must(err)
+			_, err := h.Homeserver().UpsertDevice(t.Context(), "bob", id, "")
+			h.Must(err)
 			for range 2 {
-				h.wantActive(h.loginOn("bob", id).AccessToken, id)
+				h.WantActive(h.LoginOn("bob", id).AccessToken, id)
 			}
 		}
 	})
 	t.Run("LEG-24 the form of a cross-signing key", func(t *testing.T) {
-		before := h.rows()
-		h.tryLogin("alice", object{"device_id": "wjLpTLRqbqBzLs63aYaEv2Boi6cFEbbM/sSRQ2oAKk4"}).want(t, http.StatusForbidden, "M_FORBIDDEN")
-		if h.rows() != before {
+		before := h.Rows()
+		h.TryLogin("alice", house.Object{"device_id": "wjLpTLRqbqBzLs63aYaEv2Boi6cFEbbM/sSRQ2oAKk4"}).Want(t, http.StatusForbidden, "M_FORBIDDEN")
+		if h.Rows() != before {
 			t.Error("it left rows behind")
 		}
 	})
@@ -276,8 +279,8 @@ func loginDevices(t *testing.T) {
 
 // loginDisplayNames: a name is for a device that is new, and is cut to what Synapse takes (LEG-23).
 func loginDisplayNames(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
 	for i, c := range []struct {
 		name, given string
 		// want is empty for a device without a name.
@@ -291,8 +294,8 @@ func loginDisplayNames(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			device := fmt.Sprintf("D%d", i)
-			h.login("alice", object{"device_id": device, "initial_device_display_name": c.given})
-			u, _ := h.fake.User("alice")
+			h.Login("alice", house.Object{"device_id": device, "initial_device_display_name": c.given})
+			u, _ := h.Fake.User("alice")
 			got, exists := u.Devices[device]
 			if !exists {
 				t.Fatal("the homeserver has no such device")
@@ -312,40 +315,40 @@ func loginDisplayNames(t *testing.T) {
 
 // loginRefusals: who may not sign in, and what they are told (LEG-20, LEG-21, LEG-29, MOD-5).
 func loginRefusals(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice", "locked", "gone", "both")
-	act(h, AddUser, NewUser{Localpart: "nopass"})
-	act(h, LockUser, Name{User: "locked"})
-	act(h, DeactivateUser, Deactivation{Name: Name{User: "gone"}})
-	act(h, LockUser, Name{User: "both"})
-	act(h, DeactivateUser, Deactivation{Name: Name{User: "both"}})
-	h.settle()
-	before := h.rows()
+	h := house.New(t, house.Unlimited)
+	h.Add("alice", "locked", "gone", "both")
+	house.Act(h, matrixauth.AddUser, matrixauth.NewUser{Localpart: "nopass"})
+	house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "locked"})
+	house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "gone"}})
+	house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "both"})
+	house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "both"}})
+	h.Settle()
+	before := h.Rows()
 	for _, c := range []struct {
 		name, user, password string
 		status               int
 		want                 string
 	}{
-		{"LEG-20 wrong password", "alice", "wrong", 403, wrongPass},
-		{"LEG-20 another case", "alice", strings.ToUpper(alicesPassword), 403, wrongPass},
-		{"LEG-20 space at the end", "alice", alicesPassword + " ", 403, wrongPass},
-		{"LEG-20 unknown user", "nobody", alicesPassword, 403, wrongPass},
-		{"LEG-29 user without a password", "nopass", alicesPassword, 403, wrongPass},
-		{"LEG-29 user without a password, none given", "nopass", "", 403, wrongPass},
-		{"MOD-5 locked, right", "locked", alicesPassword, 401, `{"errcode":"M_USER_LOCKED","error":"This account has been locked","soft_logout":true}`},
-		{"MOD-5 locked, wrong", "locked", "wrong", 403, wrongPass},
-		{"LEG-21 MOD-11 deactivated, right", "gone", alicesPassword, 403, `{"errcode":"M_USER_DEACTIVATED","error":"This account has been deactivated"}`},
-		{"LEG-21 MOD-11 deactivated, wrong", "gone", "wrong", 403, wrongPass},
-		{"LEG-21 locked and deactivated", "both", alicesPassword, 403, `{"errcode":"M_USER_DEACTIVATED","error":"This account has been deactivated"}`},
+		{"LEG-20 wrong password", "alice", "wrong", 403, house.WrongPass},
+		{"LEG-20 another case", "alice", strings.ToUpper(house.AlicesPassword), 403, house.WrongPass},
+		{"LEG-20 space at the end", "alice", house.AlicesPassword + " ", 403, house.WrongPass},
+		{"LEG-20 unknown user", "nobody", house.AlicesPassword, 403, house.WrongPass},
+		{"LEG-29 user without a password", "nopass", house.AlicesPassword, 403, house.WrongPass},
+		{"LEG-29 user without a password, none given", "nopass", "", 403, house.WrongPass},
+		{"MOD-5 locked, right", "locked", house.AlicesPassword, 401, `{"errcode":"M_USER_LOCKED","error":"This account has been locked","soft_logout":true}`},
+		{"MOD-5 locked, wrong", "locked", "wrong", 403, house.WrongPass},
+		{"LEG-21 MOD-11 deactivated, right", "gone", house.AlicesPassword, 403, `{"errcode":"M_USER_DEACTIVATED","error":"This account has been deactivated"}`},
+		{"LEG-21 MOD-11 deactivated, wrong", "gone", "wrong", 403, house.WrongPass},
+		{"LEG-21 locked and deactivated", "both", house.AlicesPassword, 403, `{"errcode":"M_USER_DEACTIVATED","error":"This account has been deactivated"}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := h.do(call{method: "POST", path: loginPath, body: loginBody(c.user, c.password, nil)})
-			if a.status != c.status || a.body != c.want {
-				t.Fatalf("got %d %s, want %d %s", a.status, a.body, c.status, c.want)
+			a := h.Do(house.Call{Method: "POST", Path: house.LoginPath, Body: house.LoginBody(c.user, c.password, nil)})
+			if a.Status != c.status || a.Body != c.want {
+				t.Fatalf("got %d %s, want %d %s", a.Status, a.Body, c.status, c.want)
 			}
 		})
 	}
-	if h.rows() != before {
+	if h.Rows() != before {
 		t.Error("a refused login changed rows")
 	}
 }
@@ -353,15 +356,15 @@ func loginRefusals(t *testing.T) {
 // loginHeaders: an Authorization header that a client sends along does not matter, and a browser may
 // read every answer.
 func loginHeaders(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
 	for _, token := range []string{"stale", model.NewToken(model.CompatAccess)} {
-		a := h.do(call{method: "POST", path: loginPath, bearer: token, body: loginBody("alice", alicesPassword, nil)})
-		wantWire(t, web.MatrixWire, a)
-		h.signedIn(a)
+		a := h.Do(house.Call{Method: "POST", Path: house.LoginPath, Bearer: token, Body: house.LoginBody("alice", house.AlicesPassword, nil)})
+		house.WantWire(t, web.MatrixWire, a)
+		h.SignedIn(a)
 	}
-	for _, path := range endpointNamed("login").paths {
-		h.signedIn(h.do(call{method: "POST", path: path, body: loginBody("alice", alicesPassword, nil)}))
+	for _, path := range house.EndpointNamed("login").Paths {
+		h.SignedIn(h.Do(house.Call{Method: "POST", Path: path, Body: house.LoginBody("alice", house.AlicesPassword, nil)}))
 	}
 }
 
@@ -376,147 +379,147 @@ func TestLoginLimits(t *testing.T) {
 	t.Run("refresh, introspection and logout are free", limitExempt)
 }
 
-func wantLimited(t *testing.T, a answer, header string, ms float64) {
+func wantLimited(t *testing.T, a house.Answer, header string, ms float64) {
 	t.Helper()
-	a.want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
-	wantWire(t, web.MatrixWire, a)
-	if got := a.header.Values("Retry-After"); len(got) != 1 || got[0] != header {
+	a.Want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
+	house.WantWire(t, web.MatrixWire, a)
+	if got := a.Header.Values("Retry-After"); len(got) != 1 || got[0] != header {
 		t.Errorf("Retry-After is %q, want %q", got, header)
 	}
-	if got := a.document(t)["retry_after_ms"]; got != ms {
+	if got := a.Document(t)["retry_after_ms"]; got != ms {
 		t.Errorf("retry_after_ms is %v, want %v", got, ms)
 	}
 }
 
 func limitByAccount(t *testing.T, user string) {
-	h := newHouse(t, limits(Rate{Burst: 1000, PerMinute: 1000}, Rate{Burst: 3, PerMinute: 2}))
-	h.add("alice", "bob")
+	h := house.New(t, house.Limits(matrixauth.Rate{Burst: 1000, PerMinute: 1000}, matrixauth.Rate{Burst: 3, PerMinute: 2}))
+	h.Add("alice", "bob")
 	for i := range 3 {
-		h.guess(user, fmt.Sprintf("203.0.113.%d", i)).want(t, http.StatusForbidden, "M_FORBIDDEN")
+		h.Guess(user, fmt.Sprintf("203.0.113.%d", i)).Want(t, http.StatusForbidden, "M_FORBIDDEN")
 	}
-	hashes := h.hashes()
-	wantLimited(t, h.guess(user, "203.0.113.9"), "30", 30_000)
-	if h.hashes() != hashes {
+	hashes := h.Hashes()
+	wantLimited(t, h.Guess(user, "203.0.113.9"), "30", 30_000)
+	if h.Hashes() != hashes {
 		t.Error("a try that was limited cost a hash")
 	}
-	a := h.do(call{method: "POST", path: loginPath, body: loginBody(user, alicesPassword, nil)})
+	a := h.Do(house.Call{Method: "POST", Path: house.LoginPath, Body: house.LoginBody(user, house.AlicesPassword, nil)})
 	wantLimited(t, a, "30", 30_000)
-	h.guess("bob", "203.0.113.9").want(t, http.StatusForbidden, "M_FORBIDDEN")
-	h.clock.Move(29 * time.Second)
-	wantLimited(t, h.guess(user, ""), "1", 1_000)
-	h.clock.Move(time.Second)
-	h.guess(user, "").want(t, http.StatusForbidden, "M_FORBIDDEN")
-	wantLimited(t, h.guess(user, ""), "30", 30_000)
+	h.Guess("bob", "203.0.113.9").Want(t, http.StatusForbidden, "M_FORBIDDEN")
+	h.Clock.Move(29 * time.Second)
+	wantLimited(t, h.Guess(user, ""), "1", 1_000)
+	h.Clock.Move(time.Second)
+	h.Guess(user, "").Want(t, http.StatusForbidden, "M_FORBIDDEN")
+	wantLimited(t, h.Guess(user, ""), "30", 30_000)
 }
 
 func limitByNetwork(t *testing.T) {
-	h := newHouse(t, limits(Rate{Burst: 4, PerMinute: 6}, Rate{Burst: 100, PerMinute: 100}))
-	h.add("alice")
+	h := house.New(t, house.Limits(matrixauth.Rate{Burst: 4, PerMinute: 6}, matrixauth.Rate{Burst: 100, PerMinute: 100}))
+	h.Add("alice")
 	for i := range 4 {
 		// One customer has a whole /64 of addresses.
-		h.guess(fmt.Sprintf("user%d", i), fmt.Sprintf("2001:db8:0:1::%d", i+1)).want(t, http.StatusForbidden, "M_FORBIDDEN")
+		h.Guess(fmt.Sprintf("user%d", i), fmt.Sprintf("2001:db8:0:1::%d", i+1)).Want(t, http.StatusForbidden, "M_FORBIDDEN")
 	}
-	wantLimited(t, h.guess("alice", "2001:db8:0:1:ffff::1"), "10", 10_000)
-	h.guess("alice", "2001:db8:0:2::1").want(t, http.StatusForbidden, "M_FORBIDDEN")
-	h.guess("alice", "203.0.113.5").want(t, http.StatusForbidden, "M_FORBIDDEN")
-	h.clock.Move(10 * time.Second)
-	h.guess("alice", "2001:db8:0:1::1").want(t, http.StatusForbidden, "M_FORBIDDEN")
-	wantLimited(t, h.guess("alice", "2001:db8:0:1::1"), "10", 10_000)
+	wantLimited(t, h.Guess("alice", "2001:db8:0:1:ffff::1"), "10", 10_000)
+	h.Guess("alice", "2001:db8:0:2::1").Want(t, http.StatusForbidden, "M_FORBIDDEN")
+	h.Guess("alice", "203.0.113.5").Want(t, http.StatusForbidden, "M_FORBIDDEN")
+	h.Clock.Move(10 * time.Second)
+	h.Guess("alice", "2001:db8:0:1::1").Want(t, http.StatusForbidden, "M_FORBIDDEN")
+	wantLimited(t, h.Guess("alice", "2001:db8:0:1::1"), "10", 10_000)
 }
 
 func limitForgives(t *testing.T) {
-	h := newHouse(t, limits(Rate{Burst: 1000, PerMinute: 1000}, Rate{Burst: 3, PerMinute: 1}))
-	h.add("alice")
+	h := house.New(t, house.Limits(matrixauth.Rate{Burst: 1000, PerMinute: 1000}, matrixauth.Rate{Burst: 3, PerMinute: 1}))
+	h.Add("alice")
 	for range 5 {
-		h.guess("alice", "").want(t, http.StatusForbidden, "M_FORBIDDEN")
-		h.guess("alice", "").want(t, http.StatusForbidden, "M_FORBIDDEN")
-		h.login("alice", nil)
+		h.Guess("alice", "").Want(t, http.StatusForbidden, "M_FORBIDDEN")
+		h.Guess("alice", "").Want(t, http.StatusForbidden, "M_FORBIDDEN")
+		h.Login("alice", nil)
 	}
 }
 
 func limitSpellings(t *testing.T) {
-	h := newHouse(t, limits(Rate{Burst: 1000, PerMinute: 1000}, Rate{Burst: 3, PerMinute: 1}))
-	h.add("alice")
-	for _, spelling := range []string{"alice", "ALICE", "@alice:" + serverName} {
-		h.guess(spelling, "").want(t, http.StatusForbidden, "M_FORBIDDEN")
+	h := house.New(t, house.Limits(matrixauth.Rate{Burst: 1000, PerMinute: 1000}, matrixauth.Rate{Burst: 3, PerMinute: 1}))
+	h.Add("alice")
+	for _, spelling := range []string{"alice", "ALICE", "@alice:" + house.ServerName} {
+		h.Guess(spelling, "").Want(t, http.StatusForbidden, "M_FORBIDDEN")
 	}
-	for _, spelling := range []string{"alice", "Alice", "@aLICE:" + serverName} {
-		h.guess(spelling, "").want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
+	for _, spelling := range []string{"alice", "Alice", "@aLICE:" + house.ServerName} {
+		h.Guess(spelling, "").Want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
 	}
 }
 
 func limitExempt(t *testing.T) {
-	h := newHouse(t, limits(Rate{Burst: 2, PerMinute: 1}, Rate{Burst: 1, PerMinute: 1}))
-	h.add("alice")
-	s := h.login("alice", object{"refresh_token": true})
-	h.guess("alice", "").want(t, http.StatusForbidden, "M_FORBIDDEN")
-	h.guess("alice", "").want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
+	h := house.New(t, house.Limits(matrixauth.Rate{Burst: 2, PerMinute: 1}, matrixauth.Rate{Burst: 1, PerMinute: 1}))
+	h.Add("alice")
+	s := h.Login("alice", house.Object{"refresh_token": true})
+	h.Guess("alice", "").Want(t, http.StatusForbidden, "M_FORBIDDEN")
+	h.Guess("alice", "").Want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED")
 	for range 50 {
-		s = h.signedIn(h.refresh(s.RefreshToken))
-		h.wantActive(s.AccessToken, h.liveDevices("alice")[0])
-		h.refresh("mcr_x").want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
-		h.logout("mct_x").want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+		s = h.SignedIn(h.Refresh(s.RefreshToken))
+		h.WantActive(s.AccessToken, h.LiveDevices("alice")[0])
+		h.Refresh("mcr_x").Want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+		h.Logout("mct_x").Want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
 	}
-	h.logout(s.AccessToken).want(t, http.StatusOK, "")
+	h.Logout(s.AccessToken).Want(t, http.StatusOK, "")
 }
 
 // TestRefreshLimit: a session that refreshes without a pause is told to wait, on either API by a 503 that no
 // client takes for the end of its session, and nobody else is concerned (REF-8, TOK-23, ENUM-5).
 func TestRefreshLimit(t *testing.T) {
-	h := newHouse(t, unlimited, func(c *Config) { c.RefreshesPerSession = Rate{Burst: 2, PerMinute: 30} })
-	h.add("alice")
+	h := house.New(t, house.Unlimited, func(c *matrixauth.Config) { c.RefreshesPerSession = matrixauth.Rate{Burst: 2, PerMinute: 30} })
+	h.Add("alice")
 	t.Run("legacy", func(t *testing.T) {
-		s, other := h.login("alice", object{"refresh_token": true}), h.login("alice", object{"refresh_token": true})
-		s = h.signedIn(h.refresh(s.RefreshToken))
-		s = h.signedIn(h.refresh(s.RefreshToken))
+		s, other := h.Login("alice", house.Object{"refresh_token": true}), h.Login("alice", house.Object{"refresh_token": true})
+		s = h.SignedIn(h.Refresh(s.RefreshToken))
+		s = h.SignedIn(h.Refresh(s.RefreshToken))
 		for range 3 {
-			a := h.refresh(s.RefreshToken)
-			a.want(t, http.StatusServiceUnavailable, "M_UNKNOWN")
-			if got := a.header.Get("Retry-After"); got != "2" {
+			a := h.Refresh(s.RefreshToken)
+			a.Want(t, http.StatusServiceUnavailable, "M_UNKNOWN")
+			if got := a.Header.Get("Retry-After"); got != "2" {
 				t.Errorf("Retry-After is %q", got)
 			}
-			if got := a.document(t)["retry_after_ms"]; got != 2000.0 {
+			if got := a.Document(t)["retry_after_ms"]; got != 2000.0 {
 				t.Errorf("retry_after_ms is %v", got)
 			}
 		}
-		h.signedIn(h.refresh(other.RefreshToken))
-		h.clock.Move(2 * time.Second)
-		h.signedIn(h.refresh(s.RefreshToken))
+		h.SignedIn(h.Refresh(other.RefreshToken))
+		h.Clock.Move(2 * time.Second)
+		h.SignedIn(h.Refresh(s.RefreshToken))
 	})
 	t.Run("oauth", func(t *testing.T) {
-		id := h.register("app", "")
-		tokens := h.oauthSession("alice", id, "PHONE")
+		id := h.Register("app", "")
+		tokens := h.OauthSession("alice", id, "PHONE")
 		for range 2 {
-			tokens = h.tokens(h.renew(id, tokens.RefreshToken))
+			tokens = h.Tokens(h.Renew(id, tokens.RefreshToken))
 		}
 		for range 3 {
-			a := h.renew(id, tokens.RefreshToken)
-			a.wantRefused(t, http.StatusServiceUnavailable, "temporarily_unavailable", "")
-			if got := a.header.Get("Retry-After"); got != "2" {
+			a := h.Renew(id, tokens.RefreshToken)
+			a.WantRefused(t, http.StatusServiceUnavailable, "temporarily_unavailable", "")
+			if got := a.Header.Get("Retry-After"); got != "2" {
 				t.Errorf("Retry-After is %q", got)
 			}
 		}
-		h.clock.Move(2 * time.Second)
-		h.tokens(h.renew(id, tokens.RefreshToken))
+		h.Clock.Move(2 * time.Second)
+		h.Tokens(h.Renew(id, tokens.RefreshToken))
 	})
 }
 
 // TestLoginsAtOnce: more logins at once than processors wait their turn, and all succeed.
 func TestLoginsAtOnce(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
 	var group sync.WaitGroup
 	for i := range 16 {
 		group.Go(func() {
-			a := h.tryLogin("alice", object{"device_id": fmt.Sprintf("D%02d", i)})
-			if a.status != http.StatusOK {
-				t.Errorf("got %d %s", a.status, a.body)
+			a := h.TryLogin("alice", house.Object{"device_id": fmt.Sprintf("D%02d", i)})
+			if a.Status != http.StatusOK {
+				t.Errorf("got %d %s", a.Status, a.Body)
 			}
 		})
 	}
 	group.Wait()
-	if got := h.liveDevices("alice"); len(got) != 16 {
+	if got := h.LiveDevices("alice"); len(got) != 16 {
 		t.Errorf("%d sessions, want 16", len(got))
 	}
-	h.wantDevices("alice", h.liveDevices("alice")...)
+	h.WantDevices("alice", h.LiveDevices("alice")...)
 }

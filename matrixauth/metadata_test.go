@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"encoding/json"
@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
 
 // TestMetadata: one document, wherever somebody looks for it.
@@ -17,41 +20,41 @@ func TestMetadata(t *testing.T) {
 		public, inside     []string
 	}{
 		{
-			"at the root", "https://" + issuerHost, "https://" + issuerHost + "/",
+			"at the root", "https://" + house.IssuerHost, "https://" + house.IssuerHost + "/",
 			[]string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"},
 			[]string{"/.well-known/openid-configuration"},
 		},
 		{
-			"under a path", "https://" + issuerHost + "/auth", "https://" + issuerHost + "/auth/", // DISC-10
+			"under a path", "https://" + house.IssuerHost + "/auth", "https://" + house.IssuerHost + "/auth/", // DISC-10
 			[]string{"/auth/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/auth", "/.well-known/oauth-authorization-server/auth/",
 				"/auth/.well-known/oauth-authorization-server"},
 			[]string{"/.well-known/openid-configuration", "/auth/.well-known/openid-configuration"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t, func(config *Config) { config.Issuer = c.issuer })
-			want := strings.ReplaceAll(metadataText(), issuer, c.base)
+			h := house.New(t, func(config *matrixauth.Config) { config.Issuer = c.issuer })
+			want := strings.ReplaceAll(house.MetadataText(), house.Issuer, c.base)
 			look := func(inside bool, paths ...string) {
 				for _, path := range paths {
-					a := h.do(call{path: path, inside: inside})
-					if a.status != http.StatusOK || a.body != want { // DISC-9, DISC-23
-						t.Errorf("%s: got %d %s", path, a.status, a.body)
+					a := h.Do(house.Call{Path: path, Inside: inside})
+					if a.Status != http.StatusOK || a.Body != want { // DISC-9, DISC-23
+						t.Errorf("%s: got %d %s", path, a.Status, a.Body)
 					}
-					if got := a.header.Values("Access-Control-Allow-Origin"); len(got) != 1 || got[0] != "*" { // DISC-12
+					if got := a.Header.Values("Access-Control-Allow-Origin"); len(got) != 1 || got[0] != "*" { // DISC-12
 						t.Errorf("%s: Access-Control-Allow-Origin is %q", path, got)
 					}
-					if got := a.header.Get("Cache-Control"); got != "public, max-age=600" || a.header.Get("Pragma") != "" { // DISC-11
+					if got := a.Header.Get("Cache-Control"); got != "public, max-age=600" || a.Header.Get("Pragma") != "" { // DISC-11
 						t.Errorf("%s: Cache-Control is %q", path, got)
 					}
 				}
 			}
 			look(false, c.public...)
 			look(true, c.inside...)
-			look(false, endpointNamed("auth_metadata").paths...) // DISC-1, DISC-8
-			for _, path := range endpointNamed("auth_issuer").paths {
-				h.do(call{path: path}).shows(t, http.StatusOK, `{"issuer":"`+c.base+`"}`)
+			look(false, house.EndpointNamed("auth_metadata").Paths...) // DISC-1, DISC-8
+			for _, path := range house.EndpointNamed("auth_issuer").Paths {
+				h.Do(house.Call{Path: path}).Shows(t, http.StatusOK, `{"issuer":"`+c.base+`"}`)
 			}
-			if h.passed.Load() != 0 {
+			if h.Passed.Load() != 0 {
 				t.Error("the homeserver was asked") // SYN-22
 			}
 			everyEndpointIsThere(t, h, want)
@@ -60,10 +63,10 @@ func TestMetadata(t *testing.T) {
 }
 
 // everyEndpointIsThere walks what the document advertises (DISC-24).
-func everyEndpointIsThere(t *testing.T, h *house, text string) {
+func everyEndpointIsThere(t *testing.T, h *house.House, text string) {
 	t.Helper()
 	var document map[string]any
-	h.must(json.Unmarshal([]byte(text), &document))
+	h.Must(json.Unmarshal([]byte(text), &document))
 	for name, value := range document {
 		address, isText := value.(string)
 		if !isText {
@@ -75,13 +78,13 @@ func everyEndpointIsThere(t *testing.T, h *house, text string) {
 		if name == "issuer" {
 			continue
 		}
-		before := h.passed.Load()
+		before := h.Passed.Load()
 		method := http.MethodPost
 		if name == "authorization_endpoint" || name == "account_management_uri" {
 			method = http.MethodGet
 		}
-		if a := h.do(call{method: method, path: strings.TrimPrefix(address, "https://"+issuerHost)}); h.passed.Load() != before || a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed {
-			t.Errorf("%s: nothing is at %s: %d", name, address, a.status)
+		if a := h.Do(house.Call{Method: method, Path: strings.TrimPrefix(address, "https://"+house.IssuerHost)}); h.Passed.Load() != before || a.Status == http.StatusNotFound || a.Status == http.StatusMethodNotAllowed {
+			t.Errorf("%s: nothing is at %s: %d", name, address, a.Status)
 		}
 	}
 	for name, needed := range map[string][]string{ // DISC-3
@@ -101,15 +104,15 @@ func everyEndpointIsThere(t *testing.T, h *house, text string) {
 	}
 }
 
-func unready(c Config, path string) (status int, ours bool) {
+func unready(c matrixauth.Config, path string) (status int, ours bool) {
 	w := httptest.NewRecorder()
-	ours = c.Unready(w, httptest.NewRequest(http.MethodGet, "https://"+issuerHost+path, nil))
+	ours = c.Unready(w, httptest.NewRequest(http.MethodGet, "https://"+house.IssuerHost+path, nil))
 	return w.Code, ours
 }
 
 // TestUnready: before the database is open our paths wait, and nobody else's do.
 func TestUnready(t *testing.T) {
-	config := Config{ServerName: serverName, Issuer: "https://" + issuerHost + "/auth"}.WithDefaults()
+	config := matrixauth.Config{ServerName: house.ServerName, Issuer: "https://" + house.IssuerHost + "/auth"}.WithDefaults()
 	for _, path := range []string{"/auth/oauth2/token", "/auth/oauth2/revoke", "/auth/oauth2/introspect", "/auth/authorize", "/auth/account/consent", "/auth/account/nope", "/auth/oauth2/nope",
 		"/auth/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/auth", "/_matrix/client/v1/auth_metadata"} {
 		if status, ours := unready(config, path); !ours || status != http.StatusServiceUnavailable {
@@ -122,7 +125,7 @@ func TestUnready(t *testing.T) {
 		}
 	}
 	// Another host's pages are its own, however long we are not ready; the Matrix API is ours wherever it is.
-	for path, want := range map[string]bool{"/auth/account/": false, "/auth/oauth2/token": false, loginPath: true} {
+	for path, want := range map[string]bool{"/auth/account/": false, "/auth/oauth2/token": false, house.LoginPath: true} {
 		if ours := config.Unready(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "https://other.test"+path, nil)); ours != want {
 			t.Errorf("at another host %s: %v", path, ours)
 		}
@@ -132,7 +135,7 @@ func TestUnready(t *testing.T) {
 // TestUnreadyInside: what the homeserver asks before the database is open is answered 503 in the shape of what
 // it asked: a token that is refused then, or called inactive, would cost a client its keys.
 func TestUnreadyInside(t *testing.T) {
-	config := Config{ServerName: serverName, Issuer: "https://" + issuerHost + "/auth"}.WithDefaults()
+	config := matrixauth.Config{ServerName: house.ServerName, Issuer: "https://" + house.IssuerHost + "/auth"}.WithDefaults()
 	for _, path := range []string{"/oauth2/introspect", "/auth/oauth2/introspect", "/.well-known/openid-configuration", "/auth/.well-known/openid-configuration", "/health", "/nope"} {
 		w := httptest.NewRecorder()
 		config.UnreadyInside(w, httptest.NewRequest(http.MethodPost, path, nil))
@@ -145,14 +148,14 @@ func TestUnreadyInside(t *testing.T) {
 // TestOperatorsPages: the metadata names the operator's terms and policy where they were given, and nothing
 // where they were not (DISC-20).
 func TestOperatorsPages(t *testing.T) {
-	for want, change := range map[string]change{
-		"https://example.org/terms https://example.org/privacy": func(c *Config) {
+	for want, change := range map[string]house.Change{
+		"https://example.org/terms https://example.org/privacy": func(c *matrixauth.Config) {
 			c.Branding.Terms, c.Branding.Privacy = "https://example.org/terms", "https://example.org/privacy"
 		},
-		"<nil> <nil>": func(*Config) {},
+		"<nil> <nil>": func(*matrixauth.Config) {},
 	} {
-		h := newHouse(t, change)
-		d := h.do(call{path: "/.well-known/openid-configuration"}).document(t)
+		h := house.New(t, change)
+		d := h.Do(house.Call{Path: "/.well-known/openid-configuration"}).Document(t)
 		if got := fmt.Sprint(d["op_tos_uri"], " ", d["op_policy_uri"]); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}

@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"maps"
@@ -7,16 +7,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 // metrics reads all that a scrape would, by name and label.
-func (h *house) metrics() map[string]float64 {
-	h.t.Helper()
+func metrics(h *house.House) map[string]float64 {
+	h.T.Helper()
 	registry := prometheus.NewPedanticRegistry()
-	h.must(registry.Register(h.core.Metrics()))
+	h.Must(registry.Register(h.Core.Metrics()))
 	families, err := registry.Gather()
-	h.must(err)
+	h.Must(err)
 	values := map[string]float64{}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
@@ -32,20 +35,20 @@ func (h *house) metrics() map[string]float64 {
 
 // TestMetrics counts what was done, by outcome and by nothing that names a user.
 func TestMetrics(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
-	before := h.metrics()
-	phone := h.login("alice", object{"device_id": "PHONE", "refresh_token": true})
-	h.do(call{method: "POST", path: loginPath, body: loginBody("alice", "wrong", nil)}).want(t, http.StatusForbidden, "M_FORBIDDEN")
-	fresh := h.signedIn(h.refresh(phone.RefreshToken))
-	h.refresh("nonsense").want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
-	h.wantActive(fresh.AccessToken, "PHONE")
-	h.wantInactive("nonsense")
-	h.fake.Stop()
-	h.logout(fresh.AccessToken).want(t, http.StatusOK, "")
-	h.clock.Move(time.Minute)
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
+	before := metrics(h)
+	phone := h.Login("alice", house.Object{"device_id": "PHONE", "refresh_token": true})
+	h.Do(house.Call{Method: "POST", Path: house.LoginPath, Body: house.LoginBody("alice", "wrong", nil)}).Want(t, http.StatusForbidden, "M_FORBIDDEN")
+	fresh := h.SignedIn(h.Refresh(phone.RefreshToken))
+	h.Refresh("nonsense").Want(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
+	h.WantActive(fresh.AccessToken, "PHONE")
+	h.WantInactive("nonsense")
+	h.Fake.Stop()
+	h.Logout(fresh.AccessToken).Want(t, http.StatusOK, "")
+	h.Clock.Move(time.Minute)
 
-	gained := h.metrics()
+	gained := metrics(h)
 	maps.DeleteFunc(gained, func(name string, value float64) bool { return value == before[name] })
 	for name := range gained {
 		gained[name] -= before[name]
@@ -63,8 +66,8 @@ func TestMetrics(t *testing.T) {
 // TestMetricsBeforeAnything: a rule about an increase sees only what had a value before, so all that may ever
 // count is there from the first scrape on.
 func TestMetricsBeforeAnything(t *testing.T) {
-	h := newHouse(t)
-	m := h.metrics()
+	h := house.New(t)
+	m := metrics(h)
 	for _, name := range []string{
 		"logins_total ok", "logins_total invalid_credentials", "logins_total rate_limited", "logins_total temporarily_unavailable",
 		"refreshes_total ok", "refreshes_total refresh_refused", "refreshes_total invalid_grant", "refreshes_total temporarily_unavailable",
@@ -87,24 +90,24 @@ func TestMetricsBeforeAnything(t *testing.T) {
 
 // TestMetricsOfPeople counts accounts and live sessions, and names nobody.
 func TestMetricsOfPeople(t *testing.T) {
-	h := newHouse(t, unlimited)
+	h := house.New(t, house.Unlimited)
 	for _, name := range []string{"alice", "bob", "carol"} {
-		h.add(name)
+		h.Add(name)
 	}
-	h.login("alice", object{"device_id": "PHONE"})
-	desk := h.login("alice", object{"device_id": "DESK"})
-	h.login("bob", object{"device_id": "BOBS"})
-	h.logout(desk.AccessToken).want(t, http.StatusOK, "")
-	act(h, LockUser, Name{User: "bob"})
-	act(h, DeactivateUser, Deactivation{Name: Name{User: "carol"}})
-	m := h.metrics()
+	h.Login("alice", house.Object{"device_id": "PHONE"})
+	desk := h.Login("alice", house.Object{"device_id": "DESK"})
+	h.Login("bob", house.Object{"device_id": "BOBS"})
+	h.Logout(desk.AccessToken).Want(t, http.StatusOK, "")
+	house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "bob"})
+	house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "carol"}})
+	m := metrics(h)
 	for name, want := range map[string]float64{"users active": 1, "users locked": 1, "users deactivated": 1, "sessions compat": 2, "sessions oauth": 0} {
 		if m[name] != want {
 			t.Errorf("%s is %v, want %v", name, m[name], want)
 		}
 	}
 	for name := range m {
-		for _, secret := range []string{"alice", "bob", "carol", "PHONE", "mct_", serverName} {
+		for _, secret := range []string{"alice", "bob", "carol", "PHONE", "mct_", house.ServerName} {
 			if strings.Contains(name, secret) {
 				t.Errorf("%s names somebody", name)
 			}
@@ -115,9 +118,9 @@ func TestMetricsOfPeople(t *testing.T) {
 // TestMetricsWithoutDatabase: a database that does not answer is told as such, and takes nobody else's
 // metrics with it.
 func TestMetricsWithoutDatabase(t *testing.T) {
-	h := newHouse(t)
-	h.must(h.core.Close())
-	m := h.metrics()
+	h := house.New(t)
+	h.Must(h.Core.Close())
+	m := metrics(h)
 	if _, there := m["users active"]; there || m["database_up"] != 0 {
 		t.Errorf("%v", m)
 	}

@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"fmt"
@@ -8,35 +8,38 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
+
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
 // TestListUsers reads accounts page by page, by what an owner looks for.
 func TestListUsers(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice", "alan", "bob", "carol", "dave")
-	act(h, AddEmail, NameAndEmail{Name: Name{User: "bob"}, Email: "Al.Bundy@example.org"})
-	h.clock.Move(time.Second)
-	act(h, AddEmail, NameAndEmail{Name: Name{User: "bob"}, Email: "bob@example.org"})
-	act(h, LockUser, Name{User: "carol"})
-	act(h, DeactivateUser, Deactivation{Name: Name{User: "dave"}})
-	act(h, SetAdmin, AdminRight{Name: Name{User: "alice"}, Admin: true})
-	h.loginOn("alice", "PHONE")
-	h.loginOn("alice", "TABLET")
+	h := house.New(t, house.Unlimited)
+	h.Add("alice", "alan", "bob", "carol", "dave")
+	house.Act(h, matrixauth.AddEmail, matrixauth.NameAndEmail{Name: matrixauth.Name{User: "bob"}, Email: "Al.Bundy@example.org"})
+	h.Clock.Move(time.Second)
+	house.Act(h, matrixauth.AddEmail, matrixauth.NameAndEmail{Name: matrixauth.Name{User: "bob"}, Email: "bob@example.org"})
+	house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "carol"})
+	house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "dave"}})
+	house.Act(h, matrixauth.SetAdmin, matrixauth.AdminRight{Name: matrixauth.Name{User: "alice"}, Admin: true})
+	h.LoginOn("alice", "PHONE")
+	h.LoginOn("alice", "TABLET")
 	for name, c := range map[string]struct {
-		asked UsersAsked
+		asked matrixauth.UsersAsked
 		want  string
 	}{
-		"all":                {UsersAsked{}, "alan alice bob carol dave"},
-		"active":             {UsersAsked{State: "active"}, "alan alice bob"},
-		"locked":             {UsersAsked{State: "locked"}, "carol"},
-		"deactivated":        {UsersAsked{State: "deactivated"}, "dave"},
-		"administrators":     {UsersAsked{Admin: true}, "alice"},
-		"names and mail":     {UsersAsked{Search: "AL"}, "alan alice bob"},
-		"a name":             {UsersAsked{Search: "ali"}, "alice"},
-		"mail":               {UsersAsked{Search: "bob@"}, "bob"},
-		"nobody":             {UsersAsked{Search: "%"}, ""},
-		"locked in a search": {UsersAsked{Search: "c", State: "locked"}, "carol"},
+		"all":                {matrixauth.UsersAsked{}, "alan alice bob carol dave"},
+		"active":             {matrixauth.UsersAsked{State: "active"}, "alan alice bob"},
+		"locked":             {matrixauth.UsersAsked{State: "locked"}, "carol"},
+		"deactivated":        {matrixauth.UsersAsked{State: "deactivated"}, "dave"},
+		"administrators":     {matrixauth.UsersAsked{Admin: true}, "alice"},
+		"names and mail":     {matrixauth.UsersAsked{Search: "AL"}, "alan alice bob"},
+		"a name":             {matrixauth.UsersAsked{Search: "ali"}, "alice"},
+		"mail":               {matrixauth.UsersAsked{Search: "bob@"}, "bob"},
+		"nobody":             {matrixauth.UsersAsked{Search: "%"}, ""},
+		"locked in a search": {matrixauth.UsersAsked{Search: "c", State: "locked"}, "carol"},
 	} {
 		for _, limit := range []int{0, 1, 2} {
 			t.Run(fmt.Sprintf("%s by %d", name, limit), func(t *testing.T) {
@@ -44,9 +47,9 @@ func TestListUsers(t *testing.T) {
 				asked.Limit = limit
 				var found []string
 				for more := true; more; more = asked.After != "" {
-					before := h.store.Statements()
-					page := act(h, ListUsers, asked)
-					if n := h.store.Statements() - before; n != 1 {
+					before := h.Store.Statements()
+					page := house.Act(h, matrixauth.ListUsers, asked)
+					if n := h.Store.Statements() - before; n != 1 {
 						t.Errorf("a page took %d statements", n)
 					}
 					if limit > 0 && len(page.Users) > limit || page.Users == nil {
@@ -63,38 +66,38 @@ func TestListUsers(t *testing.T) {
 			})
 		}
 	}
-	all := act(h, ListUsers, UsersAsked{}).Users
+	all := house.Act(h, matrixauth.ListUsers, matrixauth.UsersAsked{}).Users
 	if u := all[1]; u.Sessions != 2 || !u.Admin || u.Emails == nil {
 		t.Errorf("alice is %+v", u)
 	}
 	if u := all[2]; !slices.Equal(u.Emails, []string{"Al.Bundy@example.org", "bob@example.org"}) {
 		t.Errorf("bob is %+v", u)
 	}
-	if _, err := ListUsers.Do(t.Context(), h.ops, UsersAsked{State: "asleep"}); err == nil || !isRefused(err) {
+	if _, err := matrixauth.ListUsers.Do(t.Context(), h.Ops, matrixauth.UsersAsked{State: "asleep"}); err == nil || !isRefused(err) {
 		t.Errorf("a state that is none: %v", err)
 	}
 }
 
 // TestListSessions reads sessions of all users, those of browsers among them, and those that have ended.
 func TestListSessions(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice", "bob")
-	h.loginOn("alice", "PHONE")
-	h.clock.Move(time.Second)
-	ended := h.loginOn("bob", "LAPTOP")
-	h.clock.Move(time.Second)
-	h.signedInAs("bob")
-	h.logout(ended.AccessToken).want(t, http.StatusOK, "")
+	h := house.New(t, house.Unlimited)
+	h.Add("alice", "bob")
+	h.LoginOn("alice", "PHONE")
+	h.Clock.Move(time.Second)
+	ended := h.LoginOn("bob", "LAPTOP")
+	h.Clock.Move(time.Second)
+	h.SignedInAs("bob")
+	h.Logout(ended.AccessToken).Want(t, http.StatusOK, "")
 	for name, c := range map[string]struct {
-		asked SessionsAsked
+		asked matrixauth.SessionsAsked
 		want  string
 	}{
-		"live":             {SessionsAsked{}, "alice/PHONE/ bob//"},
-		"of one":           {SessionsAsked{User: "bob"}, "bob//"},
-		"all":              {SessionsAsked{All: true}, "alice/PHONE/ bob/LAPTOP/logout bob//"},
-		"ended":            {SessionsAsked{Ended: true}, "bob/LAPTOP/logout"},
-		"of one and ended": {SessionsAsked{User: "alice", Ended: true}, ""},
-		"of a client":      {SessionsAsked{ClientID: "app"}, ""},
+		"live":             {matrixauth.SessionsAsked{}, "alice/PHONE/ bob//"},
+		"of one":           {matrixauth.SessionsAsked{User: "bob"}, "bob//"},
+		"all":              {matrixauth.SessionsAsked{All: true}, "alice/PHONE/ bob/LAPTOP/logout bob//"},
+		"ended":            {matrixauth.SessionsAsked{Ended: true}, "bob/LAPTOP/logout"},
+		"of one and ended": {matrixauth.SessionsAsked{User: "alice", Ended: true}, ""},
+		"of a client":      {matrixauth.SessionsAsked{ClientID: "app"}, ""},
 	} {
 		for _, limit := range []int{0, 1} {
 			t.Run(fmt.Sprintf("%s by %d", name, limit), func(t *testing.T) {
@@ -102,7 +105,7 @@ func TestListSessions(t *testing.T) {
 				asked.Limit = limit
 				var found []string
 				for more := true; more; more = asked.After != "" {
-					page := act(h, ListSessions, asked)
+					page := house.Act(h, matrixauth.ListSessions, asked)
 					if page.Sessions == nil {
 						t.Error("the list is absent")
 					}
@@ -122,124 +125,124 @@ func TestListSessions(t *testing.T) {
 // TestRemoveClient removes a registration with all that hangs on it, and a dry run removes nothing.
 func TestRemoveClient(t *testing.T) {
 	a := newSignedInApp(t)
-	shown := act(a.house, ShowClient, ClientNamed{ClientID: "app"})
+	shown := house.Act(a.House, matrixauth.ShowClient, matrixauth.ClientNamed{ClientID: "app"})
 	if shown.Sessions != 2 || shown.Name != "An App" || shown.Configured {
 		t.Errorf("shown as %+v", shown)
 	}
-	before := a.rows()
-	would := act(a.house, RemoveClient, ClientToRemove{ClientNamed: ClientNamed{ClientID: "app"}, DryRun: true})
-	if after := a.rows(); after != before {
+	before := a.Rows()
+	would := house.Act(a.House, matrixauth.RemoveClient, matrixauth.ClientToRemove{ClientNamed: matrixauth.ClientNamed{ClientID: "app"}, DryRun: true})
+	if after := a.Rows(); after != before {
 		t.Errorf("a dry run changed\n%s\nto\n%s", before, after)
 	}
-	a.wantActive(a.tokens.AccessToken, "PHONE")
-	removed := act(a.house, RemoveClient, ClientToRemove{ClientNamed: ClientNamed{ClientID: "app"}})
+	a.WantActive(a.tokens.AccessToken, "PHONE")
+	removed := house.Act(a.House, matrixauth.RemoveClient, matrixauth.ClientToRemove{ClientNamed: matrixauth.ClientNamed{ClientID: "app"}})
 	if removed != would || removed.Sessions != 2 || removed.Consents != 1 {
 		t.Errorf("removed %+v, would have %+v", removed, would)
 	}
-	a.wantInactive(a.tokens.AccessToken)
-	a.settle()
-	a.wantDevices("alice")
-	if n := a.count("consents") + a.count("authorizations WHERE client_id = 'app'"); n != 0 {
+	a.WantInactive(a.tokens.AccessToken)
+	a.Settle()
+	a.WantDevices("alice")
+	if n := a.Count("consents") + a.Count("authorizations WHERE client_id = 'app'"); n != 0 {
 		t.Errorf("%d rows are left", n)
 	}
 	for _, err := range []error{
-		second(RemoveClient.Do(t.Context(), a.ops, ClientToRemove{ClientNamed: ClientNamed{ClientID: "app"}})),
-		second(ShowClient.Do(t.Context(), a.ops, ClientNamed{ClientID: "app"})),
+		second(matrixauth.RemoveClient.Do(t.Context(), a.Ops, matrixauth.ClientToRemove{ClientNamed: matrixauth.ClientNamed{ClientID: "app"}})),
+		second(matrixauth.ShowClient.Do(t.Context(), a.Ops, matrixauth.ClientNamed{ClientID: "app"})),
 	} {
-		a.wantSentence(err, "no client app")
+		a.WantSentence(err, "no client app")
 	}
-	for _, c := range act(a.house, ListClients, ClientsAsked{Limit: 1}).Clients {
+	for _, c := range house.Act(a.House, matrixauth.ListClients, matrixauth.ClientsAsked{Limit: 1}).Clients {
 		if c.ID == "app" {
 			t.Error("it is listed")
 		}
 	}
-	if got := a.audited("")[len(a.audited(""))-1]; got != "operator unknown: client.remove consents=1 name=An App sessions=2" {
+	if got := audited(a.House, "")[len(audited(a.House, ""))-1]; got != "operator unknown: client.remove consents=1 name=An App sessions=2" {
 		t.Errorf("the audit log ends with %q", got)
 	}
 }
 
 // TestDryRun says what would end, and ends nothing.
 func TestDryRun(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
-	s := h.loginOn("alice", "PHONE")
-	h.signedInAs("alice")
-	before := h.rows()
-	if would := act(h, EndSessions, SessionsToEnd{User: "alice", DryRun: true}); would.Sessions != 2 {
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
+	s := h.LoginOn("alice", "PHONE")
+	h.SignedInAs("alice")
+	before := h.Rows()
+	if would := house.Act(h, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: "alice", DryRun: true}); would.Sessions != 2 {
 		t.Errorf("%d would end", would.Sessions)
 	}
-	if would := act(h, DeactivateUser, Deactivation{Name: Name{User: "alice"}, DryRun: true}); would.State != "active" || would.Sessions != 1 {
+	if would := house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "alice"}, DryRun: true}); would.State != "active" || would.Sessions != 1 {
 		t.Errorf("it would be %+v", would)
 	}
-	if after := h.rows(); after != before {
+	if after := h.Rows(); after != before {
 		t.Errorf("a dry run changed\n%s\nto\n%s", before, after)
 	}
-	h.wantActive(s.AccessToken, "PHONE")
-	h.introspect(s.AccessToken)
-	if got := h.logged(0, `"dry_run":true`); len(got) != 2 {
+	h.WantActive(s.AccessToken, "PHONE")
+	h.Introspect(s.AccessToken)
+	if got := h.Logged(0, `"dry_run":true`); len(got) != 2 {
 		t.Errorf("the log tells %d dry runs", len(got))
 	}
 }
 
 // TestManageOutbox lists, hastens and drops what Synapse is to be told.
 func TestManageOutbox(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice", "bob")
-	h.settle()
-	h.fake.Stop()
-	act(h, LockUser, Name{User: "alice"})
-	act(h, LockUser, Name{User: "bob"})
-	h.pass()
-	jobs := act(h, ListJobs, JobsAsked{}).Jobs
+	h := house.New(t, house.Unlimited)
+	h.Add("alice", "bob")
+	h.Settle()
+	h.Fake.Stop()
+	house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "alice"})
+	house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "bob"})
+	h.Pass()
+	jobs := house.Act(h, matrixauth.ListJobs, matrixauth.JobsAsked{}).Jobs
 	if len(jobs) != 2 || jobs[0].User != "alice" || jobs[0].State != string(model.JobWaiting) || jobs[0].LastError == "" {
 		t.Fatalf("listed as %+v", jobs)
 	}
-	if page := act(h, ListJobs, JobsAsked{Limit: 1}); len(page.Jobs) != 1 || page.Next != jobs[0].Position {
+	if page := house.Act(h, matrixauth.ListJobs, matrixauth.JobsAsked{Limit: 1}); len(page.Jobs) != 1 || page.Next != jobs[0].Position {
 		t.Errorf("a page is %+v", page)
 	}
-	if found := act(h, ListJobs, JobsAsked{User: "bob"}).Jobs; len(found) != 1 || found[0].Position != jobs[1].Position {
+	if found := house.Act(h, matrixauth.ListJobs, matrixauth.JobsAsked{User: "bob"}).Jobs; len(found) != 1 || found[0].Position != jobs[1].Position {
 		t.Errorf("of bob: %+v", found)
 	}
-	if found := act(h, ListJobs, JobsAsked{State: string(model.JobSetAside)}).Jobs; found == nil || len(found) != 0 {
+	if found := house.Act(h, matrixauth.ListJobs, matrixauth.JobsAsked{State: string(model.JobSetAside)}).Jobs; found == nil || len(found) != 0 {
 		t.Errorf("refused: %+v", found)
 	}
-	dropped := act(h, DropJob, JobNamed{Position: jobs[1].Position})
+	dropped := house.Act(h, matrixauth.DropJob, matrixauth.JobNamed{Position: jobs[1].Position})
 	if dropped.User != "bob" {
 		t.Errorf("dropped %+v", dropped)
 	}
-	h.fake.Resume()
-	act(h, RetryJob, JobNamed{Position: jobs[0].Position})
-	h.pass()
-	if h.waiting() != 0 {
-		t.Errorf("%d jobs wait", h.waiting())
+	h.Fake.Resume()
+	house.Act(h, matrixauth.RetryJob, matrixauth.JobNamed{Position: jobs[0].Position})
+	h.Pass()
+	if h.Waiting() != 0 {
+		t.Errorf("%d jobs wait", h.Waiting())
 	}
-	for _, op := range []Operation[JobNamed, Job]{RetryJob, DropJob} {
-		h.wantSentence(second(op.Do(t.Context(), h.ops, JobNamed{Position: jobs[0].Position})), "no job")
+	for _, op := range []matrixauth.Operation[matrixauth.JobNamed, matrixauth.Job]{matrixauth.RetryJob, matrixauth.DropJob} {
+		h.WantSentence(second(op.Do(t.Context(), h.Ops, matrixauth.JobNamed{Position: jobs[0].Position})), "no job")
 	}
 	const by = "operator unknown: "
-	h.wantAudited("bob", len(h.audited("bob"))-1, by+"outbox.drop job=provision_user "+fmt.Sprintf("position=%d", jobs[1].Position))
-	h.wantAudited("alice", len(h.audited("alice"))-1, by+"outbox.retry job=provision_user "+fmt.Sprintf("position=%d", jobs[0].Position))
+	wantAudited(h, "bob", len(audited(h, "bob"))-1, by+"outbox.drop job=provision_user "+fmt.Sprintf("position=%d", jobs[1].Position))
+	wantAudited(h, "alice", len(audited(h, "alice"))-1, by+"outbox.retry job=provision_user "+fmt.Sprintf("position=%d", jobs[0].Position))
 }
 
 // TestRemoveEmail removes an address here and at the homeserver, however it is spelt, and TestSetDisplayName's name gets
 // there too.
 func TestRemoveEmail(t *testing.T) {
-	h := newHouse(t, unlimited)
-	h.add("alice")
-	alice := Name{User: "alice"}
-	act(h, AddEmail, NameAndEmail{Name: alice, Email: "Alice@example.org"})
-	if u := act(h, RemoveEmail, NameAndEmail{Name: alice, Email: "alice@EXAMPLE.org"}); len(u.Emails) != 0 {
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
+	alice := matrixauth.Name{User: "alice"}
+	house.Act(h, matrixauth.AddEmail, matrixauth.NameAndEmail{Name: alice, Email: "Alice@example.org"})
+	if u := house.Act(h, matrixauth.RemoveEmail, matrixauth.NameAndEmail{Name: alice, Email: "alice@EXAMPLE.org"}); len(u.Emails) != 0 {
 		t.Errorf("left are %q", u.Emails)
 	}
-	act(h, SetDisplayName, NameAndDisplayName{Name: alice, DisplayName: "Alice Liddell"})
-	h.settle()
-	there, _ := h.fake.User("alice")
+	house.Act(h, matrixauth.SetDisplayName, matrixauth.NameAndDisplayName{Name: alice, DisplayName: "Alice Liddell"})
+	h.Settle()
+	there, _ := h.Fake.User("alice")
 	if len(there.Emails) != 0 || there.DisplayName == nil || *there.DisplayName != "Alice Liddell" {
 		t.Errorf("Synapse has %+v", there)
 	}
-	h.wantSentence(second(RemoveEmail.Do(t.Context(), h.ops, NameAndEmail{Name: alice, Email: "alice@example.org"})), "no such address")
-	h.wantSentence(second(SetDisplayName.Do(t.Context(), h.ops, NameAndDisplayName{Name: alice, DisplayName: strings.Repeat("x", 257)})), "256 characters")
-	h.wantSentence(second(SetDisplayName.Do(t.Context(), h.ops, NameAndDisplayName{Name: alice})), "must not be empty")
+	h.WantSentence(second(matrixauth.RemoveEmail.Do(t.Context(), h.Ops, matrixauth.NameAndEmail{Name: alice, Email: "alice@example.org"})), "no such address")
+	h.WantSentence(second(matrixauth.SetDisplayName.Do(t.Context(), h.Ops, matrixauth.NameAndDisplayName{Name: alice, DisplayName: strings.Repeat("x", 257)})), "256 characters")
+	h.WantSentence(second(matrixauth.SetDisplayName.Do(t.Context(), h.Ops, matrixauth.NameAndDisplayName{Name: alice})), "must not be empty")
 }
 
 // second is the error of a call with a result.

@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"go/ast"
@@ -12,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
@@ -84,14 +87,14 @@ func noteLiterals(t *testing.T, file string, note func(text, where string)) {
 // TestEveryEndpointIsServed: what doors declare, a server answers and a server that is not open yet keeps, in the
 // same shape; so is each file that a page refers to.
 func TestEveryEndpointIsServed(t *testing.T) {
-	h := newHouse(t, func(c *Config) { c.Issuer = "https://" + issuerHost + "/auth" })
-	s := h.current()
+	h := house.New(t, func(c *matrixauth.Config) { c.Issuer = "https://" + house.IssuerHost + "/auth" })
+	s := h.Current()
 	seen := map[string]string{}
 	for _, b := range s.Routes() {
 		if b.Side == web.Internal {
 			continue
 		}
-		if b.Name != "asset" && !slices.ContainsFunc(Catalogue.Endpoints, func(e web.Endpoint) bool { return e.Name == b.Name && e.Path == b.Path }) {
+		if b.Name != "asset" && !slices.ContainsFunc(matrixauth.Catalogue.Endpoints, func(e web.Endpoint) bool { return e.Name == b.Name && e.Path == b.Path }) {
 			t.Errorf("%s is served and not declared", b.Name)
 		}
 		for _, path := range s.Issuer().Paths(b.Endpoint, web.Public) {
@@ -100,11 +103,11 @@ func TestEveryEndpointIsServed(t *testing.T) {
 			}
 			seen[path] = b.Name
 			// A method that nobody has is refused by the route and by no other.
-			a := h.do(call{method: "PROPFIND", path: path})
-			if a.status != 405 || !strings.Contains(a.header.Get("Allow"), firstMethod(b)) {
-				t.Errorf("%s: got %d, Allow %q", path, a.status, a.header.Get("Allow"))
+			a := h.Do(house.Call{Method: "PROPFIND", Path: path})
+			if a.Status != 405 || !strings.Contains(a.Header.Get("Allow"), firstMethod(b)) {
+				t.Errorf("%s: got %d, Allow %q", path, a.Status, a.Header.Get("Allow"))
 			}
-			if status, ours := unready(h.config, path); !ours || status != 503 {
+			if status, ours := unready(h.Config, path); !ours || status != 503 {
 				t.Errorf("%s before the start: %d, %v", path, status, ours)
 			}
 		}
@@ -112,8 +115,8 @@ func TestEveryEndpointIsServed(t *testing.T) {
 	if len(seen) < 40 {
 		t.Errorf("only %d paths are served", len(seen))
 	}
-	if path := (edge.Issuer{Base: "/"}).PathOf(Catalogue.Endpoints[0]); path != loginPath {
-		t.Errorf("clients sign in at %s, want %s", path, loginPath)
+	if path := (edge.Issuer{Base: "/"}).PathOf(matrixauth.Catalogue.Endpoints[0]); path != house.LoginPath {
+		t.Errorf("clients sign in at %s, want %s", path, house.LoginPath)
 	}
 }
 

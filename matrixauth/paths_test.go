@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"bufio"
@@ -6,11 +6,14 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
 
 // TestUnknownPaths: what is not ours goes on untouched, however close it comes (LEG-1, LEG-2).
 func TestUnknownPaths(t *testing.T) {
-	h := newHouse(t)
+	h := house.New(t)
 	for _, path := range []string{
 		"/", "/_matrix", "/_matrix/client/v3", "/_matrix/client/v3/login/get_token", "/_matrix/client/v1/login/get_token", "/_matrix/client/v3/logins",
 		"/_matrix/client/v3/login//", "/_matrix/client/v3//login", "/_matrix/client/v3/./login", "/_matrix/client/v3/LOGIN", "/_matrix/client/v4/login",
@@ -21,11 +24,11 @@ func TestUnknownPaths(t *testing.T) {
 		"/_synapse/client/mas", "/synapse/mas", "/_synapses/mas", "/mas/_synapse", "/100%25/mas",
 	} {
 		t.Run(path, func(t *testing.T) {
-			a := h.do(call{method: "PUT", path: path, body: "hello"})
-			if want := "PUT " + path + " hello"; a.status != passedOn || a.body != want {
-				t.Fatalf("got %d %q, want it passed on as %q", a.status, a.body, want)
+			a := h.Do(house.Call{Method: "PUT", Path: path, Body: "hello"})
+			if want := "PUT " + path + " hello"; a.Status != house.PassedOn || a.Body != want {
+				t.Fatalf("got %d %q, want it passed on as %q", a.Status, a.Body, want)
 			}
-			for name := range a.header {
+			for name := range a.Header {
 				if strings.HasPrefix(name, "Access-Control-") || name == "X-Content-Type-Options" {
 					t.Errorf("an answer that is not ours has our header %s", name)
 				}
@@ -39,36 +42,36 @@ func TestUnknownPaths(t *testing.T) {
 // (HTTP-13, HTTP-16).
 func TestBelowOurs(t *testing.T) {
 	for _, base := range []string{"/", "/auth/"} {
-		h := newHouse(t, func(c *Config) { c.Issuer = strings.TrimSuffix("https://"+issuerHost+base, "/") })
+		h := house.New(t, func(c *matrixauth.Config) { c.Issuer = strings.TrimSuffix("https://"+house.IssuerHost+base, "/") })
 		for _, path := range []string{"account/nope", "account//", "account/login/", "account/sessions", "account/login%00", "account/%2e%2e/x", "authorize/", "authorize/x/y"} {
 			for _, method := range []string{"GET", "POST", "PUT", "OPTIONS"} {
-				a := h.do(call{method: method, path: base + path})
-				a.wantPage(t, http.StatusNotFound, "Page not found")
+				a := h.Do(house.Call{Method: method, Path: base + path})
+				a.WantPage(t, http.StatusNotFound, "Page not found")
 			}
 		}
 		for _, path := range []string{"oauth2/", "oauth2/nope", "oauth2/introspect/", "oauth2/token/x", "oauth2//token"} {
 			for _, method := range []string{"GET", "POST", "DELETE"} {
-				a := h.do(call{method: method, path: base + path})
-				if d := a.document(t); a.status != http.StatusNotFound || d["error"] != "invalid_request" || a.header.Get("Access-Control-Allow-Origin") != "*" {
-					t.Errorf("%s %s: got %d %s", method, path, a.status, a.body)
+				a := h.Do(house.Call{Method: method, Path: base + path})
+				if d := a.Document(t); a.Status != http.StatusNotFound || d["error"] != "invalid_request" || a.Header.Get("Access-Control-Allow-Origin") != "*" {
+					t.Errorf("%s %s: got %d %s", method, path, a.Status, a.Body)
 				}
 			}
 		}
-		if h.passed.Load() != 0 {
-			t.Errorf("%d requests were passed on", h.passed.Load())
+		if h.Passed.Load() != 0 {
+			t.Errorf("%d requests were passed on", h.Passed.Load())
 		}
 		for _, path := range []string{"account/nope", "oauth2/nope", "authorize/nope"} {
-			if a := h.do(call{path: base + path, host: "example.test"}); a.status != passedOn {
-				t.Errorf("another host's %s is answered with %d", path, a.status)
+			if a := h.Do(house.Call{Path: base + path, Host: "example.test"}); a.Status != house.PassedOn {
+				t.Errorf("another host's %s is answered with %d", path, a.Status)
 			}
-			if a := h.do(call{path: "/elsewhere/" + path}); a.status != passedOn {
-				t.Errorf("/elsewhere/%s is answered with %d", path, a.status)
+			if a := h.Do(house.Call{Path: "/elsewhere/" + path}); a.Status != house.PassedOn {
+				t.Errorf("/elsewhere/%s is answered with %d", path, a.Status)
 			}
 			if base == "/" {
 				continue
 			}
-			if a := h.do(call{path: "/" + path}); a.status != passedOn {
-				t.Errorf("%s outside of the issuer's path is answered with %d", path, a.status)
+			if a := h.Do(house.Call{Path: "/" + path}); a.Status != house.PassedOn {
+				t.Errorf("%s outside of the issuer's path is answered with %d", path, a.Status)
 			}
 		}
 	}
@@ -76,7 +79,7 @@ func TestBelowOurs(t *testing.T) {
 
 // TestGuardedPaths: the homeserver's API for us is closed to the outside, however it is spelled (SYN-14).
 func TestGuardedPaths(t *testing.T) {
-	h := newHouse(t)
+	h := house.New(t)
 	for _, path := range []string{
 		"/_synapse/mas", "/_synapse/mas/", "/_synapse/mas/query_user", "/_synapse//mas/query_user", "//_synapse/mas/x", "/_synapse/./mas/x",
 		"/_synapse/client/../mas/x", "/_synapse/%6das/x", "/_synapse/MAS/x", "/_synapse%2fmas%2fx",
@@ -84,9 +87,9 @@ func TestGuardedPaths(t *testing.T) {
 		"/_synapse/mas/query_user/../..", "/_synapse/mas/..", "/x/..%2f_synapse/mas/x", "/%255Fsynapse/mas/x", "/_synapse/%25256das/x", "/100%25/%255Fsynapse/mas/x", "/_synapse/_synapse/mas",
 	} {
 		t.Run(path, func(t *testing.T) {
-			a := h.do(call{method: "POST", path: path, bearer: sharedKey})
-			a.want(t, http.StatusNotFound, "M_UNRECOGNIZED")
-			if h.passed.Load() != 0 {
+			a := h.Do(house.Call{Method: "POST", Path: path, Bearer: house.SharedKey})
+			a.Want(t, http.StatusNotFound, "M_UNRECOGNIZED")
+			if h.Passed.Load() != 0 {
 				t.Error("it was passed on")
 			}
 		})
@@ -96,16 +99,16 @@ func TestGuardedPaths(t *testing.T) {
 // TestTargetsWithoutPath: a request target that is no path is passed on to nobody, as Synapse reads one in it
 // (SYN-14).
 func TestTargetsWithoutPath(t *testing.T) {
-	h := newHouse(t)
+	h := house.New(t)
 	for _, target := range []string{"x:a_synapse/mas/query_user", "x:a%5fsynapse/mas/query_user", "http:_matrix/client/v3/sync", "x:y"} {
-		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: " + issuerHost + "\r\n\r\n")))
-		h.must(err)
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: " + house.IssuerHost + "\r\n\r\n")))
+		h.Must(err)
 		w := httptest.NewRecorder()
-		h.must(h.current().ServeHTTP(w, r, next{h: h}))
-		if w.Code != http.StatusNotFound || h.passed.Load() != 0 {
-			t.Errorf("%s: got %d, passed on %d", target, w.Code, h.passed.Load())
+		h.Must(h.Current().ServeHTTP(w, r, house.Next{House: h}))
+		if w.Code != http.StatusNotFound || h.Passed.Load() != 0 {
+			t.Errorf("%s: got %d, passed on %d", target, w.Code, h.Passed.Load())
 		}
-		if w = httptest.NewRecorder(); !h.config.Unready(w, r) || w.Code != http.StatusServiceUnavailable {
+		if w = httptest.NewRecorder(); !h.Config.Unready(w, r) || w.Code != http.StatusServiceUnavailable {
 			t.Errorf("%s: got %d before the start", target, w.Code)
 		}
 	}
@@ -113,24 +116,24 @@ func TestTargetsWithoutPath(t *testing.T) {
 
 // TestOtherHosts: hosts other than the issuer's serve only the Matrix API.
 func TestOtherHosts(t *testing.T) {
-	h := newHouse(t, unlimited)
+	h := house.New(t, house.Unlimited)
 	for _, host := range []string{"example.test", "example.test:443", "[::1]:8448"} {
 		t.Run(host, func(t *testing.T) {
-			if a := h.do(call{path: "/.well-known/openid-configuration", host: host}); a.status != passedOn {
-				t.Errorf("discovery: got %d, want it passed on", a.status)
+			if a := h.Do(house.Call{Path: "/.well-known/openid-configuration", Host: host}); a.Status != house.PassedOn {
+				t.Errorf("discovery: got %d, want it passed on", a.Status)
 			}
-			if a := h.do(call{method: "POST", path: "/oauth2/introspect", host: host, bearer: sharedKey, header: formType, body: "token=x"}); a.status != passedOn {
-				t.Errorf("introspection: got %d, want it passed on", a.status)
+			if a := h.Do(house.Call{Method: "POST", Path: "/oauth2/introspect", Host: host, Bearer: house.SharedKey, Header: house.FormType, Body: "token=x"}); a.Status != house.PassedOn {
+				t.Errorf("introspection: got %d, want it passed on", a.Status)
 			}
-			if a := h.do(call{path: loginPath, host: host}); a.status != http.StatusOK {
-				t.Errorf("login: got %d, want 200", a.status)
+			if a := h.Do(house.Call{Path: house.LoginPath, Host: host}); a.Status != http.StatusOK {
+				t.Errorf("login: got %d, want 200", a.Status)
 			}
 		})
 	}
-	for _, host := range []string{issuerHost, strings.ToUpper(issuerHost), issuerHost + ":8443"} {
+	for _, host := range []string{house.IssuerHost, strings.ToUpper(house.IssuerHost), house.IssuerHost + ":8443"} {
 		t.Run(host, func(t *testing.T) {
-			if a := h.do(call{path: "/.well-known/openid-configuration", host: host}); a.status != http.StatusOK {
-				t.Errorf("discovery: got %d, want 200", a.status)
+			if a := h.Do(house.Call{Path: "/.well-known/openid-configuration", Host: host}); a.Status != http.StatusOK {
+				t.Errorf("discovery: got %d, want 200", a.Status)
 			}
 		})
 	}

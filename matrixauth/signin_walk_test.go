@@ -1,4 +1,4 @@
-package matrixauth
+package matrixauth_test
 
 import (
 	"fmt"
@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -27,7 +30,7 @@ import (
 //   - whatever leads on ends at a page or at the client after a few redirects;
 //   - no page is without a way on, and every request that waits can be brought to its code.
 type walker struct {
-	*guest
+	*house.Browser
 	t    *testing.T
 	tabs []*tab
 	// asked are the requests by their state parameter.
@@ -65,7 +68,7 @@ type tab struct {
 // screen is what a tab shows: a page of ours, or the client with an answer.
 type screen struct {
 	address string
-	answer
+	house.Answer
 	// client reports whether it is the client's, sent whether it answers a form that led nowhere.
 	client, sent bool
 }
@@ -77,8 +80,8 @@ func (b *tab) push(s screen) {
 	b.at++
 }
 
-func newWalker(t *testing.T, h *house) *walker {
-	return &walker{guest: h.guest(), t: t, asked: map[string]*asked{}, granted: map[string]bool{}}
+func newWalker(t *testing.T, h *house.House) *walker {
+	return &walker{Browser: h.Browser(), t: t, asked: map[string]*asked{}, granted: map[string]bool{}}
 }
 
 func (w *walker) note(format string, args ...any) {
@@ -138,17 +141,17 @@ func formsOf(body string) (forms []pageForm) {
 func (w *walker) open(client string, changes ...string) *tab {
 	w.t.Helper()
 	state := fmt.Sprintf("request %d", len(w.asked))
-	values := params(client, append([]string{"state", state, "scope", deviceScope(fmt.Sprintf("DEVICE%d", len(w.asked)))}, changes...)...)
-	r := &asked{client: client, prompt: values.Get("prompt"), maxAge: -1, began: w.h.clock.Now()}
+	values := house.Params(client, append([]string{"state", state, "scope", house.DeviceScope(fmt.Sprintf("DEVICE%d", len(w.asked)))}, changes...)...)
+	r := &asked{client: client, prompt: values.Get("prompt"), maxAge: -1, began: w.House.Clock.Now()}
 	if age := values.Get("max_age"); age != "" {
 		var err error
 		r.maxAge, err = time.ParseDuration(age + "s")
-		w.h.must(err)
+		w.House.Must(err)
 	}
 	w.asked[state] = r
-	b := &tab{goal: authorizePath + "?" + values.Encode(), state: state, at: -1}
+	b := &tab{goal: house.AuthorizePath + "?" + values.Encode(), state: state, at: -1}
 	w.tabs = append(w.tabs, b)
-	w.note("tab %d: %s asks, %v, at %v", len(w.tabs)-1, client, changes, w.h.clock.Now().Sub(testkit.Start))
+	w.note("tab %d: %s asks, %v, at %v", len(w.tabs)-1, client, changes, w.House.Clock.Now().Sub(testkit.Start))
 	w.navigate(b, http.MethodGet, b.goal, "", nil)
 	if id := requestIn(b.show().address); id != "" {
 		r.id = id
@@ -183,19 +186,19 @@ func (w *walker) going(method, address, body string, from *screen) screen {
 	w.t.Helper()
 	header := http.Header{}
 	if method == http.MethodPost {
-		header = sameOriginForm()
+		header = house.SameOriginForm()
 	}
 	for hop := 0; ; hop++ {
-		a := w.ask(method, address, body, header)
-		to := a.header.Get("Location")
-		if a.status != http.StatusSeeOther {
-			w.note("  %s: %d %s", address, a.status, a.heading())
+		a := w.Ask(method, address, body, header)
+		to := a.Header.Get("Location")
+		if a.Status != http.StatusSeeOther {
+			w.note("  %s: %d %s", address, a.Status, a.Heading())
 			w.wantWayOn(address, a)
-			return screen{address: address, answer: a}
+			return screen{address: address, Answer: a}
 		}
-		if strings.HasPrefix(to, webCallback) {
+		if strings.HasPrefix(to, house.WebCallback) {
 			w.arrived(w.responseOf(to), from)
-			return screen{address: to, answer: a, client: true}
+			return screen{address: to, Answer: a, client: true}
 		}
 		if hop == 3 {
 			w.fail("a circle: %s leads to %s", address, to)
@@ -208,24 +211,24 @@ func (w *walker) going(method, address, body string, from *screen) screen {
 func (w *walker) responseOf(to string) url.Values {
 	_, text, _ := strings.Cut(to, "?")
 	values, err := url.ParseQuery(text)
-	w.h.must(err)
+	w.House.Must(err)
 	return values
 }
 
 // wantWayOn holds that a page has a way on, or says what there is to do.
-func (w *walker) wantWayOn(address string, a answer) {
+func (w *walker) wantWayOn(address string, a house.Answer) {
 	w.t.Helper()
-	if a.status >= http.StatusInternalServerError {
-		w.fail("%s: %d %s", address, a.status, shown(a))
+	if a.Status >= http.StatusInternalServerError {
+		w.fail("%s: %d %s", address, a.Status, house.Shown(a))
 	}
-	if len(formsOf(a.body))+len(linksIn.FindAllString(a.body, -1)) > 0 {
+	if len(formsOf(a.Body))+len(linksIn.FindAllString(a.Body, -1)) > 0 {
 		return
 	}
-	switch a.heading() {
+	switch a.Heading() {
 	// These send people back to their app, which nobody else can open for them.
 	case "This sign-in is over", "You are signed out", "You are signed in":
 	default:
-		w.fail("%s has no way on: %d %s", address, a.status, shown(a))
+		w.fail("%s has no way on: %d %s", address, a.Status, house.Shown(a))
 	}
 }
 
@@ -247,7 +250,7 @@ func (w *walker) arrived(response url.Values, from *screen) {
 		}
 		return
 	}
-	w.h.secret(code)
+	w.House.Secret(code)
 	if r.declined {
 		w.fail("a code for a request that was declined")
 	}
@@ -259,7 +262,7 @@ func (w *walker) arrived(response url.Values, from *screen) {
 	}
 	r.code, r.account = code, w.accountOf(code)
 	if from != nil && from.asksConsent() {
-		if named := attribute(asWhom, shown(from.answer)); named != r.account {
+		if named := attribute(asWhom, house.Shown(from.Answer)); named != r.account {
 			w.fail("the page named %s, and the code is for %s", named, r.account)
 		}
 		w.granted[r.account+" "+r.client] = true
@@ -273,18 +276,18 @@ func (w *walker) arrived(response url.Values, from *screen) {
 	if r.prompt == "login" && !fresh {
 		w.fail("prompt=login, and the password was given at %v", w.current.at.Sub(testkit.Start))
 	}
-	if age := w.h.clock.Now().Sub(w.current.at); r.maxAge >= 0 && !fresh && age > r.maxAge {
+	if age := w.House.Clock.Now().Sub(w.current.at); r.maxAge >= 0 && !fresh && age > r.maxAge {
 		w.fail("max_age is %v, and the password was given %v ago", r.maxAge, age)
 	}
 }
 
 // asksConsent reports whether a screen asks whether an app may have what it asks for.
-func (s *screen) asksConsent() bool { return strings.HasPrefix(s.heading(), "Continue to ") }
+func (s *screen) asksConsent() bool { return strings.HasPrefix(s.Heading(), "Continue to ") }
 
 // accountOf is the account that a code was given for.
 func (w *walker) accountOf(code string) (localpart string) {
 	w.t.Helper()
-	w.h.view(func(tx *store.Tx) error {
+	w.House.View(func(tx *store.Tx) error {
 		a, err := tx.AuthorizationByCode(model.HashToken(code))
 		if err != nil {
 			return err
@@ -308,20 +311,20 @@ func (w *walker) submit(b *tab, f pageForm, pressed url.Values, who, password st
 		fields.Set("password", password)
 	}
 	from := b.show()
-	w.note("tab %d: %s %v at %v, %d times", slices.Index(w.tabs, b), f.action, fields, w.h.clock.Now().Sub(testkit.Start), times)
-	before := maps.Clone(w.cookies)
+	w.note("tab %d: %s %v at %v, %d times", slices.Index(w.tabs, b), f.action, fields, w.House.Clock.Now().Sub(testkit.Start), times)
+	before := maps.Clone(w.Cookies)
 	var last screen
 	for n := range times {
 		if n > 0 {
 			// A double click: the browser sends the form again before it has the first answer.
-			w.cookies = maps.Clone(before)
+			w.Cookies = maps.Clone(before)
 		}
-		value := w.cookies["__Host-matrix_auth"]
+		value := w.Cookies["__Host-matrix_auth"]
 		last = w.sent(f, fields, &from)
-		if now := w.cookies["__Host-matrix_auth"]; now != value {
+		if now := w.Cookies["__Host-matrix_auth"]; now != value {
 			w.current = login{}
 			if strings.HasPrefix(f.action, "/account/login") && now != "" {
-				w.current = login{who, w.h.clock.Now()}
+				w.current = login{who, w.House.Clock.Now()}
 			}
 		}
 	}
@@ -331,22 +334,22 @@ func (w *walker) submit(b *tab, f pageForm, pressed url.Values, who, password st
 // sent sends a form, and follows only after the model knows who is signed in by it.
 func (w *walker) sent(f pageForm, fields url.Values, from *screen) screen {
 	w.t.Helper()
-	value := w.cookies["__Host-matrix_auth"]
-	a := w.ask(http.MethodPost, f.action, fields.Encode(), sameOriginForm())
-	to := a.header.Get("Location")
+	value := w.Cookies["__Host-matrix_auth"]
+	a := w.Ask(http.MethodPost, f.action, fields.Encode(), house.SameOriginForm())
+	to := a.Header.Get("Location")
 	switch {
-	case a.status != http.StatusSeeOther:
-		w.note("  %d %s", a.status, a.heading())
+	case a.Status != http.StatusSeeOther:
+		w.note("  %d %s", a.Status, a.Heading())
 		w.wantWayOn(f.action, a)
-		return screen{address: f.action, answer: a, sent: true}
-	case strings.HasPrefix(to, webCallback):
+		return screen{address: f.action, Answer: a, sent: true}
+	case strings.HasPrefix(to, house.WebCallback):
 		w.arrived(w.responseOf(to), from)
-		return screen{address: to, answer: a, client: true}
+		return screen{address: to, Answer: a, client: true}
 	}
-	if now := w.cookies["__Host-matrix_auth"]; now != value && now != "" && strings.HasPrefix(f.action, "/account/login") {
-		w.current = login{fields.Get("username"), w.h.clock.Now()}
+	if now := w.Cookies["__Host-matrix_auth"]; now != value && now != "" && strings.HasPrefix(f.action, "/account/login") {
+		w.current = login{fields.Get("username"), w.House.Clock.Now()}
 	}
-	if strings.HasPrefix(f.action, "/account/logout") && w.cookies["__Host-matrix_auth"] != value {
+	if strings.HasPrefix(f.action, "/account/logout") && w.Cookies["__Host-matrix_auth"] != value {
 		w.current = login{}
 	}
 	w.note("  leads to %s", to)
@@ -369,7 +372,7 @@ func (w *walker) reload(b *tab) {
 func (w *walker) back(b *tab) {
 	if b.at > 0 {
 		b.at--
-		w.note("tab %d: back to %s", slices.Index(w.tabs, b), b.show().heading())
+		w.note("tab %d: back to %s", slices.Index(w.tabs, b), b.show().Heading())
 	}
 }
 
@@ -379,9 +382,9 @@ func (w *walker) waits(r *asked) bool {
 		return false
 	}
 	waits := false
-	w.h.view(func(tx *store.Tx) error {
+	w.House.View(func(tx *store.Tx) error {
 		a, err := tx.Authorization(r.id)
-		waits = err == nil && w.h.clock.Now().Before(a.ExpiresAt)
+		waits = err == nil && w.House.Clock.Now().Before(a.ExpiresAt)
 		return nil
 	})
 	return waits
@@ -396,33 +399,33 @@ func (w *walker) finish(b *tab, who string) {
 	}
 	w.note("tab %d: %s finishes", slices.Index(w.tabs, b), who)
 	if b.show().client { // they come back from an answer to another request
-		w.navigate(b, http.MethodGet, consentPath+query("request", r.id), "", nil)
+		w.navigate(b, http.MethodGet, house.ConsentPath+house.Query("request", r.id), "", nil)
 	}
 	for range 6 {
 		if r.code != "" {
 			return
 		}
-		forms := formsOf(b.show().body)
+		forms := formsOf(b.show().Body)
 		if len(forms) == 0 {
-			w.navigate(b, http.MethodGet, consentPath+query("request", r.id), "", nil)
+			w.navigate(b, http.MethodGet, house.ConsentPath+house.Query("request", r.id), "", nil)
 			continue
 		}
 		f := forms[0]
-		if strings.HasPrefix(b.show().heading(), "This account is locked") {
+		if strings.HasPrefix(b.show().Heading(), "This account is locked") {
 			f = forms[len(forms)-1] // not you
 		}
-		w.h.clock.Move(time.Second)
-		w.submit(b, f, f.buttons[0], who, alicesPassword, 1)
+		w.House.Clock.Move(time.Second)
+		w.submit(b, f, f.buttons[0], who, house.AlicesPassword, 1)
 	}
 	if r.code == "" {
-		w.fail("no way from here to a code: %s", shown(b.show().answer))
+		w.fail("no way from here to a code: %s", house.Shown(b.show().Answer))
 	}
 }
 
-func newWalkHouse(t *testing.T) *house {
-	h := newOAuthHouse(t)
-	h.register("other", "")
-	h.settle()
+func newWalkHouse(t *testing.T) *house.House {
+	h := house.WithApp(t)
+	h.Register("other", "")
+	h.Settle()
 	return h
 }
 
@@ -434,13 +437,13 @@ func TestEveryOrder(t *testing.T) {
 	press := func(of func(w *walker) *tab, who string, form, times int) func(w *walker) {
 		return func(w *walker) {
 			b := of(w)
-			forms := formsOf(b.show().body)
+			forms := formsOf(b.show().Body)
 			if len(forms) == 0 {
 				w.reload(b)
 				return
 			}
 			f := forms[min(form, len(forms)-1)]
-			w.submit(b, f, f.buttons[0], who, alicesPassword, times)
+			w.submit(b, f, f.buttons[0], who, house.AlicesPassword, times)
 		}
 	}
 	moves := []func(w *walker){
@@ -459,14 +462,14 @@ func TestEveryOrder(t *testing.T) {
 		orders *= len(moves)
 	}
 	for order := range orders {
-		h.sql("DELETE FROM consents") // each order begins with people who never said yes
+		h.SQL("DELETE FROM consents") // each order begins with people who never said yes
 		w := newWalker(t, h)
 		w.open("app", "prompt", "login")
-		h.clock.Move(time.Second)
+		h.Clock.Move(time.Second)
 		w.open("other")
 		for n, rest := 0, order; n < length; n, rest = n+1, rest/len(moves) {
 			moves[rest%len(moves)](w)
-			h.clock.Move(time.Second)
+			h.Clock.Move(time.Second)
 		}
 		for n, who := range []string{"alice", "bob"} {
 			w.finish(w.tabs[n], who)
@@ -488,7 +491,7 @@ func TestSignInWalks(t *testing.T) {
 			for range 80 {
 				w.step(random)
 			}
-			act(h, UnlockUser, Name{User: "alice"})
+			house.Act(h, matrixauth.UnlockUser, matrixauth.Name{User: "alice"})
 			for _, b := range w.tabs {
 				w.finish(b, "alice")
 			}
@@ -510,14 +513,14 @@ func (w *walker) step(random *rand.Rand) {
 		case 3:
 			w.open(anyOf("app", "other"), "prompt", anyOf("consent", "select_account", "login consent"))
 		case 4:
-			w.openAccount("/account/" + anyOf("", query("action", "org.matrix.cross_signing_reset"), query("action", "session_end", "device_id", "DEVICE1")))
+			w.openAccount("/account/" + anyOf("", house.Query("action", "org.matrix.cross_signing_reset"), house.Query("action", "session_end", "device_id", "DEVICE1")))
 		default:
 			w.open(anyOf("app", "other"))
 		}
 		return
 	}
 	b := w.tabs[max(0, len(w.tabs)-1-random.IntN(4))]
-	forms := formsOf(b.show().body)
+	forms := formsOf(b.show().Body)
 	switch n := random.IntN(20); {
 	case n < 9 && len(forms) > 0:
 		f := forms[max(0, random.IntN(2+len(forms))-2)] // mostly the first
@@ -525,7 +528,7 @@ func (w *walker) step(random *rand.Rand) {
 		if len(f.buttons) > 0 {
 			pressed = f.buttons[max(0, random.IntN(3)-1)%len(f.buttons)]
 		}
-		w.submit(b, f, pressed, anyOf("alice", "alice", "bob"), anyOf(alicesPassword, alicesPassword, alicesPassword, "wrong"), 1+random.IntN(4)/3)
+		w.submit(b, f, pressed, anyOf("alice", "alice", "bob"), anyOf(house.AlicesPassword, house.AlicesPassword, house.AlicesPassword, "wrong"), 1+random.IntN(4)/3)
 	case n < 12:
 		w.back(b)
 	case n < 14:
@@ -533,18 +536,18 @@ func (w *walker) step(random *rand.Rand) {
 	case n < 17:
 		d := []time.Duration{time.Second, time.Minute, 6 * time.Minute, 61 * time.Minute}[min(random.IntN(4), random.IntN(4))]
 		w.note("%v pass", d)
-		w.h.clock.Move(d)
+		w.House.Clock.Move(d)
 	case n < 18:
-		if w.h.count("users WHERE locked_at IS NOT NULL") == 0 {
+		if w.House.Count("users WHERE locked_at IS NOT NULL") == 0 {
 			w.note("alice is locked")
-			act(w.h, LockUser, Name{User: "alice"})
+			house.Act(w.House, matrixauth.LockUser, matrixauth.Name{User: "alice"})
 		} else {
 			w.note("alice is unlocked")
-			act(w.h, UnlockUser, Name{User: "alice"})
+			house.Act(w.House, matrixauth.UnlockUser, matrixauth.Name{User: "alice"})
 		}
 	default:
 		if r := w.asked[b.state]; r != nil && r.code != "" {
-			w.note("%s redeems its code: %d", r.client, w.h.exchange(r.client, r.code).status)
+			w.note("%s redeems its code: %d", r.client, w.House.Exchange(r.client, r.code).Status)
 		}
 	}
 }

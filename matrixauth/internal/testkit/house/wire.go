@@ -1,4 +1,4 @@
-package matrixauth
+package house
 
 import (
 	"context"
@@ -13,14 +13,14 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
-// endpoint is one of our paths, as bad input meets it.
-type endpoint struct {
-	name    string
-	paths   []string
-	inside  bool
-	wire    web.Wire
-	methods []string
-	allow   string
+// Endpoint is one of our paths, as bad input meets it.
+type Endpoint struct {
+	Name    string
+	Paths   []string
+	Inside  bool
+	Wire    web.Wire
+	Methods []string
+	Allow   string
 }
 
 var oldVersions = []string{"api/v1", "r0", "v3", "unstable"}
@@ -33,7 +33,7 @@ func aliases(suffix string, versions ...string) (paths []string) {
 	return paths
 }
 
-var endpoints = []endpoint{
+var Endpoints = []Endpoint{
 	{"login", aliases("/login", oldVersions...), false, web.MatrixWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST, OPTIONS"},
 	{"logout", aliases("/logout", oldVersions...), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
 	{"logout_all", aliases("/logout/all", oldVersions...), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
@@ -44,11 +44,11 @@ var endpoints = []endpoint{
 	{"introspect_internal", []string{"/oauth2/introspect"}, true, web.OAuthWire, []string{"POST"}, "POST"},
 	{"discovery_public", []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"}, false, web.OpenOAuthWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
 	{"discovery_internal", []string{"/.well-known/openid-configuration"}, true, web.OpenOAuthWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
-	{"token", []string{tokenPath}, false, web.OpenOAuthWire, []string{"POST"}, "POST, OPTIONS"},
-	{"revoke", []string{revokePath}, false, web.OpenOAuthWire, []string{"POST"}, "POST, OPTIONS"},
+	{"token", []string{TokenPath}, false, web.OpenOAuthWire, []string{"POST"}, "POST, OPTIONS"},
+	{"revoke", []string{RevokePath}, false, web.OpenOAuthWire, []string{"POST"}, "POST, OPTIONS"},
 	{"registration", []string{"/oauth2/registration"}, false, web.OpenOAuthWire, []string{"POST"}, "POST, OPTIONS"},
-	{"authorize", []string{authorizePath}, false, web.PageWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST"},
-	{"consent", []string{consentPath}, false, web.PageWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST"},
+	{"authorize", []string{AuthorizePath}, false, web.PageWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST"},
+	{"consent", []string{ConsentPath}, false, web.PageWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST"},
 	{"sign_in", []string{"/account/login"}, false, web.PageWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST"},
 	{"sign_out", []string{"/account/logout"}, false, web.PageWire, []string{"POST"}, "POST"},
 	{"signed_out", []string{"/account/signed-out"}, false, web.PageWire, []string{"GET", "HEAD"}, "GET, HEAD"},
@@ -57,16 +57,16 @@ var endpoints = []endpoint{
 	{"health", []string{"/health"}, true, web.PlainWire, []string{"GET", "HEAD"}, "GET, HEAD"},
 }
 
-func endpointNamed(name string) endpoint {
-	return endpoints[slices.IndexFunc(endpoints, func(e endpoint) bool { return e.name == name })]
+func EndpointNamed(name string) Endpoint {
+	return Endpoints[slices.IndexFunc(Endpoints, func(e Endpoint) bool { return e.Name == name })]
 }
 
-// wantWire checks the headers that every answer of a wire bears, whatever its status: CORS exactly once
+// WantWire checks the headers that every answer of a wire bears, whatever its status: CORS exactly once
 // for the Client-Server API and none between servers (LEG-6, INTRO-7), JSON, no sniffing, no storing.
-func wantWire(t testing.TB, wire web.Wire, a answer) {
+func WantWire(t testing.TB, wire web.Wire, a Answer) {
 	t.Helper()
 	if wire == web.PageWire {
-		wantPageHeaders(t, a)
+		WantPageHeaders(t, a)
 		return
 	}
 	cors := map[string]string{
@@ -76,7 +76,7 @@ func wantWire(t testing.TB, wire web.Wire, a answer) {
 		"Access-Control-Expose-Headers": "Retry-After",
 	}
 	for name, want := range cors {
-		got := a.header.Values(name)
+		got := a.Header.Values(name)
 		if wire.Open() && (len(got) != 1 || got[0] != want) {
 			t.Errorf("%s is %q, want %q once", name, got, want)
 		}
@@ -84,45 +84,45 @@ func wantWire(t testing.TB, wire web.Wire, a answer) {
 			t.Errorf("%s is %q, want none", name, got)
 		}
 	}
-	if got := a.header.Values("Access-Control-Allow-Credentials"); got != nil {
+	if got := a.Header.Values("Access-Control-Allow-Credentials"); got != nil {
 		t.Errorf("Access-Control-Allow-Credentials is %q, want none", got)
 	}
-	if got := a.header.Get("X-Content-Type-Options"); got != "nosniff" {
+	if got := a.Header.Get("X-Content-Type-Options"); got != "nosniff" {
 		t.Errorf("X-Content-Type-Options is %q", got)
 	}
-	if a.status == http.StatusNoContent {
+	if a.Status == http.StatusNoContent {
 		return
 	}
-	if got := a.header.Get("Content-Type"); got != "application/json" {
+	if got := a.Header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type is %q", got)
 	}
-	if got := a.header.Get("Cache-Control"); got != "no-store" {
+	if got := a.Header.Get("Cache-Control"); got != "no-store" {
 		t.Errorf("Cache-Control is %q", got)
 	}
 }
 
 // What the wires say in words of their own.
 const (
-	wrongPass = `{"errcode":"M_FORBIDDEN","error":"Invalid username or password"}`
-	badToken  = `{"errcode":"M_UNKNOWN_TOKEN","error":"Unknown access token"}`
-	badFresh  = `{"errcode":"M_UNKNOWN_TOKEN","error":"Invalid refresh token"}`
+	WrongPass = `{"errcode":"M_FORBIDDEN","error":"Invalid username or password"}`
+	BadToken  = `{"errcode":"M_UNKNOWN_TOKEN","error":"Unknown access token"}`
+	BadFresh  = `{"errcode":"M_UNKNOWN_TOKEN","error":"Invalid refresh token"}`
 )
 
-// healthy is the answer of a server that is well.
-func (h *house) healthy(waiting, oldest int) string {
-	h.t.Helper()
-	schema, err := h.store.Schema(context.Background())
-	h.must(err)
+// Healthy is the answer of a server that is well.
+func (h *House) Healthy(waiting, oldest int) string {
+	h.T.Helper()
+	schema, err := h.Store.Schema(context.Background())
+	h.Must(err)
 	return fmt.Sprintf(`{"status":"ok","schema":%d,"outbox":{"waiting":%d,"set_aside":0,"oldest_age_seconds":%d}}`, schema, waiting, oldest)
 }
 
 // wantMetadata is the whole document: what is in it, clients rely upon, and nothing else is there.
-const wantMetadata = `{"issuer":"` + issuer + `",` +
-	`"authorization_endpoint":"` + issuer + `authorize",` +
-	`"token_endpoint":"` + issuer + `oauth2/token",` +
-	`"registration_endpoint":"` + issuer + `oauth2/registration",` +
-	`"revocation_endpoint":"` + issuer + `oauth2/revoke",` +
-	`"introspection_endpoint":"` + issuer + `oauth2/introspect",` +
+const wantMetadata = `{"issuer":"` + Issuer + `",` +
+	`"authorization_endpoint":"` + Issuer + `authorize",` +
+	`"token_endpoint":"` + Issuer + `oauth2/token",` +
+	`"registration_endpoint":"` + Issuer + `oauth2/registration",` +
+	`"revocation_endpoint":"` + Issuer + `oauth2/revoke",` +
+	`"introspection_endpoint":"` + Issuer + `oauth2/introspect",` +
 	`"scopes_supported":["urn:matrix:client:api:*","urn:matrix:org.matrix.msc2967.client:api:*","urn:synapse:admin:*"],` +
 	`"response_types_supported":["code"],` +
 	`"response_modes_supported":["query","fragment","form_post"],` +
@@ -135,11 +135,11 @@ const wantMetadata = `{"issuer":"` + issuer + `",` +
 	`"ui_locales_supported":["en","de"],` +
 	`"authorization_response_iss_parameter_supported":true,` +
 	`"claims_parameter_supported":false,"request_parameter_supported":false,"request_uri_parameter_supported":false,` +
-	`"account_management_uri":"` + issuer + `account/",` +
+	`"account_management_uri":"` + Issuer + `account/",` +
 	`"account_management_actions_supported":ACTIONS}`
 
-// metadataText is the whole document of the tests' issuer.
-func metadataText() string {
+// MetadataText is the whole document of the tests' issuer.
+func MetadataText() string {
 	actions, err := json.Marshal(signin.Actions)
 	if err != nil {
 		panic(err) // strings always marshal

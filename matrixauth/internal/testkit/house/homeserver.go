@@ -1,4 +1,4 @@
-package matrixauth
+package house
 
 import (
 	"errors"
@@ -12,14 +12,14 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 )
 
-// homeserver is a client of the homeserver of its own.
-func (h *house) homeserver() *homeserver.Client {
-	return homeserver.New(homeserver.Config{Endpoint: h.fake.URL, Secret: sharedKey, ServerName: serverName, HTTP: h.fake.HTTP()})
+// Homeserver is a client of the homeserver of its own.
+func (h *House) Homeserver() *homeserver.Client {
+	return homeserver.New(homeserver.Config{Endpoint: h.Fake.URL, Secret: SharedKey, ServerName: ServerName, HTTP: h.Fake.HTTP()})
 }
 
-// tap listens to the calls to the homeserver. after runs when the homeserver has answered and before
+// Tap listens to the calls to the homeserver. after runs when the homeserver has answered and before
 // the caller learns of it.
-type tap struct {
+type Tap struct {
 	base  http.RoundTripper
 	mu    sync.Mutex
 	after func(op string)
@@ -27,19 +27,19 @@ type tap struct {
 	refuse string
 }
 
-func (p *tap) set(f func(op string)) {
+func (p *Tap) Set(f func(op string)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.after = f
 }
 
-func (p *tap) refuseAll(op string) {
+func (p *Tap) RefuseAll(op string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuse = op
 }
 
-func (p *tap) RoundTrip(r *http.Request) (*http.Response, error) {
+func (p *Tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	op := path.Base(r.URL.Path)
 	p.mu.Lock()
 	after, refuse := p.after, p.refuse
@@ -57,10 +57,10 @@ func (p *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-func (h *house) wantDevices(localpart string, want ...string) {
-	h.t.Helper()
+func (h *House) WantDevices(localpart string, want ...string) {
+	h.T.Helper()
 	slices.Sort(want)
-	if got := h.fake.Devices(localpart); !slices.Equal(got, want) {
-		h.t.Fatalf("the homeserver has devices %q of %s, want %q", got, localpart, want)
+	if got := h.Fake.Devices(localpart); !slices.Equal(got, want) {
+		h.T.Fatalf("the homeserver has devices %q of %s, want %q", got, localpart, want)
 	}
 }

@@ -1,0 +1,119 @@
+package house
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+const PassedOn = http.StatusTeapot
+
+// Call is a request to make. Its zero value is GET /.
+type Call struct {
+	Method, Path string
+	// inside asks the listener for the homeserver and not the public site.
+	Inside bool
+	Host   string
+	Body   string
+	Header http.Header
+	Bearer string
+	IP     string
+}
+
+// Shows checks a status, and that the body holds a text.
+func (a Answer) Shows(t testing.TB, status int, text string) {
+	t.Helper()
+	if a.Status != status || !strings.Contains(a.Body, text) {
+		t.Fatalf("got %d %s, want %d with %q", a.Status, a.Body, status, text)
+	}
+}
+
+// Answer is what came back.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+func (h *House) Do(c Call) Answer {
+	h.T.Helper()
+	base := h.Site.URL
+	if c.Inside {
+		base = h.inside.URL
+	}
+	if c.Method == "" {
+		c.Method = http.MethodGet
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, c.Method, base+c.Path, strings.NewReader(c.Body))
+	h.Must(err)
+	for name, values := range c.Header {
+		r.Header[name] = values
+	}
+	r.Host = IssuerHost
+	if c.Host != "" {
+		r.Host = c.Host
+	}
+	if c.Bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+c.Bearer)
+	}
+	if c.IP != "" {
+		r.Header.Set("X-Test-IP", c.IP)
+	}
+	res, err := h.Client.Do(r)
+	if err != nil {
+		h.T.Errorf("%s %s: %v", c.Method, c.Path, err)
+		return Answer{Header: http.Header{}}
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		h.T.Errorf("%s %s: %v", c.Method, c.Path, err)
+	}
+	return Answer{Status: res.StatusCode, Header: res.Header, Body: string(body)}
+}
+
+// Form asks an OAuth endpoint with a form.
+func Form(values ...string) string {
+	v := url.Values{}
+	for i := 0; i < len(values); i += 2 {
+		v.Add(values[i], values[i+1])
+	}
+	return v.Encode()
+}
+
+var FormType = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+
+// Document is the body of an answer.
+type Document map[string]any
+
+func (a Answer) Document(t testing.TB) Document {
+	t.Helper()
+	var d Document
+	if err := json.Unmarshal([]byte(a.Body), &d); err != nil {
+		t.Fatalf("status %d, body %q: %v", a.Status, a.Body, err)
+	}
+	return d
+}
+
+func (a Answer) Errcode() string {
+	var d struct {
+		Errcode string `json:"errcode"`
+	}
+	_ = json.Unmarshal([]byte(a.Body), &d) // what is no document has no errcode
+	return d.Errcode
+}
+
+// Want checks status and errcode (none for "").
+func (a Answer) Want(t testing.TB, status int, errcode string) {
+	t.Helper()
+	if a.Status != status || a.Errcode() != errcode {
+		t.Fatalf("got %d %s, want %d %s", a.Status, a.Body, status, errcode)
+	}
+}
