@@ -258,7 +258,10 @@ func (w *walker) arrived(response url.Values, from *screen) {
 		if code != r.code {
 			w.fail("another code for the same request")
 		}
-		return // it was judged when it was given first
+		if w.current.who != r.account {
+			w.fail("the code of %s again, while %q is signed in", r.account, w.current.who)
+		}
+		return // the rest was judged when it was given first
 	}
 	r.code, r.account = code, w.accountOf(code)
 	if from != nil && from.asksConsent() {
@@ -461,9 +464,18 @@ func TestEveryOrder(t *testing.T) {
 	for range length {
 		orders *= len(moves)
 	}
-	for order := range orders {
-		h.SQL("DELETE FROM consents") // each order begins with people who never said yes
+	for order := range 2 * orders {
+		// Each order begins with people who never said yes, and whose account page is short.
+		h.SQL("DELETE FROM consents")
+		h.SQL("DELETE FROM browser_sessions")
 		w := newWalker(t, h)
+		if order >= orders { // and once with somebody who is signed in, and once with nobody
+			w.openAccount("/account/login")
+			f := formsOf(w.tabs[0].show().Body)[0]
+			w.submit(w.tabs[0], f, f.buttons[0], "alice", house.AlicesPassword, 1)
+			w.tabs = nil
+			h.Clock.Move(time.Second)
+		}
 		w.open("app", "prompt", "login")
 		h.Clock.Move(time.Second)
 		w.open("other")
@@ -537,7 +549,13 @@ func (w *walker) step(random *rand.Rand) {
 		d := []time.Duration{time.Second, time.Minute, 6 * time.Minute, 61 * time.Minute}[min(random.IntN(4), random.IntN(4))]
 		w.note("%v pass", d)
 		w.House.Clock.Move(d)
-	case n < 18:
+	case n == 17 && random.IntN(3) == 0:
+		w.note("the operator ends the sessions of %q", w.current.who)
+		if w.current.who != "" {
+			house.Act(w.House, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: w.current.who})
+			w.current = login{}
+		}
+	case n == 17:
 		if w.House.Count("users WHERE locked_at IS NOT NULL") == 0 {
 			w.note("alice is locked")
 			house.Act(w.House, matrixauth.LockUser, matrixauth.Name{User: "alice"})

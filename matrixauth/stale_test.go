@@ -41,3 +41,29 @@ func TestStaleConsent(t *testing.T) {
 	v.Ask(http.MethodPost, action, house.Form("request", id, "answer", "continue"), header).WantPage(t, http.StatusForbidden, "Please try again")
 	v.Ask(http.MethodPost, house.ConsentPath+house.Query("request", strings.Repeat("x", 65)), house.Form("request", id, "answer", "continue"), house.SameOriginForm()).WantPage(t, http.StatusForbidden, "Please try again")
 }
+
+// TestStaleSignOut: whoever presses "Not you?" on a page from before another tab signed in signs nobody out, and sees who
+// it is now, on the way to the same goal (SESS-7).
+func TestStaleSignOut(t *testing.T) {
+	h := house.WithApp(t)
+	v := h.Browser()
+	v.SignIn("alice", "")
+	v.Get(house.AuthorizePath + "?" + house.Params("app").Encode())
+	v.Follow().WantPage(t, http.StatusOK, "Continue to An App?")
+	old, id := v.At, house.Hidden(v.At.Body, "request")
+	forms := formsOf(old.Body)
+	action := forms[len(forms)-1].action
+	v.Get("/account/")
+	v.Post("/account/login", "username", "bob", "password", house.AlicesPassword).WantTo(t, "/account/")
+	v.At = old
+	v.Post(action, "request", id).WantTo(t, house.ConsentPath+"?request="+id)
+	v.Follow().WantPage(t, http.StatusOK, "Continue to An App?")
+	if text := house.Shown(v.At); !strings.Contains(text, "You are signed in as @bob:"+house.ServerName) {
+		t.Errorf("the page says %s", text)
+	}
+	// Another site's form is refused as before.
+	header := house.SameOriginForm()
+	header.Set("Sec-Fetch-Site", "cross-site")
+	v.Ask(http.MethodPost, action, house.Form("request", id), header).
+		WantPage(t, http.StatusForbidden, "Please try again")
+}
