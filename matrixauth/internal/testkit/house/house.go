@@ -16,8 +16,6 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 
-	"go.uber.org/goleak"
-
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
@@ -29,8 +27,6 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	ServerName = "example.test"
