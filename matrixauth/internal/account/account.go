@@ -84,7 +84,7 @@ func (d *Door) lead(w http.ResponseWriter, goal signin.Goal, step signin.Step) e
 
 // browser is the browser that asks.
 func (d *Door) browser(r *http.Request) signin.Browser {
-	return signin.Browser{Value: d.Cookie.Value(r), Origin: web.OriginOf(r)}
+	return signin.Browser{Value: d.Cookie.Value(r), Source: web.SourceOf(r)}
 }
 
 // owner finds who is signed in in the browser that asks. Without anybody it leads to the sign-in, and on to
@@ -108,5 +108,5 @@ func (d *Door) owner(w http.ResponseWriter, r *http.Request, goal signin.Account
 
 // holder is who a request comes from, for what is kept of changes.
 func holder(r *http.Request, who model.User) model.Actor {
-	return model.Holder(who.ID, web.OriginOf(r))
+	return model.Holder(who.ID, web.SourceOf(r))
 }

@@ -117,7 +117,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 		return d.blocked(w, r, proof.User, page.Blocked{Goal: shown.Goal}, err)
 	}
 	web.SetUser(r.Context(), proof.User.ID, proof.User.Localpart)
-	start := browser.Start{Proof: proof.Proof, Value: model.NewBrowserValue(), Replaced: d.Cookie.Value(r), Device: proof.Device, Origin: web.OriginOf(r)}
+	start := browser.Start{Proof: proof.Proof, Value: model.NewBrowserValue(), Replaced: d.Cookie.Value(r), Device: proof.Device, Source: web.SourceOf(r)}
 	if start.Device == "" {
 		start.Device = model.NewBrowserValue()
 	}
@@ -126,7 +126,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 	}
 	d.Cookie.Set(w, start.Value)
 	d.Devices.Put(w, r, start.Device)
-	next, err := d.SignIns.Step(r.Context(), goal, signin.Browser{Value: start.Value, Origin: start.Origin})
+	next, err := d.SignIns.Step(r.Context(), goal, signin.Browser{Value: start.Value, Source: start.Source})
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Whoever is locked has a session too, and may leave it.
-	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.OriginOf(r))
+	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.SourceOf(r))
 	if err != nil && model.AsError(err).Kind() == model.Internal {
 		return err
 	}

@@ -175,9 +175,9 @@ const (
 	// KeepKnownNetwork and KeepKnownBrowser are how long a network and a browser are known after they were last used.
 	KeepKnownNetwork = 30 * 24 * time.Hour
 	KeepKnownBrowser = 90 * 24 * time.Hour
-	// KeepEvent is how long an event is kept, and KeepEventOrigin how long the address and the user agent in it.
+	// KeepEvent is how long an event is kept, and KeepEventSource how long the address and the user agent in it.
 	KeepEvent       = 365 * 24 * time.Hour
-	KeepEventOrigin = 30 * 24 * time.Hour
+	KeepEventSource = 30 * 24 * time.Hour
 	// KeepExpiredToken is how long an access token is kept after its end once a newer one was used.
 	KeepExpiredToken = time.Hour
 	// KeepConsumedToken is the age to which refresh tokens are kept that were passed twice.

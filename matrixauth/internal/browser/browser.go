@@ -34,13 +34,13 @@ type Start struct {
 	Value, Replaced string
 	// Device belongs into the device cookie, by which the limits of sign-ins know the browser again; empty for none.
 	Device string
-	Origin model.Origin
+	Source model.Source
 }
 
 // Start begins the browser session of a sign-in.
 func (b *Browsers) Start(ctx context.Context, p Start) (s model.BrowserSession, err error) {
 	err = b.store.Update(ctx, func(tx *store.Tx) error {
-		by := model.Holder(p.Proof.User.ID, p.Origin)
+		by := model.Holder(p.Proof.User.ID, p.Source)
 		old, err := tx.BrowserSessionByHash(model.HashToken(p.Replaced))
 		if err == nil {
 			err = end(tx, by, old, model.EndReplaced)
@@ -50,7 +50,7 @@ func (b *Browsers) Start(ctx context.Context, p Start) (s model.BrowserSession, 
 		}
 		s = model.BrowserSession{
 			ID: model.NewID(tx.Now), UserID: p.Proof.User.ID, CreatedAt: tx.Now, AuthenticatedAt: p.Proof.At, Methods: p.Proof.Methods, LastActiveAt: tx.Now,
-			LastIP: p.Origin.IP, UserAgent: p.Origin.UserAgent,
+			LastIP: p.Source.IP, UserAgent: p.Source.UserAgent,
 		}
 		if err := tx.NoteNetwork(s.UserID, s.LastIP); err != nil {
 			return err
@@ -71,7 +71,7 @@ func (b *Browsers) Start(ctx context.Context, p Start) (s model.BrowserSession, 
 // Current finds the live session of a cookie's value, and its user. Errors: NotSignedIn; UserLocked and
 // UserDeactivated for a user who may do nothing at present, whose session goes on when they may again
 // (MOD-7).
-func (b *Browsers) Current(ctx context.Context, value string, origin model.Origin) (s model.BrowserSession, user model.User, err error) {
+func (b *Browsers) Current(ctx context.Context, value string, source model.Source) (s model.BrowserSession, user model.User, err error) {
 	err = b.store.View(ctx, func(tx *store.Tx) error {
 		s, user, err = b.In(tx, value)
 		return err
@@ -82,7 +82,7 @@ func (b *Browsers) Current(ctx context.Context, value string, origin model.Origi
 	if err != nil {
 		return s, user, err
 	}
-	return s, user, b.Touch(ctx, s, origin)
+	return s, user, b.Touch(ctx, s, source)
 }
 
 // In finds the live session of a cookie's value, and its user, whatever they may do at present. It gives an Error with
@@ -110,15 +110,15 @@ func over(s model.BrowserSession, now time.Time) bool {
 }
 
 // Touch notes that a live session is in use.
-func (b *Browsers) Touch(ctx context.Context, s model.BrowserSession, origin model.Origin) error {
+func (b *Browsers) Touch(ctx context.Context, s model.BrowserSession, source model.Source) error {
 	if b.store.Now().Sub(s.LastActiveAt).Abs() < activityGrain {
 		return nil
 	}
 	return b.store.Update(ctx, func(tx *store.Tx) error {
-		if _, err := tx.NoteMove(s.UserID, origin.IP, s.LastIP, s.LastActiveAt); err != nil {
+		if _, err := tx.NoteMove(s.UserID, source.IP, s.LastIP, s.LastActiveAt); err != nil {
 			return err
 		}
-		return tx.TouchBrowserSession(s.ID, tx.Now, origin.IP)
+		return tx.TouchBrowserSession(s.ID, tx.Now, source.IP)
 	})
 }
 

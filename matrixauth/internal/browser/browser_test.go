@@ -51,7 +51,7 @@ func (b *bench) proof(methods ...model.Method) model.Proof {
 
 func (b *bench) start(value, replaced string) model.BrowserSession {
 	b.t.Helper()
-	s, err := b.browsers.Start(b.t.Context(), Start{Proof: b.proof(model.MethodPassword), Value: value, Replaced: replaced, Origin: model.Origin{IP: "192.0.2.1"}})
+	s, err := b.browsers.Start(b.t.Context(), Start{Proof: b.proof(model.MethodPassword), Value: value, Replaced: replaced, Source: model.Source{IP: "192.0.2.1"}})
 	b.must(err)
 	return s
 }
@@ -59,7 +59,7 @@ func (b *bench) start(value, replaced string) model.BrowserSession {
 // want checks what a cookie stands for; an empty code means that alice is signed in.
 func (b *bench) want(value string, code model.Code) {
 	b.t.Helper()
-	_, user, err := b.browsers.Current(b.t.Context(), value, model.Origin{IP: "192.0.2.2"})
+	_, user, err := b.browsers.Current(b.t.Context(), value, model.Source{IP: "192.0.2.2"})
 	if code == "" && (err != nil || user.ID != "alice") || code != "" && (err == nil || model.AsError(err).Code != code) {
 		b.t.Fatalf("%q: got %v, %v, want %q", value, user, err, code)
 	}
@@ -72,7 +72,7 @@ func TestBrowserSession(t *testing.T) {
 		b.want("value", "")
 		b.want("", model.NotSignedIn)
 		b.want("another", model.NotSignedIn)
-		b.must(b.browsers.SignOut(t.Context(), model.Holder(s.UserID, model.Origin{}), s.ID))
+		b.must(b.browsers.SignOut(t.Context(), model.Holder(s.UserID, model.Source{}), s.ID))
 		b.want("value", model.NotSignedIn)
 	})
 	t.Run("a new sign-in in the same browser ends the one before", func(t *testing.T) { // SESS-2
@@ -106,7 +106,7 @@ func TestBrowserSession(t *testing.T) {
 		b := newBench(t)
 		wantProof := func(at time.Time, methods ...model.Method) {
 			t.Helper()
-			s, _, err := b.browsers.Current(t.Context(), "value", model.Origin{})
+			s, _, err := b.browsers.Current(t.Context(), "value", model.Source{})
 			if err != nil || !s.AuthenticatedAt.Equal(at) || !slices.Equal(s.Methods, methods) {
 				t.Errorf("proved at %v by %q, %v; want %v by %q", s.AuthenticatedAt, s.Methods, err, at, methods)
 			}

@@ -67,7 +67,7 @@ func (d *Door) login(w http.ResponseWriter, r *http.Request) (loginAnswer, error
 	web.SetUser(r.Context(), found.ID, found.Localpart)
 	started, tokens, err := d.Sessions.Start(r.Context(), session.Start{
 		Kind: model.CompatSession, User: found, DeviceID: request.deviceID, DeviceName: request.deviceName,
-		Scope: model.CompatScope(false), Refreshable: request.refresh, Origin: web.OriginOf(r),
+		Scope: model.CompatScope(false), Refreshable: request.refresh, Source: web.SourceOf(r),
 	})
 	if err != nil {
 		return loginAnswer{}, err

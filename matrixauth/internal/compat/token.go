@@ -37,7 +37,7 @@ func (d *Door) refresh(w http.ResponseWriter, r *http.Request) (session.Tokens, 
 	if err != nil {
 		return session.Tokens{}, err
 	}
-	tokens, err := d.Sessions.Refresh(r.Context(), session.Refresh{Kind: model.CompatSession, Token: token, Origin: web.OriginOf(r)})
+	tokens, err := d.Sessions.Refresh(r.Context(), session.Refresh{Kind: model.CompatSession, Token: token, Source: web.SourceOf(r)})
 	if err == nil {
 		web.SetOwner(r.Context(), tokens.Owner)
 	}
@@ -50,7 +50,7 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return missingToken()
 	}
-	owner, err := d.Sessions.Logout(r.Context(), token, web.OriginOf(r))
+	owner, err := d.Sessions.Logout(r.Context(), token, web.SourceOf(r))
 	if err != nil {
 		return web.NoteRefused(r.Context(), token, err)
 	}
@@ -69,7 +69,7 @@ func (d *Door) LogoutAll(w http.ResponseWriter, r *http.Request) error {
 		return web.NoteRefused(r.Context(), token, err)
 	}
 	web.SetOwner(r.Context(), found.Owner())
-	if err := d.Users.LogoutAll(r.Context(), model.Holder(found.UserID, web.OriginOf(r))); err != nil {
+	if err := d.Users.LogoutAll(r.Context(), model.Holder(found.UserID, web.SourceOf(r))); err != nil {
 		return err
 	}
 	return web.WriteJSON(w, http.StatusOK, struct{}{})

@@ -19,7 +19,7 @@ type Exchange struct {
 	// RedirectURI and Verifier go with a code that came ByRedirect.
 	RedirectURI string
 	Verifier    string
-	Origin      model.Origin
+	Source      model.Source
 }
 
 func invalidGrant() error { return model.NewError(model.InvalidGrant) }
@@ -36,7 +36,7 @@ func (g *Grants) Exchange(ctx context.Context, e Exchange) (model.Session, sessi
 		return model.Session{}, session.Tokens{}, x.answer
 	}
 	start := x.delivery.session(x.found, e)
-	start.User, start.BrowserSessionID, start.Origin, start.Consume = x.user, x.found.BrowserSessionID, e.Origin, x.consume
+	start.User, start.BrowserSessionID, start.Source, start.Consume = x.user, x.found.BrowserSessionID, e.Source, x.consume
 	begun, tokens, err := g.config.Sessions.Start(ctx, start)
 	if err != nil {
 		return model.Session{}, session.Tokens{}, asGrant(err)
@@ -138,7 +138,7 @@ func (x *exchange) replayed(tx *store.Tx) error {
 	if x.found.SessionID == "" || tx.Now.Sub(x.found.ConsumedAt).Abs() < bound.DoubleSubmit {
 		return nil
 	}
-	return x.grants.config.Sessions.EndStolen(tx, x.found.SessionID, model.EndCodeReplay, x.Origin.IP)
+	return x.grants.config.Sessions.EndStolen(tx, x.found.SessionID, model.EndCodeReplay, x.Source.IP)
 }
 
 // consume uses up the code in the transaction that starts the session: of two exchanges one succeeds

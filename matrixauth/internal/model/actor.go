@@ -20,16 +20,16 @@ type Actor struct {
 	ID string
 	// Name is the name that an operator has on the machine; empty for other kinds.
 	Name string
-	// Origin is where a user's request came from; empty for other kinds.
-	Origin Origin
+	// Source is where a user's request came from; empty for other kinds.
+	Source Source
 }
 
 // Operator returns the Actor of a user of the machine.
 func Operator(uid, name string) Actor { return Actor{Kind: ActorOperator, ID: uid, Name: name} }
 
-// Holder returns the Actor of the holder of an account, whose request came from origin.
-func Holder(userID string, origin Origin) Actor {
-	return Actor{Kind: ActorUser, ID: userID, Origin: origin}
+// Holder returns the Actor of the holder of an account, whose request came from source.
+func Holder(userID string, source Source) Actor {
+	return Actor{Kind: ActorUser, ID: userID, Source: source}
 }
 
 // TheServer returns the Actor of what the server does of its own accord.

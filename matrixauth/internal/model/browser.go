@@ -7,8 +7,9 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
-// Origin is where a request came from, as far as a session keeps it.
-type Origin struct {
+// Source is where a request came from, as far as a session keeps it. It is not the origin of a web page, which the
+// header Origin tells.
+type Source struct {
 	IP        string
 	UserAgent string
 }

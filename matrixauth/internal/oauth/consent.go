@@ -99,7 +99,7 @@ func (d *Door) Answer(w http.ResponseWriter, r *http.Request) error {
 
 // browser is the browser that asks.
 func (d *Door) browser(r *http.Request) signin.Browser {
-	return signin.Browser{Value: d.Cookie.Value(r), Origin: web.OriginOf(r)}
+	return signin.Browser{Value: d.Cookie.Value(r), Source: web.SourceOf(r)}
 }
 
 // blocked shows whose account may do nothing at present, and the ways out: as somebody else, or back to the

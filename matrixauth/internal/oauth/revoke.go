@@ -67,5 +67,5 @@ func (d *Door) revoke(r *http.Request, caller model.Client, token string) error 
 		}
 	}
 	web.SetOwner(r.Context(), found.Owner())
-	return d.Sessions.Revoke(r.Context(), found, web.OriginOf(r))
+	return d.Sessions.Revoke(r.Context(), found, web.SourceOf(r))
 }

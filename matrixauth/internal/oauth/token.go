@@ -94,7 +94,7 @@ func (d *Door) mint(r *http.Request, name string, form map[string]string) (sessi
 // exchange redeems a code.
 func (d *Door) exchange(r *http.Request, c model.Client, form map[string]string) (session.Tokens, error) {
 	_, tokens, err := d.Grants.Exchange(r.Context(), grant.Exchange{
-		Delivery: model.ByRedirect, Client: c, Code: form["code"], RedirectURI: form["redirect_uri"], Verifier: form["code_verifier"], Origin: web.OriginOf(r),
+		Delivery: model.ByRedirect, Client: c, Code: form["code"], RedirectURI: form["redirect_uri"], Verifier: form["code_verifier"], Source: web.SourceOf(r),
 	})
 	return tokens, err
 }
@@ -102,7 +102,7 @@ func (d *Door) exchange(r *http.Request, c model.Client, form map[string]string)
 // refresh rotates tokens.
 func (d *Door) refresh(r *http.Request, c model.Client, form map[string]string) (session.Tokens, error) {
 	tokens, err := d.Sessions.Refresh(r.Context(), session.Refresh{
-		Kind: model.OAuthSession, Token: form["refresh_token"], ClientID: c.ID, Scope: form["scope"], Origin: web.OriginOf(r),
+		Kind: model.OAuthSession, Token: form["refresh_token"], ClientID: c.ID, Scope: form["scope"], Source: web.SourceOf(r),
 	})
 	return tokens, web.NoteRefused(r.Context(), form["refresh_token"], err)
 }

@@ -93,6 +93,6 @@ func (o *Operations) listEvents(ctx context.Context, _ model.Actor, p EventsAske
 func describeEvent(e model.Event) Event {
 	return Event{
 		At: e.At, Action: string(e.Action), User: e.Localpart, UserID: e.UserID, Details: e.Details,
-		By: By{Kind: string(e.By.Kind), ID: e.By.ID, Name: e.By.Name, IP: e.By.Origin.IP, UserAgent: e.By.Origin.UserAgent},
+		By: By{Kind: string(e.By.Kind), ID: e.By.ID, Name: e.By.Name, IP: e.By.Source.IP, UserAgent: e.By.Source.UserAgent},
 	}
 }

@@ -175,15 +175,15 @@ func (s *Sessions) EndAllOwn(ctx context.Context, by model.Actor) (ended int, er
 	return ended, nil
 }
 
-// Logout ends the session of an access token that came from origin (LEG-37), and tells whose it was. It works for locked users too
+// Logout ends the session of an access token that came from source (LEG-37), and tells whose it was. It works for locked users too
 // (LEG-39).
-func (s *Sessions) Logout(ctx context.Context, token string, origin model.Origin) (model.Owner, error) {
+func (s *Sessions) Logout(ctx context.Context, token string, source model.Source) (model.Owner, error) {
 	t, err := s.Peek(token)
 	if err != nil {
 		return model.Owner{}, err
 	}
 	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {
-		_, ended, err := s.EndLive(tx, model.Holder(t.UserID, origin), t.SessionID, model.EndLogout)
+		_, ended, err := s.EndLive(tx, model.Holder(t.UserID, source), t.SessionID, model.EndLogout)
 		if err == nil && !ended {
 			err = unknownToken()
 		}
@@ -196,11 +196,11 @@ func (s *Sessions) Logout(ctx context.Context, token string, origin model.Origin
 	return t.Owner(), nil
 }
 
-// Revoke ends the session of a token that Find found, and that came from origin. That it has ended already is no
+// Revoke ends the session of a token that Find found, and that came from source. That it has ended already is no
 // error: what the caller wants is so (REV-3).
-func (s *Sessions) Revoke(ctx context.Context, t model.Token, origin model.Origin) error {
+func (s *Sessions) Revoke(ctx context.Context, t model.Token, source model.Source) error {
 	err := s.config.Store.Update(ctx, func(tx *store.Tx) error {
-		_, _, err := s.EndLive(tx, model.Holder(t.UserID, origin), t.SessionID, model.EndRevoked)
+		_, _, err := s.EndLive(tx, model.Holder(t.UserID, source), t.SessionID, model.EndRevoked)
 		return err
 	})
 	if err != nil {

@@ -27,7 +27,7 @@ type Refresh struct {
 	ClientID string
 	// Scope narrows what the new access token grants; empty leaves it as it is (SCOPE-14).
 	Scope  string
-	Origin model.Origin
+	Source model.Source
 }
 
 // Refresh mints a new pair for a refresh token. The pair is durable before it is returned (REF-16).
@@ -111,7 +111,7 @@ func (r *rotation) run(tx *store.Tx) error {
 	switch use.verdict() {
 	case replay:
 		r.answer = refused()
-		return r.sessions.EndStolen(tx, session.ID, model.EndReplay, r.asked.Origin.IP)
+		return r.sessions.EndStolen(tx, session.ID, model.EndReplay, r.asked.Source.IP)
 	case refuse:
 		r.answer = model.NewError(model.RefreshPassed)
 		return nil
@@ -192,9 +192,9 @@ func (r *rotation) mint(tx *store.Tx, session model.Session, token model.Token) 
 			return err
 		}
 	}
-	moved, err := tx.NoteMove(token.UserID, r.asked.Origin.IP, session.LastIP, token.CreatedAt)
+	moved, err := tx.NoteMove(token.UserID, r.asked.Source.IP, session.LastIP, token.CreatedAt)
 	if err != nil || !moved && tx.Now.Sub(session.LastActiveAt).Abs() < activityGrain {
 		return err
 	}
-	return tx.TouchSession(session.ID, tx.Now, r.asked.Origin.IP)
+	return tx.TouchSession(session.ID, tx.Now, r.asked.Source.IP)
 }

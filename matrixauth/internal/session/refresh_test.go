@@ -112,7 +112,7 @@ func (b *bench) start(device string) (model.Session, Tokens) {
 }
 
 func (b *bench) refresh(token string) (Tokens, error) {
-	return b.sessions.Refresh(context.Background(), Refresh{Kind: model.CompatSession, Token: token, Origin: model.Origin{IP: "192.0.2.1"}})
+	return b.sessions.Refresh(context.Background(), Refresh{Kind: model.CompatSession, Token: token, Source: model.Source{IP: "192.0.2.1"}})
 }
 
 func (b *bench) mustRefresh(token string) Tokens {

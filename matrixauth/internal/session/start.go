@@ -29,7 +29,7 @@ type Start struct {
 	// ClientID is the OAuth client, and BrowserSessionID where the user approved it.
 	ClientID         string
 	BrowserSessionID string
-	Origin           model.Origin
+	Source           model.Source
 	// By is who starts the session, if it is not the user.
 	By model.Actor
 	// Consume runs in the transaction that starts the session and uses up what entitles to it. Its error
@@ -45,7 +45,7 @@ func (p Start) by() model.Actor {
 	if p.By.Kind != "" {
 		return p.By
 	}
-	return model.Holder(p.User.ID, p.Origin)
+	return model.Holder(p.User.ID, p.Source)
 }
 
 // Start starts a session. User and device exist at the homeserver before a token is given out,
@@ -186,7 +186,7 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		}
 		session = model.Session{
 			ID: model.NewID(tx.Now), Kind: p.Kind, UserID: user.ID, DeviceID: p.DeviceID, DeviceName: p.DeviceName, Scope: p.Scope,
-			CreatedAt: tx.Now, LastActiveAt: tx.Now, LastIP: p.Origin.IP, UserAgent: p.Origin.UserAgent,
+			CreatedAt: tx.Now, LastActiveAt: tx.Now, LastIP: p.Source.IP, UserAgent: p.Source.UserAgent,
 			ClientID: p.ClientID, BrowserSessionID: p.BrowserSessionID,
 		}
 		if err := tx.InsertSession(session); err != nil {
@@ -195,7 +195,7 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		if err := tx.Record(p.by(), model.ActionStartSession, user.ID, session.Details()); err != nil {
 			return err
 		}
-		if err := tx.NoteNetwork(user.ID, p.Origin.IP); err != nil {
+		if err := tx.NoteNetwork(user.ID, p.Source.IP); err != nil {
 			return err
 		}
 		life := s.config.AccessLife

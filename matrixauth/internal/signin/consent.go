@@ -94,7 +94,7 @@ func (s *SignIns) Decline(ctx context.Context, r Request, b Browser) (Step, erro
 // Silently approves a request that was not kept yet, if nothing of the way is left to do (prompt=none, OIDC-10). With
 // an error nothing is kept: LoginRequired, ConsentRequired or AccessDenied, by the step that is left.
 func (s *SignIns) Silently(ctx context.Context, c model.Client, request model.Request, b Browser) (code string, err error) {
-	if _, _, err := s.config.Browsers.Current(ctx, b.Value, b.Origin); err != nil {
+	if _, _, err := s.config.Browsers.Current(ctx, b.Value, b.Source); err != nil {
 		return "", silent(err)
 	}
 	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {

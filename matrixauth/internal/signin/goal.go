@@ -42,5 +42,5 @@ func Address(g Goal, s Step) string { return address(s.path(g), g.Query()) }
 type Browser struct {
 	// Value is the value of the browser's cookie; empty if it has none.
 	Value  string
-	Origin model.Origin
+	Source model.Source
 }

@@ -77,7 +77,7 @@ func (s *SignIns) Step(ctx context.Context, g Goal, b Browser) (step Step, err e
 		return nil, err
 	}
 	if at := step.At(); !at.Nobody() && at.User.MayAct() == nil {
-		err = s.config.Browsers.Touch(ctx, at.Session, b.Origin)
+		err = s.config.Browsers.Touch(ctx, at.Session, b.Source)
 	}
 	return step, err
 }

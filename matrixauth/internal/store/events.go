@@ -21,7 +21,7 @@ func (tx *Tx) Record(by model.Actor, action model.Action, userID string, details
 	}
 	_, err = tx.exec(`INSERT INTO events (at, actor_kind, actor_id, actor_name, ip, user_agent, action, user_id, details)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`,
-		micros(tx.Now), by.Kind, by.ID, clip(by.Name), clip(by.Origin.IP), clip(by.Origin.UserAgent), action, userID, text)
+		micros(tx.Now), by.Kind, by.ID, clip(by.Name), clip(by.Source.IP), clip(by.Source.UserAgent), action, userID, text)
 	return err
 }
 
@@ -62,7 +62,7 @@ func (tx *Tx) Events(f EventFilter) ([]model.Event, error) {
 
 func scanEvent(s scanner) (e model.Event, err error) {
 	var details string
-	if err := s.Scan(&e.Position, timeInto{&e.At}, &e.By.Kind, &e.By.ID, &e.By.Name, &e.By.Origin.IP, &e.By.Origin.UserAgent, &e.Action, &e.UserID, &e.Localpart, &details); err != nil {
+	if err := s.Scan(&e.Position, timeInto{&e.At}, &e.By.Kind, &e.By.ID, &e.By.Name, &e.By.Source.IP, &e.By.Source.UserAgent, &e.Action, &e.UserID, &e.Localpart, &details); err != nil {
 		return e, err
 	}
 	if err := json.Unmarshal([]byte(details), &e.Details); err != nil {

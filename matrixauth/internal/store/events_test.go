@@ -14,7 +14,7 @@ import (
 func TestEvents(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := openAt(t, &now)
-	by := model.Holder("alice", model.Origin{IP: "192.0.2.1", UserAgent: "app"})
+	by := model.Holder("alice", model.Source{IP: "192.0.2.1", UserAgent: "app"})
 	update(t, s, func(tx *Tx) error {
 		return errors.Join(addUser(tx, "alice"),
 			tx.Record(by, model.ActionStartSession, "alice", model.Details{"session_id": "1"}),
@@ -58,7 +58,7 @@ func TestEvents(t *testing.T) {
 			return err
 		}
 		e := found[0]
-		if e.By.Kind != model.ActorUser || e.By.ID != "alice" || e.By.Name != "alice" || e.By.Origin != by.Origin || !e.At.Equal(now) || e.Localpart != "alice" || e.Details["session_id"] != "1" {
+		if e.By.Kind != model.ActorUser || e.By.ID != "alice" || e.By.Name != "alice" || e.By.Source != by.Source || !e.At.Equal(now) || e.Localpart != "alice" || e.Details["session_id"] != "1" {
 			t.Errorf("it came back as %+v", e)
 		}
 		return nil
@@ -69,7 +69,7 @@ func TestEvents(t *testing.T) {
 func TestRetainEvents(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := openAt(t, &now)
-	by := model.Holder("alice", model.Origin{IP: "192.0.2.1", UserAgent: "app"})
+	by := model.Holder("alice", model.Source{IP: "192.0.2.1", UserAgent: "app"})
 	record := func(n int, userID string) {
 		t.Helper()
 		update(t, s, func(tx *Tx) error {
@@ -119,11 +119,11 @@ func TestRetainEvents(t *testing.T) {
 		}
 		return err
 	})
-	now = now.Add(bound.KeepEventOrigin)
+	now = now.Add(bound.KeepEventSource)
 	record(3, "bob")
 	retain("1000/1000 1000/1000 1000/1000 ")
 	now = now.Add(time.Second)
 	retain("1000/0 1000/3 1000/0 ")
-	now = now.Add(bound.KeepEvent - bound.KeepEventOrigin)
+	now = now.Add(bound.KeepEvent - bound.KeepEventSource)
 	retain("0/0 3/0 0/0 ")
 }

@@ -41,7 +41,7 @@ var retention = []struct {
 		AND NOT EXISTS (SELECT 1 FROM clients WHERE id = consents.client_id) LIMIT ?2)`, bound.KeepUnusedClient},
 	{`DELETE FROM events WHERE position IN (SELECT position FROM events WHERE at < ?1 LIMIT ?2)`, bound.KeepEvent},
 	{`UPDATE events SET ip = '', user_agent = '' WHERE position IN (
-		SELECT position FROM events WHERE (ip <> '' OR user_agent <> '') AND at < ?1 LIMIT ?2)`, bound.KeepEventOrigin},
+		SELECT position FROM events WHERE (ip <> '' OR user_agent <> '') AND at < ?1 LIMIT ?2)`, bound.KeepEventSource},
 }
 
 // Retain removes the rows whose time is over, in bounded batches, and gives their number. Of tokens it removes

@@ -41,9 +41,9 @@ func ClientIP(r *http.Request) string {
 	return ip
 }
 
-// OriginOf returns where a request came from: the address and the user agent, and not the header Origin.
-func OriginOf(r *http.Request) model.Origin {
-	return model.Origin{IP: ClientIP(r), UserAgent: r.UserAgent()}
+// SourceOf returns where a request came from: the address and the user agent.
+func SourceOf(r *http.Request) model.Source {
+	return model.Source{IP: ClientIP(r), UserAgent: r.UserAgent()}
 }
 
 // WithOutcome attaches a place for the outcome of a request.

@@ -77,7 +77,7 @@ func (h *House) SignedInAs(localpart string) *Browser {
 	h.T.Helper()
 	value := model.NewBrowserValue()
 	h.Secret(value)
-	_, err := h.Browsers.Start(context.Background(), browser.Start{Proof: h.Proof(localpart), Value: value, Origin: model.Origin{IP: OfficeIP}})
+	_, err := h.Browsers.Start(context.Background(), browser.Start{Proof: h.Proof(localpart), Value: value, Source: model.Source{IP: OfficeIP}})
 	h.Must(err)
 	return h.BrowserWith(value)
 }
