@@ -552,8 +552,8 @@ func TestOperatorsSessions(t *testing.T) {
 		t.Errorf("the browser session is %+v", s)
 	}
 	for kind, s := range kinds {
-		if killed := house.Act(h, matrixauth.EndSessions, matrixauth.SessionsToEnd{Session: s.ID}); killed.Sessions != 1 {
-			t.Errorf("%s: %d ended", kind, killed.Sessions)
+		if ended := house.Act(h, matrixauth.EndSessions, matrixauth.SessionsToEnd{Session: s.ID}); ended.Sessions != 1 {
+			t.Errorf("%s: %d ended", kind, ended.Sessions)
 		}
 		if _, err := matrixauth.EndSessions.Do(t.Context(), h.Ops, matrixauth.SessionsToEnd{Session: s.ID}); err == nil {
 			t.Errorf("%s was ended twice", kind)
@@ -564,8 +564,8 @@ func TestOperatorsSessions(t *testing.T) {
 	h.LoginOn("alice", "LAPTOP")
 	h.SignedInAs("alice")
 	h.SignedInAs("alice")
-	if killed := house.Act(h, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: "alice"}); killed.Sessions != 3 {
-		t.Errorf("%d ended", killed.Sessions)
+	if ended := house.Act(h, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: "alice"}); ended.Sessions != 3 {
+		t.Errorf("%d ended", ended.Sessions)
 	}
 }
 

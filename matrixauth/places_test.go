@@ -346,7 +346,7 @@ func logoutEverywhere(h *house.House, user string) {
 	h.T.Helper()
 	house.Act(h, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: user})
 	h.Must(h.Store.Update(h.T.Context(), func(tx *store.Tx) error {
-		_, err := h.Browsers.EndAll(tx, model.TheServer(), h.UserID(user), model.EndKilled)
+		_, err := h.Browsers.EndAll(tx, model.TheServer(), h.UserID(user), model.EndByOperator)
 		return err
 	}))
 }

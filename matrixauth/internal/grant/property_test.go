@@ -366,7 +366,7 @@ func (w *walk) withdraw() {
 		w.update(func(tx *store.Tx) error { return sessions.End(tx, model.TheServer(), one, reason) })
 		w.ended(one.ID, reason)
 	case 2:
-		reason := []model.EndReason{model.EndLogoutAll, model.EndKilled, model.EndDeactivated}[w.random.IntN(3)]
+		reason := []model.EndReason{model.EndLogoutAll, model.EndByOperator, model.EndDeactivated}[w.random.IntN(3)]
 		w.note("all sessions end: %s", reason)
 		w.update(func(tx *store.Tx) error {
 			_, err := sessions.EndAll(tx, model.TheServer(), w.alice.ID, reason)
@@ -429,7 +429,7 @@ func (w *walk) disturb() {
 		w.crash()
 		return
 	}
-	reasons := []model.EndReason{model.EndSignedOut, model.EndPassword, model.EndKilled, model.EndDeactivated, model.EndReplaced}
+	reasons := []model.EndReason{model.EndSignedOut, model.EndPassword, model.EndByOperator, model.EndDeactivated, model.EndReplaced}
 	reason := reasons[w.random.IntN(len(reasons))]
 	w.thrown[w.browser.ID] = reason != model.EndReplaced
 	w.browsers++

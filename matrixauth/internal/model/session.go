@@ -29,10 +29,11 @@ type EndReason string
 
 // The reasons for which a session ends.
 const (
-	EndLogout      EndReason = "logout"
-	EndLogoutAll   EndReason = "logout_all"
-	EndReplaced    EndReason = "device_replaced"
-	EndKilled      EndReason = "killed_by_operator"
+	EndLogout    EndReason = "logout"
+	EndLogoutAll EndReason = "logout_all"
+	EndReplaced  EndReason = "device_replaced"
+	// EndByOperator keeps the value of the time when the command was called "session kill".
+	EndByOperator  EndReason = "killed_by_operator"
 	EndDeactivated EndReason = "user_deactivated"
 	EndReplay      EndReason = "refresh_token_replayed"
 	EndRevoked     EndReason = "revoked"
@@ -64,7 +65,7 @@ const (
 // thinks of the app. A new password and a deactivation mean everything that was granted before.
 func (r EndReason) Withdraws() Withdrawal {
 	switch r {
-	case EndLogout, EndLogoutAll, EndKilled, EndRevoked, EndSignedOut, EndReplay, EndCodeReplay, EndDeviceDeleted:
+	case EndLogout, EndLogoutAll, EndByOperator, EndRevoked, EndSignedOut, EndReplay, EndCodeReplay, EndDeviceDeleted:
 		return WithdrawClient
 	case EndPassword, EndDeactivated:
 		return WithdrawAll
@@ -76,7 +77,7 @@ func (r EndReason) Withdraws() Withdrawal {
 
 // EndReasons lists every reason, for tests that range over them.
 var EndReasons = []EndReason{
-	EndLogout, EndLogoutAll, EndReplaced, EndKilled, EndDeactivated, EndReplay, EndRevoked, EndCodeReplay, EndSignedOut, EndPassword, EndIdle,
+	EndLogout, EndLogoutAll, EndReplaced, EndByOperator, EndDeactivated, EndReplay, EndRevoked, EndCodeReplay, EndSignedOut, EndPassword, EndIdle,
 	EndDeviceDeleted,
 }
 

@@ -127,7 +127,7 @@ func (o *Operations) removeClient(ctx context.Context, by model.Actor, p ClientT
 			return ClientRemoved{}, err
 		}
 		for _, s := range live {
-			if err := o.c.Sessions.End(tx, by, s, model.EndKilled); err != nil {
+			if err := o.c.Sessions.End(tx, by, s, model.EndByOperator); err != nil {
 				return ClientRemoved{}, err
 			}
 		}

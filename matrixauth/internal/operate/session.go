@@ -164,7 +164,7 @@ func (o *Operations) endSessions(ctx context.Context, by model.Actor, p Sessions
 		if err != nil {
 			return Ended{}, err
 		}
-		n, err := o.c.Users.EndEverything(tx, by, found.ID, model.EndKilled)
+		n, err := o.c.Users.EndEverything(tx, by, found.ID, model.EndByOperator)
 		note(ctx, found, slog.Int("sessions", n))
 		return Ended{n}, err
 	})
@@ -173,7 +173,7 @@ func (o *Operations) endSessions(ctx context.Context, by model.Actor, p Sessions
 // endSession ends the session of an id, of whatever kind.
 func (o *Operations) endSession(ctx context.Context, tx *store.Tx, by model.Actor, id string) (Ended, error) {
 	note(ctx, model.User{}, slog.String("session_id", id))
-	ended, err := o.c.Users.EndOne(tx, by, id, model.EndKilled)
+	ended, err := o.c.Users.EndOne(tx, by, id, model.EndByOperator)
 	if err != nil {
 		return Ended{}, err
 	}

@@ -94,7 +94,7 @@ func (u *Users) SetAdmin(tx *store.Tx, by model.Actor, user *model.User, admin b
 		if !model.Administers(s.Scope) {
 			continue
 		}
-		if err := u.config.Sessions.End(tx, by, s, model.EndKilled); err != nil {
+		if err := u.config.Sessions.End(tx, by, s, model.EndByOperator); err != nil {
 			return err
 		}
 	}
