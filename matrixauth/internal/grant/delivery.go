@@ -17,9 +17,9 @@ type delivery interface {
 	approve(tx *store.Tx, a *model.Authorization, answer string) error
 	// carried returns what the browser takes to the client of an approved request; empty if it takes nothing.
 	carried(answer string) string
-	// present judges what a client presents: it returns nil if that comes from the client that asked, and errUnproven
+	// verify checks what a client presents: it returns nil if that comes from the client that asked, and errUnproven
 	// if that is not shown. Any other Error is what the client is told, while the request stays as it is.
-	present(tx *store.Tx, a model.Authorization, e Exchange) error
+	verify(tx *store.Tx, a model.Authorization, e Exchange) error
 	// session returns what session starts for an approved request, without its user and where it comes from.
 	session(a model.Authorization, e Exchange) session.Start
 	// place returns where the answer goes, for which a consent may be remembered; empty if each request must ask.

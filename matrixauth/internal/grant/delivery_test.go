@@ -27,7 +27,7 @@ func (polled) approve(tx *store.Tx, a *model.Authorization, _ string) error {
 
 func (polled) carried(string) string { return "" }
 
-func (polled) present(tx *store.Tx, a model.Authorization, e Exchange) error {
+func (polled) verify(tx *store.Tx, a model.Authorization, e Exchange) error {
 	switch {
 	case a.ClientID != e.Client.ID, !a.Answered() && !tx.Now.Before(a.ExpiresAt):
 		return errUnproven
@@ -52,7 +52,7 @@ func (h *house) beginPolled(clientID, secret string, changes ...func(*Ask)) (id 
 	for _, change := range changes {
 		change(&ask)
 	}
-	asked, err := judgeAsked(ask)
+	asked, err := parseAsked(ask)
 	h.must(err)
 	id = model.NewRequestID()
 	h.update(func(tx *store.Tx) error {
@@ -183,7 +183,7 @@ var errFault = errors.New("a fault")
 
 func (failing) approve(*store.Tx, *model.Authorization, string) error { return errFault }
 
-func (failing) present(tx *store.Tx, a model.Authorization, _ Exchange) error {
+func (failing) verify(tx *store.Tx, a model.Authorization, _ Exchange) error {
 	_, err := tx.ConsumeAuthorization(a.ID, "")
 	return errors.Join(err, errFault)
 }

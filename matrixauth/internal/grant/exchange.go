@@ -29,7 +29,7 @@ func invalidGrant() error { return model.NewError(model.InvalidGrant) }
 // (TOK-9, TOK-13); of kind Unavailable if the homeserver does not answer, after which the same code works (TOK-15).
 func (g *Grants) Exchange(ctx context.Context, e Exchange) (model.Session, session.Tokens, error) {
 	x := exchange{grants: g, Exchange: e}
-	if err := g.config.Store.Update(ctx, x.judge); err != nil {
+	if err := g.config.Store.Update(ctx, x.check); err != nil {
 		return model.Session{}, session.Tokens{}, err
 	}
 	if x.answer != nil {
@@ -55,7 +55,8 @@ type exchange struct {
 	answer   error
 }
 
-func (x *exchange) judge(tx *store.Tx) (err error) {
+// check looks the code up and decides what the client is told. A code that is spoiled is consumed here.
+func (x *exchange) check(tx *store.Tx) (err error) {
 	x.answer = invalidGrant()
 	x.found, err = tx.AuthorizationByCode(model.HashToken(x.Code))
 	switch {
@@ -70,7 +71,7 @@ func (x *exchange) judge(tx *store.Tx) (err error) {
 	if x.delivery, err = x.grants.delivery(x.found.Delivery); err != nil {
 		return err
 	}
-	proof := x.delivery.present(tx, x.found, x.Exchange)
+	proof := x.delivery.verify(tx, x.found, x.Exchange)
 	if proof != nil && !errors.Is(proof, errUnproven) {
 		x.answer = proof
 		return internal(proof)
@@ -104,7 +105,7 @@ func internal(err error) error {
 	return nil
 }
 
-// mayBegin judges again what may have changed since the approval. A code does not outlive the browser
+// mayBegin checks again what may have changed since the approval. A code does not outlive the browser
 // session that approved it: whoever throws an intruder's browser out, or changes the password, must not
 // meet a session that the intruder had up the sleeve. Only who signed in anew in the same browser meant
 // no such thing, and idle ones did nothing wrong.

@@ -183,7 +183,7 @@ func (h *house) begin(clientID string, changes ...func(*Ask)) (id string) {
 	for _, change := range changes {
 		change(&ask)
 	}
-	request, err := Judge(h.client(clientID), callback, ask)
+	request, err := ParseRequest(h.client(clientID), callback, ask)
 	h.must(err)
 	id, err = h.grants.Begin(h.t.Context(), h.client(clientID), request, "192.0.2.1")
 	h.must(err)

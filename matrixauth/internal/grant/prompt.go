@@ -12,8 +12,8 @@ type promptValue struct {
 	value string
 	// alone reports whether no other value may stand beside it.
 	alone bool
-	// untold reports whether the metadata is silent about it: clients are led to what it asks for by other ways.
-	untold bool
+	// unlisted reports whether the metadata is silent about it: clients are led to what it asks for by other ways.
+	unlisted bool
 	// note keeps that it was asked for; nil for a value that decides how the request is answered, and is not kept.
 	note func(*model.Asked)
 }
@@ -28,21 +28,21 @@ var prompts = []promptValue{
 	{value: "consent", note: func(r *model.Asked) { r.Consent = true }},
 	{value: "select_account", note: func(r *model.Asked) { r.Select = true }},
 	// There is no registration of accounts to lead to: who asks for it is shown the way to an account that is there.
-	{value: "create", untold: true, note: func(r *model.Asked) { r.Create = true }},
+	{value: "create", unlisted: true, note: func(r *model.Asked) { r.Create = true }},
 }
 
 // PromptValues returns the values of prompt that the metadata tells of.
 func PromptValues() (values []string) {
 	for _, p := range prompts {
-		if !p.untold {
+		if !p.unlisted {
 			values = append(values, p.value)
 		}
 	}
 	return values
 }
 
-// judgePrompt notes the values of prompt.
-func judgePrompt(text string, r *model.Asked) error {
+// parsePrompt notes the values of prompt.
+func parsePrompt(text string, r *model.Asked) error {
 	values := strings.Fields(text)
 	for _, p := range prompts {
 		switch {

@@ -146,7 +146,7 @@ func (w *walk) askSilently() {
 	r := &known{device: w.anyOf("DEVICE0", "DEVICE1", "DEVICE2"), client: w.anyOf("client", "client", "other"), silent: true}
 	ask := goodAsk()
 	ask.Scope = api + " " + device + r.device
-	request, err := Judge(w.client(r.client), callback, ask)
+	request, err := ParseRequest(w.client(r.client), callback, ask)
 	w.must(err)
 	want := w.barred(r)
 	taken := slices.ContainsFunc(slices.Collect(maps.Values(w.live)), func(b begun) bool { return b.device == r.device && b.client != r.client })

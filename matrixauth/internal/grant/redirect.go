@@ -25,10 +25,10 @@ func (redirect) approve(tx *store.Tx, a *model.Authorization, answer string) err
 
 func (redirect) carried(answer string) string { return answer }
 
-// present asks whether the code comes from the client that it was given to: with its redirect URI, and with
+// verify checks that the code comes from the client that it was given to: with its redirect URI, and with
 // the verifier that nobody else knows. Codes stand in addresses, and so in histories and logs; whoever read
 // one there has shown no more than that.
-func (redirect) present(_ *store.Tx, a model.Authorization, e Exchange) error {
+func (redirect) verify(_ *store.Tx, a model.Authorization, e Exchange) error {
 	to := a.Delivery.Redirect
 	if a.ClientID == e.Client.ID && to.RedirectURI == e.RedirectURI && verifies(e.Verifier, to.Challenge) {
 		return nil
@@ -75,9 +75,9 @@ func (a Ask) Mode(redirectURI string) (model.ResponseMode, error) {
 	return mode, nil
 }
 
-// judgeRedirect judges how a client wants its answer to travel.
-func judgeRedirect(c model.Client, redirectURI string, a Ask) (d model.Delivery, err error) {
-	if err := judgeSupported(c, a); err != nil {
+// parseRedirect checks how a client wants its answer delivered.
+func parseRedirect(c model.Client, redirectURI string, a Ask) (d model.Delivery, err error) {
+	if err := checkSupported(c, a); err != nil {
 		return d, err
 	}
 	to := model.Redirect{RedirectURI: redirectURI, State: a.State, HasState: a.HasState, Challenge: a.Challenge}
@@ -100,7 +100,7 @@ func judgeRedirect(c model.Client, redirectURI string, a Ask) (d model.Delivery,
 	return model.Delivery{Kind: model.ByRedirect, Redirect: to}, nil
 }
 
-func judgeSupported(c model.Client, a Ask) error {
+func checkSupported(c model.Client, a Ask) error {
 	switch {
 	case a.Request != "":
 		return model.NewError(model.RequestNotSupported) // PAR-10: never silently ignored

@@ -28,30 +28,30 @@ func (a Ask) None() bool { return slices.Contains(strings.Fields(a.Prompt), prom
 
 func invalidRequest(text string) error { return model.Errorf(model.InvalidParam, "%s", text) }
 
-// Judge judges a request of a client whose redirect URI was found to be its own. Its errors have the
+// ParseRequest checks a request of a client whose redirect URI was found to be its own. Its errors have the
 // codes of RFC 6749 section 4.1.2.1 and OpenID Connect Core section 3.1.2.6 and may be told to the client.
-func Judge(c model.Client, redirectURI string, a Ask) (r model.Request, err error) {
-	if r.Delivery, err = judgeRedirect(c, redirectURI, a); err != nil {
+func ParseRequest(c model.Client, redirectURI string, a Ask) (r model.Request, err error) {
+	if r.Delivery, err = parseRedirect(c, redirectURI, a); err != nil {
 		return r, err
 	}
-	r.Asked, err = judgeAsked(a)
+	r.Asked, err = parseAsked(a)
 	return r, err
 }
 
-// judgeAsked judges what a client asks a user for, however the answer travels.
-func judgeAsked(a Ask) (asked model.Asked, err error) {
+// parseAsked checks what a client asks a user for, however the answer is delivered.
+func parseAsked(a Ask) (asked model.Asked, err error) {
 	asked = model.Asked{LoginHint: clip(a.LoginHint), UILocales: clip(a.UILocales)}
-	if asked.Scope, asked.DeviceID, err = judgeScope(a.Scope); err != nil {
+	if asked.Scope, asked.DeviceID, err = parseScope(a.Scope); err != nil {
 		return asked, err
 	}
-	if err := judgePrompt(a.Prompt, &asked); err != nil {
+	if err := parsePrompt(a.Prompt, &asked); err != nil {
 		return asked, err
 	}
-	asked.MaxAge, err = judgeMaxAge(a.MaxAge)
+	asked.MaxAge, err = parseMaxAge(a.MaxAge)
 	return asked, err
 }
 
-func judgeMaxAge(text string) (*int64, error) {
+func parseMaxAge(text string) (*int64, error) {
 	if text == "" {
 		return nil, nil
 	}
@@ -80,7 +80,7 @@ func clip(text string) string {
 	return text
 }
 
-// Begin keeps a judged request until its user approves. The browser is given its id alone.
+// Begin keeps a request that was checked until its user approves. The browser is given its id alone.
 // ip is the address from which it was asked for.
 func (g *Grants) Begin(ctx context.Context, c model.Client, r model.Request, ip string) (id string, err error) {
 	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {

@@ -25,7 +25,7 @@ var webClient = model.Client{ID: "client", Metadata: model.ClientMetadata{
 	GrantTypes: []string{model.GrantCode, model.GrantRefresh}, ResponseTypes: []string{"code"}, RedirectURIs: []string{"https://client.example/cb"},
 }}
 
-func TestJudge(t *testing.T) {
+func TestParseRequest(t *testing.T) {
 	deviceOnly := webClient
 	deviceOnly.Metadata.GrantTypes = []string{model.GrantRefresh}
 	for name, c := range map[string]struct {
@@ -64,7 +64,7 @@ func TestJudge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ask := goodAsk()
 			c.change(&ask)
-			_, err := Judge(c.client, "https://client.example/cb", ask)
+			_, err := ParseRequest(c.client, "https://client.example/cb", ask)
 			if c.want == "" && err != nil || c.want != "" && model.AsError(err).Code != c.want {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -73,7 +73,7 @@ func TestJudge(t *testing.T) {
 	t.Run("what is kept", func(t *testing.T) {
 		ask := goodAsk()
 		ask.Prompt, ask.MaxAge, ask.LoginHint = "login consent select_account create", "60", "mxid:@alice:example.test"
-		r, err := Judge(webClient, "https://client.example/cb", ask)
+		r, err := ParseRequest(webClient, "https://client.example/cb", ask)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -56,7 +56,7 @@ func (g *Grants) reviewed(tx *store.Tx, id string, v Visitor) (Review, error) {
 	return g.Review(tx, p, v)
 }
 
-// mayApprove judges the user: one who is locked or deactivated cannot complete an authorization
+// mayApprove checks the user: one who is locked or deactivated cannot complete an authorization
 // (AUTHZ-30), and administration is for those whom the operator gave it (SCOPE-13).
 func (g *Grants) mayApprove(tx *store.Tx, userID, scope string) error {
 	user, err := tx.User(userID)

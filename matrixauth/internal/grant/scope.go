@@ -13,11 +13,11 @@ func invalidScope(text string) error {
 	return model.Errorf(model.InvalidScope, "%s", text)
 }
 
-// judgeScope tells which of the asked scope tokens can be granted, in the spelling and order in which
+// parseScope returns which of the asked scope tokens can be granted, in the spelling and order in which
 // they were asked for (SCOPE-4), and the device among them. Tokens that we do not know are left out:
 // clients ask for "openid" and for what is yet to come (SCOPE-8, SCOPE-16). Without a device there is a
 // session only for administration (SCOPE-2, AMB-6). Errors are InvalidScope.
-func judgeScope(asked string) (granted, deviceID string, err error) {
+func parseScope(asked string) (granted, deviceID string, err error) {
 	if len(asked) > bound.ScopeLength {
 		return "", "", invalidScope("the scope is too long")
 	}

@@ -45,7 +45,7 @@ var scopeCases = map[string]struct{ asked, granted, device string }{
 func TestScope(t *testing.T) {
 	for name, c := range scopeCases {
 		t.Run(name, func(t *testing.T) {
-			granted, id, err := judgeScope(c.asked)
+			granted, id, err := parseScope(c.asked)
 			if c.granted == "" {
 				if model.AsError(err).Code != model.InvalidScope {
 					t.Fatalf("got %q, %v, want invalid_scope", granted, err)
@@ -66,7 +66,7 @@ func FuzzScope(f *testing.F) {
 		f.Add(c.asked)
 	}
 	f.Fuzz(func(t *testing.T, asked string) {
-		granted, id, err := judgeScope(asked)
+		granted, id, err := parseScope(asked)
 		if err != nil {
 			if model.AsError(err).Code != model.InvalidScope || granted != "" {
 				t.Fatalf("%q: %q, %v", asked, granted, err)
@@ -84,7 +84,7 @@ func FuzzScope(f *testing.F) {
 		if !strings.Contains(model.IntrospectedScope(granted), apiOld) {
 			t.Fatalf("%q opens nothing at the homeserver", granted)
 		}
-		if again, sameID, err := judgeScope(granted); err != nil || again != granted || sameID != id {
+		if again, sameID, err := parseScope(granted); err != nil || again != granted || sameID != id {
 			t.Fatalf("%q became %q, %v", granted, again, err)
 		}
 	})

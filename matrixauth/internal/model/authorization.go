@@ -53,7 +53,7 @@ const (
 // ResponseModes lists the response modes, in the order of the metadata.
 var ResponseModes = []ResponseMode{ModeQuery, ModeFragment, ModeFormPost}
 
-// Request is what a client asked for, and how the answer reaches it, both judged.
+// Request is what a client asked for, and how the answer reaches it, both checked.
 type Request struct {
 	Asked    Asked
 	Delivery Delivery

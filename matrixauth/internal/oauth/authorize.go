@@ -28,7 +28,7 @@ func (d *Door) Authorize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ask := askOf(params)
-	request, err := grant.Judge(c, params["redirect_uri"], ask)
+	request, err := grant.ParseRequest(c, params["redirect_uri"], ask)
 	if err != nil {
 		return d.turnDown(w, r, c, ask, params["redirect_uri"], err)
 	}
