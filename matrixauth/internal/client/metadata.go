@@ -82,14 +82,14 @@ func unique(values []string) []string {
 	return once
 }
 
-// judge turns what a client sent into what is registered, with defaults filled in and what we do not
+// parse turns what a client sent into what is registered, with defaults filled in and what we do not
 // support left out (REG-2, REG-5). Its errors name the offending member (REG-17).
-func (c *Clients) judge(m Metadata) (model.ClientMetadata, error) {
+func (c *Clients) parse(m Metadata) (model.ClientMetadata, error) {
 	var out model.ClientMetadata
 	if _, present := m.member("software_statement"); present { // REG-32
 		return out, model.NewError(model.UnapprovedSoftware)
 	}
-	for _, step := range []func(Metadata, *model.ClientMetadata) error{c.judgeKind, judgeGrants, judgeTexts, c.judgeURIs, c.judgeRedirects} {
+	for _, step := range []func(Metadata, *model.ClientMetadata) error{c.parseKind, parseGrants, parseTexts, c.parseURIs, c.parseRedirects} {
 		if err := step(m, &out); err != nil {
 			return model.ClientMetadata{}, err
 		}
@@ -101,8 +101,8 @@ func (c *Clients) judge(m Metadata) (model.ClientMetadata, error) {
 	return out, err
 }
 
-// judgeKind reads where the client runs and how it proves itself.
-func (c *Clients) judgeKind(m Metadata, out *model.ClientMetadata) error {
+// parseKind reads where the client runs and how it proves itself.
+func (c *Clients) parseKind(m Metadata, out *model.ClientMetadata) error {
 	kind, err := m.text("application_type", bound.MetadataText)
 	if err != nil {
 		return err
@@ -126,9 +126,9 @@ func (c *Clients) judgeKind(m Metadata, out *model.ClientMetadata) error {
 	return nil
 }
 
-// judgeGrants reads what the client will ask for. Values that we do not know are dropped (REG-5), so
+// parseGrants reads what the client will ask for. Values that we do not know are dropped (REG-5), so
 // that a client that wants more than we have gets what we have.
-func judgeGrants(m Metadata, out *model.ClientMetadata) error {
+func parseGrants(m Metadata, out *model.ClientMetadata) error {
 	grants, present, err := m.list("grant_types", bound.MetadataValues, bound.MetadataText)
 	if err != nil {
 		return err
@@ -150,8 +150,8 @@ func judgeGrants(m Metadata, out *model.ClientMetadata) error {
 	return nil
 }
 
-// judgeTexts reads what is for people.
-func judgeTexts(m Metadata, out *model.ClientMetadata) error {
+// parseTexts reads what is for people.
+func parseTexts(m Metadata, out *model.ClientMetadata) error {
 	for _, text := range []struct {
 		name string
 		into *string
@@ -197,9 +197,9 @@ func (m Metadata) localized(base string) (names []string) {
 	return names
 }
 
-// judgeURIs reads the client's own address and those of its papers, in every language. Each must lie
+// parseURIs reads the client's own address and those of its papers, in every language. Each must lie
 // on the host of client_uri or below it: the person who consents judges the client by that host.
-func (c *Clients) judgeURIs(m Metadata, out *model.ClientMetadata) error {
+func (c *Clients) parseURIs(m Metadata, out *model.ClientMetadata) error {
 	var err error
 	if out.URI, err = m.text("client_uri", bound.MetadataURI); err != nil {
 		return err
@@ -258,8 +258,8 @@ func (c *Clients) judgeURIs(m Metadata, out *model.ClientMetadata) error {
 	return nil
 }
 
-// judgeRedirects reads the redirect URIs.
-func (c *Clients) judgeRedirects(m Metadata, out *model.ClientMetadata) error {
+// parseRedirects reads the redirect URIs.
+func (c *Clients) parseRedirects(m Metadata, out *model.ClientMetadata) error {
 	uris, _, err := m.list("redirect_uris", bound.RedirectURIs, bound.MetadataURI)
 	if err != nil {
 		// The member is to blame, whatever is wrong with it (RFC 7591 section 3.2.2).

@@ -52,8 +52,8 @@ func wantBlame(t *testing.T, err error, code model.Code, member string) {
 	}
 }
 
-// TestJudge holds what is registered of what was sent.
-func TestJudge(t *testing.T) {
+// TestParse holds what is registered of what was sent.
+func TestParse(t *testing.T) {
 	clients := New(Config{})
 	for name, test := range map[string]struct {
 		sent Metadata
@@ -100,7 +100,7 @@ func TestJudge(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := clients.judge(test.sent)
+			got, err := clients.parse(test.sent)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,19 +173,19 @@ func TestJudgeRefuses(t *testing.T) { // REG-17
 		"a_wrong_one_that_is_never_used":      {members{"grant_types": `["refresh_token"]`, "redirect_uris": `["javascript:alert(1)"]`}, redirect, "redirect_uris[0]"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := clients.judge(with(t, test.sent))
+			_, err := clients.parse(with(t, test.sent))
 			wantBlame(t, err, test.code, test.member)
 		})
 	}
 	t.Run("too_much_of_all_together", func(t *testing.T) { // REG-29
-		_, err := clients.judge(with(t, members{"redirect_uris": many(9, `"https://example.com/`+strings.Repeat("x", 2000)+`%d"`)}))
+		_, err := clients.parse(with(t, members{"redirect_uris": many(9, `"https://example.com/`+strings.Repeat("x", 2000)+`%d"`)}))
 		if !errors.Is(err, metadata) {
 			t.Errorf("got %v", err)
 		}
 	})
 }
 
-// TestClientURI judges the address that all others are judged by.
+// TestClientURI checks the address against which all others are checked.
 func TestClientURI(t *testing.T) { // REG-6, REG-34, REG-38
 	strict, lax := New(Config{}), New(Config{AllowHTTP: true})
 	for uri, want := range map[string]struct{ strict, lax bool }{
@@ -384,7 +384,7 @@ func FuzzMetadata(f *testing.F) {
 		if json.Unmarshal(text, &m) != nil {
 			return
 		}
-		got, err := clients.judge(m)
+		got, err := clients.parse(m)
 		if err != nil {
 			if e := model.AsError(err); e.Kind() != model.Invalid || e.Text == "" && e.Code != model.UnapprovedSoftware {
 				t.Errorf("%s: %#v", text, err)
@@ -403,7 +403,7 @@ func wantSameAgain(t *testing.T, got model.ClientMetadata) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := New(Config{}).judge(parsed(t, string(text)))
+	again, err := New(Config{}).parse(parsed(t, string(text)))
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -434,7 +434,7 @@ func TestRealRegistrations(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := parsed(t, string(text))
-		got, err := New(Config{}).judge(m)
+		got, err := New(Config{}).parse(m)
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
@@ -457,7 +457,7 @@ func TestDigest(t *testing.T) { // REG-27
 	clients := New(Config{})
 	digest := func(m Metadata) model.TokenHash {
 		t.Helper()
-		got, err := clients.judge(m)
+		got, err := clients.parse(m)
 		if err != nil {
 			t.Fatal(err)
 		}

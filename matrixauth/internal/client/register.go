@@ -28,7 +28,7 @@ const touchEvery = 24 * time.Hour
 // InvalidClientMetadata and UnapprovedSoftware, which name the member to blame. ip is the address from which
 // it registers: as long as nobody consented to it, it counts for the network from which it registered last.
 func (c *Clients) Register(ctx context.Context, m Metadata, ip string) (r Registration, err error) {
-	metadata, err := c.judge(m)
+	metadata, err := c.parse(m)
 	if err != nil {
 		return r, err
 	}

@@ -30,7 +30,7 @@ const (
 	hasAuthority = "must have a single slash or none behind its scheme, such as com.example.app:/callback"
 )
 
-// home is the host of client_uri. All other addresses of a client are judged by it.
+// home is the host of client_uri. All other addresses of a client are checked against it.
 type home struct {
 	host string
 	// loopback is a home for development: http is allowed there.
@@ -94,7 +94,7 @@ func (h home) contains(host string) bool {
 	return prefix == "" || strings.HasSuffix(prefix, ".") && !slices.Contains(strings.Split(strings.TrimSuffix(prefix, "."), "."), "")
 }
 
-// checkPage judges the address of a page of the client (REG-7).
+// checkPage checks the address of a page of the client (REG-7).
 func (h home) checkPage(uri string) (problem string) {
 	scheme, host, problem := splitWeb(uri)
 	switch {
@@ -108,7 +108,7 @@ func (h home) checkPage(uri string) (problem string) {
 	return ""
 }
 
-// checkWeb judges the redirect URI of a web client (REG-8).
+// checkWeb checks the redirect URI of a web client (REG-8).
 func (h home) checkWeb(uri string) (problem string) {
 	if strings.Contains(uri, "#") {
 		return hasFragment
@@ -116,7 +116,7 @@ func (h home) checkWeb(uri string) (problem string) {
 	return h.checkPage(uri)
 }
 
-// checkNative judges the redirect URI of a native client: an https address that the system gives to
+// checkNative checks the redirect URI of a native client: an https address that the system gives to
 // the client (REG-15), loopback (REG-13), or a scheme of its own (REG-10).
 func (h home) checkNative(uri string) (problem string) {
 	scheme, rest, ok := strings.Cut(uri, ":")

@@ -128,7 +128,7 @@ type ResetAllowed struct {
 }
 
 func (o *Operations) checkNewUser(ctx context.Context, _ model.Actor, p NewUser) (struct{}, error) {
-	return struct{}{}, o.c.Users.Judge(ctx, user.NewUser(p))
+	return struct{}{}, o.c.Users.CheckNew(ctx, user.NewUser(p))
 }
 
 func (o *Operations) addUser(ctx context.Context, by model.Actor, p NewUser) (User, error) {

@@ -28,24 +28,24 @@ type NewUser struct {
 	Force bool
 }
 
-// judged is an account to create that nothing speaks against.
-type judged struct {
+// checked is an account that can be created.
+type checked struct {
 	localpart string
 	email     model.Email
 	// deactivated reports whether the homeserver has deactivated the account.
 	deactivated bool
 }
 
-// Judge reports whether an account can be added, before anybody thinks of a password for it; NewUser's is not
+// CheckNew checks that an account can be added, before anybody thinks of a password for it; NewUser's is not
 // looked at. Errors: InvalidUsername, InvalidEmail, InvalidParam, UserExists, EmailInUse, UserUnavailable if
 // the homeserver says that the name is taken, or with Existing that it is not, and TemporarilyDown if it
 // cannot be asked (CREATE-5).
-func (u *Users) Judge(ctx context.Context, n NewUser) error {
-	_, err := u.judge(ctx, n)
+func (u *Users) CheckNew(ctx context.Context, n NewUser) error {
+	_, err := u.checkNew(ctx, n)
 	return err
 }
 
-func (u *Users) judge(ctx context.Context, n NewUser) (j judged, err error) {
+func (u *Users) checkNew(ctx context.Context, n NewUser) (j checked, err error) {
 	if j.localpart, err = u.newLocalpart(n.Localpart); err != nil {
 		return j, err
 	}
@@ -61,7 +61,7 @@ func (u *Users) judge(ctx context.Context, n NewUser) (j judged, err error) {
 		return j, err
 	}
 	if n.Existing {
-		j.deactivated, err = u.checkThere(ctx, j.localpart, n.Force)
+		j.deactivated, err = u.checkExists(ctx, j.localpart, n.Force)
 	} else {
 		err = u.checkAvailable(ctx, j.localpart, n.Force)
 	}
@@ -80,11 +80,11 @@ func (u *Users) newLocalpart(name string) (string, error) {
 	return localpart, model.CheckLocalpart(localpart, u.config.ServerName)
 }
 
-// checkFree refuses a name or an address that an account of ours has.
-func (u *Users) checkFree(tx *store.Tx, j judged) error {
+// checkFree refuses a name or an address that another account of ours has.
+func (u *Users) checkFree(tx *store.Tx, j checked) error {
 	found, err := tx.UserByLocalpart(j.localpart)
 	if err == nil {
-		return model.Errorf(model.UserExists, "the account %s is here already (%s); %s", u.matrixID(j.localpart), found.State(), wayWith(found))
+		return model.Errorf(model.UserExists, "the account %s is here already (%s); %s", u.matrixID(j.localpart), found.State(), adviceFor(found))
 	}
 	if !errors.Is(err, model.ErrNotFound) {
 		return err
@@ -95,8 +95,8 @@ func (u *Users) checkFree(tx *store.Tx, j judged) error {
 	return checkEmailFree(tx, j.email)
 }
 
-// wayWith tells what an operator who would add an account that is there most likely wants.
-func wayWith(found model.User) string {
+// adviceFor returns what to do with an account that somebody would add although it exists.
+func adviceFor(found model.User) string {
 	if found.Deactivated() {
 		return `"user reactivate" makes it usable again`
 	}
@@ -104,9 +104,9 @@ func wayWith(found model.User) string {
 }
 
 // Create adds an account. The homeserver learns of it through the outbox; a login waits for that.
-// Errors: those of Judge, and InvalidPassword.
+// Errors: those of CheckNew, and InvalidPassword.
 func (u *Users) Create(ctx context.Context, by model.Actor, n NewUser) (model.User, error) {
-	j, err := u.judge(ctx, n)
+	j, err := u.checkNew(ctx, n)
 	if err != nil {
 		return model.User{}, err
 	}
@@ -160,7 +160,7 @@ func (u *Users) insert(tx *store.Tx, created model.User, hash string, email mode
 	return ProvisionJob.Enqueue(u.config.Outbox, tx, created.ID, Provision{SetEmails: email.Key != "", DisplayName: displayName})
 }
 
-// checkAvailable has the homeserver say that it gives a name out (CREATE-5).
+// checkAvailable asks the homeserver whether a name is free (CREATE-5).
 func (u *Users) checkAvailable(ctx context.Context, localpart string, force bool) error {
 	err := u.config.Homeserver.LocalpartAvailable(ctx, localpart)
 	if err == nil {
@@ -172,7 +172,7 @@ func (u *Users) checkAvailable(ctx context.Context, localpart string, force bool
 		return err
 	}
 	if e.Retryable() {
-		return u.without(ctx, localpart, e, force, "is free")
+		return u.unconfirmed(ctx, localpart, e, force, "is free")
 	}
 	text := fmt.Sprintf("the homeserver does not give out the name %s: %v", localpart, e)
 	switch e.Errcode {
@@ -184,8 +184,8 @@ func (u *Users) checkAvailable(ctx context.Context, localpart string, force bool
 	return model.Errorf(model.UserUnavailable, "%s", text).WithCause(err)
 }
 
-// checkThere has the homeserver say that it has an account, and whether that is deactivated.
-func (u *Users) checkThere(ctx context.Context, localpart string, force bool) (deactivated bool, err error) {
+// checkExists asks the homeserver whether it has an account, and whether that is deactivated.
+func (u *Users) checkExists(ctx context.Context, localpart string, force bool) (deactivated bool, err error) {
 	found, err := u.config.Homeserver.QueryUser(ctx, localpart)
 	var e *homeserver.Error
 	switch {
@@ -196,27 +196,27 @@ func (u *Users) checkThere(ctx context.Context, localpart string, force bool) (d
 	case homeserver.IsUnknownUser(err):
 		return false, model.Errorf(model.UserUnavailable, "the homeserver has no account %s; look at the spelling, or leave --existing out to make a new account", u.matrixID(localpart)).WithCause(err)
 	case errors.As(err, &e) && e.Retryable():
-		return false, u.without(ctx, localpart, e, force, "is there")
+		return false, u.unconfirmed(ctx, localpart, e, force, "is there")
 	}
 	return false, model.Errorf(model.UserUnavailable, "the homeserver does not tell of %s: %v", localpart, err).WithCause(err)
 }
 
-// without is what becomes of a new account about which the homeserver cannot be asked. It says which of the
-// reasons it is and what to do next; what is the word that is missing. No force helps against another server
-// name: everything would be said of other people.
-func (u *Users) without(ctx context.Context, localpart string, e *homeserver.Error, force bool, what string) error {
+// unconfirmed decides on a new account about which the homeserver cannot be asked. Its error says why not and what to
+// do next; what is the missing word. Force does not help against another server name, as the account would be
+// somebody else's.
+func (u *Users) unconfirmed(ctx context.Context, localpart string, e *homeserver.Error, force bool, what string) error {
 	if force && e.Reason != homeserver.OtherServerName {
 		return nil
 	}
-	text := u.standsInTheWay(ctx, e)
+	text := u.explainUnreachable(ctx, e)
 	if e.Reason != homeserver.OtherServerName {
 		text += fmt.Sprintf("; if you know that %s %s, --force adds it without being told", u.matrixID(localpart), what)
 	}
 	return model.Errorf(model.TemporarilyDown, "%s", text).WithCause(e)
 }
 
-// standsInTheWay says in a sentence why the homeserver cannot be asked, and what to do.
-func (u *Users) standsInTheWay(ctx context.Context, e *homeserver.Error) string {
+// explainUnreachable returns a sentence that says why the homeserver cannot be asked, and what to do.
+func (u *Users) explainUnreachable(ctx context.Context, e *homeserver.Error) string {
 	at := u.config.Homeserver.Address()
 	switch e.Reason {
 	case homeserver.RefusedSecret:
@@ -229,7 +229,7 @@ func (u *Users) standsInTheWay(ctx context.Context, e *homeserver.Error) string 
 	return fmt.Sprintf("Synapse at %s cannot be asked (%v): see that it runs and that the endpoint is its client listener, and try again", at, e)
 }
 
-// notDelegated tells a Synapse that is too old from one that has not been told of us yet.
+// notDelegated explains an answer without our API: the Synapse is too old, or does not delegate to us yet.
 func (u *Users) notDelegated(ctx context.Context, at string) string {
 	version, err := u.config.Homeserver.Version(ctx)
 	var e *homeserver.Error

@@ -16,7 +16,7 @@ import (
 // for 3PIDs (LEG-18, MAIL-9). Dots and plus signs stay.
 func emailKey(address string) string { return cases.Fold().String(address) }
 
-// newEmail judges an address: one plain addr-spec, no display name, no line breaks.
+// newEmail checks an address: one plain addr-spec, no display name, no line breaks.
 func newEmail(address string) (model.Email, error) {
 	invalid := model.Errorf(model.InvalidEmail, "this is no mail address")
 	if len(address) > bound.Email || strings.ContainsAny(address, "\r\n\x00 <>") {

@@ -20,7 +20,7 @@ const busyRetry = 5 * time.Second
 // badCredentials is the answer to every password login that fails, whatever the reason (LEG-20).
 func badCredentials() error { return model.NewError(model.InvalidCredentials) }
 
-// HashPassword hashes a new password after judging it, for SetPassword. Errors: InvalidPassword, and
+// HashPassword hashes a new password after checking it, for SetPassword. Errors: InvalidPassword, and
 // TemporarilyDown if too many are being hashed.
 func (u *Users) HashPassword(ctx context.Context, clear string) (string, error) {
 	if !utf8.ValidString(clear) || strings.ContainsRune(clear, 0) {
