@@ -92,7 +92,7 @@ func (a *App) join(s Settings) error {
 			errs = append(errs, p)
 		}
 	}
-	if len(ready.missing) == 0 && judging() {
+	if len(ready.missing) == 0 && validating() {
 		errs = append(errs, matrixauth.ExamineDatabase(ready.database))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -34,7 +34,7 @@ func parseHandler(h httpcaddyfile.Helper) (*Handler, error) {
 		noteBare(h.State, p.start)
 		return &Handler{}, errors.Join(p.errs...)
 	}
-	p.judge()
+	p.check()
 	p.compare(h.State)
 	if err := errors.Join(p.errs...); err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func TestAdapt(t *testing.T) {
 			}
 			mistaken := strings.HasPrefix(name, "error_")
 			if mistaken {
-				judge(t)
+				asValidate(t)
 			}
 			got := adapted(t, input, mistaken)
 			if *updateAdapt {
@@ -58,12 +58,12 @@ func TestAdapt(t *testing.T) {
 	}
 }
 
-// judge makes this process judge configurations, as that of "caddy validate" does.
-func judge(t testing.TB) {
+// asValidate makes this process check configurations only, as "caddy validate" does.
+func asValidate(t testing.TB) {
 	t.Helper()
-	before := judging
-	judging = func() bool { return true }
-	t.Cleanup(func() { judging = before })
+	before := validating
+	validating = func() bool { return true }
+	t.Cleanup(func() { validating = before })
 }
 
 // adapted is the JSON that a Caddyfile adapts to, or the error.

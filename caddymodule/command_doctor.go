@@ -67,8 +67,8 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 	if unreached == nil {
 		unreached = s.fill(cmd.Context(), operator)
 	}
-	findings := []matrixauth.Finding{s.judgeReading(operator != nil)}
-	trusted, err := judgeTrusted(s.raw, s.file)
+	findings := []matrixauth.Finding{s.checkConfig(operator != nil)}
+	trusted, err := checkTrustedProxies(s.raw, s.file)
 	if err != nil {
 		return nil, err
 	}
@@ -144,9 +144,9 @@ func readAuthorities(path string) ([]byte, error) {
 	return pem, nil
 }
 
-// judgeReading says whether the configuration can be read. What only lacks variables here is no fault while
+// checkConfig says whether the configuration can be read. What only lacks variables here is no fault while
 // the server, which has them, runs by it.
-func (s site) judgeReading(reached bool) matrixauth.Finding {
+func (s site) checkConfig(reached bool) matrixauth.Finding {
 	const check = "configuration"
 	switch {
 	case s.problem == nil:

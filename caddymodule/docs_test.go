@@ -128,7 +128,7 @@ func TestSnippetsAdapt(t *testing.T) {
 			continue
 		}
 		// What we show must not void the limits.
-		findings, err := judgeTrusted(out, name)
+		findings, err := checkTrustedProxies(out, name)
 		if err != nil || slices.ContainsFunc(findings, func(f matrixauth.Finding) bool { return !f.OK }) {
 			t.Errorf("%+v, %v", findings, err)
 		}

@@ -202,23 +202,23 @@ func TestChangesAreDocumented(t *testing.T) {
 		}
 	}
 	walk(root)
-	judged := 0
+	checked := 0
 	for _, f := range madeFindings(t) {
 		for _, text := range f.change {
 			for _, name := range regexp.MustCompile(`[a-z]+(_[a-z]+)+`).FindAllString(text, -1) {
-				judged++
+				checked++
 				if !strings.Contains(docs.String(), name) {
 					t.Errorf("%s: no page knows %q", f.place, name)
 				}
 			}
 			for _, flag := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(text, -1) {
-				judged++
+				checked++
 				if !flags[flag[1]] || !strings.Contains(docs.String(), flag[0]) {
 					t.Errorf("%s: %s is no flag that is documented", f.place, flag[0])
 				}
 			}
 			for _, words := range regexp.MustCompile(`caddy matrix-auth ([a-z-]+(?: [a-z-]+)?)`).FindAllStringSubmatch(text, -1) {
-				judged++
+				checked++
 				found, _, err := root.Find(strings.Fields(words[1]))
 				if err != nil || found == root || found.HasSubCommands() {
 					t.Errorf("%s: %q is no command", f.place, words[0])
@@ -226,7 +226,7 @@ func TestChangesAreDocumented(t *testing.T) {
 			}
 		}
 	}
-	if judged < 10 {
-		t.Errorf("only %d names were found to judge", judged)
+	if checked < 10 {
+		t.Errorf("only %d names were found to check", checked)
 	}
 }

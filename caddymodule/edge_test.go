@@ -56,7 +56,7 @@ func TestTrustedProxies(t *testing.T) {
 				running = f.Change
 			}
 		}
-		inFile, err := judgeTrusted(h.config(), "Caddyfile")
+		inFile, err := checkTrustedProxies(h.config(), "Caddyfile")
 		must(t, err)
 		for _, f := range inFile {
 			if !f.OK {
@@ -106,7 +106,7 @@ func TestJudgeTrusted(t *testing.T) {
 		"another header":     {`{"trusted_proxies":{"source":"static"},"client_ip_headers":["CF-Connecting-IP"]}`, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			findings, err := judgeTrusted([]byte(`{"apps":{"http":{"servers":{"srv0":`+test.server+`}}}}`), "Caddyfile")
+			findings, err := checkTrustedProxies([]byte(`{"apps":{"http":{"servers":{"srv0":`+test.server+`}}}}`), "Caddyfile")
 			must(t, err)
 			bad := 0
 			for _, f := range findings {

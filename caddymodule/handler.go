@@ -21,8 +21,8 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.matrix_auth", New: func() caddy.Module { return new(Handler) }}
 }
 
-// Provision judges the settings and joins the app's instance. What can be judged without opening anything is
-// judged here, as "caddy validate" goes no further.
+// Provision checks the settings and joins the app's instance. What can be checked without opening anything is
+// checked here, as "caddy validate" goes no further.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	app, err := ctx.App("matrix_auth")
 	if err != nil {
@@ -37,12 +37,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	sites := sitesAbove(ctx)
 	if sites == nil {
-		return nil // Start judges what is left
+		return nil // Start checks what is left
 	}
 	if !h.app.configured && !settingsToCome(sites) {
 		return noSettings()
 	}
-	return h.app.judgePorts(sites)
+	return h.app.checkPorts(sites)
 }
 
 // ServeHTTP answers what is ours.

@@ -57,7 +57,7 @@ func TestInFront(t *testing.T) {
 		t.Run("in a route, "+name, func(t *testing.T) {
 			h := newHouse(t)
 			h.start(func(s *setup) {
-				// The site of the house joins from its own route; what is judged is the host of the issuer.
+				// The site of the house joins from its own route; what counts is the host of the issuer.
 				s.Issuer = "https://b.test"
 				s.Beside = "http://b.test {\n\troute {\n" + test.before + "\nmatrix_auth\n}\n}"
 			})

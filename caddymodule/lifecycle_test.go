@@ -23,9 +23,9 @@ import (
 // validate does what "caddy validate" does.
 func validate(t *testing.T, raw []byte) error {
 	t.Helper()
-	before := judging
-	judging = func() bool { return true }
-	defer func() { judging = before }()
+	before := validating
+	validating = func() bool { return true }
+	defer func() { validating = before }()
 	var config caddy.Config
 	must(t, caddy.StrictUnmarshalJSON(raw, &config))
 	return caddy.Validate(&config)

@@ -69,8 +69,8 @@ func (a *App) excuseSpare() {
 	}
 }
 
-// judgePorts refuses addresses whose port a site needs.
-func (a *App) judgePorts(sites *caddyhttp.App) error {
+// checkPorts refuses addresses whose port a site needs.
+func (a *App) checkPorts(sites *caddyhttp.App) error {
 	var errs []error
 	for _, address := range a.settings.listen {
 		if site := portOfSite(sites, address); site != "" && !tolerable(listenSubject(address)) {

@@ -83,7 +83,7 @@ func (a absence) said() error {
 	return a.Problem
 }
 
-// settle replaces placeholders, reads secrets and judges everything. It writes nothing. The error is about
+// settle replaces placeholders, reads secrets and checks everything. It writes nothing. The error is about
 // mistakes; what a configuration without a mistake lacks at this moment is in the result.
 func (s Settings) settle() (r resolved, err error) {
 	replacer := caddy.NewReplacer()
@@ -119,7 +119,7 @@ func (s Settings) settle() (r resolved, err error) {
 			r.config.Clients = append(r.config.Clients, known)
 		}
 	}
-	return r, errors.Join(append(errs, r.judge()...)...)
+	return r, errors.Join(append(errs, r.check()...)...)
 }
 
 // settleListen takes the addresses of the listener, or the default ones. They are needed before all else, so
@@ -170,8 +170,8 @@ func (r *resolved) lacks(option string) bool {
 	return slices.ContainsFunc(r.missing, func(m absence) bool { return m.Option == option })
 }
 
-// judge returns the mistakes of what is there, and goes without what can be gone without.
-func (r *resolved) judge() (mistakes []error) {
+// check returns the mistakes of what is there, and goes without what can be gone without.
+func (r *resolved) check() (mistakes []error) {
 	for _, p := range r.config.Validate() {
 		switch {
 		case r.lacks(p.Option):

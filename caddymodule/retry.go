@@ -18,18 +18,18 @@ import (
 // nothing is served yet such a fault is tolerated: the sites are served, ours answers 503, and it is tried again.
 // While sites are served already it is an error, after which the old configuration goes on.
 
-// judgements are the commands that only want to know whether a configuration is good.
-var judgements = map[string]bool{"validate": true, "adapt": true}
+// validatingCommands are the commands that only want to know whether a configuration is good.
+var validatingCommands = map[string]bool{"validate": true, "adapt": true}
 
-// judging reports whether this process only judges configurations. Caddy provisions modules in the same way
+// validating reports whether this process only checks configurations. Caddy provisions modules in the same way
 // whether it starts them or not, so the command is all that tells. Tests replace it.
-var judging = func() bool { return len(os.Args) > 1 && judgements[os.Args[1]] }
+var validating = func() bool { return len(os.Args) > 1 && validatingCommands[os.Args[1]] }
 
 // tolerable reports whether the configuration that is loaded now may go without something: because nothing is
 // served yet, or because the running one goes without the same thing, and a reload for another site's sake
 // must not be refused for it.
 func tolerable(subject string) bool {
-	if judging() {
+	if validating() {
 		return false
 	}
 	if _, err := caddy.ActiveContext().AppIfConfigured("http"); errors.Is(err, caddy.ErrNotConfigured) {

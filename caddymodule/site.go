@@ -72,7 +72,7 @@ func loadSite(cmd *cobra.Command) (site, error) {
 // errNoSettings says that nothing in a configuration is ours.
 var errNoSettings = errors.New("has no matrix_auth with settings")
 
-// read reads the configuration and judges its settings.
+// read reads the configuration and checks its settings.
 func (s *site) read(cmd *cobra.Command) error {
 	config, raw, err := readConfig(cmd, s.file, s.adapter)
 	s.unset = unsetVariables(s.file, config.text, 0)
@@ -102,7 +102,7 @@ func (s *site) read(cmd *cobra.Command) error {
 	return nil
 }
 
-// resolve judges the settings. The files that they name are read with the rights of who wrote the configuration:
+// resolve checks the settings. The files that they name are read with the rights of who wrote the configuration:
 // whoever has taken over Caddy's user, where the configuration is that user's, must not have root read a file for
 // them and send it as the secret to an address of their choice (KEY-14).
 func (s *site) resolve(file fs.FileInfo) (err error) {
@@ -152,15 +152,15 @@ func configFlags(cmd *cobra.Command, s service) (file, adapter string, err error
 	}
 	for _, candidate := range candidates {
 		if info, err := os.Stat(candidate); err == nil {
-			return candidate, adapter, judgeFound(candidate, info, s)
+			return candidate, adapter, checkFound(candidate, info, s)
 		}
 	}
 	return "", "", errors.New("there is neither ./Caddyfile nor /etc/caddy/Caddyfile; name the configuration with --config")
 }
 
-// judgeFound refuses a configuration that was found in the working directory and is somebody else's: whoever
+// checkFound refuses a configuration that was found in the working directory and is somebody else's: whoever
 // can write there would have root's passwords sent where they like.
-func judgeFound(file string, info fs.FileInfo, s service) error {
+func checkFound(file string, info fs.FileInfo, s service) error {
 	owner, known := matrixauth.FileOwner(info)
 	if !known || filepath.IsAbs(file) || owner == 0 || owner == os.Geteuid() || slices.Contains(believedUsers(s), owner) {
 		return nil

@@ -34,7 +34,7 @@ type surroundings struct {
 	findings   []matrixauth.Finding
 }
 
-// lookAround judges the sites of a configuration that has been provisioned.
+// lookAround examines the sites of a configuration that has been provisioned.
 func lookAround(sites *caddyhttp.App, endpoint string) []matrixauth.Finding {
 	s := surroundings{homeserver: dialOfEndpoint(endpoint)}
 	for _, name := range slices.Sorted(maps.Keys(sites.Servers)) {
@@ -204,7 +204,7 @@ func namedSites(sites *caddyhttp.App) (all []matrixauth.Site) {
 		}
 		listener, err := caddy.ParseNetworkAddress(server.Listen[0])
 		if err != nil || listener.PortRangeSize() > 1 {
-			continue // Caddy has judged it
+			continue // Caddy has checked it
 		}
 		scheme, network, at, port := "http", listener.Network, listener.JoinHostPort(0), ""
 		if len(server.TLSConnPolicies) > 0 {

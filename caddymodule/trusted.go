@@ -31,7 +31,7 @@ func (a *App) clientIP(r *http.Request) string {
 	return ip
 }
 
-// believesLeftmost judges how a server that has trusted proxies finds addresses. A header that a proxy
+// believesLeftmost reports whether a server that has trusted proxies takes the leftmost address of a header. One that a proxy
 // overwrites holds one address, and is as good either way.
 func believesLeftmost(strict int, headers []string) bool {
 	return strict <= 0 && (len(headers) == 0 || slices.ContainsFunc(headers, func(name string) bool { return strings.EqualFold(name, forwardedFor) }))
@@ -45,9 +45,9 @@ func leftmostFinding(where string) matrixauth.Finding {
 		where, "servers {\n\ttrusted_proxies …\n\ttrusted_proxies_strict\n}")
 }
 
-// judgeTrusted looks for trusted proxies without trusted_proxies_strict in a configuration. The server
+// checkTrustedProxies looks for trusted proxies without trusted_proxies_strict in a configuration. The server
 // looks too, at requests: what runs may have come from elsewhere than this file.
-func judgeTrusted(raw []byte, file string) ([]matrixauth.Finding, error) {
+func checkTrustedProxies(raw []byte, file string) ([]matrixauth.Finding, error) {
 	var document struct {
 		Apps struct {
 			HTTP struct {

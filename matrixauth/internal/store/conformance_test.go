@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store/conformance"
 )
 
-// TestSQLite has the suite judge the engine that we have. Each write is rehearsed in one of the two runs, as happens
+// TestSQLite runs the suite on the engine that we have. Each write is rehearsed in one of the two runs, as happens
 // to those that share a commit with one that fails.
 func TestSQLite(t *testing.T) {
 	for name, rehearse := range map[string]bool{"plain": false, "rehearsed": true} {

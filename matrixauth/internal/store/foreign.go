@@ -19,14 +19,14 @@ func (e *ForeignError) Error() string {
 	return fmt.Sprintf("%s is the database of another program; name another file", e.Path)
 }
 
-// examineTables is judgeTables for a file that is not open yet. It leaves no trace, and reads past what another
-// process may be writing; so only what is certain is said, and the rest is judged once the file is open.
+// examineTables is checkTables for a file that is not open yet. It leaves no trace, and reads past what another
+// process may be writing; so only what is certain is said, and the rest is checked once the file is open.
 func examineTables(path string) error {
 	db, err := openUntouched(path, true)
 	if err != nil {
 		return err
 	}
-	err = judgeTables(context.Background(), db, path)
+	err = checkTables(context.Background(), db, path)
 	if closed := db.Close(); closed != nil {
 		return closed
 	}

@@ -16,7 +16,7 @@ var migrations embed.FS
 // migrate brings the schema up to date, each step in a transaction of its own. It refuses a schema
 // newer than it knows: an older program would misread what a newer one wrote (KEY-9).
 func migrate(ctx context.Context, db *sql.DB, path string) error {
-	if err := judgeTables(ctx, db, path); err != nil {
+	if err := checkTables(ctx, db, path); err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
 	files, err := fs.Sub(migrations, "migrations")

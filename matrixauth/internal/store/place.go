@@ -28,7 +28,7 @@ func Files(path string) []string {
 	return files
 }
 
-// preparePlace judges the directory and the files before SQLite opens them, and makes the database if it
+// preparePlace checks the directory and the files before SQLite opens them, and makes the database if it
 // may: each refusal is a sentence that names the path, where SQLite would say only "unable to open database
 // file". SQLite follows no link in a -wal or -shm file, and gives these the mode and owner of the database.
 func preparePlace(path string, create bool) (mended []string, err error) {
@@ -93,14 +93,14 @@ func openFile(path string) (mended string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("the database: %w", err)
 	}
-	if err := judgeMagic(f, path); err != nil {
+	if err := checkMagic(f, path); err != nil {
 		return "", errors.Join(err, f.Close())
 	}
 	return mended, f.Close()
 }
 
-// judgeMagic reports a file that SQLite did not write. An empty one is a database to be.
-func judgeMagic(f *os.File, path string) error {
+// checkMagic reports a file that SQLite did not write. An empty one is a database to be.
+func checkMagic(f *os.File, path string) error {
 	magic := []byte("SQLite format 3\x00")
 	got := make([]byte, len(magic))
 	n, err := io.ReadFull(f, got)
@@ -139,7 +139,7 @@ func (e *HeldError) Error() string {
 
 func takeLock(ctx context.Context, path string, wait time.Duration) (_ *flock.Flock, mended string, err error) {
 	// The library opens the file by its path, without following a link; note makes sure that it is the one
-	// that we judge.
+	// that we check.
 	lock := flock.New(LockPath(path), flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDWR|place.NoFollow))
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -173,11 +173,11 @@ func noteHolder(lock *flock.Flock, f *os.File) error {
 	if err != nil {
 		return err
 	}
-	judged, err := f.Stat()
+	present, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if !os.SameFile(locked, judged) {
+	if !os.SameFile(locked, present) {
 		return errors.New("the file was exchanged meanwhile; try again")
 	}
 	if err := f.Truncate(0); err != nil {
@@ -187,7 +187,7 @@ func noteHolder(lock *flock.Flock, f *os.File) error {
 	return err
 }
 
-// Examine judges the place of a database as Open would, as far as that leaves no trace: nothing is made,
+// Examine checks the place of a database as Open would, as far as that leaves no trace: nothing is made,
 // mended or locked, and a database that another process has is well.
 func Examine(path string) error {
 	dir := filepath.Dir(path)
@@ -211,7 +211,7 @@ func Examine(path string) error {
 	return examineFile(path)
 }
 
-// examineFile judges the file of a database, if it is there.
+// examineFile checks the file of a database, if it is there.
 func examineFile(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -227,7 +227,7 @@ func examineFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("database %s: %w", path, err)
 	}
-	if err := errors.Join(judgeMagic(f, path), f.Close()); err != nil {
+	if err := errors.Join(checkMagic(f, path), f.Close()); err != nil {
 		return err
 	}
 	return examineTables(path)

@@ -10,9 +10,9 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// What only SQLite understands stands in this file, in the migrations and in what judges the place of the file
+// What only SQLite understands stands in this file, in the migrations and in what checks the place of the file
 // (place.go, copied.go); a test holds that. All other statements are SQL that PostgreSQL takes too, once their
-// parameters ?1, ?2 … are written $1, $2 …. The suite in package conformance judges any engine.
+// parameters ?1, ?2 … are written $1, $2 …. The suite in package conformance tests any engine.
 
 // dialect is SQLite's, for the migrations.
 const dialect = goose.DialectSQLite3
@@ -59,8 +59,8 @@ func openUntouched(path string, still bool) (*sql.DB, error) {
 	return sql.Open(driver, (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: settings}).String())
 }
 
-// judgeTables refuses a database that has tables and is not ours. One without tables is a database to be.
-func judgeTables(ctx context.Context, db *sql.DB, path string) error {
+// checkTables refuses a database that has tables and is not ours. One without tables is a database to be.
+func checkTables(ctx context.Context, db *sql.DB, path string) error {
 	var tables, ours int
 	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'").Scan(&tables); err != nil || tables == 0 {
 		return err

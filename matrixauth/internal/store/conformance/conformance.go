@@ -1,6 +1,6 @@
-// Package conformance judges an engine of the store: that its transactions, its rows, their order and their
+// Package conformance tests an engine of the store: that its transactions, its rows, their order and their
 // uniqueness are what the domain relies upon. It asks by the exported methods of package store alone, so a second
-// engine is judged by the same cases. It must know no SQL and nothing of how an engine keeps its rows.
+// engine is tested by the same cases. It must know no SQL and nothing of how an engine keeps its rows.
 //
 // One process writes to a database, whatever the engine: the domain's memory (limits, locks of lanes, the tokens
 // that have just ended) is that of this process. An engine that several processes can open must refuse the second
@@ -30,9 +30,9 @@ type Engine struct {
 	Place func(s *store.Store) string
 }
 
-// Run judges an engine.
+// Run runs the cases on an engine.
 func Run(t *testing.T, e Engine) {
-	for name, judge := range map[string]func(*bench){
+	for name, check := range map[string]func(*bench){
 		"transactions":   transactions,
 		"isolation":      isolation,
 		"durability":     durability,
@@ -52,7 +52,7 @@ func Run(t *testing.T, e Engine) {
 		"seals":          seals,
 		"server_name":    serverName,
 	} {
-		t.Run(name, func(t *testing.T) { judge(newBench(t, e)) })
+		t.Run(name, func(t *testing.T) { check(newBench(t, e)) })
 	}
 }
 

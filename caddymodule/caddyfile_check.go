@@ -9,9 +9,9 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
-// judge checks what can be checked before anything runs. Values with placeholders are judged when
+// check checks what can be checked before anything runs. Values with placeholders are checked when
 // the configuration is loaded.
-func (p *parser) judge() {
+func (p *parser) check() {
 	s := p.settings
 	later := map[string]bool{}
 	eachText(reflect.ValueOf(&s).Elem(), "", func(option string, text *string) {
@@ -19,13 +19,13 @@ func (p *parser) judge() {
 	})
 	for _, problem := range s.config().Validate() {
 		// Files may be there again when the configuration is loaded, or may be kept from who loads it.
-		if !later[problem.Option] && (judging() || !dispensable(problem.Option)) {
+		if !later[problem.Option] && (validating() || !dispensable(problem.Option)) {
 			p.at(p.place(problem.Option), "%s: %s", problem.Option, problem.Text)
 		}
 	}
-	p.judgeDatabase()
-	p.judgeSecret("", s.Matrix.Secret, s.Matrix.SecretFile)
-	p.judgeClients()
+	p.checkDatabase()
+	p.checkSecret("", s.Matrix.Secret, s.Matrix.SecretFile)
+	p.checkClients()
 	if s.InternalListen.off() {
 		return
 	}
@@ -42,8 +42,8 @@ func (p *parser) judge() {
 // hasPlaceholder reports whether a text means something only once it is replaced.
 func hasPlaceholder(text string) bool { return strings.Contains(text, "{") }
 
-// judgeDatabase checks the path of the database, and its place if that is asked for.
-func (p *parser) judgeDatabase() {
+// checkDatabase checks the path of the database, and its place if that is asked for.
+func (p *parser) checkDatabase() {
 	path := p.settings.Database
 	if hasPlaceholder(path) {
 		return
@@ -52,7 +52,7 @@ func (p *parser) judgeDatabase() {
 		path = ownDatabase()
 	}
 	err := checkDatabase(path)
-	if err == nil && judging() {
+	if err == nil && validating() {
 		err = matrixauth.ExamineDatabase(path)
 	}
 	if err != nil {
@@ -60,12 +60,12 @@ func (p *parser) judgeDatabase() {
 	}
 }
 
-// judgeSecret checks what two options say of one secret. prefix stands before the options' names.
-func (p *parser) judgeSecret(prefix, secret, file string) {
+// checkSecret checks what two options say of one secret. prefix stands before the options' names.
+func (p *parser) checkSecret(prefix, secret, file string) {
 	if secret != "" && file != "" {
 		p.at(p.place(prefix+"secret_file"), "%ssecret and secret_file are both there; one of them is enough", prefix)
 	}
-	if file == "" || hasPlaceholder(file) || !judging() {
+	if file == "" || hasPlaceholder(file) || !validating() {
 		return
 	}
 	if _, err := readSecret(file); err != nil {
@@ -101,11 +101,11 @@ func (p *parser) compare(state map[string]any) {
 	}
 }
 
-// judgeClients checks what can be checked of the clients before anything runs.
-func (p *parser) judgeClients() {
+// checkClients checks what can be checked of the clients before anything runs.
+func (p *parser) checkClients() {
 	for _, c := range p.settings.Client {
 		prefix := matrixauth.ClientOption(c.ID, "") + " "
-		p.judgeSecret(prefix, c.Secret, c.SecretFile)
+		p.checkSecret(prefix, c.Secret, c.SecretFile)
 		itself := p.place(matrixauth.ClientOption(c.ID, ""))
 		for _, problem := range c.known().Check() {
 			if problem.Option == matrixauth.ClientOption(c.ID, "") && hasPlaceholder(c.ID) {
