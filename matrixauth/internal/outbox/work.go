@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -27,8 +28,8 @@ func (o *Outbox) Enter(ctx context.Context, lane model.Lane) (leave func(), err 
 	return func() { free(); o.wakeUp(lane.Destination) }, nil
 }
 
-// workOn drains a lane that nobody holds. It reports whether anything changed; a lane that somebody holds is
-// drained by them.
+// workOn drains a lane that nobody holds. It reports whether it is worth another look at once; a lane that somebody
+// holds is drained by them.
 func (o *Outbox) workOn(ctx context.Context, lane model.Lane) bool {
 	leave, ok := o.lanes.tryEnter(lane)
 	if !ok {
@@ -36,11 +37,11 @@ func (o *Outbox) workOn(ctx context.Context, lane model.Lane) bool {
 	}
 	defer leave()
 	err := o.drain(ctx, lane, false)
-	return err == nil || !errors.Is(err, errWaits)
+	return err == nil || !errors.Is(err, errStands)
 }
 
-// errWaits says that the lane's next job is not to be tried yet.
-var errWaits = errors.New("the next job waits for its next try")
+// errStands says that the lane's next job stands as it stood, and that to try it again at once would be no use.
+var errStands = errors.New("the next job waits")
 
 // drain does the jobs of a lane that the caller holds. now makes jobs due that were to be retried later.
 func (o *Outbox) drain(ctx context.Context, lane model.Lane, now bool) error {
@@ -53,7 +54,7 @@ func (o *Outbox) drain(ctx context.Context, lane model.Lane, now bool) error {
 			return err
 		}
 		if !now && job.RunAt.After(o.store.Now()) {
-			return errWaits
+			return errStands
 		}
 		if err := o.do(ctx, job); err != nil {
 			return err
@@ -76,21 +77,21 @@ func (o *Outbox) do(ctx context.Context, job model.Job) error {
 	handler, ok := config.handlers[job.Kind]
 	switch {
 	case pace.Paused:
-		return errors.New("jobs are paused")
+		return fmt.Errorf("%w: jobs are paused", errStands)
 	case !ok:
-		return fmt.Errorf("nothing handles jobs of kind %s", job.Kind)
+		return fmt.Errorf("%w: nothing handles jobs of kind %s", errStands, job.Kind)
 	}
 	work, cancel := context.WithTimeout(ctx, pace.Timeout)
 	defer cancel()
-	failure := handler.run(work, job)
+	failure := try(work, config.Logger, handler, job)
 	// What happened is written down whether or not the caller still waits for it.
 	ctx, ended := context.WithoutCancel(ctx), ctx.Err()
 	switch {
 	case failure == nil:
-		return o.done(ctx, job)
+		return o.written(config, o.done(ctx, job))
 	case isPermanent(failure):
 		config.Logger.LogAttrs(ctx, slog.LevelWarn, "a job was refused for good; it is set aside", o.attrs(config, handler, job, failure)...)
-		return o.store.Update(ctx, func(tx *store.Tx) error { return tx.SetJobAside(job.Position, failure.Error()) })
+		return o.written(config, o.store.Update(ctx, func(tx *store.Tx) error { return tx.SetJobAside(job.Position, failure.Error()) }))
 	case ended != nil:
 		// Ended from outside, so this says nothing about the job.
 		return ended
@@ -100,7 +101,29 @@ func (o *Outbox) do(ctx context.Context, job model.Job) error {
 	err := o.store.Update(ctx, func(tx *store.Tx) error {
 		return tx.PostponeJob(job.Position, failure.Error(), tx.Now.Add(pace.backoff(job.Attempts)))
 	})
-	return errors.Join(failure, err)
+	return errors.Join(failure, o.written(config, err))
+}
+
+// try has a handler do a job. A panic is a failure as any other: a fault in one kind of job must not end the process,
+// which has other sites than ours, and not at each start anew.
+func try(ctx context.Context, logger *slog.Logger, handler Handler, job model.Job) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			logger.Error("a job panicked", "job", string(job.Kind), "panic", v, "stack", string(debug.Stack()))
+			err = fmt.Errorf("a fault of the server: %v", v)
+		}
+	}()
+	return handler.run(ctx, job)
+}
+
+// written is the error of writing down how a try went, if there is one. The job is as due as before then, and what it
+// calls would be called as fast as it answers.
+func (o *Outbox) written(config settings, err error) error {
+	if err == nil {
+		return nil
+	}
+	config.Logger.Error("the outcome of a job could not be written down; it is tried again", "error", err)
+	return fmt.Errorf("%w: %w", errStands, err)
 }
 
 // done removes a job that was done.
