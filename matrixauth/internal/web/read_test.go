@@ -2,10 +2,13 @@ package web
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -116,6 +119,31 @@ func TestReadForm(t *testing.T) { // TOK-1, HTTP-10
 			wantCode(t, err, test.want)
 			if got["token"] != test.token {
 				t.Errorf("token is %q", got["token"])
+			}
+		})
+	}
+}
+
+// TestBodyThatBreaksOff: a body that did not arrive is nobody's mistake, and no 4xx: a client whose refresh was cut by a
+// network, or by a timeout of the server, must not take its session for over (REF-8).
+func TestBodyThatBreaksOff(t *testing.T) {
+	for name, read := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"a_form":    func(w http.ResponseWriter, r *http.Request) error { _, err := ReadForm(w, r); return err },
+		"an_object": func(w http.ResponseWriter, r *http.Request) error { _, err := ReadObject(w, r); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := io.MultiReader(strings.NewReader("grant_type=refresh_to"), iotest.ErrReader(os.ErrDeadlineExceeded))
+			r := httptest.NewRequest(http.MethodPost, "/", body)
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			err := read(httptest.NewRecorder(), r)
+			wantCode(t, err, model.TemporarilyDown)
+			for _, wire := range Wires {
+				if status := StatusOf(wire, err); status != http.StatusServiceUnavailable {
+					t.Errorf("the %v wire says %d", wire, status)
+				}
+			}
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("the log is not told why: %v", err)
 			}
 		})
 	}
