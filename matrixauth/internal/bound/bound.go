@@ -32,8 +32,8 @@ var (
 
 // The bounds of what counts and waits.
 const (
-	// WaitingPerHash is how many callers may wait for each password that is being hashed: about a second's worth.
-	WaitingPerHash = 32
+	// WaitingPerHash is how many callers may wait for each password that is being hashed: not two seconds' worth.
+	WaitingPerHash = 64
 	// RateKeys bounds the keys that a rate remembers.
 	RateKeys = 16384
 )

@@ -51,9 +51,10 @@ type Config struct {
 	// Memory, Time and Parallelism are argon2id's m (KiB), t (passes) and p (lanes).
 	Memory, Time uint32
 	Parallelism  uint8
-	// Concurrent is how many hashes are made at once; the default is GOMAXPROCS.
+	// Concurrent is how many hashes are made at once; the default is half of GOMAXPROCS, and one at
+	// least: a storm of sign-ins leaves processors to those who are signed in, and less memory waits to be collected.
 	Concurrent int
-	// Queue is how many callers may wait beyond those; the default is 32 for each of them. Negative
+	// Queue is how many callers may wait beyond those; the default is bound.WaitingPerHash for each of them. Negative
 	// means that nobody may wait.
 	Queue int
 	// BcryptPepper is what the server that made the bcrypt hashes appended to passwords (Synapse's
@@ -95,7 +96,7 @@ func New(c Config) *Hasher {
 		c.Parallelism = DefaultParallelism
 	}
 	if c.Concurrent <= 0 {
-		c.Concurrent = runtime.GOMAXPROCS(0)
+		c.Concurrent = max(1, runtime.GOMAXPROCS(0)/2)
 	}
 	if c.Queue == 0 {
 		c.Queue = bound.WaitingPerHash * c.Concurrent

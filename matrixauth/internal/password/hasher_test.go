@@ -31,14 +31,22 @@ func TestDefaults(t *testing.T) {
 	if !strings.HasPrefix(phc, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Errorf("the hash is %s", phc)
 	}
-	if got := cap(h.slots); got != runtime.GOMAXPROCS(0) {
-		t.Errorf("%d hashes at once; want GOMAXPROCS", got)
-	}
 	if got, err := h.Verify(t.Context(), phc, "correct horse"); err != nil || got != (Result{OK: true}) {
 		t.Errorf("Verify = %+v, %v", got, err)
 	}
 	if got, err := h.Verify(t.Context(), phc, "correct horsf"); err != nil || got != (Result{}) {
 		t.Errorf("Verify of a wrong password = %+v, %v", got, err)
+	}
+}
+
+// TestHashesAtOnce: a storm of sign-ins leaves processors to those who are signed in.
+func TestHashesAtOnce(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for processors, want := range map[int]int{1: 1, 2: 1, 3: 1, 8: 4} {
+		runtime.GOMAXPROCS(processors)
+		if got := cap(New(Config{}).slots); got != want {
+			t.Errorf("with %d processors %d hashes at once, want %d", processors, got, want)
+		}
 	}
 }
 
