@@ -154,9 +154,9 @@ func userDeactivateCommand() *cobra.Command {
 	var erase, dryRun bool
 	cmd := operatorCommand("deactivate NAME", "Ends all sessions of a user and deactivates the account at the homeserver", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
-			deactivation := matrixauth.Deactivation{Name: matrixauth.Name{User: args[0]}, Erase: erase, DryRun: dryRun}
+			deactivation := matrixauth.Deactivation{Name: matrixauth.Name{User: args[0]}, Erase: erase}
 			if dryRun {
-				u, err := matrixauth.DeactivateUser.Do(cmd.Context(), o, deactivation)
+				u, err := matrixauth.TryDeactivateUser.Do(cmd.Context(), o, deactivation)
 				if err != nil {
 					return err
 				}

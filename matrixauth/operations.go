@@ -108,34 +108,35 @@ const (
 
 // The operations on accounts and what they have.
 const (
-	CheckNewUser     = operate.CheckNewUser
-	AddUser          = operate.AddUser
-	ListUsers        = operate.ListUsers
-	ShowUser         = operate.ShowUser
-	SetPassword      = operate.SetPassword
-	AddEmail         = operate.AddEmail
-	RemoveEmail      = operate.RemoveEmail
-	SetDisplayName   = operate.SetDisplayName
-	ListClients      = operate.ListClients
-	ShowClient       = operate.ShowClient
-	RemoveClient     = operate.RemoveClient
-	ListJobs         = operate.ListJobs
-	RetryJob         = operate.RetryJob
-	DropJob          = operate.DropJob
-	LockUser         = operate.LockUser
-	UnlockUser       = operate.UnlockUser
-	DeactivateUser   = operate.DeactivateUser
-	ReactivateUser   = operate.ReactivateUser
-	SetAdmin         = operate.SetAdmin
-	AllowReset       = operate.AllowReset
-	ListSessions     = operate.ListSessions
-	EndSessions      = operate.EndSessions
-	IssueToken       = operate.IssueToken
-	ListConsents     = operate.ListConsents
-	WithdrawConsents = operate.WithdrawConsents
-	ListEvents       = operate.ListEvents
-	CompareAccounts  = operate.CompareAccounts
-	MendDifference   = operate.MendDifference
+	CheckNewUser      = operate.CheckNewUser
+	AddUser           = operate.AddUser
+	ListUsers         = operate.ListUsers
+	ShowUser          = operate.ShowUser
+	SetPassword       = operate.SetPassword
+	AddEmail          = operate.AddEmail
+	RemoveEmail       = operate.RemoveEmail
+	SetDisplayName    = operate.SetDisplayName
+	ListClients       = operate.ListClients
+	ShowClient        = operate.ShowClient
+	RemoveClient      = operate.RemoveClient
+	ListJobs          = operate.ListJobs
+	RetryJob          = operate.RetryJob
+	DropJob           = operate.DropJob
+	LockUser          = operate.LockUser
+	UnlockUser        = operate.UnlockUser
+	DeactivateUser    = operate.DeactivateUser
+	TryDeactivateUser = operate.TryDeactivateUser
+	ReactivateUser    = operate.ReactivateUser
+	SetAdmin          = operate.SetAdmin
+	AllowReset        = operate.AllowReset
+	ListSessions      = operate.ListSessions
+	EndSessions       = operate.EndSessions
+	IssueToken        = operate.IssueToken
+	ListConsents      = operate.ListConsents
+	WithdrawConsents  = operate.WithdrawConsents
+	ListEvents        = operate.ListEvents
+	CompareAccounts   = operate.CompareAccounts
+	MendDifference    = operate.MendDifference
 )
 
 // Operation is the name of an operation, with the types of its parameters and its result.

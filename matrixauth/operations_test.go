@@ -171,7 +171,7 @@ func TestDryRun(t *testing.T) {
 	if would := house.Act(h, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: "alice", DryRun: true}); would.Sessions != 2 {
 		t.Errorf("%d would end", would.Sessions)
 	}
-	if would := house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "alice"}, DryRun: true}); would.State != "active" || would.Sessions != 1 {
+	if would := house.Act(h, matrixauth.TryDeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "alice"}}); would.State != "active" || would.Sessions != 1 {
 		t.Errorf("it would be %+v", would)
 	}
 	if after := h.Rows(); after != before {

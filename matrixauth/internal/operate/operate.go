@@ -54,6 +54,7 @@ func (o *Operations) Rows() []Row {
 		Bind(LockUser, 0, o.lockUser),
 		Bind(UnlockUser, 0, o.unlockUser),
 		Bind(DeactivateUser, 0, o.deactivateUser),
+		Bind(TryDeactivateUser, 0, o.tryDeactivateUser),
 		Bind(ReactivateUser, 0, o.reactivateUser),
 		Bind(SetAdmin, 0, o.setAdmin),
 		Bind(AllowReset, AsksSynapse, o.allowReset),

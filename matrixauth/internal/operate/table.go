@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -57,9 +58,13 @@ type Row struct {
 // Bind makes the row of an operation.
 func Bind[P, R any](op Operation[P, R], traits Traits, run func(context.Context, model.Actor, P) (R, error)) Row {
 	return Row{name: string(op), traits: traits, perform: func(ctx context.Context, by model.Actor, params []byte) ([]byte, error) {
+		// A parameter that is not known may be what keeps the operation from doing the rest, such as a dry run.
+		decoder := json.NewDecoder(bytes.NewReader(params))
+		decoder.DisallowUnknownFields()
 		var p P
-		if err := json.Unmarshal(params, &p); err != nil {
-			return nil, fmt.Errorf("%s: %w", op, err)
+		if err := decoder.Decode(&p); err != nil {
+			// What it says of a value may be a secret.
+			return nil, model.Errorf(model.NotRecognized, "the running server does not understand what is asked of the action %q; it may be of another version", string(op))
 		}
 		if n, ok := any(p).(named); ok {
 			trailOf(ctx).given = n.given()

@@ -25,9 +25,13 @@ const (
 	LockUser       Operation[Name, User]               = "user.lock"
 	UnlockUser     Operation[Name, User]               = "user.unlock"
 	DeactivateUser Operation[Deactivation, User]       = "user.deactivate"
-	ReactivateUser Operation[Name, User]               = "user.reactivate"
-	SetAdmin       Operation[AdminRight, User]         = "user.set-admin"
-	AllowReset     Operation[Name, ResetAllowed]       = "user.allow-reset"
+	// TryDeactivateUser describes the account that DeactivateUser would deactivate, and changes nothing. It is an operation
+	// of its own, and no parameter: a server from before it, which an upgraded command may still meet, left out what it did
+	// not know of the parameters, and did the rest.
+	TryDeactivateUser Operation[Deactivation, User] = "user.try-deactivate"
+	ReactivateUser    Operation[Name, User]         = "user.reactivate"
+	SetAdmin          Operation[AdminRight, User]   = "user.set-admin"
+	AllowReset        Operation[Name, ResetAllowed] = "user.allow-reset"
 )
 
 // User is an account as operators see it.
@@ -111,8 +115,6 @@ type Deactivation struct {
 	Name
 	// Erase hides the user's messages from newcomers too.
 	Erase bool `json:"erase"`
-	// DryRun changes nothing, and tells what it would.
-	DryRun bool `json:"dry_run,omitempty"`
 }
 
 // AdminRight is a user and whether they may administer Synapse.
@@ -237,9 +239,18 @@ func (o *Operations) unlockUser(ctx context.Context, by model.Actor, p Name) (Us
 }
 
 func (o *Operations) deactivateUser(ctx context.Context, by model.Actor, p Deactivation) (User, error) {
+	return o.deactivateUnless(ctx, false, by, p)
+}
+
+func (o *Operations) tryDeactivateUser(ctx context.Context, by model.Actor, p Deactivation) (User, error) {
+	return o.deactivateUnless(ctx, true, by, p)
+}
+
+// deactivateUnless deactivates an account and describes it; in a dry run, which undoes it, as it was.
+func (o *Operations) deactivateUnless(ctx context.Context, dryRun bool, by model.Actor, p Deactivation) (User, error) {
 	note(ctx, model.User{}, slog.Bool("erase", p.Erase))
-	noteDryRun(ctx, p.DryRun)
-	return updateUnless(ctx, o, p.DryRun, func(tx *store.Tx) (User, error) {
+	noteDryRun(ctx, dryRun)
+	return updateUnless(ctx, o, dryRun, func(tx *store.Tx) (User, error) {
 		found, err := o.find(ctx, tx, p.User)
 		if err != nil {
 			return User{}, err
@@ -248,7 +259,7 @@ func (o *Operations) deactivateUser(ctx context.Context, by model.Actor, p Deact
 		if err == nil {
 			err = o.c.Users.Deactivate(tx, by, &found, p.Erase)
 		}
-		if err != nil || p.DryRun {
+		if err != nil || dryRun {
 			return before, err
 		}
 		return o.describe(tx, found)
