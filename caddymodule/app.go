@@ -140,12 +140,12 @@ func (a *App) Start() error {
 	return nil
 }
 
-// surroundings is what the doctor finds in Caddy around us.
+// surroundings returns what the doctor finds in Caddy around us.
 func (a *App) surroundings() []matrixauth.Finding {
 	return slices.Concat(a.around(), a.listenFindings(), a.pageFindings())
 }
 
-// around is what is to be said of the sites.
+// around returns the findings about the sites.
 func (a *App) around() []matrixauth.Finding {
 	var findings, inFront []matrixauth.Finding
 	if sites := a.sites(); sites != nil {
@@ -164,7 +164,7 @@ func (a *App) around() []matrixauth.Finding {
 	return findings
 }
 
-// sites are the sites of the configuration; nil if there are none.
+// sites returns the sites of the configuration; nil if there are none.
 func (a *App) sites() *caddyhttp.App {
 	app, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
@@ -174,7 +174,7 @@ func (a *App) sites() *caddyhttp.App {
 	return sites
 }
 
-// named are the sites that are known by a name.
+// named returns the sites that are known by a name.
 func (a *App) named() []matrixauth.Site {
 	if sites := a.sites(); sites != nil {
 		return namedSites(sites)

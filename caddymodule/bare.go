@@ -46,7 +46,7 @@ func noSettings() error {
 	return fmt.Errorf("%s (a bare one is at %s)", text, strings.Join(bares.places, ", "))
 }
 
-// sitesAbove are the sites in which a handler that is being provisioned stands; nil if it stands elsewhere.
+// sitesAbove returns the sites in which a handler that is being provisioned stands; nil if it stands elsewhere.
 func sitesAbove(ctx caddy.Context) *caddyhttp.App {
 	for _, module := range ctx.Modules() {
 		if sites, ok := module.(*caddyhttp.App); ok {

@@ -73,7 +73,7 @@ func (p *parser) checkSecret(prefix, secret, file string) {
 	}
 }
 
-// place is where an option stands, or where the directive does if it is missing.
+// place returns where an option stands, or where the directive does if it is missing.
 func (p *parser) place(option string) caddyfile.Token {
 	if t, ok := p.places[option]; ok {
 		return t
@@ -120,7 +120,7 @@ func (p *parser) checkClients() {
 	}
 }
 
-// known is the client as far as it is known without its placeholders: what holds one stands as
+// known returns the client as far as it is known without its placeholders: what holds one stands as
 // something that nothing is wrong with.
 func (c Client) known() matrixauth.Client {
 	const secret, uri = "a secret that comes later", "https://later.example"

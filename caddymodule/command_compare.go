@@ -30,7 +30,7 @@ type comparison struct {
 }
 
 // compareAccounts compares Synapse's accounts and devices with ours, mends what is certain if that was asked
-// for, and gives the findings. That Synapse cannot be read is a finding.
+// for, and returns the findings. That Synapse cannot be read is a finding.
 func compareAccounts(cmd *cobra.Command, o *matrixauth.Operator, e examination) ([]matrixauth.Finding, error) {
 	c, err := compareParts(cmd.ErrOrStderr(), e.all, time.Now, func(after string) (matrixauth.Compared, error) {
 		return matrixauth.CompareAccounts.Do(cmd.Context(), o, matrixauth.Comparison{After: after})

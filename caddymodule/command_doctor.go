@@ -98,7 +98,7 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 	return append(findings, synapse...), err
 }
 
-// examineAbsence says why no server could be asked.
+// examineAbsence returns why no server could be asked.
 func (s site) examineAbsence(cmd *cobra.Command, unreached error) []matrixauth.Finding {
 	if !errors.Is(unreached, matrixauth.ErrNoServer) {
 		return []matrixauth.Finding{matrixauth.Wrong(serverCheck, "unreached", unreached.Error(), s.likely(), "start Caddy with this configuration")}
@@ -144,7 +144,7 @@ func readAuthorities(path string) ([]byte, error) {
 	return pem, nil
 }
 
-// checkConfig says whether the configuration can be read. What only lacks variables here is no fault while
+// checkConfig reports whether the configuration can be read. What only lacks variables here is no fault while
 // the server, which has them, runs by it.
 func (s site) checkConfig(reached bool) matrixauth.Finding {
 	const check = "configuration"
@@ -159,7 +159,7 @@ func (s site) checkConfig(reached bool) matrixauth.Finding {
 	return matrixauth.Wrong(check, "broken", s.problem.Error(), s.file, "mend the lines that are named")
 }
 
-// likely is the path of the database for a message.
+// likely returns the path of the database for a message.
 func (s site) likely() string {
 	path, _, err := s.stored()
 	if err != nil {

@@ -64,7 +64,7 @@ func (s site) printBlock(cmd *cobra.Command, d matrixauth.Delegation) error {
 	return sayText(cmd.OutOrStdout(), d.Block())
 }
 
-// openOutput is the mode of the file that standard output goes to, if everybody may read it; 0 otherwise.
+// openOutput returns the mode of the file that standard output goes to, if everybody may read it; 0 otherwise.
 func openOutput(cmd *cobra.Command) fs.FileMode {
 	out, ok := cmd.OutOrStdout().(*os.File)
 	if !ok {
@@ -77,7 +77,7 @@ func openOutput(cmd *cobra.Command) fs.FileMode {
 	return info.Mode().Perm()
 }
 
-// obstacles says what in Synapse's configuration must go before it takes the block: with file and line where
+// obstacles returns what in Synapse's configuration must go before it takes the block: with file and line where
 // the files are known, else all that may be there.
 func (s site) obstacles(cmd *cobra.Command) ([]string, error) {
 	files, err := s.synapseFiles(cmd)

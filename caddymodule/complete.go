@@ -79,7 +79,7 @@ func propose(cmd *cobra.Command, word, typed string) ([]string, cobra.ShellCompD
 	return proposed, cobra.ShellCompDirectiveNoFileComp
 }
 
-// proposal is a word with what it is. Both are made visible: names of apps and devices are chosen by strangers, and a
+// proposal returns a word with a description. Both are made visible: names of apps and devices are chosen by strangers, and a
 // shell shows them.
 func proposal(word string, about ...string) string {
 	return visible(word) + "\t" + visible(strings.TrimSpace(strings.Join(about, " ")))

@@ -88,7 +88,7 @@ var imported = regexp.MustCompile(`(?m)^\s*import\s+"?([^\s"]+)`)
 // maxImports bounds how deep imports are followed.
 const maxImports = 8
 
-// unsetVariables are those of a Caddyfile, and of files that it imports, which have no default and are not
+// unsetVariables returns those of a Caddyfile, and of files that it imports, which have no default and are not
 // set in this process. Caddy takes them for nothing.
 func unsetVariables(file, text string, depth int) (names []string) {
 	if !isCaddyfile(file) && depth == 0 || depth > maxImports {

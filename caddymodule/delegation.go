@@ -18,7 +18,7 @@ import (
 // errNotGenerated says that there is no secret yet.
 var errNotGenerated = errors.New("the secret is not generated yet")
 
-// delegation is what Synapse must know of this configuration. The configuration says it as far as it is
+// delegation returns what Synapse must know of this configuration. The configuration says it as far as it is
 // decided there and known here; the running server, which may be nil, says the rest: it may have variables
 // that this process lacks, and keeps its own secret in a directory of its user. What it tells is shown and
 // compared, and never opened.
@@ -89,7 +89,7 @@ func (s site) delegateGenerated(d *matrixauth.Delegation) error {
 	return err
 }
 
-// secretPlace is where the server will look for its own secret. A backup has none beside it, and its secret
+// secretPlace returns where the server will look for its own secret. A backup has none beside it, and its secret
 // is that of the configured database.
 func (s site) secretPlace() (string, error) {
 	path, there, err := s.stored()
@@ -109,7 +109,7 @@ func (s site) secretPlace() (string, error) {
 	return matrixauth.SecretFile(path), nil
 }
 
-// plain is the site without a flag that names the database.
+// plain returns the site without a flag that names the database.
 func (s site) plain() site {
 	s.databaseNamed, s.database = false, s.configured
 	return s
@@ -182,7 +182,7 @@ func (s site) ownsFile() bool {
 	return known && owner == os.Geteuid()
 }
 
-// synapseEndpoint is the address at which Synapse finds us: the internal listener, or the issuer if
+// synapseEndpoint returns the address at which Synapse finds us: the internal listener, or the issuer if
 // there is none.
 func (r resolved) synapseEndpoint() string {
 	if r.listenDefault {
@@ -201,7 +201,7 @@ func (r resolved) synapseEndpoint() string {
 	return "http://" + net.JoinHostPort(host, port) + "/"
 }
 
-// placement is what the running server tells commands.
+// placement returns what the running server tells commands.
 func (s Settings) placement(r resolved) matrixauth.Placement {
 	p := matrixauth.Placement{SynapseEndpoint: r.synapseEndpoint()}
 	switch {

@@ -174,9 +174,9 @@ func (p *unitText) unquoted(out *strings.Builder) {
 	p.rest = ""
 }
 
-// lookAway are variables of a service that are not taken over from it: they say who runs and where, or how
+// notAdopted reports whether a variable of a service is not taken over: those say who runs and where, or how
 // the program itself works.
-func lookAway(name string) bool {
+func notAdopted(name string) bool {
 	switch name {
 	case "HOME", "USER", "LOGNAME", "SHELL", "PATH", "PWD", "TMPDIR", "TERM", "LANG":
 		return true

@@ -59,7 +59,7 @@ type met struct{ fault, handler string }
 // leaveOut is what to do about a handler that asks for what no client has.
 const leaveOut = "let it stand only before what is not Matrix, by a matcher such as: @private not path "
 
-// openPaths are the paths that must be open to clients, as a matcher has them.
+// openPaths returns the paths that must be open to clients, as a matcher has them.
 func openPaths(issuer *url.URL) string { return strings.Join(matrixauth.OpenPaths(issuer), " ") }
 
 func (m met) finding(sample matrixauth.SampleRequest, issuer *url.URL) matrixauth.Finding {

@@ -202,7 +202,7 @@ func (s *internalServer) isOpen() bool {
 	return s.refused == nil
 }
 
-// first is the configuration that answers; nil if there is none.
+// first returns the configuration that answers; nil if there is none.
 func (s *internalServer) first() *listener {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -212,7 +212,7 @@ func (s *internalServer) first() *listener {
 	return s.handlers[0]
 }
 
-// logger is that of the configuration that answers.
+// logger returns that of the configuration that answers.
 func (s *internalServer) logger() *slog.Logger {
 	if l := s.first(); l != nil {
 		return l.logger

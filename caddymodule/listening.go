@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
-// listenSubject is what an address that cannot be opened is about.
+// listenSubject returns what an address that cannot be opened is about.
 func listenSubject(address string) string { return "internal_listen " + address }
 
 // listen opens the listeners for the homeserver, or takes them over from the old configuration. Of
@@ -89,7 +89,7 @@ func (a *App) serveInside(w http.ResponseWriter, r *http.Request) {
 	a.settings.config.UnreadyInside(w, r)
 }
 
-// notListening are the addresses at which the homeserver should reach us and cannot.
+// notListening returns the addresses at which the homeserver should reach us and cannot.
 func (a *App) notListening() []string {
 	var addresses []string
 	for _, l := range a.listeners {
@@ -103,7 +103,7 @@ func (a *App) notListening() []string {
 // listenCheck is the name of a check.
 const listenCheck = "internal listener"
 
-// listenFindings tells of each address for the homeserver whether it is open.
+// listenFindings returns a finding for each address for the homeserver: whether it is open.
 func (a *App) listenFindings() []matrixauth.Finding {
 	var findings []matrixauth.Finding
 	var open []string

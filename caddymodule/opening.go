@@ -28,7 +28,7 @@ func (o *obstacle) tolerable() bool {
 	return true
 }
 
-// databaseSubject is what a database that cannot be opened is about.
+// databaseSubject returns what a database that cannot be opened is about.
 func databaseSubject(path string) string { return "database " + path }
 
 // lockWait bounds how long a start waits for the database: an earlier configuration's handle may
@@ -161,7 +161,7 @@ func (a *App) endWait() {
 
 func (a *App) tolerate(subject string, why error) { tolerated.add(a, subject, why.Error()) }
 
-// pageFindings tells of the operator's pages that could not be used.
+// pageFindings returns findings about the operator's pages that could not be used.
 func (a *App) pageFindings() []matrixauth.Finding {
 	var findings []matrixauth.Finding
 	for _, p := range a.settings.unusable {

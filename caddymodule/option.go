@@ -73,10 +73,10 @@ func known(block reflect.Type) string {
 	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
-// below is how messages name an option of a block, of which they say prefix.
+// below returns how messages name an option of a block, of which they say prefix.
 func (o option) below(prefix string) string { return strings.TrimSpace(prefix + " " + o.name) }
 
-// prefix is what messages say before the names of a block's options.
+// prefix returns what messages say before the names of a block's options.
 func (o option) prefix(name string) string {
 	if o.tag == "bare" {
 		return ""

@@ -73,7 +73,7 @@ func (s site) open(ctx context.Context, cmd *cobra.Command) (*matrixauth.Operato
 	})
 }
 
-// target is a database of this site.
+// target returns a database of this site.
 func (s site) target(path string, aside bool) matrixauth.Target {
 	t := matrixauth.Target{Database: path, Aside: aside, Users: s.believed()}
 	if !s.uncertain() {
@@ -187,7 +187,7 @@ func (s site) reachLearned(ctx context.Context, target matrixauth.Target) (*matr
 	return o, nil
 }
 
-// believed are the users whose server is believed beside root, the caller and the owner of a well-guarded
+// believed returns the users whose server is believed beside root, the caller and the owner of a well-guarded
 // database: Caddy's packaged user, the unit's, the owner of the configuration, and who is named by a flag.
 func (s site) believed() []int {
 	ids := believedUsers(s.service)
@@ -219,7 +219,7 @@ func (s site) learn(ctx context.Context) (database, address string, ok bool) {
 	return "", "", false
 }
 
-// announced are the instances that Caddy's admin endpoint tells of; none if it tells nothing.
+// announced returns the instances that Caddy's admin endpoint tells of; none if it tells nothing.
 func (s site) announced(ctx context.Context) (instances []instance, address string) {
 	var document struct {
 		Admin caddy.AdminConfig `json:"admin"`
@@ -242,7 +242,7 @@ func (s site) announced(ctx context.Context) (instances []instance, address stri
 // maxWaiting bounds what is shown of such a reason, in characters.
 const maxWaiting = 1000
 
-// waitsFor is why the running server of the site has not opened its database, and whose word that is; empty if
+// waitsFor returns why the running server of the site has not opened its database, and whose word that is; empty if
 // nobody tells of such a server. Where Caddy does not run, it may be a stranger's.
 func (s site) waitsFor(ctx context.Context) string {
 	instances, address := s.announced(ctx)

@@ -47,7 +47,7 @@ func onlyUnset(err error) bool {
 	return errors.As(err, &unset)
 }
 
-// resolve is settle for who needs all of it: what is missing is an error too.
+// resolve is settle for callers that need all of it: what is missing is an error too.
 func (s Settings) resolve() (resolved, error) {
 	r, err := s.settle()
 	errs := []error{err}
@@ -67,7 +67,7 @@ type absence struct {
 	unset bool
 }
 
-// problems are what is missing.
+// problems returns what is missing.
 func (r resolved) problems() (all []matrixauth.Problem) {
 	for _, p := range r.missing {
 		all = append(all, p.Problem)
@@ -150,7 +150,7 @@ func (r *resolved) settleListen(said Addresses) error {
 	return errors.Join(errs...)
 }
 
-// config is the configuration that settings make. Secrets and clients are not in it.
+// config returns the configuration that settings make. Secrets and clients are not in it.
 func (s Settings) config() matrixauth.Config {
 	return matrixauth.Config{
 		ServerName: s.Matrix.Homeserver, Issuer: s.Issuer, Kind: matrixauth.Kind(s.Matrix.Kind), Endpoint: s.Matrix.Endpoint,
@@ -186,7 +186,7 @@ func (r *resolved) check() (mistakes []error) {
 	return mistakes
 }
 
-// ownDatabase is where the database lies that no configuration names, in this process's data directory.
+// ownDatabase returns where the database lies that no configuration names, in this process's data directory.
 func ownDatabase() string {
 	path := defaultDatabase(caddy.AppDataDir())
 	if whole, err := filepath.Abs(path); err == nil {
@@ -204,7 +204,7 @@ func checkDatabase(path string) error {
 	return nil
 }
 
-// withoutSecret is a client whose placeholders are replaced, but for its secret.
+// withoutSecret returns a client whose placeholders are replaced, but for its secret.
 func (c Client) withoutSecret() matrixauth.Client {
 	return matrixauth.Client{
 		ID: c.ID, Name: c.Name, URI: c.URI, AuthMethod: c.AuthMethod, ApplicationType: c.ApplicationType, RedirectURIs: c.RedirectURI,
@@ -247,7 +247,7 @@ func (r *resolved) lacksSecret(prefix string) bool {
 	return r.lacks(prefix+"secret") || r.lacks(prefix+"secret_file")
 }
 
-// empty tells settings of a handler that joins the instance of another.
+// empty reports whether these are the settings of a handler that joins the instance of another.
 func (s Settings) empty() bool { return reflect.ValueOf(s).IsZero() }
 
 func checkListen(address string) error {

@@ -88,7 +88,7 @@ func (t *toleratedFaults) drop(a *App) {
 	delete(t.apps, a)
 }
 
-// text says what an app goes without.
+// text returns what an app goes without.
 func (t *toleratedFaults) text(a *App) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -98,7 +98,7 @@ func lookupUser(nameOrID string) (*user.User, error) {
 	return user.Lookup(nameOrID)
 }
 
-// serviceOf is the service of a user by a unit, which may be empty.
+// serviceOf returns the service of a user by a unit, which may be empty.
 func serviceOf(who *user.User, u unit) service {
 	s := service{name: who.Username, environment: maps.Clone(u.environment), problem: u.problem}
 	var err, errGroup error
@@ -136,7 +136,7 @@ func serviceOf(who *user.User, u unit) service {
 	return s
 }
 
-// dataDir is what Caddy takes for its data directory as this user.
+// dataDir returns what Caddy takes for its data directory as this user.
 func (s service) dataDir() string {
 	home, working := s.home, s.working
 	if dir := s.environment["XDG_DATA_HOME"]; dir != "" {
@@ -191,10 +191,10 @@ func (s service) adopt() error {
 	if !s.acts() {
 		return nil
 	}
-	return setMissing(s.environment, lookAway)
+	return setMissing(s.environment, notAdopted)
 }
 
-// unread says what of the service's variables this user may not read.
+// unread returns what of the service's variables this user may not read.
 func (s service) unread() string {
 	if s.problem == nil {
 		return ""
@@ -202,12 +202,12 @@ func (s service) unread() string {
 	return "; the service's own cannot be read: " + strings.ReplaceAll(s.problem.Error(), "\n", "; ")
 }
 
-// defaultDatabase is where the database lies that no configuration names, in a data directory of Caddy's.
+// defaultDatabase returns where the database lies that no configuration names, in a data directory of Caddy's.
 func defaultDatabase(data string) string {
 	return filepath.Join(data, "matrix_auth", "matrix_auth.db")
 }
 
-// places are where the database of a site may lie, the likeliest first. There are two if the
+// places returns where the database of a site may lie, the likeliest first. There are two if the
 // configuration does not name it: what is ours and what is the service's.
 func (s site) places() []string {
 	if s.databaseNamed || s.given.Database != "" || !s.service.known || s.service.data == "" {
@@ -228,7 +228,7 @@ func (s site) places() []string {
 	return []string{ours, theirs}
 }
 
-// stored is where the database of a site lies, or would be made. Nothing is opened. Where the service is
+// stored returns where the database of a site lies, or would be made. Nothing is opened. Where the service is
 // known, and the one who runs the command may do what it does, what lies in their own directory is not the
 // service's: somebody may have started Caddy by hand once.
 func (s site) stored() (path string, there bool, err error) {
@@ -248,7 +248,7 @@ func (s site) stored() (path string, there bool, err error) {
 	return places[0], false, nil
 }
 
-// orElse says where else a database lies that was looked for in vain, if it does.
+// orElse returns where else a database lies that was looked for in vain, if it does.
 func (s site) orElse(looked string) string {
 	for _, path := range s.places() {
 		if _, err := os.Lstat(path); err == nil && path != looked {
@@ -258,7 +258,7 @@ func (s site) orElse(looked string) string {
 	return ""
 }
 
-// ownerOf is the user whose place a path is, for a message.
+// ownerOf returns the user whose place a path is, for a message.
 func (s site) ownerOf(path string) string {
 	if s.service.known && s.service.data != "" && path == defaultDatabase(s.service.data) {
 		return s.service.name
@@ -266,7 +266,7 @@ func (s site) ownerOf(path string) string {
 	return "the server's user"
 }
 
-// believedUsers are the users whose server is believed beside root, the caller and the owner of a
+// believedUsers returns the users whose server is believed beside root, the caller and the owner of a
 // well-guarded database, as far as no configuration is needed to know them: Caddy's packaged user, the
 // unit's, and who is named by a flag.
 func believedUsers(s service) (ids []int) {

@@ -120,7 +120,7 @@ func (s *site) resolve(file fs.FileInfo) (err error) {
 	return err
 }
 
-// lacking says which variables are not set.
+// lacking returns which variables are not set.
 func (s site) lacking() string {
 	names := make([]string, len(s.unset))
 	for i, name := range s.unset {

@@ -60,7 +60,7 @@ func newPassage() passage {
 	return p.rewritten()
 }
 
-// rewritten is a passage in which any path may have become any other.
+// rewritten returns a passage in which any path may have become any other.
 func (p passage) rewritten() passage {
 	p.open = slices.Repeat([]bool{true}, len(ways))
 	return p
@@ -69,7 +69,7 @@ func (p passage) rewritten() passage {
 // maxDepth bounds how deep routes are followed: named ones may invoke each other.
 const maxDepth = 32
 
-// list follows a list of routes, and gives the passage behind it.
+// list follows a list of routes, and returns the passage behind it.
 func (s *surroundings) list(routes caddyhttp.RouteList, p passage, depth int) passage {
 	if depth > maxDepth {
 		return p
@@ -115,7 +115,7 @@ func (s *surroundings) proxy(h *reverseproxy.Handler, p passage) {
 		"reverse_proxy "+h.Upstreams[0].Dial+" of "+p.site, "write a bare matrix_auth in that site, outside of any handle or route that only some requests enter; or let nobody but you reach it"))
 }
 
-// through is what of a passage may pass matchers.
+// through returns what of a passage may pass matchers.
 func (p passage) through(sets caddyhttp.MatcherSets) passage {
 	if len(sets) == 0 {
 		return p
@@ -169,7 +169,7 @@ func matches(matcher any, path string) bool {
 	return found || err != nil
 }
 
-// dialOfEndpoint is the address that the homeserver's own has for a proxy.
+// dialOfEndpoint returns the address that the homeserver's own has for a proxy.
 func dialOfEndpoint(endpoint string) string {
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -195,7 +195,7 @@ func dialOf(address string) string {
 	return net.JoinHostPort(strings.ToLower(host), port)
 }
 
-// namedSites are the sites that are known by a name, and where Caddy listens for them.
+// namedSites returns the sites that are known by a name, and where Caddy listens for them.
 func namedSites(sites *caddyhttp.App) (all []matrixauth.Site) {
 	for _, name := range slices.Sorted(maps.Keys(sites.Servers)) {
 		server := sites.Servers[name]
@@ -223,7 +223,7 @@ func namedSites(sites *caddyhttp.App) (all []matrixauth.Site) {
 	return all
 }
 
-// hostsOf are the names that the routes of a server are for, without patterns and placeholders.
+// hostsOf returns the names that the routes of a server are for, without patterns and placeholders.
 func hostsOf(routes caddyhttp.RouteList, depth int) (hosts []string) {
 	for _, route := range routes {
 		for _, set := range route.MatcherSets {

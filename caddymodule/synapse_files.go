@@ -30,7 +30,7 @@ type synapseFiles struct {
 	found bool
 }
 
-// synapseFiles are those that the flags name. Without a flag they are those of Debian's package, if Synapse
+// synapseFiles returns those that the flags name. Without a flag they are those of Debian's package, if Synapse
 // is on this machine; none, if it is not, and with an empty flag.
 func (s site) synapseFiles(cmd *cobra.Command) (synapseFiles, error) {
 	named, err := cmd.Flags().GetStringArray("synapse-config")
@@ -71,7 +71,7 @@ func (s site) listensNear() bool {
 	})
 }
 
-// endpointFlag is the address that is given in place of the one that follows from the configuration.
+// endpointFlag returns the address that is given in place of the one that follows from the configuration.
 func endpointFlag(cmd *cobra.Command) (string, error) {
 	endpoint, err := cmd.Flags().GetString("endpoint")
 	if err != nil || endpoint == "" {

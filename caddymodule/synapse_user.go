@@ -49,7 +49,7 @@ func findSynapseUser(files []string) matrixauth.SynapseUser {
 	return matrixauth.SynapseUser{}
 }
 
-// synapseUser is a user by name or id, with all groups; empty means root, as in a unit.
+// synapseUser returns a user by name or id, with all groups; empty means root, as in a unit.
 func synapseUser(nameOrID, by string) (s matrixauth.SynapseUser) {
 	found, err := lookupUser(nameOrID)
 	if err != nil {
@@ -98,7 +98,7 @@ func (p synapseProcess) startedWith(files []string) bool {
 	return false
 }
 
-// runningSynapses are the processes of Synapse on this machine itself: one in a container has other files and
+// runningSynapses returns the processes of Synapse on this machine itself: one in a container has other files and
 // other users.
 func runningSynapses(proc string) (all []synapseProcess) {
 	folders, err := filepath.Glob(filepath.Join(proc, "[0-9]*"))

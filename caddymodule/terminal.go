@@ -102,7 +102,7 @@ func ask(w io.Writer, question string) error {
 // shownError is an error whose text may go to a terminal. Caddy prints it.
 type shownError struct{ error }
 
-// Error is the text with everything visible.
+// Error returns the text with everything visible.
 func (e shownError) Error() string { return visibleLines(e.error.Error(), "    ") }
 
 // Unwrap returns the error itself.
@@ -123,7 +123,7 @@ func printTable(w io.Writer, rows [][]string) error {
 	return table.Flush()
 }
 
-// cell is a text in a column of a table. Columns are two blanks or more apart, so a text with such a gap
+// cell returns a text in a column of a table. Columns are two blanks or more apart, so a text with such a gap
 // stands in quotes: nobody's name looks like two columns.
 func cell(text string) string {
 	text = visible(text)

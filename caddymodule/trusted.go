@@ -17,7 +17,7 @@ import (
 // own proxies added is the client's to invent.
 const forwardedFor = "X-Forwarded-For"
 
-// clientIP is the address that Caddy found, through trusted proxies only. It notices when Caddy takes the
+// clientIP returns the address that Caddy found, through trusted proxies only. It notices when Caddy takes the
 // leftmost address of X-Forwarded-For: whoever is behind a proxy that appends, as nearly all do, chooses
 // their address then, and no limit holds.
 func (a *App) clientIP(r *http.Request) string {
@@ -39,7 +39,7 @@ func believesLeftmost(strict int, headers []string) bool {
 
 const trustedCheck = "trusted proxies"
 
-// leftmostFinding is what the doctor says of it.
+// leftmostFinding returns what the doctor says of it.
 func leftmostFinding(where string) matrixauth.Finding {
 	return matrixauth.Wrong(trustedCheck, "leftmost", "Caddy believes the leftmost address of "+forwardedFor+", which clients can invent: no limit on passwords holds",
 		where, "servers {\n\ttrusted_proxies …\n\ttrusted_proxies_strict\n}")

@@ -65,7 +65,7 @@ func readUnit(dirs []string, name string) (u unit, found bool, err error) {
 	return u, true, nil
 }
 
-// dropIns are the drop-ins of a unit in their order: by name, whatever their directory, those for all
+// dropIns returns the drop-ins of a unit in their order: by name, whatever their directory, those for all
 // services first. Of two of one name the directory that comes first counts.
 func dropIns(dirs []string, name string) (files []string) {
 	for _, folder := range []string{"service.d", name + ".d"} {

@@ -60,13 +60,13 @@ func readVersions(ctx context.Context) (versions, error) {
 	return versions{Version: moduleVersion(), Schema: schema, SQLite: sqlite, Caddy: simple, Go: runtime.Version()}, nil
 }
 
-// moduleVersion is the version that this module was built at, as far as the build knows.
+// moduleVersion returns the version that this module was built at, as far as the build knows.
 func moduleVersion() string {
 	info, _ := debug.ReadBuildInfo()
 	return versionOf(version, info)
 }
 
-// versionOf is the version of the module in a build: what the linker was told, else the version that was
+// versionOf returns the version of the module in a build: what the linker was told, else the version that was
 // required ("xcaddy build --with …@v1.2.3") or that replaced it. A folder in its place has none, and the version
 // that go.mod requires then says nothing about it. info may be nil.
 func versionOf(linked string, info *debug.BuildInfo) string {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// noSynapse is a client for a database aside, so that no call reaches Synapse by a way that nobody thought of.
+// noSynapse returns a client for a database aside, so that no call reaches Synapse by a way that nobody thought of.
 func noSynapse() *http.Client { return &http.Client{Transport: refusingTransport{}} }
 
 type refusingTransport struct{}

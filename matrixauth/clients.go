@@ -47,7 +47,7 @@ func (c Client) kind() model.ApplicationType {
 	return model.ApplicationType(c.ApplicationType)
 }
 
-// ClientOption is the name by which a Problem tells an option of a client; an empty name is the client
+// ClientOption returns the name by which a Problem tells an option of a client; an empty name is the client
 // itself.
 func ClientOption(id, name string) string { return strings.TrimSpace("client " + id + " " + name) }
 
@@ -101,7 +101,7 @@ func (c Client) Check() (all []Problem) {
 	return all
 }
 
-// quoted is an address for a problem's text, unless it may hold a password.
+// quoted returns an address for a problem's text, unless it may hold a password.
 func quoted(uri string) string {
 	if strings.Contains(uri, "@") {
 		return "the address"
@@ -109,7 +109,7 @@ func quoted(uri string) string {
 	return strconv.Quote(uri)
 }
 
-// staticClients are the clients of the configuration as the domain knows them.
+// staticClients returns the clients of the configuration as the domain knows them.
 func (c Config) staticClients() map[string]model.Client {
 	all := make(map[string]model.Client, len(c.Clients))
 	for _, static := range c.Clients {

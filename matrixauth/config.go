@@ -75,7 +75,7 @@ type Branding struct {
 	Terms, Privacy, Imprint, Help string
 }
 
-// links are the operator's own pages.
+// links returns the operator's own pages.
 func (b Branding) links() page.Links {
 	return page.Links{Terms: b.Terms, Privacy: b.Privacy, Imprint: b.Imprint, Help: b.Help}
 }

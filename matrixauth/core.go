@@ -97,10 +97,10 @@ type Metrics = metrics.Metrics
 // Metrics returns the collector of the Core's metrics.
 func (c *Core) Metrics() *Metrics { return c.metrics }
 
-// Database is the absolute path of the database.
+// Database returns the absolute path of the database.
 func (c *Core) Database() string { return c.store.Path() }
 
-// Mended says in sentences which files beside the database were open to others, and were closed.
+// Mended returns sentences that say which files beside the database were open to others, and were closed.
 func (c *Core) Mended() []string { return c.store.Mended() }
 
 // Run begins the work in the background and opens the socket for commands. It returns at once; Close
@@ -218,7 +218,7 @@ func (c *Core) Close() error {
 	return errors.Join(append(errs, c.store.Close())...)
 }
 
-// current is the Server whose configuration counts; nil if none is started.
+// current returns the Server whose configuration counts; nil if none is started.
 func (c *Core) current() *Server {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -228,7 +228,7 @@ func (c *Core) current() *Server {
 	return c.servers[0]
 }
 
-// operations are those of the current Server, for the socket.
+// operations returns those of the current Server, for the socket.
 func (c *Core) operations() control.Operations {
 	if s := c.current(); s != nil {
 		return performer{s}
@@ -236,7 +236,7 @@ func (c *Core) operations() control.Operations {
 	return nil
 }
 
-// logger is that of logSettings.
+// logger returns that of logSettings.
 func (c *Core) logger() *slog.Logger {
 	logger, _ := c.logSettings()
 	return logger
@@ -294,10 +294,10 @@ func (c *Core) configure(s *Server) {
 	c.reconcileQueue.Configure(s.reconciler)
 }
 
-// SQLiteVersion is the version of the SQLite that is linked in. It fails where the program was built
+// SQLiteVersion returns the version of the SQLite that is linked in. It fails where the program was built
 // without cgo.
 func SQLiteVersion(ctx context.Context) (string, error) { return store.SQLiteVersion(ctx) }
 
-// SchemaVersion is the version of the newest schema of the database that this program knows. It fails only if
+// SchemaVersion returns the version of the newest schema of the database that this program knows. It fails only if
 // the program was built with files of another making.
 func SchemaVersion() (int64, error) { return store.NewestSchema() }

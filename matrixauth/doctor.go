@@ -35,21 +35,21 @@ type (
 // ComparisonCheck names the comparison among the checks of the doctor.
 const ComparisonCheck = doctor.ComparisonCheck
 
-// Well is the finding of a check that found nothing wrong.
+// Well returns the finding of a check that found nothing wrong.
 func Well(check, format string, args ...any) Finding { return doctor.Well(check, format, args...) }
 
-// Wrong is the finding of a check that found a fault, which is named by a word for programs.
+// Wrong returns the finding of a check that found a fault, which is named by a word for programs.
 func Wrong(check, fault, what, where, change string) Finding {
 	return doctor.Wrong(check, fault, what, where, change)
 }
 
-// DifferenceFinding says a difference as the doctor does.
+// DifferenceFinding returns the finding for a difference.
 func DifferenceFinding(d Difference) Finding { return doctor.DifferenceFinding(d) }
 
-// SampleRequests are requests to the issuer's host of each kind that clients, their browsers and Synapse send.
+// SampleRequests returns requests to the issuer's host of each kind that clients, their browsers and Synapse send.
 func SampleRequests(issuer string) []SampleRequest { return doctor.SampleRequests(issuer) }
 
-// OpenPaths are the paths at the issuer's host that must be open to clients, as Caddy's matcher path has them.
+// OpenPaths returns the paths at the issuer's host that must be open to clients, as Caddy's matcher path has them.
 func OpenPaths(issuer *url.URL) []string { return doctor.OpenPaths(issuer) }
 
 // GuardedRequests lists a request of each kind that must not reach Synapse past us.
@@ -76,7 +76,7 @@ func FindObstacles(paths []string, serverName string) ([]Obstacle, error) {
 	return doctor.FindObstacles(paths, serverName)
 }
 
-// doctor is what the doctor looks at.
+// doctor returns what the doctor looks at.
 func (s *Server) doctor() doctor.Config {
 	return doctor.Config{
 		Store: s.core.store, Outbox: s.core.outbox, Seal: s.seal, Homeserver: s.homeserver, Probes: &s.core.probes,

@@ -44,7 +44,7 @@ func (d direct) Close() error {
 	return d.core.Close()
 }
 
-// Database is the path of the database that the operator acts on.
+// Database returns the path of the database that the operator acts on.
 func (o *Operator) Database() string { return o.database }
 
 // Live reports whether a running server does the work, and so knows of it at once.
@@ -59,7 +59,7 @@ func (o *Operator) Aside() bool {
 	return ok && d.core.aside
 }
 
-// Kept is how many lines about what was done wait in the database for the log of a server; always 0 if the
+// Kept returns how many lines about what was done wait in the database for the log of a server; always 0 if the
 // operator acts through one.
 func (o *Operator) Kept() int64 {
 	if d, ok := o.reached.(direct); ok {
@@ -68,6 +68,6 @@ func (o *Operator) Kept() int64 {
 	return 0
 }
 
-// ActingAs is the user as whom the process goes on since it has opened the database; empty if that is who
+// ActingAs returns the user as whom the process goes on since it has opened the database; empty if that is who
 // began it.
 func (o *Operator) ActingAs() string { return o.acting }

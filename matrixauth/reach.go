@@ -32,10 +32,10 @@ type Target struct {
 	ServerName string
 }
 
-// FileOwner is the user id of a file's owner, where the system has such.
+// FileOwner returns the user id of a file's owner, where the system has such.
 func FileOwner(info fs.FileInfo) (uid int, known bool) { return place.Owner(info) }
 
-// AsOwner has a process of root run f with the rights to files of who owns a file, and gives their name if it
+// AsOwner has a process of root run f with the rights to files of who owns a file, and returns their name if it
 // did. f must not leave its goroutine. Systems other than Linux run it as it is.
 func AsOwner(info fs.FileInfo, f func()) (name string, err error) { return place.AsOwner(info, f) }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 )
 
-// SealFile is where the seal of a database lies if the configuration names no other place.
+// SealFile returns where the seal of a database lies if the configuration names no other place.
 func SealFile(database string) string { return seal.Path(database) }
 
 // newSeal makes the keeper of the seal of this configuration.

@@ -16,12 +16,12 @@ import (
 // MaxSecret bounds a file that holds a secret, in bytes.
 const MaxSecret = bound.SecretFile
 
-// SecretFile is where the secret is kept that is generated for a database.
+// SecretFile returns where the secret is kept that is generated for a database.
 func SecretFile(database string) string {
 	return filepath.Join(filepath.Dir(database), "matrix_auth.secret")
 }
 
-// ParseSecret is the secret that a file holds, without the white space around it. Its errors name the file
+// ParseSecret returns the secret that a file holds, without the white space around it. Its errors name the file
 // and never its content.
 func ParseSecret(path string, data []byte) (string, error) {
 	secret := strings.TrimSpace(string(data))

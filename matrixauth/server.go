@@ -39,7 +39,7 @@ type Deps struct {
 	Logger *slog.Logger
 	// HTTP makes the calls to the homeserver; nil means a client of our own.
 	HTTP *http.Client
-	// ClientIP gives the address of a request's client, found through trusted proxies only.
+	// ClientIP returns the address of a request's client, found through trusted proxies only.
 	ClientIP func(*http.Request) string
 	// Placement is what commands are told of where the server stands.
 	Placement Placement
@@ -47,7 +47,7 @@ type Deps struct {
 	Sites func() []Site
 	// Surroundings tells what the doctor is to say of the embedding server itself. It may be nil.
 	Surroundings func() []Finding
-	// NotListening gives the addresses at which the homeserver should reach us and cannot. It may be nil.
+	// NotListening returns the addresses at which the homeserver should reach us and cannot. It may be nil.
 	NotListening func() []string
 }
 
@@ -197,7 +197,7 @@ var catalogue = func() (c edge.Catalogue) {
 	return c
 }()
 
-// routes are the routes of all doors.
+// routes returns the routes of all doors.
 func (s *Server) routes() []web.Bound {
 	health := &edge.Health{Store: s.core.store, Outbox: s.core.outbox, SealUsable: func() bool { return s.seal.Problem() == nil }, NotListening: s.deps.NotListening}
 	return slices.Concat(compat.Routes.Bind(s.compat), oauth.Routes.Bind(s.oauth), account.Routes.Bind(s.account), s.pages.Routes(), edge.HealthRoutes.Bind(health))
@@ -247,7 +247,7 @@ func (s *Server) tokenRefused(refused model.Token) {
 	}
 }
 
-// jobs are the work of the outbox by this configuration. Nothing is written to a homeserver that is read-only,
+// jobs returns the work of the outbox by this configuration. Nothing is written to a homeserver that is read-only,
 // and nothing is done for a database that is not the server's.
 func (s *Server) jobs() outbox.Config {
 	return outbox.Config{

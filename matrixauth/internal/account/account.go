@@ -61,7 +61,7 @@ func (d *Door) seeOther(w http.ResponseWriter, path string, query url.Values) er
 }
 
 // blocked shows whose account may do nothing at present, and the ways out, if that is what an error says.
-// Any other it gives back.
+// It returns any other error.
 func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, shown page.Blocked, err error) error {
 	if who.ID == "" || !model.IsBlocked(err) {
 		return err
@@ -82,7 +82,7 @@ func (d *Door) lead(w http.ResponseWriter, goal signin.Goal, step signin.Step) e
 	return nil
 }
 
-// browser is the browser that asks.
+// browser returns the browser that asks.
 func (d *Door) browser(r *http.Request) signin.Browser {
 	return signin.Browser{Value: d.Cookie.Value(r), Source: web.SourceOf(r)}
 }
@@ -106,7 +106,7 @@ func (d *Door) owner(w http.ResponseWriter, r *http.Request, goal signin.Account
 	return at.Session, at.User, false, d.lead(w, goal, step)
 }
 
-// holder is who a request comes from, for what is kept of changes.
+// holder returns who a request comes from, for what is kept of changes.
 func holder(r *http.Request, who model.User) model.Actor {
 	return model.Holder(who.ID, web.SourceOf(r))
 }

@@ -24,7 +24,7 @@ const browserToken = "Mozilla/"
 // maxProduct bounds the name that a program gives itself, in characters.
 const maxProduct = 40
 
-// describeAgent says in a few words what browser or program a User-Agent header is of, so that people
+// describeAgent returns in a few words what browser or program a User-Agent header is of, so that people
 // know theirs again: "Firefox, Linux", "matrix-nio/0.26". It is empty for one that nobody would know.
 func describeAgent(agent string) string {
 	name, system := product(agent), nameIn(agent, systemNames)
@@ -34,7 +34,7 @@ func describeAgent(agent string) string {
 	return name + ", " + system
 }
 
-// product is the browser's name, or what a program calls itself before the comment of its header (RFC
+// product returns the browser's name, or what a program calls itself before the comment of its header (RFC
 // 9110 section 10.1.5). It is a stranger's word.
 func product(agent string) string {
 	if strings.HasPrefix(agent, browserToken) {

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 )
 
-// granted are the apps that need not ask a user again, the one granted last first. One that is gone is
+// granted returns the apps that need not ask a user again, the one granted last first. One that is gone is
 // known by the host that it was sent back to.
 func (d *Door) granted(ctx context.Context, who model.User, named naming) ([]page.Granted, error) {
 	all, err := d.Grants.Consents(ctx, who.ID)

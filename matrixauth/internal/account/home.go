@@ -69,7 +69,7 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// naming gives a client's name for a person and its host. Both are empty for a client that is gone.
+// naming returns a client's name for a person and its host. Both are empty for a client that is gone.
 type naming func(clientID string) (name, host string, err error)
 
 // named returns names in a language, and looks each client up once.
@@ -87,7 +87,7 @@ func (d *Door) named(ctx context.Context, language string) naming {
 	}
 }
 
-// sessions are the sessions of a user's apps, the one used last first.
+// sessions returns the sessions of a user's apps, the one used last first.
 func (d *Door) sessions(ctx context.Context, who model.User, named naming) ([]page.Session, error) {
 	live, err := d.Sessions.Live(ctx, who.ID)
 	if err != nil {
@@ -108,7 +108,7 @@ func (d *Door) sessions(ctx context.Context, who model.User, named naming) ([]pa
 	return shown, nil
 }
 
-// browsers are the browser sessions of a user, the one that asks first.
+// browsers returns the browser sessions of a user, the one that asks first.
 func (d *Door) browsers(ctx context.Context, asking model.BrowserSession) ([]page.Session, error) {
 	live, err := d.Browsers.List(ctx, asking.UserID)
 	if err != nil {

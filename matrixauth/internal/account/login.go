@@ -43,7 +43,7 @@ func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
 	return d.Pages.Render(w, r, http.StatusOK, shown)
 }
 
-// loginPage is the sign-in page for a goal. It gives RequestExpired if the goal is a request that is over.
+// loginPage returns the sign-in page for a goal. It returns RequestExpired if the goal is a request that is over.
 func (d *Door) loginPage(r *http.Request, goal signin.Goal, step signin.Step) (shown page.Login, err error) {
 	at := step.At()
 	switch goal := goal.(type) {
@@ -65,7 +65,7 @@ func (d *Door) loginPage(r *http.Request, goal signin.Goal, step signin.Step) (s
 	return shown, nil
 }
 
-// prefill is what an app's hint puts into the form: a name is shortened to how people know it here
+// prefill returns what an app's hint puts into the form: a name is shortened to how people know it here
 // (AUTHZ-25).
 func (d *Door) prefill(hint string) string {
 	text := grant.ReadHint(hint).Text()

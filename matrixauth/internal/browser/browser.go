@@ -85,7 +85,7 @@ func (b *Browsers) Current(ctx context.Context, value string, source model.Sourc
 	return s, user, b.Touch(ctx, s, source)
 }
 
-// In finds the live session of a cookie's value, and its user, whatever they may do at present. It gives an Error with
+// In finds the live session of a cookie's value, and its user, whatever they may do at present. It returns an Error with
 // code NotSignedIn if there is none.
 func (b *Browsers) In(tx *store.Tx, value string) (s model.BrowserSession, user model.User, err error) {
 	if value == "" {
@@ -140,7 +140,7 @@ func (b *Browsers) Live(tx *store.Tx, userID string) ([]model.BrowserSession, er
 	return live, err
 }
 
-// List is Live for those who have no transaction.
+// List is Live for callers without a transaction.
 func (b *Browsers) List(ctx context.Context, userID string) (live []model.BrowserSession, err error) {
 	err = b.store.View(ctx, func(tx *store.Tx) error {
 		live, err = b.Live(tx, userID)
@@ -149,7 +149,7 @@ func (b *Browsers) List(ctx context.Context, userID string) (live []model.Browse
 	return live, err
 }
 
-// EndOwn ends a live session of a user at their own wish. It gives an Error with code SessionNotFound
+// EndOwn ends a live session of a user at their own wish. It returns an Error with code SessionNotFound
 // for one that is over, or somebody else's (ACCT-4).
 func (b *Browsers) EndOwn(ctx context.Context, by model.Actor, id string) error {
 	return b.store.Update(ctx, func(tx *store.Tx) error {
@@ -164,7 +164,7 @@ func (b *Browsers) EndOwn(ctx context.Context, by model.Actor, id string) error 
 	})
 }
 
-// EndOthers ends all live sessions of a user but one, at their own wish, and gives their number.
+// EndOthers ends all live sessions of a user but one, at their own wish, and returns their number.
 func (b *Browsers) EndOthers(ctx context.Context, by model.Actor, kept string) (ended int, err error) {
 	err = b.store.Update(ctx, func(tx *store.Tx) error {
 		ended, err = b.endAllBut(tx, by, by.ID, kept, model.EndSignedOut)
@@ -210,7 +210,7 @@ func end(tx *store.Tx, by model.Actor, s model.BrowserSession, reason model.EndR
 	return tx.Record(by, model.ActionEndSession, s.UserID, s.Details().With("reason", reason))
 }
 
-// EndAll ends all sessions of a user and gives their number.
+// EndAll ends all sessions of a user and returns their number.
 func (b *Browsers) EndAll(tx *store.Tx, by model.Actor, userID string, reason model.EndReason) (int, error) {
 	return b.endAllBut(tx, by, userID, "", reason)
 }

@@ -17,7 +17,7 @@ type Credentials struct {
 	Method model.AuthMethod
 }
 
-// Authenticate finds the client that the credentials prove. It gives an Error with code InvalidClient,
+// Authenticate finds the client that the credentials prove. It returns an Error with code InvalidClient,
 // the same for every reason, if there is no such client, if the method is not the one that the client
 // registered, or if the secret is wrong (CAUTH-3, CAUTH-13). Secrets are compared by hash, and for
 // unknown clients too, so that the time it takes tells nothing (CAUTH-5).

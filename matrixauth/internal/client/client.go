@@ -27,7 +27,7 @@ type Clients struct{ config Config }
 // New makes the clients of a configuration.
 func New(c Config) *Clients { return &Clients{c} }
 
-// Find finds a client by its id, those of the configuration first. It gives an Error with code
+// Find finds a client by its id, those of the configuration first. It returns an Error with code
 // UnknownClient if there is none.
 func (c *Clients) Find(ctx context.Context, id string) (found model.Client, err error) {
 	err = c.config.Store.View(ctx, func(tx *store.Tx) error {

@@ -71,7 +71,7 @@ func (m Metadata) list(name string, count, limit int) (values []string, present 
 	return values, true, nil
 }
 
-// unique drops what is there twice. It never gives nil, which would be null in JSON.
+// unique drops what is there twice. It never returns nil, which would be null in JSON.
 func unique(values []string) []string {
 	once := make([]string, 0, len(values))
 	for _, v := range values {

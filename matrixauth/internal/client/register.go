@@ -73,7 +73,7 @@ func insert(tx *store.Tx, c *model.Client, digest model.TokenHash) error {
 	return tx.InsertClient(*c, digest)
 }
 
-// digestOf is the hash of metadata in canonical form. The order of lists means nothing.
+// digestOf returns the hash of metadata in canonical form. The order of lists means nothing.
 func digestOf(m model.ClientMetadata) (model.TokenHash, error) {
 	for _, list := range []*[]string{&m.GrantTypes, &m.ResponseTypes, &m.RedirectURIs, &m.Contacts} {
 		*list = slices.Sorted(slices.Values(*list))

@@ -15,7 +15,7 @@ var staticID = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,255}$`)
 // anyScheme is the scheme of an absolute address.
 var anyScheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*):.`)
 
-// CheckID says what is wrong with the id of a client of the configuration; nothing if it is right.
+// CheckID returns what is wrong with the id of a client of the configuration; nothing if it is right.
 func CheckID(id string) (problem string) {
 	if !staticID.MatchString(id) {
 		return "a client id has 1 to 255 letters, digits and . _ ~ - and nothing else"
@@ -23,7 +23,7 @@ func CheckID(id string) (problem string) {
 	return ""
 }
 
-// CheckURI says what is wrong with the client_uri of a client of the configuration.
+// CheckURI returns what is wrong with the client_uri of a client of the configuration.
 func CheckURI(uri string) (problem string) {
 	scheme, host, problem := splitWeb(uri)
 	if problem == "" && scheme != "https" && !slices.Contains(loopbackHosts, host) {
@@ -32,7 +32,7 @@ func CheckURI(uri string) (problem string) {
 	return problem
 }
 
-// CheckRedirect says what is wrong with a redirect URI of a client of the configuration. Its operator
+// CheckRedirect returns what is wrong with a redirect URI of a client of the configuration. Its operator
 // vouches for the client, so that any host and any scheme of an application will do (REG-36); what
 // would send a code in clear, or to no application, will not.
 func CheckRedirect(kind model.ApplicationType, uri string) (problem string) {

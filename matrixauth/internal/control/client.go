@@ -136,7 +136,7 @@ func (t Target) dial(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// socket is the path of the socket of the server that has the database.
+// socket returns the path of the socket of the server that has the database.
 func (t Target) socket() (string, error) {
 	path := SocketPath(t.Database)
 	if dir := filepath.Dir(path); dir != filepath.Dir(t.Database) {

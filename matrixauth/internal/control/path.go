@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
 )
 
-// SocketPath is where the server of a database listens: beside it. Where that path is too long for a socket it
+// SocketPath returns where the server of a database listens: beside it. Where that path is too long for a socket it
 // is a private directory for temporary files, which a service may have to itself, so that its commands do not
 // find it; Linux has a way around.
 func SocketPath(database string) string {

@@ -32,7 +32,7 @@ func peer(ctx context.Context) model.Actor {
 	return model.Operator("", "unknown")
 }
 
-// Self is who runs this process. It is to be asked before the process goes on as somebody else.
+// Self returns who runs this process. It is to be asked before the process goes on as somebody else.
 func Self() model.Actor {
 	return model.Operator(strconv.Itoa(os.Getuid()), place.UserName(os.Getuid()))
 }

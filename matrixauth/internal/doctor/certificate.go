@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// certificate tells what is wrong with a site's certificate, if that is why nothing was answered. It
+// certificate adds a finding about a site's certificate, if that is why nothing was answered. It
 // reports false if it is not.
 func (d *Visit) certificate(err error, where string) bool {
 	const check = "certificate"

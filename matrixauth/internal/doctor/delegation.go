@@ -15,7 +15,7 @@ type Delegation struct {
 	Secret, SecretPath string
 }
 
-// Block is the block for homeserver.yaml. Without SecretPath it holds the secret, so it is for the one
+// Block returns the block for homeserver.yaml. Without SecretPath it holds the secret, so it is for the one
 // place where somebody asked for it.
 func (d Delegation) Block() string {
 	return synapseconfig.Block(d.Endpoint, d.Secret, d.SecretPath)

@@ -9,7 +9,7 @@ import (
 // ComparisonCheck names the comparison among the checks of the doctor.
 const ComparisonCheck = "accounts and devices"
 
-// DifferenceFinding says a difference as the doctor does. One that is harmless, or that may be meant, is no fault.
+// DifferenceFinding returns the finding for a difference. One that is harmless, or that may be meant, is no fault.
 func DifferenceFinding(d operate.Difference) Finding {
 	f := Wrong(ComparisonCheck, d.Kind, "", "account "+d.User, "")
 	f.Difference = &d

@@ -116,7 +116,7 @@ func (c Config) Examine(ctx context.Context, e Examination) (Diagnosis, error) {
 	return Diagnosis{SynapseVersion: version, Findings: d.Findings, Comparable: comparable}, nil
 }
 
-// at is the path of an endpoint of ours at the issuer's host.
+// at returns the path of an endpoint of ours at the issuer's host.
 func (d *Visit) at(e web.Endpoint) string { return d.Public.PathOf(e) }
 
 // newClient follows no redirects: where one leads is not what was asked about.

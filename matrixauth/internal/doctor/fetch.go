@@ -98,7 +98,7 @@ func (a *answer) read(text []byte) {
 	}
 }
 
-// explain says a failure of the network without the address, which the finding names.
+// explain describes a failure of the network without the address, which the finding names.
 func explain(err error) string {
 	var address *url.Error
 	if errors.As(err, &address) {

@@ -24,17 +24,17 @@ type Finding struct {
 	Difference *operate.Difference `json:"difference,omitempty"`
 }
 
-// Well is the finding of a check that found nothing wrong.
+// Well returns the finding of a check that found nothing wrong.
 func Well(check, format string, args ...any) Finding {
 	return Finding{ID: checkID(check), Check: check, OK: true, What: fmt.Sprintf(format, args...)}
 }
 
-// Wrong is the finding of a check that found a fault, which is named by a word for programs.
+// Wrong returns the finding of a check that found a fault, which is named by a word for programs.
 func Wrong(check, fault, what, where, change string) Finding {
 	return Finding{ID: checkID(check) + "/" + fault, Check: check, What: what, Where: where, Change: change}
 }
 
-// checkID is the name of a check as programs have it.
+// checkID returns the name of a check as programs have it.
 func checkID(check string) string {
 	return strings.NewReplacer(" ", "-", "'", "").Replace(check)
 }

@@ -96,7 +96,7 @@ func (e SynapseExamination) look(config *synapseconfig.Config) (all []Finding) {
 	return append(append(all, e.compareEndpoint(block)...), e.compareSecret(block)...)
 }
 
-// secretFile is the file that Synapse reads the secret from, or is to read it from; empty for none, or for one
+// secretFile returns the file that Synapse reads the secret from, or is to read it from; empty for none, or for one
 // of another machine.
 func (e SynapseExamination) secretFile(config *synapseconfig.Config) string {
 	block := config.MAS()
@@ -158,7 +158,7 @@ func (e SynapseExamination) isIssuer(u *url.URL) bool {
 	return err == nil && issuer.Host != "" && rootOf(u, u.Hostname()) == rootOf(issuer, issuer.Hostname())
 }
 
-// rootOf is an address with this host in its place, in the one form in which equal addresses are equal.
+// rootOf returns an address with this host in its place, in the one form in which equal addresses are equal.
 func rootOf(u *url.URL, host string) string {
 	port := u.Port()
 	if port == "" && u.Scheme == "https" {
@@ -211,7 +211,7 @@ func otherServerName(theirs, ours string) string {
 	return fmt.Sprintf("its server_name is %s, and the Caddyfile says %s", theirs, ours)
 }
 
-// withoutUser is an address for a finding, without the password that may stand in it.
+// withoutUser returns an address for a finding, without the password that may stand in it.
 func withoutUser(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.User == nil {

@@ -87,7 +87,7 @@ func (d *Visit) leadsPast(ctx context.Context, site Site) bool {
 	return asked
 }
 
-// originOf is scheme, host and port of an address, in one form for equal ones.
+// originOf returns scheme, host and port of an address, in one form for equal ones.
 func originOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {

@@ -82,7 +82,7 @@ func isRedirect(status int) bool {
 	return slices.Contains([]int{301, 302, 303, 307, 308}, status)
 }
 
-// checkCORS is the CORS check of Fetch, section 4.10, and a look at caches, which may give one web client
+// checkCORS does the CORS check of Fetch, section 4.10, and a look at caches, which may give one web client
 // the answer that was made for another.
 func checkCORS(a answer, origin string) *obstacle {
 	where := a.at.String()
@@ -135,7 +135,7 @@ func varies(h http.Header) bool {
 	return false
 }
 
-// followRedirect is where a redirect leads, or why a browser does not follow it.
+// followRedirect returns where a redirect leads, or why a browser does not follow it.
 func followRedirect(at *url.URL, target string, hop int) (*url.URL, *obstacle) {
 	next, err := at.Parse(target)
 	if err != nil || next.Host == "" || next.Scheme != "http" && next.Scheme != "https" || next.User != nil {

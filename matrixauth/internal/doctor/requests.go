@@ -16,7 +16,7 @@ import (
 // SampleRequest is a request of a client that must reach us.
 type SampleRequest struct{ Method, Path string }
 
-// SampleRequests are requests to the issuer's host of each kind that clients, their browsers and Synapse send.
+// SampleRequests returns requests to the issuer's host of each kind that clients, their browsers and Synapse send.
 func SampleRequests(issuer string) []SampleRequest {
 	public, err := edge.ParseIssuer(issuer)
 	if err != nil {
@@ -32,7 +32,7 @@ func SampleRequests(issuer string) []SampleRequest {
 	}
 }
 
-// OpenPaths are the paths at the issuer's host that must be open to clients, as Caddy's matcher path has them.
+// OpenPaths returns the paths at the issuer's host that must be open to clients, as Caddy's matcher path has them.
 func OpenPaths(issuer *url.URL) []string {
 	paths := []string{"/_matrix/*", "/_synapse/*", wellKnownPath + "*"}
 	if base := strings.TrimSuffix(issuer.Path, "/"); base != "" {

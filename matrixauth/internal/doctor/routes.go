@@ -132,7 +132,7 @@ func isRefusal(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound || status == http.StatusMethodNotAllowed
 }
 
-// isOurLogin tells our answer to GET /login: exactly the flows that we serve.
+// isOurLogin reports whether this is our answer to GET /login: exactly the flows that we serve.
 func (d *Visit) isOurLogin(a answer) bool {
 	flows, ok := a.body["flows"].([]any)
 	if !ok || a.status != http.StatusOK || len(flows) != 1 {

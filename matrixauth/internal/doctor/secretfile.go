@@ -43,7 +43,7 @@ func ExamineSecretFile(path string, who SynapseUser) []Finding {
 	return []Finding{closedTo(path, who, obstacles)}
 }
 
-// closedTo is the finding of a file that Synapse's user may not read, with the commands that open it to them
+// closedTo returns the finding of a file that Synapse's user may not read, with the commands that open it to them
 // and to nobody else.
 func closedTo(path string, who SynapseUser, obstacles []place.Obstacle) Finding {
 	var dirs, commands []string

@@ -23,7 +23,7 @@ type Config struct {
 	Lines *Lines
 	// ErrorPage answers with an error on the wire of pages.
 	ErrorPage func(http.ResponseWriter, *http.Request, error)
-	// ClientIP gives the address of a request's client, found through trusted proxies only.
+	// ClientIP returns the address of a request's client, found through trusted proxies only.
 	ClientIP func(*http.Request) string
 	// ServerName is the homeserver's name in Matrix ids, for the log.
 	ServerName string
@@ -88,7 +88,7 @@ func (e *Edge) check(r *http.Request, found gateway.Reading) (web.Outcome, error
 	return e.Gateway.Check(r, found)
 }
 
-// stopped is the route of a request that the gateway stopped, with what it knows of it.
+// stopped returns the route of a request that the gateway stopped, with what it knows of it.
 func stopped(known web.Outcome, err error) *route {
 	return always(web.Endpoint{Name: "gateway", Wire: web.MatrixWire}, func(_ http.ResponseWriter, r *http.Request) error {
 		web.SetOutcome(r.Context(), known)

@@ -16,7 +16,7 @@ type Health struct {
 	Outbox *outbox.Outbox
 	// SealUsable reports whether what was sealed in the database can be opened.
 	SealUsable func() bool
-	// NotListening gives the addresses at which the homeserver should reach us and cannot. It may be nil.
+	// NotListening returns the addresses at which the homeserver should reach us and cannot. It may be nil.
 	NotListening func() []string
 }
 

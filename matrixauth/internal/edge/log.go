@@ -60,7 +60,7 @@ func (l requestLine) failedSignIn() bool {
 	return false
 }
 
-// signInFields are the same at every door and in the same order, and the address stands first: other programs
+// signInFields returns fields that are the same at every door, in the same order, the address first: other programs
 // read them, to keep guessers out. The user is one who exists: what was typed may be a password in the wrong
 // field.
 func (e *Edge) signInFields(l requestLine) []slog.Attr {

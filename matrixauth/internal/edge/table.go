@@ -57,7 +57,7 @@ func (s spelling) is(path string) bool {
 	return path == ""
 }
 
-// spellings are the paths at which an endpoint is found on one side, the one that clients use first.
+// spellings returns the paths at which an endpoint is found on one side, the one that clients use first.
 func (i Issuer) spellings(e web.Endpoint, side web.Side) []spelling {
 	if e.Side != side && e.Side != web.Both {
 		return nil
@@ -84,10 +84,10 @@ func (i Issuer) spellings(e web.Endpoint, side web.Side) []spelling {
 	return []spelling{{i.Base, e.Path}}
 }
 
-// PathOf is the path of an endpoint at the site that clients use today.
+// PathOf returns the path of an endpoint at the site that clients use today.
 func (i Issuer) PathOf(e web.Endpoint) string { return i.spellings(e, web.Public)[0].String() }
 
-// Paths are all paths of an endpoint on a side, Public or Internal.
+// Paths returns all paths of an endpoint on a side, Public or Internal.
 func (i Issuer) Paths(e web.Endpoint, side web.Side) []string {
 	var all []string
 	for _, s := range i.spellings(e, side) {
@@ -108,7 +108,7 @@ func Declare[D any](c *Catalogue, routes web.Routes[D]) {
 	c.Families = append(c.Families, routes.Families...)
 }
 
-// wireOf tells the wire of a path on a side that is ours; ours is false for any other.
+// wireOf returns the wire of a path on a side that is ours; ours is false for any other.
 func (c Catalogue) wireOf(issuer Issuer, side web.Side, path string) (wire web.Wire, ours bool) {
 	for _, e := range c.Endpoints {
 		if slices.ContainsFunc(issuer.spellings(e, side), func(s spelling) bool { return s.is(path) }) {

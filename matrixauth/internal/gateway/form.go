@@ -24,7 +24,7 @@ const (
 	unclear
 )
 
-// formOf tells how Synapse, or rather the Twisted below it, reads a request's body. Only a POST's
+// formOf returns how Synapse, or rather the Twisted below it, reads a request's body. Only a POST's
 // counts, by the first Content-Type. Python's mail parser reads that header, which knows comments and
 // blanks anywhere; but whatever it makes a form of holds one of two words. Synapse means to refuse all
 // multipart forms, for the memory that they cost it, so none is missed; but 1.136 looks for lower case
@@ -69,7 +69,7 @@ const (
 // forms is the room for forms in memory.
 type forms struct{ taken atomic.Int64 }
 
-// take reads a request's body into memory and gives it; the next handler finds it in the request as it
+// take reads a request's body into memory and returns it; the next handler finds it in the request as it
 // was. release gives the room back. Errors: TooLarge; InvalidParam for a body that broke off;
 // TemporarilyDown while there is no room.
 func (f *forms) take(r *http.Request) (form string, release func(), err error) {

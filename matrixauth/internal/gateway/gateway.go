@@ -24,7 +24,7 @@ type Config struct {
 	Refused func(model.Token)
 	// Refusals counts the refusals of each token.
 	Refusals *Refusals
-	// ClientIP gives the address of a request's client, found through trusted proxies only.
+	// ClientIP returns the address of a request's client, found through trusted proxies only.
 	ClientIP func(*http.Request) string
 	// ServerName is the homeserver's name in Matrix ids, for the log.
 	ServerName string
@@ -69,7 +69,7 @@ func (g *Gateway) Idle() bool { return !g.Sessions.Watchful() }
 // (MOD-1): with it the client keeps its keys and waits. The token of a session that has ended gives
 // UnknownToken, at once and not when the homeserver has forgotten it (REV-9). Anything else passes,
 // whatever its token; that is for the homeserver. A store that cannot be read is an error too, as
-// SOFT-7 has it: never a 401. Beside the error it gives what is to be logged.
+// SOFT-7 has it: never a 401. Beside the error it returns what is to be logged.
 func (g *Gateway) Check(r *http.Request, found Reading) (known web.Outcome, err error) {
 	if found.token == "" {
 		return known, nil

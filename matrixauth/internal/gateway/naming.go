@@ -60,7 +60,7 @@ func (n *naming) Read(p []byte) (int, error) {
 	return read, err
 }
 
-// name is the name in the body; false if there is none, which leaves the device's name as it is.
+// name returns the name in the body; false if there is none, which leaves the device's name as it is.
 func (n *naming) name() (string, bool) {
 	if len(n.body) > bound.NamingBody {
 		return "", false
@@ -77,7 +77,7 @@ func (n *naming) name() (string, bool) {
 const namingTime = 5 * time.Second
 
 // named follows a request by which the homeserver has named a device: its success proves that the token
-// may do so. The answer is with the client whatever comes of it here, so that a failure is only logged.
+// may do so. The answer is with the client whatever happens here, so that a failure is only logged.
 func (g *Gateway) named(p passage, n *naming) {
 	name, ok := n.name()
 	if !ok {

@@ -153,7 +153,7 @@ func (r *Refusals) Wait(token model.TokenHash) (wait time.Duration, must bool) {
 }
 
 // Delayed counts a request whose client was told to wait, and reports whether it is to be logged: the
-// first one of a token is. It gives whose the token was.
+// first one of a token is. It returns whose the token was.
 func (r *Refusals) Delayed(token model.TokenHash) (who Refusal, log bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -266,7 +266,7 @@ type summary struct {
 	refused, delayed int
 }
 
-// attrs says whose a token was, and if nobody knows any more, by what it can be told from others: the
+// attrs returns whose a token was, and if nobody knows any more, by what it can be told from others: the
 // beginning of the hash that we store of tokens gives nothing away.
 func (n Refusal) attrs(serverName string) []slog.Attr {
 	attrs := []slog.Attr{slog.String("client_ip", n.IP)}

@@ -116,7 +116,7 @@ func (g *Gateway) CountRefusal(status int, o *web.Outcome, clientIP string) (log
 
 // Throttle returns an Error with code RateLimited for the request of a client that goes on with a dead token
 // although it was told so often enough. Whether the token is dead is asked again each time: nobody is kept
-// waiting by what was true once. Beside the error it gives what is to be logged. It costs one atomic load
+// waiting by what was true once. Beside the error it returns what is to be logged. It costs one atomic load
 // while there is no such client.
 func (g *Gateway) Throttle(r *http.Request) (known web.Outcome, err error) {
 	if !g.Refusals.throttling.Load() || r.Method == http.MethodOptions {

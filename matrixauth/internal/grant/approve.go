@@ -30,7 +30,7 @@ func (g *Grants) Approve(tx *store.Tx, id string, v Visitor) (Outcome, error) {
 	return g.settle(tx, r, v, err)
 }
 
-// ApproveRemembered is Approve for a user who is not asked again. It gives ConsentRequired if they must
+// ApproveRemembered is Approve for a user who is not asked again. It returns ConsentRequired if they must
 // be: what Review said of that may have changed since.
 func (g *Grants) ApproveRemembered(tx *store.Tx, id string, v Visitor) (Outcome, error) {
 	r, err := g.reviewed(tx, id, v)
@@ -93,7 +93,7 @@ func (g *Grants) remember(tx *store.Tx, r Review, userID string) error {
 
 // Decline closes a request without a code (AUTHZ-20). value is the browser's. Of a browser that approved
 // before, the later word counts as long as the code was not exchanged, and no consent is remembered. Again
-// and again it gives the same outcome, and for any other browser that of Approve.
+// and again it returns the same outcome, and for any other browser that of Approve.
 func (g *Grants) Decline(ctx context.Context, id, value string) (o Outcome, err error) {
 	err = g.config.Store.Update(ctx, func(tx *store.Tx) error {
 		if o.Pending, err = g.Pending(tx, id); errors.Is(err, model.RequestExpired) {
@@ -120,7 +120,7 @@ func (g *Grants) Decline(ctx context.Context, id, value string) (o Outcome, err 
 }
 
 // Answered finds what came of a request that the browser of a value answered before. For any other, and
-// for one of which nothing is left to say, it gives an Error with code RequestExpired.
+// for one of which nothing is left to say, It returns an Error with code RequestExpired.
 func (g *Grants) Answered(tx *store.Tx, id, value string) (Outcome, error) {
 	a, err := tx.Authorization(id)
 	if errors.Is(err, model.ErrNotFound) {

@@ -37,7 +37,7 @@ type Pending struct {
 // requestExpired is the answer to a request that is unknown, over, or answered already.
 func requestExpired() error { return model.NewError(model.RequestExpired) }
 
-// Pending finds a request that waits for its user. It gives an Error with code RequestExpired if there
+// Pending finds a request that waits for its user. It returns an Error with code RequestExpired if there
 // is none.
 func (g *Grants) Pending(tx *store.Tx, id string) (p Pending, err error) {
 	p.Authorization, err = tx.Authorization(id)

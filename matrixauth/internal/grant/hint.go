@@ -21,7 +21,7 @@ func ReadHint(hint string) Hint {
 // account is how an account is named here: a localpart, or a Matrix id.
 var account = regexp.MustCompile(`^(@[a-zA-Z0-9._=/+-]+:[a-zA-Z0-9.:\[\]-]+|[a-zA-Z0-9._=/+-]+)$`)
 
-// Text is what a sign-in page may fill in.
+// Text returns what a sign-in page may fill in.
 func (h Hint) Text() string { return h.text }
 
 // Names reports whether the hint may mean an account. An empty hint means any; so does a mail address,

@@ -43,7 +43,7 @@ func (redirect) session(a model.Authorization, e Exchange) session.Start {
 	}
 }
 
-// place is the redirect URI of a web client, which is known by its https address: nobody else answers there. Any app
+// place returns the redirect URI of a web client, which is known by its https address: nobody else answers there. Any app
 // on a machine can claim a scheme or a loopback port, so native clients ask each time (AUTHZ-18, AMB-19).
 func (redirect) place(c model.Client, d model.Delivery) string {
 	if c.Metadata.ApplicationType != model.WebApplication || !strings.HasPrefix(d.Redirect.RedirectURI, "https://") {

@@ -62,7 +62,7 @@ func parseMaxAge(text string) (*int64, error) {
 	return &seconds, nil
 }
 
-// kept is how many bytes a text takes in a row: a control character is one byte on the wire and six there.
+// kept returns how many bytes a text takes in a row: a control character is one byte on the wire and six there.
 func kept(text string) int {
 	quoted, err := model.MarshalText(text)
 	if err != nil {

@@ -76,7 +76,7 @@ func New(c Config) *Client {
 	return &Client{endpoint: c.Endpoint, secret: c.Secret, serverName: c.ServerName, timeout: c.Timeout, http: client}
 }
 
-// Address is the endpoint for people, without a password that may stand in it.
+// Address returns the endpoint for people, without a password that may stand in it.
 func (c *Client) Address() string { return c.endpoint.Redacted() }
 
 // request is one call before it is made.

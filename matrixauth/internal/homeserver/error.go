@@ -104,7 +104,7 @@ func (e *Error) Retryable() bool {
 	return false
 }
 
-// refusal is the error for an answer that is not a success.
+// refusal returns the error for an answer that is not a success.
 func (c *Client) refusal(r request, a answer) *Error {
 	code, text := matrixError(a)
 	e := &Error{Op: r.op, Status: a.status, Errcode: code, Reason: reason(a.status, code)}

@@ -62,7 +62,7 @@ var names = [classes]string{
 	LinesOfSignIns: "log_lines_of_sign_ins", LinesOfLimits: "log_lines_of_limits", LinesOfRequests: "log_lines_of_requests",
 }
 
-// String is the name of a class in metrics.
+// String returns the name of a class in metrics.
 func (c Class) String() string { return names[c] }
 
 // Limiter limits by class and key. It outlives reloads.

@@ -71,7 +71,7 @@ func New(s *store.Store, limiter *limit.Limiter) *Metrics {
 	}
 }
 
-// results are all outcomes that a request may have.
+// results returns all outcomes that a request may have.
 func results() []string {
 	all := []string{model.Result(nil)}
 	for _, code := range model.Codes {

@@ -34,7 +34,7 @@ const (
 )
 
 // take returns the newest count, and has another one made if it is too old. It waits for that until ctx ends,
-// and gives the old one then; known is false if there is none yet. err is why the last one failed.
+// and returns the old one then; known is false if there is none yet. err is why the last one failed.
 func (c *populationCounter) take(ctx context.Context) (p store.Population, known bool, err error) {
 	c.mu.Lock()
 	if c.counting == nil && !c.now().Before(c.due) {

@@ -139,7 +139,7 @@ type Client struct {
 // register any other.
 func (c Client) Proven() bool { return c.Static || !c.ProvenAt.IsZero() }
 
-// Name is the client's name for a person who reads a language. A client that gave none is known by its
+// Name returns the client's name for a person who reads a language. A client that gave none is known by its
 // host, and else by its id. So is one that nobody vouches for and whose name is an address that is not its
 // own: people take that for who it is.
 func (c Client) Name(language string) string {
@@ -153,12 +153,12 @@ func (c Client) nameOrHost(name string) string {
 	return name
 }
 
-// TOSURI is the address of the client's terms of service in a language; empty if it gave none.
+// TOSURI returns the address of the client's terms of service in a language; empty if it gave none.
 func (c Client) TOSURI(language string) string {
 	return c.Metadata.localized("tos_uri", language, c.Metadata.TOSURI)
 }
 
-// PolicyURI is the address of the client's privacy policy in a language; empty if it gave none.
+// PolicyURI returns the address of the client's privacy policy in a language; empty if it gave none.
 func (c Client) PolicyURI(language string) string {
 	return c.Metadata.localized("policy_uri", language, c.Metadata.PolicyURI)
 }
@@ -172,10 +172,10 @@ func (c Client) MayUse(grantType string) bool {
 	return known && (g.Unregistered || slices.Contains(c.Metadata.GrantTypes, grantType))
 }
 
-// DeviceName is the name that a new device of the client gets: clients cannot send one themselves (TOK-20).
+// DeviceName returns the name that a new device of the client gets: clients cannot send one themselves (TOK-20).
 func (c Client) DeviceName() string { return c.nameOrHost(c.Metadata.Name) }
 
-// Host is the host of the client's address, which people know it by; the id if there is no address.
+// Host returns the host of the client's address, which people know it by; the id if there is no address.
 func (c Client) Host() string {
 	if u, err := url.Parse(c.Metadata.URI); err == nil && u.Hostname() != "" {
 		return u.Hostname()

@@ -44,7 +44,7 @@ type Event struct {
 	Details   Details
 }
 
-// SessionDetails are the details of events about a session.
+// SessionDetails returns the details of events about a session.
 func SessionDetails(kind, id, deviceID, clientID string) Details {
 	d := Details{"kind": kind, "session_id": id}
 	if deviceID != "" {
@@ -56,7 +56,7 @@ func SessionDetails(kind, id, deviceID, clientID string) Details {
 	return d
 }
 
-// Details are those of events about the session.
+// Details returns those of events about the session.
 func (s Session) Details() Details {
 	return SessionDetails(string(s.Kind), s.ID, s.DeviceID, s.ClientID)
 }
@@ -64,7 +64,7 @@ func (s Session) Details() Details {
 // BrowserKind is the kind of a browser session where it stands among sessions of the Matrix API.
 const BrowserKind = "browser"
 
-// Details are those of events about the session.
+// Details returns those of events about the session.
 func (s BrowserSession) Details() Details { return SessionDetails(BrowserKind, s.ID, "", "") }
 
 // With returns details with one more.

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Network is what an address is limited and known by: an IPv4 address, or the /64 of an IPv6 one, as a
+// Network returns what an address is limited and known by: an IPv4 address, or the /64 of an IPv6 one, as a
 // customer gets a whole /64 (ENUM-4). What is no address stands for itself.
 func Network(ip string) string {
 	if place := within(ip, 64); place != "" {
@@ -14,7 +14,7 @@ func Network(ip string) string {
 	return ip
 }
 
-// Site is what a customer may have at most: the /48 of an IPv6 address (RFC 6177 section 2). Any other is
+// Site returns what a customer may have at most: the /48 of an IPv6 address (RFC 6177 section 2). Any other is
 // its own network.
 func Site(ip string) string {
 	if place := within(ip, 48); place != "" {
@@ -23,7 +23,7 @@ func Site(ip string) string {
 	return ip
 }
 
-// Place is the network of an address, and empty for what is no address: nobody is known by that.
+// Place returns the network of an address, and empty for what is no address: nobody is known by that.
 func Place(ip string) string { return within(ip, 64) }
 
 func within(ip string, bits int) string {

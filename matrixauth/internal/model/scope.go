@@ -76,7 +76,7 @@ func (s *Scope) match(token, spelling string) (value string, ok bool) {
 	return "", token == spelling
 }
 
-// SupportedScopes are the scopes that the metadata tells of, in every spelling. Those of devices have no end.
+// SupportedScopes returns the scopes that the metadata tells of, in every spelling. Those of devices have no end.
 func SupportedScopes() (tokens []string) {
 	for _, s := range Scopes {
 		if !s.Device {
@@ -113,7 +113,7 @@ func holds(scope string, is func(*Scope) bool) bool {
 	return false
 }
 
-// RememberedScope is what a consent to a scope is remembered by: its tokens in their stable spelling, each once,
+// RememberedScope returns what a consent to a scope is remembered by: its tokens in their stable spelling, each once,
 // without the device, which is another one at each sign-in.
 func RememberedScope(scope string) string {
 	var kept []string
@@ -131,7 +131,7 @@ func RememberedScope(scope string) string {
 	return strings.Join(kept, " ")
 }
 
-// CompatScope is the scope of a compatibility session: the whole Client-Server API, with Synapse's
+// CompatScope returns the scope of a compatibility session: the whole Client-Server API, with Synapse's
 // administration API if admin.
 func CompatScope(admin bool) string {
 	if admin {
@@ -147,7 +147,7 @@ var (
 	introspectedAPIAdmin = scopeAPI.introspected + " " + scopeAdmin.introspected
 )
 
-// IntrospectedScope is the scope as the homeserver must see it: each scope in all the spellings that a version of
+// IntrospectedScope returns the scope as the homeserver must see it: each scope in all the spellings that a version of
 // Synapse looks for, whichever was granted (SYN-6). Devices are left to the device_id member; tokens that are not
 // in the catalogue stay at the end.
 func IntrospectedScope(scope string) string {

@@ -58,7 +58,7 @@ const (
 	WithdrawAll
 )
 
-// Withdraws tells what the end of a session for this reason does to remembered consents. Who signs an app
+// Withdraws returns what the end of a session for this reason does to remembered consents. Who signs an app
 // out, or has an operator do so, here or at the homeserver, does not mean it to be in again without a
 // question. Nor may what stole a refresh token or a code, which can be a script in the app itself, go on
 // without one. A device that signs in anew, and one that nobody used, tell nothing of what its owner

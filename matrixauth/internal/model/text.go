@@ -97,13 +97,13 @@ func namesAnother(name, host string) bool {
 	return false
 }
 
-// isAccount tells a mail address or a Matrix id, whoever's it is.
+// isAccount reports whether a text is a mail address or a Matrix id.
 func isAccount(word string) bool {
 	_, server, found := strings.Cut(word, "@")
 	return found && strings.ContainsAny(server, ".:")
 }
 
-// isAddress tells an IP address.
+// isAddress reports whether a text is an IP address.
 func isAddress(word string) bool {
 	_, err := netip.ParseAddr(word)
 	return err == nil && len(word) > len("::")
@@ -128,7 +128,7 @@ func isHost(word string) bool {
 	return strings.HasPrefix(strings.ToLower(top), "xn--") || strings.IndexFunc(top, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) }) < 0
 }
 
-// nameRune tells what a label of a host is made of, in any script.
+// nameRune reports whether a label of a host may hold a character, in any script.
 func nameRune(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsNumber(r) || r == '-' || r == '_'
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// AnswerCode is the authorization code for a request that a browser answered. It follows from the value of
+// AnswerCode returns the authorization code for a request that a browser answered. It follows from the value of
 // the browser's cookie, which no page and no other site ever sees, so that a browser which asks again is
 // given the same one although nothing but its hash is kept; to everybody else it has as many random bits as
 // a token (AUTHZ-14). browserValue must be one of NewBrowserValue.
@@ -59,7 +59,7 @@ type Token struct {
 // Owner says whose a token is or was, as far as that is known. It is for the log.
 type Owner struct{ UserID, Localpart, DeviceID string }
 
-// Owner says whose the token is.
+// Owner returns whose the token is.
 func (t Token) Owner() Owner { return Owner{t.UserID, t.Localpart, t.DeviceID} }
 
 // Expired reports whether the token's life is over at now.

@@ -54,7 +54,7 @@ var tokenKinds = []tokenKind{
 	{kind: DoctorProbe, prefix: ProbePrefix, wellFormed: anyText},
 }
 
-// ParseToken tells the kind of a token by its form alone. It reports false for anything that is of no kind; such
+// ParseToken returns the kind of a token by its form alone. It reports false for anything that is of no kind; such
 // a string needs no look-up.
 func ParseToken(token string) (TokenKind, bool) {
 	for _, row := range tokenKinds {
@@ -139,7 +139,7 @@ func checked(token string) bool {
 // anyText takes every token: what looks like one of the kind is looked for where the kind is kept.
 func anyText(string) bool { return true }
 
-// checksum is CRC-32 in base 62, least significant digit first, then padded on the left with zeros
+// checksum returns CRC-32 in base 62, least significant digit first, then padded on the left with zeros
 // to six characters: the form that matrix-authentication-service uses.
 func checksum(body string) string {
 	n := crc32.ChecksumIEEE([]byte(body))

@@ -51,7 +51,7 @@ func IsBlocked(err error) bool {
 	return e != nil && (e.Code == UserDeactivated || e.Code == UserLocked)
 }
 
-// State is the account's state in one word: "active", "locked" or "deactivated".
+// State returns the account's state in one word: "active", "locked" or "deactivated".
 func (u User) State() string {
 	if u.Deactivated() {
 		return "deactivated"
@@ -75,7 +75,7 @@ type Email struct {
 // MatrixID builds the full user id of a localpart on a server.
 func MatrixID(localpart, serverName string) string { return "@" + localpart + ":" + serverName }
 
-// LogUser is how a line of the log names a user: by the Matrix id that people know, and by the id that stands
+// LogUser returns how a line of the log names a user: by the Matrix id that people know, and by the id that stands
 // in rows. It is one attribute for a logger, which makes two fields of it.
 func LogUser(localpart, serverName, id string) slog.Attr {
 	return slog.Group("", slog.String("user", MatrixID(localpart, serverName)), slog.String("user_id", id))

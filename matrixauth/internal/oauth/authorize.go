@@ -119,7 +119,7 @@ func seeOther(w http.ResponseWriter, location string) error {
 	return nil
 }
 
-// requestURL is where the way of a request goes on.
+// requestURL returns where the way of a request goes on.
 func (d *Door) requestURL(request signin.Request) string {
 	return d.Base + page.ConsentPath + "?" + request.Query().Encode()
 }

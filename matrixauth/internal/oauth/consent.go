@@ -53,7 +53,7 @@ func (d *Door) lead(w http.ResponseWriter, r *http.Request, request signin.Reque
 	return seeOther(w, d.Base+signin.Address(request, step))
 }
 
-// consentPage says who asks, for what, as whom, and where the way leads (AUTHZ-19).
+// consentPage returns a page which says who asks, for what, as whom, and where the way leads (AUTHZ-19).
 func (d *Door) consentPage(review grant.Review, user model.User, language string) page.Consent {
 	c, asked := review.Client, review.Asked
 	shown := page.Consent{
@@ -97,7 +97,7 @@ func (d *Door) Answer(w http.ResponseWriter, r *http.Request) error {
 	return d.lead(w, r, request, step)
 }
 
-// browser is the browser that asks.
+// browser returns the browser that asks.
 func (d *Door) browser(r *http.Request) signin.Browser {
 	return signin.Browser{Value: d.Cookie.Value(r), Source: web.SourceOf(r)}
 }
@@ -139,7 +139,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, p grant.Pending, r
 	return to.refuse(d, w, r, p, reason)
 }
 
-// donePage says that the sign-in is done. Its link leads to the website of the client, and is there if that
+// donePage returns a page which says that the sign-in is done. Its link leads to the website of the client, and is there if that
 // is where the answer went: the redirect URI without an answer is not for people, and what an app says of
 // its website proves nothing.
 func (d *Door) donePage(o grant.Outcome, destination, language string) page.Done {

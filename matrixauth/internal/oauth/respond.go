@@ -14,7 +14,7 @@ import (
 // field is one parameter of an authorization response.
 type field struct{ name, value string }
 
-// failure is an error response (AUTHZ-12).
+// failure returns an error response (AUTHZ-12).
 func failure(err error) []field {
 	code, text := web.OAuthError(err)
 	return []field{{"error", code}, {"error_description", printable(text)}}
@@ -52,7 +52,7 @@ func (d *Door) respond(w http.ResponseWriter, r *http.Request, to model.Redirect
 	return seeOther(w, address(to, fields))
 }
 
-// address is where a response travels in the address: the registered URI to the letter, whatever its
+// address returns where a response travels in the address: the registered URI to the letter, whatever its
 // scheme, with the parameters behind it (AUTHZ-10, AUTHZ-28).
 func address(to model.Redirect, fields []field) string {
 	pairs := make([]string, len(fields))

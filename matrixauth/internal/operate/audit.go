@@ -56,7 +56,7 @@ type By struct {
 // maxPage bounds the entries of a page of any list.
 const maxPage = 500
 
-// pageSize is the size of a page of which limit entries are wanted.
+// pageSize returns the size of a page of which limit entries are wanted.
 func pageSize(limit int) int {
 	if limit <= 0 {
 		return maxPage

@@ -60,7 +60,7 @@ func (t *Table) tell(ctx context.Context, by model.Actor, row Row, done *trail, 
 	t.Logger.LogAttrs(ctx, level, "an operator's action", line...)
 }
 
-// lineOf are the fields of a line, in the same order each time.
+// lineOf returns the fields of a line, in the same order each time.
 func (t *Table) lineOf(by model.Actor, name string, done *trail, e *model.Error) []slog.Attr {
 	line := []slog.Attr{slog.String("action", name), slog.String("by", by.Name), slog.String("by_uid", by.ID)}
 	switch {

@@ -40,7 +40,7 @@ type Operations struct{ c Config }
 // New makes the operations of a configuration.
 func New(c Config) *Operations { return &Operations{c} }
 
-// Rows are all operations of the package, for a Table.
+// Rows returns all operations of the package, for a Table.
 func (o *Operations) Rows() []Row {
 	return []Row{
 		Bind(CheckNewUser, Reads|AsksSynapse, o.checkNewUser),

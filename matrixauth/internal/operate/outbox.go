@@ -94,7 +94,7 @@ func (o *Operations) listJobs(ctx context.Context, _ model.Actor, p JobsAsked) (
 	})
 }
 
-// subjectOf is the user whom a job is about; the zero User if it is about none, or they are gone.
+// subjectOf returns the user whom a job is about; the zero User if it is about none, or they are gone.
 func subjectOf(tx *store.Tx, job model.Job) (model.User, error) {
 	who, err := tx.User(job.Lane.Subject)
 	if errors.Is(err, model.ErrNotFound) {

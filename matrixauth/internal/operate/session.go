@@ -145,7 +145,7 @@ func describeSession(one store.ListedSession, clientName string) Session {
 	}
 }
 
-// clientName is the name of a client; empty for a static one that the configuration has no more.
+// clientName returns the name of a client; empty for a static one that the configuration has no more.
 func (o *Operations) clientName(tx *store.Tx, id string) (string, error) {
 	c, err := o.c.Clients.In(tx, id)
 	if errors.Is(err, model.UnknownClient) {

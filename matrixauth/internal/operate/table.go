@@ -107,7 +107,7 @@ func NewTable(c TableConfig, rows ...Row) *Table {
 	return t
 }
 
-// Names are the names of the operations that have all of some traits, in no order.
+// Names returns the names of the operations that have all of some traits, in no order.
 func (t *Table) Names(traits Traits) (names []string) {
 	for name, row := range t.rows {
 		if row.traits&traits == traits {

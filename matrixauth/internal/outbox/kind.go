@@ -68,7 +68,7 @@ type Handler struct {
 	attrs func(job model.Job) []slog.Attr
 }
 
-// Kind is the kind that the handler does.
+// Kind returns the kind that the handler does.
 func (h Handler) Kind() model.JobKind { return h.kind }
 
 // Handle makes the handler of a kind. f must be idempotent: a crash may let it run twice. Its error means "try

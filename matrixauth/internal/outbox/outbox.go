@@ -76,7 +76,7 @@ type settings struct {
 	handlers map[model.JobKind]Handler
 }
 
-// pace is how jobs for a destination are done, with the defaults filled in.
+// pace returns how jobs for a destination are done, with the defaults filled in.
 func (s settings) pace(to model.Destination) Pace {
 	p := s.Pace[to]
 	p.Paused = p.Paused || s.Paused
@@ -220,7 +220,7 @@ func (o *Outbox) due(ctx context.Context, to model.Destination, limit int) (lane
 	return lanes, wait, err
 }
 
-// State tells how much work waits.
+// State returns how much work waits.
 func (o *Outbox) State(ctx context.Context) (state store.OutboxState, err error) {
 	err = o.store.View(ctx, func(tx *store.Tx) error {
 		state, err = tx.OutboxState()

@@ -140,13 +140,13 @@ func (o *Outbox) done(ctx context.Context, job model.Job) error {
 	})
 }
 
-// attrs are the fields of a line of the log about a job.
+// attrs returns the fields of a line of the log about a job.
 func (o *Outbox) attrs(config settings, handler Handler, job model.Job, failure error) []slog.Attr {
 	attrs := append([]slog.Attr{o.subject(job, config.ServerName)}, handler.attrs(job)...)
 	return append(attrs, slog.String("job", string(job.Kind)), slog.Int64("position", job.Position), slog.Any("error", failure))
 }
 
-// subject is how a line of the log names whom a job is about.
+// subject returns how a line of the log names whom a job is about.
 func (o *Outbox) subject(job model.Job, serverName string) slog.Attr {
 	var who model.User
 	err := o.store.View(context.Background(), func(tx *store.Tx) (err error) {
@@ -159,7 +159,7 @@ func (o *Outbox) subject(job model.Job, serverName string) slog.Attr {
 	return model.LogUser(who.Localpart, serverName, who.ID)
 }
 
-// backoff is the wait after a try of a job that failed so often before.
+// backoff returns the wait after a try of a job that failed so often before.
 func (p Pace) backoff(attempts int) time.Duration {
 	delay := p.MaxDelay
 	if attempts < 16 {

@@ -44,7 +44,7 @@ func CheckAccent(text string) error {
 	return err
 }
 
-// luminance is the relative luminance of WCAG 2.2.
+// luminance returns the relative luminance of WCAG 2.2.
 func (c colour) luminance() float64 {
 	linear := func(v float64) float64 {
 		if v <= 0.04045 {
@@ -55,13 +55,13 @@ func (c colour) luminance() float64 {
 	return 0.2126*linear(c[0]) + 0.7152*linear(c[1]) + 0.0722*linear(c[2])
 }
 
-// contrast is the contrast ratio of WCAG 2.2, from 1 to 21.
+// contrast returns the contrast ratio of WCAG 2.2, from 1 to 21.
 func contrast(a, b colour) float64 {
 	x, y := a.luminance(), b.luminance()
 	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
 }
 
-// on is the colour of text on c: white or black, whichever reads better, which is at least 4.58.
+// on returns the colour of text on c: white or black, whichever reads better, which is at least 4.58.
 func (c colour) on() colour {
 	if contrast(c, white) >= contrast(c, black) {
 		return white
@@ -92,7 +92,7 @@ func (c colour) String() string {
 	return fmt.Sprintf("#%02x%02x%02x", part(c[0]), part(c[1]), part(c[2]))
 }
 
-// accentRules are the colours that follow an accent, as CSS: for areas, for text on them, and for text
+// accentRules returns the colours that follow an accent, as CSS: for areas, for text on them, and for text
 // of that colour in each scheme.
 func accentRules(c colour) string {
 	return fmt.Sprintf(":root{--accent:%s;--on-accent:%s;--accent-light:%s;--accent-dark:%s}\n",

@@ -35,7 +35,7 @@ type asset struct {
 	data []byte
 }
 
-// Routes are those of the files that pages refer to.
+// Routes returns those of the files that pages refer to.
 func (p *Pages) Routes() []web.Bound {
 	all := make([]web.Bound, 0, len(p.assets))
 	for _, a := range p.assets {
@@ -120,7 +120,7 @@ func readLogo(file string) (data []byte, kind string, err error) {
 	return data, kind, err
 }
 
-// icon is a picture for tabs: the mark of the pages.
+// icon returns a picture for tabs: the mark of the pages.
 func icon(letter string, accent colour) string {
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="9" fill="%s"/>`+
 		`<text x="16" y="22.5" font-family="system-ui,sans-serif" font-size="18" font-weight="700" text-anchor="middle" fill="%s">%s</text></svg>`,

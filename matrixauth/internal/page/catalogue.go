@@ -124,7 +124,7 @@ func readTexts(source fs.FS, name string, into map[string]map[string]message) er
 	return nil
 }
 
-// englishTexts are those that every other file is compared with.
+// englishTexts returns those that every other file is compared with.
 func englishTexts() (map[string]message, error) {
 	data, err := languages.ReadFile("languages/" + fallback + ".json")
 	if err != nil {
@@ -238,7 +238,7 @@ func clip(list string) string { return list[:min(len(list), maxPreference)] }
 // rightToLeft are the scripts that are written from right to left.
 var rightToLeft = []string{"Adlm", "Arab", "Hebr", "Mand", "Nkoo", "Rohg", "Samr", "Syrc", "Thaa"}
 
-// direction is the direction of writing, as HTML names it.
+// direction returns the direction of writing, as HTML names it.
 func (s *texts) direction() string {
 	script, _ := s.tag.Script()
 	if slices.Contains(rightToLeft, script.String()) {

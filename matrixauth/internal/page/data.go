@@ -58,7 +58,7 @@ type Goal struct {
 
 func (g Goal) uiLocales() string { return g.UILocales }
 
-// query is the goal as it stands in an address, with the question mark.
+// query returns the goal as it stands in an address, with the question mark.
 func (g Goal) query() string {
 	values := url.Values{}
 	switch {
@@ -247,7 +247,7 @@ type Session struct {
 	Current, Chosen bool
 }
 
-// Name is what the session of an app is called: by the app's own name, else by that of the device, else
+// Name returns what the session of an app is called: by the app's own name, else by that of the device, else
 // by what the app said it is when it signed in. It is empty if it said nothing.
 func (s Session) Name() string { return cmp.Or(s.ClientName, s.DeviceName, s.Agent) }
 

@@ -37,7 +37,7 @@ func CheckLink(address string, mail bool) error {
 	return nil
 }
 
-// Links are the operator's pages, for the foot of ours.
+// Links returns the operator's pages, for the foot of ours.
 func (v *view) Links() (shown []Link) {
 	for _, link := range []Link{
 		{v.T("foot.terms"), v.pages.Links.Terms}, {v.T("foot.privacy"), v.pages.Links.Privacy},

@@ -177,7 +177,7 @@ func (p *Pages) textsFor(r *http.Request, uiLocales string) *texts {
 	return p.catalogue.choose(uiLocales, strings.Join(r.Header.Values("Accept-Language"), ","))
 }
 
-// Language tells in which language a page will be, as a BCP 47 tag, when an app asked for uiLocales.
+// Language returns in which language a page will be, as a BCP 47 tag, when an app asked for uiLocales.
 func (p *Pages) Language(r *http.Request, uiLocales string) string {
 	return p.textsFor(r, uiLocales).tag.String()
 }

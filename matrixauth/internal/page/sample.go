@@ -6,7 +6,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// Samples are pages with made-up data, each template in each of its shapes. Templates are tried with
+// Samples returns pages with made-up data, each template in each of its shapes. Templates are tried with
 // them before they are used, and pictures of the pages show them.
 func Samples(now time.Time) []Page {
 	phone := Session{

@@ -29,31 +29,31 @@ func (v *view) Rich(key string, pairs ...string) template.HTML { return v.texts.
 // Token returns the token that every form of ours needs. Pages without one set no cookie.
 func (v *view) Token() string { return v.token() }
 
-// Lang is the language of the page, and Dir the direction of its writing.
+// Lang returns the language of the page, and Dir the direction of its writing.
 func (v *view) Lang() string { return v.texts.tag.String() }
 
-// Dir is "ltr" or "rtl".
+// Dir returns "ltr" or "rtl".
 func (v *view) Dir() string { return v.texts.direction() }
 
-// Name is the name of the service.
+// Name returns the name of the service.
 func (v *view) Name() string { return v.pages.Name }
 
-// Host is the host of the service's address.
+// Host returns the host of the service's address.
 func (v *view) Host() string { return v.pages.host }
 
-// Base is the path below which our pages are.
+// Base returns the path below which our pages are.
 func (v *view) Base() string { return v.pages.Issuer.Path }
 
-// Style is the address of the stylesheet.
+// Style returns the address of the stylesheet.
 func (v *view) Style() string { return v.pages.style }
 
-// Logo is the address of the operator's picture; empty if there is none.
+// Logo returns the address of the operator's picture; empty if there is none.
 func (v *view) Logo() string { return v.pages.logo }
 
-// Icon is the address of the picture for tabs.
+// Icon returns the address of the picture for tabs.
 func (v *view) Icon() string { return v.pages.icon }
 
-// Initial is the first letter of the service's name.
+// Initial returns the first letter of the service's name.
 func (v *view) Initial() string { return initial(v.pages.Name) }
 
 func initial(name string) string {
@@ -67,7 +67,7 @@ func (v *view) Wide() bool {
 	return ok && page.wide()
 }
 
-// Action is the address to which the page's form is sent.
+// Action returns the address to which the page's form is sent.
 func (v *view) Action() string {
 	page, ok := v.Page.(formPage)
 	if !ok {
@@ -76,7 +76,7 @@ func (v *view) Action() string {
 	return v.Base() + page.action()
 }
 
-// Problem says why a try to send the page's form failed.
+// Problem returns why a try to send the page's form failed.
 func (v *view) Problem(code model.Code) string {
 	if page, ok := v.Page.(formPage); ok && page.problems()[code] != "" {
 		return v.T(page.problems()[code])
@@ -84,10 +84,10 @@ func (v *view) Problem(code model.Code) string {
 	return v.T("error." + topic(code) + ".text")
 }
 
-// Title is the heading of a page that tells an outcome.
+// Title returns the heading of a page that tells an outcome.
 func (v *view) Title() string { return v.T(v.outcome() + ".title") }
 
-// Text is the sentence below the title: what happened and what to do.
+// Text returns the sentence below the title: what happened and what to do.
 func (v *view) Text() string { return v.T(v.outcome() + ".text") }
 
 func (v *view) outcome() string {
@@ -97,7 +97,7 @@ func (v *view) outcome() string {
 	return ""
 }
 
-// Wait says when another try makes sense; empty if nobody knows.
+// Wait returns when another try makes sense; empty if nobody knows.
 func (v *view) Wait() string {
 	page, ok := v.Page.(retryPage)
 	if !ok || page.retry() <= 0 {
@@ -109,12 +109,12 @@ func (v *view) Wait() string {
 	return v.texts.count("error.wait.minutes", int(math.Ceil(page.retry().Minutes())))
 }
 
-// Left says for how long a reset is allowed. It rounds down, so that nobody is promised too much.
+// Left returns for how long a reset is allowed. It rounds down, so that nobody is promised too much.
 func (v *view) Left(r ResetAllowed) string {
 	return v.texts.count("reset.left", max(1, int(r.Left/time.Minute)))
 }
 
-// Active says how long ago a session was used. No clock time is shown: nobody told us the visitor's
+// Active returns how long ago a session was used. No clock time is shown: nobody told us the visitor's
 // time zone.
 func (v *view) Active(s Session) string {
 	const day = 24 * time.Hour
@@ -130,7 +130,7 @@ func (v *view) Active(s Session) string {
 	}
 }
 
-// Since says how long ago the sign-in of a session was.
+// Since returns how long ago the sign-in of a session was.
 func (v *view) Since(s Session) string {
 	if days := v.daysSince(s.SignedIn); days > 0 {
 		return v.texts.count("account.since.days", days)
@@ -138,7 +138,7 @@ func (v *view) Since(s Session) string {
 	return v.T("account.since.today")
 }
 
-// GrantedAt says how long ago somebody consented to an app.
+// GrantedAt returns how long ago somebody consented to an app.
 func (v *view) GrantedAt(g Granted) string {
 	if days := v.daysSince(g.At); days > 0 {
 		return v.texts.count("account.granted.days", days)
@@ -148,7 +148,7 @@ func (v *view) GrantedAt(g Granted) string {
 
 func (v *view) daysSince(at time.Time) int { return int(v.pages.Now().Sub(at) / (24 * time.Hour)) }
 
-// Lost says how many sessions a page is about to sign out.
+// Lost returns how many sessions a page is about to sign out.
 func (v *view) Lost(o EndOthers) string {
 	if o.Apps {
 		return v.texts.count("endothers.apps.number", o.Number)
@@ -166,7 +166,7 @@ func (v *view) Link(address string) template.URL {
 	return template.URL(address) // its scheme was checked
 }
 
-// Submit is the script of the page.
+// Submit returns the script of the page.
 func (v *view) Submit() template.HTML {
 	page, ok := v.Page.(scriptPage)
 	if !ok {

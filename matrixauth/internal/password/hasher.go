@@ -242,7 +242,7 @@ func (h *Hasher) enter(ctx context.Context) error {
 	}
 }
 
-// key is the argon2id tag of a password under the parameters and salt of a hash.
+// key returns the argon2id tag of a password under the parameters and salt of a hash.
 func (h *Hasher) key(a argon2Hash, clear []byte) []byte {
 	return h.argon2id(clear, a.salt, a.time, a.memory, a.parallelism, uint32(len(a.tag)))
 }

@@ -104,7 +104,7 @@ func become(uid, gid int) error {
 	return nil
 }
 
-// groupsOf are the groups of a user by the system; for an id without a name it is the given one alone.
+// groupsOf returns the groups of a user by the system; for an id without a name it is the given one alone.
 func groupsOf(uid, given int) (gid int, groups []int, err error) {
 	groups = []int{}
 	found, err := user.LookupId(strconv.Itoa(uid))

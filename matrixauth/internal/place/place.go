@@ -23,7 +23,7 @@ type Error struct {
 	cause        error
 }
 
-// Error is one sentence with the path.
+// Error returns one sentence with the path.
 func (e *Error) Error() string { return e.Path + " " + e.What + "; " + e.Change }
 
 // Unwrap returns what the system said, if it did.

@@ -19,7 +19,7 @@ func Owner(fs.FileInfo) (uid int, known bool) { return 0, false }
 
 func linkCount(fs.FileInfo) uint64 { return 1 }
 
-// UserName is the id.
+// UserName returns the id.
 func UserName(uid int) string { return strconv.Itoa(uid) }
 
 type directory struct{ path string }

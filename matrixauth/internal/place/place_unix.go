@@ -20,7 +20,7 @@ import (
 // hasModes reports whether files have an owner and a mode.
 const hasModes = true
 
-// Owner is the user id of a file's owner.
+// Owner returns the user id of a file's owner.
 func Owner(info fs.FileInfo) (uid int, known bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -37,7 +37,7 @@ func group(info fs.FileInfo) int {
 	return int(stat.Gid)
 }
 
-// linkCount is how many names a file has.
+// linkCount returns how many names a file has.
 func linkCount(info fs.FileInfo) uint64 {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -46,7 +46,7 @@ func linkCount(info fs.FileInfo) uint64 {
 	return uint64(stat.Nlink) //nolint:unconvert // its size differs between systems
 }
 
-// UserName is the name of a user for a message and for chown: the id if it has none.
+// UserName returns the name of a user for a message and for chown: the id if it has none.
 func UserName(uid int) string {
 	if found, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return found.Username
@@ -100,7 +100,7 @@ func denied(path string, err error) error {
 	return problem
 }
 
-// openat is the system's, again when a signal came between.
+// openat is the system's, called again when a signal came between.
 func openat(dir int, name string, flag int, mode uint32) (fd int, err error) {
 	for {
 		if fd, err = unix.Openat(dir, name, flag, mode); err != unix.EINTR {
@@ -152,7 +152,7 @@ func openDir(path string) (directory, error) {
 	return directory{dir}, err
 }
 
-// rootsLink is where a link of root's leads; empty for anything but a link.
+// rootsLink returns where a link of root's leads; empty for anything but a link.
 func rootsLink(dir int, name, path string) (target string, err error) {
 	var stat unix.Stat_t
 	if err := unix.Fstatat(dir, name, &stat, unix.AT_SYMLINK_NOFOLLOW); err != nil || stat.Mode&unix.S_IFMT != unix.S_IFLNK {

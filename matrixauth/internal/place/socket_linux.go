@@ -46,7 +46,7 @@ func OpenSocket(path string) (Socket, error) {
 // Close lets go of the socket.
 func (s Socket) Close() error { return unix.Close(s.fd) }
 
-// Peer is the user id of the process that listens at the other end of a connection.
+// Peer returns the user id of the process that listens at the other end of a connection.
 func Peer(conn *net.UnixConn) (uid int, known bool, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -76,7 +76,7 @@ func (r *Reconciler) missing(ctx context.Context, u model.User) ([]model.Session
 	return missing, nil
 }
 
-// devices are the ids of a user's devices at the homeserver.
+// devices returns the ids of a user's devices at the homeserver.
 func (r *Reconciler) devices(ctx context.Context, u model.User) (map[string]bool, error) {
 	token, drop, err := r.config.Sessions.MintInternal(u, model.ScopeAPI)
 	if err != nil {

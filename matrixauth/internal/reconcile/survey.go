@@ -245,7 +245,7 @@ func (r *Reconciler) compare(ctx context.Context, d *reader, userID string) (c c
 	return c, nil
 }
 
-// there is what the homeserver has of an account; devices only of one that is active on both sides.
+// there returns what the homeserver has of an account; devices only of one that is active on both sides.
 func (r *Reconciler) there(ctx context.Context, d *reader, u model.User) (account homeserver.Account, devices []homeserver.Device, err error) {
 	token, err := d.bearer()
 	if err != nil {

@@ -60,13 +60,13 @@ func (k *key) derive(use string, size int) ([]byte, error) {
 	return hkdf.Key(sha256.New, k.secret[:], nil, "matrix-auth seal: "+use, size)
 }
 
-// String is the id, so that no print shows the secret.
+// String returns the id, so that no print shows the secret.
 func (k *key) String() string { return hex.EncodeToString(k.id[:]) }
 
 // GoString is String.
 func (k *key) GoString() string { return k.String() }
 
-// text is the content of a file.
+// text returns the content of a file.
 func (k *key) text() []byte {
 	return []byte(heading + "\n" + base64.StdEncoding.EncodeToString(k.secret[:]) + "\n")
 }
@@ -138,7 +138,7 @@ func (k *key) open(purpose Purpose, place string, sealed []byte) ([]byte, error)
 	return plain, nil
 }
 
-// associated is what a sealed value is bound to: no two purposes and places make the same.
+// associated returns what a sealed value is bound to: no two purposes and places make the same.
 func associated(purpose Purpose, place string) []byte {
 	data := binary.BigEndian.AppendUint64([]byte{version}, uint64(len(purpose)))
 	return append(append(data, purpose...), place...)

@@ -27,7 +27,7 @@ import (
 // maxFile bounds what is read of a file, in bytes: more than any seal has.
 const maxFile = 1 << 10
 
-// Path is where the seal of a database lies that no configuration moves.
+// Path returns where the seal of a database lies that no configuration moves.
 func Path(database string) string {
 	return strings.TrimSuffix(database, filepath.Ext(database)) + ".seal"
 }
@@ -52,7 +52,7 @@ func New(s *store.Store, path string) *Keeper {
 	return &Keeper{store: s, path: path, noted: map[Purpose]bool{}, problem: &Error{Path: path, What: "was not looked at yet"}}
 }
 
-// Path is the file of the seal.
+// Path returns the file of the seal.
 func (k *Keeper) Path() string { return k.path }
 
 // Error says why the seal of a database cannot be used, and what hangs on it.
@@ -68,7 +68,7 @@ type Error struct {
 	cause error
 }
 
-// Error is one sentence that names the file, what is lost without it and what to do.
+// Error returns one sentence that names the file, what is lost without it and what to do.
 func (e *Error) Error() string {
 	text := "the seal " + e.Path + " " + e.What
 	if len(e.Lost) > 0 {
@@ -178,7 +178,7 @@ func (k *Keeper) make() (*key, *Error) {
 	return made, nil
 }
 
-// Problem is what Load found last; nil if the seal can be used, or there is none yet and nothing was sealed.
+// Problem returns what Load found last; nil if the seal can be used, or there is none yet and nothing was sealed.
 func (k *Keeper) Problem() *Error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -94,7 +94,7 @@ func Withdraw(tx *store.Tx, userID, clientID string, reason model.EndReason) err
 	return nil
 }
 
-// EndAll ends all live sessions of a user and gives their number. No code of the user is worth anything
+// EndAll ends all live sessions of a user and returns their number. No code of the user is worth anything
 // afterwards, whichever browser it came from.
 func (s *Sessions) EndAll(tx *store.Tx, by model.Actor, userID string, reason model.EndReason) (int, error) {
 	live, err := tx.LiveSessions(userID)
@@ -142,7 +142,7 @@ func (s *Sessions) Live(ctx context.Context, userID string) (live []model.Sessio
 	return live, err
 }
 
-// EndOwn ends a live session of a user at their own wish. It gives an Error with code SessionNotFound
+// EndOwn ends a live session of a user at their own wish. It returns an Error with code SessionNotFound
 // for one that is over, or somebody else's (ACCT-4).
 func (s *Sessions) EndOwn(ctx context.Context, by model.Actor, id string) error {
 	err := s.config.Store.Update(ctx, func(tx *store.Tx) error {
@@ -162,7 +162,7 @@ func (s *Sessions) EndOwn(ctx context.Context, by model.Actor, id string) error 
 	return nil
 }
 
-// EndAllOwn ends all live sessions of a user at their own wish, and gives their number (ACCT-12).
+// EndAllOwn ends all live sessions of a user at their own wish, and returns their number (ACCT-12).
 func (s *Sessions) EndAllOwn(ctx context.Context, by model.Actor) (ended int, err error) {
 	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {
 		ended, err = s.EndAll(tx, by, by.ID, model.EndSignedOut)
@@ -227,7 +227,7 @@ func (s *Sessions) Settle(ctx context.Context, userID string) {
 	leave()
 }
 
-// logUser is how a line of the log names the user of an id, for lines that are rare.
+// logUser returns how a line of the log names the user of an id, for lines that are rare.
 func (s *Sessions) logUser(id string) slog.Attr {
 	var who model.User
 	err := s.config.Store.View(context.Background(), func(tx *store.Tx) (err error) {

@@ -61,7 +61,7 @@ func (r *Registry) mintInternal(user model.User, scope string) (token string, dr
 	}, nil
 }
 
-// findInternal finds a live internal token. It gives an Error with code UnknownToken for any other.
+// findInternal finds a live internal token. It returns an Error with code UnknownToken for any other.
 func (r *Registry) findInternal(token string) (model.Token, error) {
 	r.internal.mu.Lock()
 	defer r.internal.mu.Unlock()

@@ -25,7 +25,7 @@ func (d DeleteDevice) LogFields() []slog.Attr {
 	return []slog.Attr{slog.String("device_id", d.DeviceID)}
 }
 
-// Handlers are the outbox handlers for sessions.
+// Handlers returns the outbox handlers for sessions.
 func (s *Sessions) Handlers() []outbox.Handler {
 	return []outbox.Handler{DeleteDeviceJob.Handle(s.deleteDevice)}
 }

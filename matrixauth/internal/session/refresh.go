@@ -137,7 +137,7 @@ func (s *Sessions) mayMint(sessionID string) error {
 	return model.Errorf(model.TemporarilyDown, "this session refreshes too often").WithRetry(model.AsError(err).Retry)
 }
 
-// narrow refuses what is not the asking client's to have, and gives the scope that it asks for, in the
+// narrow refuses what is not the asking client's to have, and returns the scope that it asks for, in the
 // spelling in which it asks: a client that has learned the stable names since its sign-in may use them,
 // and finds in the answer what it looks for (SCOPE-3, SCOPE-14). It comes before the token is judged, so
 // that nobody can spoil the session of another client.

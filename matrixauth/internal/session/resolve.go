@@ -58,7 +58,7 @@ func (s *Sessions) Find(token string) (model.Token, error) {
 	return t, err
 }
 
-// Now is the present time by the clock by which tokens expire.
+// Now returns the present time by the clock by which tokens expire.
 func (s *Sessions) Now() time.Time { return s.config.Store.Now() }
 
 // Watchful reports whether MayPass may refuse anybody at present. It costs two atomic loads.

@@ -40,7 +40,7 @@ type Start struct {
 	created bool
 }
 
-// by is who starts the session.
+// by returns who starts the session.
 func (p Start) by() model.Actor {
 	if p.By.Kind != "" {
 		return p.By
@@ -51,7 +51,7 @@ func (p Start) by() model.Actor {
 // Start starts a session. User and device exist at the homeserver before a token is given out,
 // because Synapse remembers a refusal for two minutes (TOK-15, SYN-8). A live session on the same
 // device ends, and the device keeps its keys (SCOPE-9). An account that the homeserver has deactivated
-// gives an error of code UserDeactivated (MOD-11). If the homeserver does not answer, the
+// returns an error of code UserDeactivated (MOD-11). If the homeserver does not answer, the
 // error is of kind Unavailable and nothing is left behind.
 func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, error) {
 	if p.NoDevice {
@@ -123,7 +123,7 @@ func CheckDevice(id string) error {
 }
 
 // noteDevice durably notes "delete this device unless a session has it", so that a crash between
-// the homeserver's making of the device and our commit leaves no device without a session. It gives
+// the homeserver's making of the device and our commit leaves no device without a session. It returns
 // the position of the note. While the homeserver is read-only no device is made and nothing is noted:
 // such a note would wait, and delete a device that the homeserver has from elsewhere.
 func (s *Sessions) noteDevice(ctx context.Context, userID, deviceID string) (job int64, err error) {
@@ -216,7 +216,7 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 }
 
 // replace ends the session that a device has, whatever its kind; the device stays (SCOPE-9).
-// It gives the session that ended, if there was one.
+// It returns the session that ended, if there was one.
 func (s *Sessions) replace(tx *store.Tx, by model.Actor, userID, deviceID string) (old model.Session, err error) {
 	if deviceID == "" {
 		return old, nil

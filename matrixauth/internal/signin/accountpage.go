@@ -16,7 +16,7 @@ type AccountPage struct {
 	DeviceID string
 }
 
-// Kind says what the action asks for.
+// Kind returns what the action asks for.
 func (p AccountPage) Kind() Action { return actions[p.Action] }
 
 // Action is what the account page can be asked for by a link (MSC4191).
@@ -74,7 +74,7 @@ func ReadAccountPage(get func(name string) string) (p AccountPage) {
 	return p
 }
 
-// Query is the page as it stands in an address.
+// Query returns the page as it stands in an address.
 func (p AccountPage) Query() url.Values {
 	values := url.Values{}
 	for name, value := range map[string]string{actionParam: p.Action, deviceParam: p.DeviceID} {

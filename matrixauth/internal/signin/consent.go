@@ -59,7 +59,7 @@ func (s *SignIns) Proceed(ctx context.Context, r Request, b Browser) (Step, erro
 	})
 }
 
-// Approve is the person's yes at the step of consent. It returns the step after that: Done with the code for the
+// Approve takes the person's yes at the step of consent. It returns the step after that: Done with the code for the
 // client, or what has to be done before the answer counts. A browser that answers twice is told the same again.
 func (s *SignIns) Approve(ctx context.Context, r Request, b Browser) (Step, error) {
 	return s.settle(ctx, r, b, func(tx *store.Tx, step Step) (Step, error) {
@@ -85,7 +85,7 @@ func (s *SignIns) settle(ctx context.Context, r Request, b Browser, do func(*sto
 	return step, err
 }
 
-// Decline is the person's no, at any step on the way of a request (AUTHZ-20). Nobody need sign in for that.
+// Decline takes the person's no, at any step on the way of a request (AUTHZ-20). Nobody need sign in for that.
 func (s *SignIns) Decline(ctx context.Context, r Request, b Browser) (Step, error) {
 	o, err := s.config.Grants.Decline(ctx, r.ID, b.Value)
 	return Done{Outcome: o}, err

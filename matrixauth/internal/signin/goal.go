@@ -27,7 +27,7 @@ func ReadGoal(get func(name string) string) Goal {
 	return ReadAccountPage(get)
 }
 
-// address is a page with a query.
+// address returns a page with a query.
 func address(path string, query url.Values) string {
 	if len(query) == 0 {
 		return path

@@ -30,7 +30,7 @@ func ReadRequest(get func(name string) string) Request {
 	return Request{}
 }
 
-// Query is the request as it stands in an address.
+// Query returns the request as it stands in an address.
 func (r Request) Query() url.Values { return url.Values{requestParam: {r.ID}} }
 
 func (Request) path() string { return page.ConsentPath }
@@ -53,7 +53,7 @@ func (r Request) find(s *SignIns, tx *store.Tx, v *Visit) error {
 }
 
 // answered is for who comes back to a request that is over, most likely by the history of their browser: they are told
-// what came of it. A code is for who is signed in alone. It gives RequestExpired if nothing came of it, as far as the
+// what came of it. A code is for who is signed in alone. It returns RequestExpired if nothing came of it, as far as the
 // browser may know.
 func (r Request) answered(s *SignIns, tx *store.Tx, v *Visit) (Step, error) {
 	if v.Pending != nil {
@@ -69,7 +69,7 @@ func (r Request) answered(s *SignIns, tx *store.Tx, v *Visit) (Step, error) {
 	return Done{Visit: *v, Outcome: o}, nil
 }
 
-// visitor is the browser as grants know it.
+// visitor returns the browser as grants know it.
 func (v Visit) visitor() grant.Visitor {
 	return grant.Visitor{BrowserSession: v.Session, Value: v.Value}
 }

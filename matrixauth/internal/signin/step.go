@@ -32,7 +32,7 @@ type Visit struct {
 	Pending *grant.Pending
 }
 
-// At is the visit itself, for the steps that hold it.
+// At returns the visit itself, for the steps that hold it.
 func (v Visit) At() Visit { return v }
 
 // Nobody reports whether nobody is signed in.
@@ -51,7 +51,7 @@ func first(s *SignIns, tx *store.Tx, v *Visit, checks ...check) (Step, error) {
 	return nil, nil
 }
 
-// Next tells what a browser has to do next on its way to a goal. It gives RequestExpired for the goal of a request that
+// Next returns what a browser has to do next on its way to a goal. It returns RequestExpired for the goal of a request that
 // is over and was not answered by this browser.
 func (s *SignIns) Next(tx *store.Tx, g Goal, b Browser) (Step, error) {
 	v := Visit{Value: b.Value}
@@ -67,7 +67,7 @@ func (s *SignIns) Next(tx *store.Tx, g Goal, b Browser) (Step, error) {
 	return step, err
 }
 
-// Step is Next for those who have no transaction. It notes that the browser is in use.
+// Step is Next for callers without a transaction. It notes that the browser is in use.
 func (s *SignIns) Step(ctx context.Context, g Goal, b Browser) (step Step, err error) {
 	err = s.config.Store.View(ctx, func(tx *store.Tx) error {
 		step, err = s.Next(tx, g, b)

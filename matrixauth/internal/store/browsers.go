@@ -61,7 +61,7 @@ func (tx *Tx) TouchBrowserSession(id string, at time.Time, ip string) error {
 	return err
 }
 
-// methodsText is how methods stand in a row.
+// methodsText returns how methods stand in a row.
 func methodsText(methods []model.Method) string {
 	names := make([]string, 0, len(methods))
 	for _, m := range methods {

@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// Consented tells the scope that a user granted to a client at a redirect URI before; empty if none.
+// Consented returns the scope that a user granted to a client at a redirect URI before; empty if none.
 func (tx *Tx) Consented(userID, clientID, redirectURI string) (scope string, err error) {
 	scope, err = one(tx, scanText, "SELECT scope FROM consents WHERE user_id = ?1 AND client_id = ?2 AND redirect_uri = ?3", userID, clientID, redirectURI)
 	if errors.Is(err, model.ErrNotFound) {
@@ -41,12 +41,12 @@ func (tx *Tx) Consents(userID string) ([]model.Consent, error) {
 	}, "SELECT user_id, client_id, redirect_uri, scope, granted_at FROM consents"+consentsOfUser, userID)
 }
 
-// DeleteConsents forgets the consents of a user to a client, at all of its redirect URIs, and gives their number.
+// DeleteConsents forgets the consents of a user to a client, at all of its redirect URIs, and returns their number.
 func (tx *Tx) DeleteConsents(userID, clientID string) (int64, error) {
 	return tx.exec("DELETE FROM consents WHERE user_id = ?1 AND client_id = ?2", userID, clientID)
 }
 
-// DeleteAllConsents forgets the consents of a user to all clients and gives their number.
+// DeleteAllConsents forgets the consents of a user to all clients and returns their number.
 func (tx *Tx) DeleteAllConsents(userID string) (int64, error) {
 	return tx.exec("DELETE FROM consents WHERE user_id = ?1", userID)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
 )
 
-// copiedPath is the file that holds when the database was copied last. It is no row: a restored database
+// copiedPath returns the file that holds when the database was copied last. It is no row: a restored database
 // would tell the time of the backup before it.
 func copiedPath(path string) string { return path + ".copied" }
 
@@ -26,7 +26,7 @@ func (s *Store) NoteCopied() error {
 	return errors.Join(err, f.Close())
 }
 
-// Copied is when the last copy was given out whole; zero if none was.
+// Copied returns when the last copy was given out whole; zero if none was.
 func (s *Store) Copied() time.Time {
 	if at := s.copied.Load(); at != nil {
 		return *at

@@ -67,7 +67,7 @@ const knownPlace = `SELECT EXISTS (SELECT 1 FROM known_networks WHERE user_id = 
 // MaxBrowserHashes is how many values of a device cookie KnownPlace looks at.
 const MaxBrowserHashes = 5
 
-// KnownPlace tells how an account is known at a network, and in a browser whose device cookie has values of
+// KnownPlace returns how an account is known at a network, and in a browser whose device cookie has values of
 // these hashes. It is one look-up, whether there is such an account or not (ENUM-1).
 func (tx *Tx) KnownPlace(userID, network string, browsers []model.TokenHash) (Place, error) {
 	args := []any{userID, network, tx.before(bound.KeepKnownNetwork), tx.before(bound.KeepKnownBrowser)}
@@ -130,7 +130,7 @@ func (s *Store) retainNetworks(ctx context.Context) (removed int64, err error) {
 	}
 }
 
-// activeNetworks are the networks of the last known addresses of a user's live sessions, with their last
+// activeNetworks returns the networks of the last known addresses of a user's live sessions, with their last
 // activity.
 func (tx *Tx) activeNetworks(userID string) (map[string]time.Time, error) {
 	sessions, err := tx.LiveSessions(userID)

@@ -40,7 +40,7 @@ func migrate(ctx context.Context, db *sql.DB, path string) error {
 	return nil
 }
 
-// NewestSchema is the version of the newest schema that this program knows, which every database that it opens
+// NewestSchema returns the version of the newest schema that this program knows, which every database that it opens
 // is brought to.
 func NewestSchema() (newest int64, err error) {
 	names, err := fs.Glob(migrations, "migrations/*.sql")
@@ -57,7 +57,7 @@ func NewestSchema() (newest int64, err error) {
 	return newest, nil
 }
 
-// Schema is the version of the open database's schema.
+// Schema returns the version of the open database's schema.
 func (s *Store) Schema(ctx context.Context) (int64, error) {
 	var version int64
 	err := s.reader.QueryRowContext(ctx, "SELECT MAX(version_id) FROM schema_version").Scan(&version)

@@ -40,7 +40,7 @@ func (tx *Tx) Jobs(f model.JobFilter, after int64, limit int) ([]model.Job, erro
 
 const inLane = " WHERE destination = ?1 AND subject = ?2 AND set_aside_at IS NULL"
 
-// NextJob is the job that a lane must do next; jobs set aside do not count.
+// NextJob returns the job that a lane must do next; jobs set aside do not count.
 func (tx *Tx) NextJob(lane model.Lane) (model.Job, error) {
 	return one(tx, scanJob, selectJob+inLane+" ORDER BY position LIMIT 1", lane.Destination, lane.Subject)
 }

@@ -19,7 +19,7 @@ import (
 // sidecars are the files that SQLite keeps beside a database.
 var sidecars = []string{"-wal", "-shm", "-journal"}
 
-// Files are the paths of the database and of all that lies beside it but the socket.
+// Files returns the paths of the database and of all that lies beside it but the socket.
 func Files(path string) []string {
 	files := []string{path, LockPath(path), copiedPath(path)}
 	for _, suffix := range sidecars {
@@ -118,7 +118,7 @@ func checkWritable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// LockPath is the file whose lock says that a process writes to the database at path.
+// LockPath returns the file whose lock says that a process writes to the database at path.
 func LockPath(path string) string { return path + ".lock" }
 
 // HeldError says that another process has the database.

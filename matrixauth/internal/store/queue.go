@@ -46,7 +46,7 @@ func (q *queue) join(w *write) (leads bool, err error) {
 	return leads, nil
 }
 
-// take gives the leader the writes to commit. The leader's own is first or among the first.
+// take returns the leader the writes to commit. The leader's own is first or among the first.
 func (q *queue) take() []*write {
 	q.mu.Lock()
 	defer q.mu.Unlock()

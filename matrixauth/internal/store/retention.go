@@ -44,7 +44,7 @@ var retention = []struct {
 		SELECT position FROM events WHERE (ip <> '' OR user_agent <> '') AND at < ?1 LIMIT ?2)`, bound.KeepEventSource},
 }
 
-// Retain removes the rows whose time is over, in bounded batches, and gives their number. Of tokens it removes
+// Retain removes the rows whose time is over, in bounded batches, and returns their number. Of tokens it removes
 // those of sessions that nobody uses: TidyTokens removes them as their session goes on, and its end removes all.
 // It must not run twice at once.
 func (s *Store) Retain(ctx context.Context) (removed int64, err error) {

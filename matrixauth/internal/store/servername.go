@@ -23,7 +23,7 @@ func (e *ServerNameError) Error() string {
 		e.Path, e.Kept, e.Given, e.Kept)
 }
 
-// ServerName is the server name of the accounts; model.ErrNotFound while there are none, or none since this
+// ServerName returns the server name of the accounts; model.ErrNotFound while there are none, or none since this
 // is kept.
 func (tx *Tx) ServerName() (string, error) {
 	return one(tx, scanText, "SELECT server_name FROM homeserver")

@@ -95,7 +95,7 @@ func (tx *Tx) EndSession(id string, reason model.EndReason) error {
 }
 
 // CountPair counts one more pair of tokens of a session, minted at one generation by a token of another, and
-// gives its number. The session is as this transaction has read it, or written: a statement that reads and
+// returns its number. The session is as this transaction has read it, or written: a statement that reads and
 // returns what it writes costs five times as much.
 func (tx *Tx) CountPair(s model.Session, minted, used int64) (pair int64, err error) {
 	pair = s.Pairs + 1

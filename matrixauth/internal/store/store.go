@@ -122,13 +122,13 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// Mended says in sentences which files were open to others and were closed when the database was opened.
+// Mended returns sentences that say which files were open to others and were closed when the database was opened.
 func (s *Store) Mended() []string { return s.mended }
 
-// Path is the absolute path of the database file.
+// Path returns the absolute path of the database file.
 func (s *Store) Path() string { return s.path }
 
-// Now is the present time by the store's clock, in the resolution that rows keep.
+// Now returns the present time by the store's clock, in the resolution that rows keep.
 func (s *Store) Now() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
 
 // Close lets the writes that wait finish, then closes the database and releases its lock.

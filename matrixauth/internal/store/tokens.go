@@ -97,7 +97,7 @@ func (tx *Tx) MarkTokenUsed(hash model.TokenHash, at time.Time) error {
 	return err
 }
 
-// GenerationUsedAt is the time at which a token of a generation was first used, as far as rows still
+// GenerationUsedAt returns the time at which a token of a generation was first used, as far as rows still
 // tell; zero if none was. The first token of the next generation was created when a refresh token of
 // this one was first presented.
 func (tx *Tx) GenerationUsedAt(s model.Session, generation int64) (time.Time, error) {

@@ -49,7 +49,7 @@ func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
 // an account exists or not, shows in it (ENUM-1).
 func (s *Store) Statements() uint64 { return s.statements.Load() }
 
-// ErrReadOnly is what Update gives, without running anything, in a context of ReadOnly.
+// ErrReadOnly is what Update returns, without running anything, in a context of ReadOnly.
 var ErrReadOnly = errors.New("this context may only read")
 
 type readOnlyKey struct{}
@@ -234,7 +234,7 @@ func one[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any
 	return value, err
 }
 
-// written is one for a statement that writes and returns a row.
+// written returns one for a statement that writes and returns a row.
 func written[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any) (T, error) {
 	tx.touched = true
 	return one(tx, scan, query, args...)
@@ -264,7 +264,7 @@ func many[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...an
 
 type scanner interface{ Scan(dest ...any) error }
 
-// micros is a time as rows keep it: microseconds, or NULL for the zero time.
+// micros returns a time as rows keep it: microseconds, or NULL for the zero time.
 func micros(t time.Time) any {
 	if t.IsZero() {
 		return nil

@@ -124,5 +124,5 @@ func clip(text string) string {
 	return strings.ToValidUTF8(text, "")
 }
 
-// before is the moment by which retention measures an age.
+// before returns the moment by which retention measures an age.
 func (tx *Tx) before(age time.Duration) any { return micros(tx.Now.Add(-age)) }

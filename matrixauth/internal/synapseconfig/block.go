@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Block is the YAML that delegates Synapse's logins to endpoint, with LF line breaks. If secretPath is
+// Block returns the YAML that delegates Synapse's logins to endpoint, with LF line breaks. If secretPath is
 // not empty the block names that file and secret is not used; else secret stands in the block.
 func Block(endpoint, secret, secretPath string) string {
 	lines := []string{

@@ -62,10 +62,10 @@ func Read(paths ...string) (*Config, error) {
 	return c, nil
 }
 
-// Merge is the configuration that files make, in this order. There must be at least one.
+// Merge returns the configuration that files make, in this order. There must be at least one.
 func Merge(files ...*File) *Config { return &Config{files: slices.Clone(files)} }
 
-// expand is the files that a path stands for.
+// expand returns the files that a path stands for.
 func (c *Config) expand(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -113,10 +113,10 @@ func lastOfEach(names []string) ([]string, error) {
 	return kept, nil
 }
 
-// Ignored are the files that were given, or are in a folder that was, and that Synapse passes over.
+// Ignored returns the files that were given, or are in a folder that was, and that Synapse passes over.
 func (c *Config) Ignored() []Ignored { return slices.Clone(c.ignored) }
 
-// Names are the paths of the files, in the order in which they are merged.
+// Names returns the paths of the files, in the order in which they are merged.
 func (c *Config) Names() []string {
 	var names []string
 	for _, f := range c.files {
@@ -131,7 +131,7 @@ func (c *Config) String() string { return strings.Join(c.Names(), ", ") }
 // GoString is String: it keeps the content out of %#v.
 func (c *Config) GoString() string { return c.String() }
 
-// owner is the file whose value of a top-level key counts, nil if no file has it.
+// owner returns the file whose value of a top-level key counts, nil if no file has it.
 func (c *Config) owner(key string) *File {
 	for _, f := range slices.Backward(c.files) {
 		if k, _ := lookup(f.root, key); k != nil {
@@ -151,7 +151,7 @@ func (c *Config) get(path ...string) (f *File, key, value *yaml.Node) {
 	return f, key, value
 }
 
-// replaced are the places of a top-level key in files whose value does not count, as "path:line".
+// replaced returns the places of a top-level key in files whose value does not count, as "path:line".
 func (c *Config) replaced(key string) []string {
 	counts := c.owner(key)
 	var places []string
@@ -168,7 +168,7 @@ func (c *Config) kindf(kind error, format string, args ...any) *Error {
 	return &Error{Path: c.String(), Reason: fmt.Sprintf(format, args...), kind: kind}
 }
 
-// Blocks are the places of matrix_authentication_service in all files, as "path:line"; the last one counts.
+// Blocks returns the places of matrix_authentication_service in all files, as "path:line"; the last one counts.
 func (c *Config) Blocks() []string {
 	places := c.replaced(keyMAS)
 	if f, key, _ := c.get(keyMAS); key != nil {
@@ -177,7 +177,7 @@ func (c *Config) Blocks() []string {
 	return places
 }
 
-// ServerName is server_name with its place, "" if no file sets it (Debian sets it in conf.d).
+// ServerName returns server_name with its place, "" if no file sets it (Debian sets it in conf.d).
 func (c *Config) ServerName() (name, path string, line int) {
 	f, key, value := c.get("server_name")
 	if key == nil {

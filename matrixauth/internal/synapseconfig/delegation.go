@@ -54,7 +54,7 @@ func (c *Config) MAS() *MAS {
 	return m
 }
 
-// Secret is the secret that Synapse shares with the service: the value of secret, or what the file at
+// Secret returns the secret that Synapse shares with the service: the value of secret, or what the file at
 // secret_path holds without the blanks around it. It is an *Error if there is none or the file cannot be read.
 // It must not reach a log.
 func (m *MAS) Secret() (string, error) {
@@ -67,7 +67,7 @@ func (m *MAS) Secret() (string, error) {
 	return m.file.readSecret(m.SecretPath, m.SecretLine, keyMAS+".secret_path")
 }
 
-// String says where the block stands. It keeps the secret out of logs.
+// String returns where the block stands. It keeps the secret out of logs.
 func (m MAS) String() string { return m.file.errorf(m.Line, keyMAS).Error() }
 
 // GoString is String: it keeps the secret out of %#v.
@@ -113,7 +113,7 @@ func (c *Config) MSC3861() *MSC3861 {
 	return m
 }
 
-// AdminToken is the token by which the service used so far called Synapse: the value of admin_token,
+// AdminToken returns the token by which the service used so far called Synapse: the value of admin_token,
 // or what the file at admin_token_path holds. It is an *Error if there is none or the file cannot be
 // read. It must not reach a log.
 func (m *MSC3861) AdminToken() (string, error) {
@@ -126,7 +126,7 @@ func (m *MSC3861) AdminToken() (string, error) {
 	return m.file.readSecret(m.AdminTokenPath, m.line, "admin_token_path")
 }
 
-// String says where the block stands. It keeps the token out of logs.
+// String returns where the block stands. It keeps the token out of logs.
 func (m MSC3861) String() string { return m.file.errorf(m.Line, keyMSC3861).Error() }
 
 // GoString is String: it keeps the token out of %#v.

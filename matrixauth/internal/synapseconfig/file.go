@@ -39,7 +39,7 @@ func (f *File) String() string { return f.name }
 // GoString is String: it keeps the content out of %#v.
 func (f *File) GoString() string { return f.name }
 
-// Name is the name that was given to Parse, or the path that Read found.
+// Name returns the name that was given to Parse, or the path that Read found.
 func (f *File) Name() string { return f.name }
 
 // Parse parses data; name stands for the path in errors. All errors are *Error. A file that Synapse
@@ -102,7 +102,7 @@ func (f *File) yamlError(err error) *Error {
 	return f.errorf(line, "is not valid YAML: %s", text)
 }
 
-// lineOf is the first line that contains text, 0 if none does.
+// lineOf returns the first line that contains text, 0 if none does.
 func (f *File) lineOf(text string) int {
 	for i, line := range f.lines {
 		if bytes.Contains(f.text[line.start:line.end], []byte(text)) {

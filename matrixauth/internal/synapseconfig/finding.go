@@ -28,7 +28,7 @@ type Finding struct {
 	Unseen bool
 }
 
-// Conflicts are the settings that make Synapse refuse to start, or not reach the service, once
+// Conflicts returns the settings that make Synapse refuse to start, or not reach the service, once
 // matrix_authentication_service is on; they are judged as if it was on, in the order of the file
 // (SYN-16). What only a module's own code shows is not seen.
 func (c *Config) Conflicts() []Finding {
@@ -37,7 +37,7 @@ func (c *Config) Conflicts() []Finding {
 	return findings
 }
 
-// SettingsToRemove are those of Conflicts that lie outside the block: what must go before it is put in.
+// SettingsToRemove returns those of Conflicts that lie outside the block: what must go before it is put in.
 func (c *Config) SettingsToRemove() []Finding {
 	var findings []Finding
 	for _, setting := range conflicts {
@@ -159,7 +159,7 @@ func (f *File) secretIsAbsent(block *yaml.Node) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// emptySecretFindings are keys without a value beside the one that counts.
+// emptySecretFindings returns keys without a value beside the one that counts.
 func (f *File) emptySecretFindings(block *yaml.Node) []Finding {
 	secretKey, secret := lookup(block, "secret")
 	pathKey, path := lookup(block, "secret_path")

@@ -39,7 +39,7 @@ func breakLen(b []byte) int {
 	return 0
 }
 
-// body is line n (from 1) without its line break.
+// body returns line n (from 1) without its line break.
 func (f *File) body(n int) []byte {
 	b := f.text[f.lines[n-1].start:f.lines[n-1].end]
 	for i := range b {
@@ -50,7 +50,7 @@ func (f *File) body(n int) []byte {
 	return b
 }
 
-// lineBreak is the break to end new lines with: the one that the file's first line has.
+// lineBreak returns the break to end new lines with: the one that the file's first line has.
 func (f *File) lineBreak() string {
 	if bytes.HasSuffix(f.text[f.lines[0].start:f.lines[0].end], []byte("\r\n")) {
 		return "\r\n"

@@ -131,7 +131,7 @@ func (c *loaderCheck) tag(n *yaml.Node) *Error {
 	return c.errorf(n.Line, "a tag (!) stands here, and Synapse takes few tags, each before its own kind of value; write the value without it, or, if the ! is a part of it, in quotes")
 }
 
-// from is what stands from a node on to the end of its line.
+// from returns what stands from a node on to the end of its line.
 func (c *loaderCheck) from(n *yaml.Node) []byte {
 	if n.Line < 1 || n.Line > len(c.lines) {
 		return nil
@@ -237,7 +237,7 @@ func (c *loaderCheck) mergedTwice(n *yaml.Node) *Error {
 	return nil
 }
 
-// pairs are the keys of a mapping with what << brings, each with its value.
+// pairs returns the keys of a mapping with what << brings, each with its value.
 func (c *loaderCheck) pairs(m *yaml.Node) map[string]*yaml.Node {
 	if known, found := c.merged[m]; found {
 		return known
@@ -262,7 +262,7 @@ func (c *loaderCheck) pairs(m *yaml.Node) map[string]*yaml.Node {
 	return all
 }
 
-// sourcesOf are the values that a << merges.
+// sourcesOf returns the values that a << merges.
 func sourcesOf(value *yaml.Node) []*yaml.Node {
 	if list := deref(value); list.Kind == yaml.SequenceNode {
 		return list.Content
@@ -331,7 +331,7 @@ func (c *loaderCheck) noteText(n *yaml.Node, s *tabSearch) {
 	}
 }
 
-// find is the column of the first tab of a line that is not in quotes or a comment, 0 if there is none.
+// find returns the column of the first tab of a line that is not in quotes or a comment, 0 if there is none.
 func (s *tabSearch) find(line int, body []byte) int {
 	column, before, escaped, closed := 0, ' ', false, false
 	for _, r := range string(body) {

@@ -21,7 +21,7 @@ var (
 	minimumLiteral  = 4 // shorter texts occur by chance
 )
 
-// maskedDiff is the unified diff of the plan with all values masked that may be secrets.
+// maskedDiff returns the unified diff of the plan with all values masked that may be secrets.
 func (f *File) maskedDiff(p *plan, secrets ...string) (string, error) {
 	lines := f.maskedLines()
 	last := len(lines) - 1
@@ -59,7 +59,7 @@ var blockSecret = regexp.MustCompile(`(?m)^( *secret: ).*?(\r?)$`)
 // maskBlock masks the secret in a block that Block made.
 func maskBlock(text string) string { return blockSecret.ReplaceAllString(text, "${1}"+mask+"${2}") }
 
-// maskedLines are the lines of the file, as many as there are, with values masked that may be secrets.
+// maskedLines returns the lines of the file, as many as there are, with values masked that may be secrets.
 // It rather masks too much: to the end of a line, and whole lines that a value goes on over.
 func (f *File) maskedLines() []string {
 	hidden := map[int]int{} // line to the column (from 1) from which on it is masked
@@ -141,7 +141,7 @@ func (f *File) hideLines(n, next *yaml.Node, hidden map[int]int) {
 // blockIndicator is the header of a | or > scalar that gives its indentation as a digit.
 var blockIndicator = regexp.MustCompile(`[|>][-+]?[1-9]`)
 
-// textIndent is the indentation from which on a line that begins with # is text of the value and no comment.
+// textIndent returns the indentation from which on a line that begins with # is text of the value and no comment.
 func (f *File) textIndent(n, next *yaml.Node) int {
 	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
 		return len(f.text) + 1

@@ -36,10 +36,10 @@ type Migration struct {
 	endpoint string
 }
 
-// String is the diff.
+// String returns the diff.
 func (m Migration) String() string { return m.Diff }
 
-// GoString is the diff: it keeps the secret out of %#v.
+// GoString returns the diff: it keeps the secret out of %#v.
 func (m Migration) GoString() string { return m.Diff }
 
 // MigrateMSC3861 replaces experimental_features.msc3861 by matrix_authentication_service, with the same
@@ -158,7 +158,7 @@ func (c *Config) checkReplaced(f *File) error {
 	return nil
 }
 
-// carriedSecret is the secret of the old block and the file that the new one names for it, if any.
+// carriedSecret returns the secret of the old block and the file that the new one names for it, if any.
 func (f *File) carriedSecret(old *MSC3861, options Options) (secret, path string, err error) {
 	secret, err = old.AdminToken()
 	if err != nil {
@@ -234,7 +234,7 @@ func (c *Config) checkResult(f *File, m *Migration) (*Config, error) {
 	return after, nil
 }
 
-// withoutBlocks is a copy of the top level without the two blocks and without an emptied experimental_features.
+// withoutBlocks returns a copy of the top level without the two blocks and without an emptied experimental_features.
 func withoutBlocks(root *yaml.Node) *yaml.Node {
 	out := &yaml.Node{Kind: root.Kind, Tag: root.Tag, Anchor: root.Anchor}
 	for i := 0; i < len(root.Content); i += 2 {
@@ -272,7 +272,7 @@ func sameNode(a, b *yaml.Node) bool {
 	return true
 }
 
-// indented is the block as it stands in a file whose top level has the given indentation and line break.
+// indented returns the block as it stands in a file whose top level has the given indentation and line break.
 func indented(block string, spaces int, lineBreak string) string {
 	var b strings.Builder
 	for line := range strings.Lines(block) {

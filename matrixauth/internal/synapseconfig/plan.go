@@ -185,7 +185,7 @@ func indexOf(m *yaml.Node, key string) int {
 	return -1
 }
 
-// entry is the range of lines, to excluded, of the pair at index i of a block mapping that ends before
+// entry returns the range of lines, to excluded, of the pair at index i of a block mapping that ends before
 // line limit. Comments and blank lines after the value belong to what follows, unless they are
 // indented deeper than the key.
 func (f *File) entry(m *yaml.Node, i, limit int) (from, to int) {
@@ -202,7 +202,7 @@ func (f *File) entry(m *yaml.Node, i, limit int) (from, to int) {
 	return key.Line, to
 }
 
-// endOfDocument is the line after the document's last: that of a marker "..." or the one after the file's end.
+// endOfDocument returns the line after the document's last: that of a marker "..." or the one after the file's end.
 func (f *File) endOfDocument(from int) int {
 	for n := from; n <= len(f.lines); n++ {
 		if isDocumentEnd(f.body(n)) {

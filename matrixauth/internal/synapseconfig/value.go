@@ -48,7 +48,7 @@ func deref(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// kindOf is what Synapse sees; nil (no such key) is null.
+// kindOf returns what Synapse sees; nil (no such key) is null.
 func kindOf(n *yaml.Node) kind {
 	n = deref(n)
 	if n == nil {
@@ -110,7 +110,7 @@ func kindOfTag(tag string) kind {
 // pythonDigits is how many digits Python reads of an integer of base ten.
 const pythonDigits = 4300
 
-// intOf is the number that PyYAML makes of an integer; ok is false if it makes none. 010 is octal and 1:30
+// intOf returns the number that PyYAML makes of an integer; ok is false if it makes none. 010 is octal and 1:30
 // counts in sixties.
 func intOf(text string) (n *big.Int, ok bool) {
 	if !pyInt.MatchString(text) {
@@ -154,7 +154,7 @@ func isFloat(text string) bool {
 	return err == nil && !strings.ContainsAny(text, "xXpP")
 }
 
-// truthy is Python's bool() of the value, by which Synapse tests most settings.
+// truthy reports Python's bool() of the value, by which Synapse tests most settings.
 func truthy(n *yaml.Node) bool {
 	n = deref(n)
 	switch kindOf(n) {
@@ -176,7 +176,7 @@ func truthy(n *yaml.Node) bool {
 // isTrue reports a real boolean that is true, the only thing that a strict field takes.
 func isTrue(n *yaml.Node) bool { return kindOf(n) == kindBool && truthy(n) }
 
-// stringOf is the text of a string, "" for every other kind.
+// stringOf returns the text of a string, "" for every other kind.
 func stringOf(n *yaml.Node) string {
 	if kindOf(n) != kindString {
 		return ""

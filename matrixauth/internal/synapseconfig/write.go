@@ -47,7 +47,7 @@ func Write(m *Migration, now time.Time) (written, backup string, err error) {
 	return target, backup, syncDirectory(filepath.Dir(target))
 }
 
-// target is the file that a link in its place leads to, or the file itself.
+// target returns the file that a link in its place leads to, or the file itself.
 func (m *Migration) target() (string, fs.FileInfo, error) {
 	target, err := filepath.EvalSymlinks(m.Path)
 	if err != nil {

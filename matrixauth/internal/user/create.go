@@ -71,7 +71,7 @@ func (u *Users) checkNew(ctx context.Context, n NewUser) (j checked, err error) 
 	return j, err
 }
 
-// newLocalpart is the localpart of a new account, whose name may be given as a full Matrix id.
+// newLocalpart returns the localpart of a new account, whose name may be given as a full Matrix id.
 func (u *Users) newLocalpart(name string) (string, error) {
 	localpart, err := u.localpartOf(name)
 	if err != nil {

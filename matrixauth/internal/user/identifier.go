@@ -52,7 +52,7 @@ func (u *Users) Identified(tx *store.Tx, id Identifier) (model.User, error) {
 	return tx.UserByLogin(u.ownLocalpart(id.Name))
 }
 
-// ownLocalpart is the localpart of a name of this server; a name of another server yields a
+// ownLocalpart returns the localpart of a name of this server; a name of another server yields a
 // localpart that nobody has.
 func (u *Users) ownLocalpart(name string) string {
 	localpart, server, ok := model.ParseMatrixID(name)

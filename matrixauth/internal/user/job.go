@@ -35,7 +35,7 @@ type Deactivate struct {
 // Reactivate says nothing beside the user.
 type Reactivate struct{}
 
-// Handlers are the outbox handlers for accounts. Each reads the account as it is when the job runs,
+// Handlers returns the outbox handlers for accounts. Each reads the account as it is when the job runs,
 // so that a late or second run brings the homeserver to the present state, never back to an old one.
 func (u *Users) Handlers() []outbox.Handler {
 	return []outbox.Handler{ProvisionJob.Handle(u.provision), DeactivateJob.Handle(u.deactivate), ReactivateJob.Handle(u.reactivate)}

@@ -56,7 +56,7 @@ func (u *Users) Deactivate(tx *store.Tx, by model.Actor, user *model.User, erase
 	return DeactivateJob.Enqueue(u.config.Outbox, tx, user.ID, Deactivate{Erase: erase})
 }
 
-// EndEverything ends all sessions of a user, in apps and browsers, and gives their number.
+// EndEverything ends all sessions of a user, in apps and browsers, and returns their number.
 func (u *Users) EndEverything(tx *store.Tx, by model.Actor, userID string, reason model.EndReason) (int, error) {
 	apps, err := u.config.Sessions.EndAll(tx, by, userID, reason)
 	if err != nil {

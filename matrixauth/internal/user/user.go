@@ -37,17 +37,17 @@ type Users struct{ config Config }
 // New makes the accounts of a configuration.
 func New(c Config) *Users { return &Users{c} }
 
-// matrixID is the full Matrix id of a localpart of ours.
+// matrixID returns the full Matrix id of a localpart of ours.
 func (u *Users) matrixID(localpart string) string {
 	return model.MatrixID(localpart, u.config.ServerName)
 }
 
-// logUser is how a line of the log names a user.
+// logUser returns how a line of the log names a user.
 func (u *Users) logUser(who model.User) slog.Attr {
 	return model.LogUser(who.Localpart, u.config.ServerName, who.ID)
 }
 
-// localpartOf is the localpart of a name, which may be a full Matrix id of our server. One of another server
+// localpartOf returns the localpart of a name, which may be a full Matrix id of our server. One of another server
 // is an Error with code UserNotFound.
 func (u *Users) localpartOf(name string) (string, error) {
 	localpart, server, ok := model.ParseMatrixID(name)
@@ -61,7 +61,7 @@ func (u *Users) localpartOf(name string) (string, error) {
 }
 
 // ByName finds an account by its localpart or full Matrix id, as an operator typed it: in the exact
-// spelling, or else in small letters. It gives an Error with code UserNotFound for any other.
+// spelling, or else in small letters. It returns an Error with code UserNotFound for any other.
 func (u *Users) ByName(tx *store.Tx, name string) (model.User, error) {
 	localpart, err := u.localpartOf(name)
 	if err != nil {

@@ -30,7 +30,7 @@ type attributes struct {
 	secure     bool
 }
 
-// attributesOf are those of a cookie of an issuer. Its name has a prefix by which browsers keep others
+// attributesOf returns those of a cookie of an issuer. Its name has a prefix by which browsers keep others
 // from planting it: __Host- if the issuer has the host to itself, __Secure- if it lives under a path.
 // Over plain http, which only loopback may speak, it has neither that nor Secure (SESS-1).
 func attributesOf(issuer *url.URL, name string) attributes {
@@ -59,7 +59,7 @@ func NewBrowserCookie(issuer *url.URL) *BrowserCookie {
 	return &BrowserCookie{attributesOf(issuer, browserCookieName), originOf(issuer)}
 }
 
-// originOf is an address's origin as browsers write it (RFC 6454 section 6.1).
+// originOf returns an address's origin as browsers write it (RFC 6454 section 6.1).
 func originOf(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	if standard := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]; standard != "" {
@@ -111,13 +111,13 @@ func (c attributes) write(w http.ResponseWriter, value string, life time.Duratio
 	})
 }
 
-// writes tells a Set-Cookie header of this cookie.
+// writes reports whether a Set-Cookie header sets this cookie.
 func (c attributes) writes(line string) bool { return strings.HasPrefix(line, c.name+"=") }
 
 // FormField is the name of the form token in forms.
 const FormField = "csrf"
 
-// FormToken is the token of forms for a browser's value. It proves that the form was on a page of ours
+// FormToken returns the token of forms for a browser's value. It proves that the form was on a page of ours
 // in that very browser: another site knows neither the value nor what follows from it (HTTP-3).
 func FormToken(value string) string {
 	return derive(value, "matrix-auth form token")

@@ -52,7 +52,7 @@ func withoutOurs(line string) (rest string, some bool) {
 	return b.String(), taken == 0 || strings.Trim(b.String(), " \t;") != ""
 }
 
-// isOurs tells a pair of a Cookie header that is one of ours.
+// isOurs reports whether a pair of a Cookie header is one of ours.
 func isOurs(pair string) bool {
 	name, _, _ := strings.Cut(pair, "=")
 	name = strings.Trim(name, " \t")

@@ -67,7 +67,7 @@ type reply struct {
 	body   string
 }
 
-// errcode is the Matrix error code of a reply, empty without one.
+// errcode returns the Matrix error code of a reply, empty without one.
 func (p reply) errcode() string {
 	var body struct{ Errcode string }
 	if json.Unmarshal([]byte(p.body), &body) != nil {

@@ -2,7 +2,7 @@ package contract
 
 import "strings"
 
-// doorCases are about paths, methods and the secret (SYN-11).
+// doorCases returns cases about paths, methods and the secret (SYN-11).
 func doorCases() []wireCase {
 	return []wireCase{
 		{name: "version_without_secret", method: "GET", path: "/_synapse/admin/v1/server_version", authorization: "-", status: 200},
@@ -26,7 +26,7 @@ func doorCases() []wireCase {
 	}
 }
 
-// bodyCases are about bodies of any call.
+// bodyCases returns cases about bodies of any call.
 func bodyCases() []wireCase {
 	const op, good = "upsert_device", `{"localpart":"USER","device_id":"DEV"}`
 	return []wireCase{
@@ -49,7 +49,7 @@ func bodyCases() []wireCase {
 	}
 }
 
-// userCases are about calls on users (SYN-11, SYN-13).
+// userCases returns cases about calls on users (SYN-11, SYN-13).
 func userCases() []wireCase {
 	const set, provision = "set_displayname", "provision_user"
 	return []wireCase{
@@ -101,7 +101,7 @@ func userCases() []wireCase {
 	}
 }
 
-// nameCases are about localparts: what may be asked for, and what may be created.
+// nameCases returns cases about localparts: what may be asked for, and what may be created.
 func nameCases(serverName string) (cases []wireCase) {
 	const ask, provision = "is_localpart_available", "provision_user"
 	longest := 255 - len("@:"+serverName)
@@ -125,7 +125,7 @@ func nameCases(serverName string) (cases []wireCase) {
 	return cases
 }
 
-// deviceCases are about calls on devices (SYN-11).
+// deviceCases returns cases about calls on devices (SYN-11).
 func deviceCases() []wireCase {
 	const upsert, update, remove = "upsert_device", "update_device_display_name", "delete_device"
 	named := func(name string) string { return `{"localpart":"USER","device_id":"DEV","display_name":` + name + `}` }

@@ -132,7 +132,7 @@ func (s *Synapse) adminUser(r *http.Request, u *User) result {
 	}}
 }
 
-// listDevices is the list of a user's devices in the form of both APIs.
+// listDevices returns the list of a user's devices in the form of both APIs.
 func listDevices(u *User) []map[string]any {
 	list := []map[string]any{}
 	for _, id := range slices.Sorted(maps.Keys(u.Devices)) {

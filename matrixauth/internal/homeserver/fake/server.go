@@ -70,8 +70,8 @@ func (s *Server) Client() *homeserver.Client {
 	return homeserver.New(homeserver.Config{Endpoint: s.URL, Secret: s.config.Secret, ServerName: s.config.ServerName, HTTP: s.http})
 }
 
-// HTTP is the HTTP client whose connections Stop closes.
+// HTTP returns the HTTP client whose connections Stop closes.
 func (s *Server) HTTP() *http.Client { return s.http }
 
-// Secret is the shared secret.
+// Secret returns the shared secret.
 func (s *Server) Secret() string { return s.config.Secret }

@@ -65,7 +65,7 @@ func sessions(b *bench) {
 	})
 }
 
-// token is a token of a session.
+// token returns a token of a session.
 func token(id, sessionID string, kind model.TokenKind, generation, pair int64, at time.Time) model.Token {
 	return model.Token{Hash: model.HashToken(id), Kind: kind, SessionID: sessionID, Generation: generation, Pair: pair, CreatedAt: at, UserID: "alice", Localpart: "alice", DeviceID: "1", Scope: model.ScopeAPI}
 }
