@@ -132,7 +132,7 @@ func (a *App) Start() error {
 		a.wait(trouble)
 	}
 	a.announce()
-	for _, f := range a.around() {
+	for _, f := range a.siteFindings() {
 		if !f.OK {
 			a.logger.Warn(f.What, "where", f.Where, "change", f.Change)
 		}
@@ -142,15 +142,15 @@ func (a *App) Start() error {
 
 // surroundings returns what the doctor finds in Caddy around us.
 func (a *App) surroundings() []matrixauth.Finding {
-	return slices.Concat(a.around(), a.listenFindings(), a.pageFindings())
+	return slices.Concat(a.siteFindings(), a.listenFindings(), a.pageFindings())
 }
 
-// around returns the findings about the sites.
-func (a *App) around() []matrixauth.Finding {
+// siteFindings returns the findings about the sites.
+func (a *App) siteFindings() []matrixauth.Finding {
 	var findings, inFront []matrixauth.Finding
 	if sites := a.sites(); sites != nil {
-		findings = lookAround(sites, a.settings.config.Endpoint)
-		inFront = lookInFront(sites, a.settings.config.Issuer)
+		findings = examineSites(sites, a.settings.config.Endpoint)
+		inFront = findInFront(sites, a.settings.config.Issuer)
 	}
 	if len(findings) == 0 {
 		findings = append(findings, matrixauth.Well(waysCheck, "every proxy to Synapse in this configuration is behind matrix_auth"))
@@ -205,5 +205,5 @@ func (a *App) Cleanup() error {
 	for _, l := range a.listeners {
 		errs = append(errs, l.release())
 	}
-	return errors.Join(append(errs, a.letGo())...)
+	return errors.Join(append(errs, a.release())...)
 }

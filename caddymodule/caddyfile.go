@@ -31,7 +31,7 @@ func parseHandler(h httpcaddyfile.Helper) (*Handler, error) {
 	matcher := len(p.errs)
 	p.directive()
 	if p.settings.empty() && len(p.errs) == matcher && len(p.places) == 0 {
-		noteBare(h.State, p.start)
+		noteJoin(h.State, p.start)
 		return &Handler{}, errors.Join(p.errs...)
 	}
 	p.check()

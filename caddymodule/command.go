@@ -46,13 +46,13 @@ func operatorCommand(use, short string, args cobra.PositionalArgs, run func(cmd 
 		if err != nil {
 			return err
 		}
-		return errors.Join(run(cmd, args, operator), leave(cmd, operator))
+		return errors.Join(run(cmd, args, operator), closeOperator(cmd, operator))
 	})
 	return cmd
 }
 
-// leave ends the reach, and says where the line about what was done is if no server has it in its log.
-func leave(cmd *cobra.Command, o *matrixauth.Operator) error {
+// closeOperator closes the operator, and says where the line about what was done is if no server has it in its log.
+func closeOperator(cmd *cobra.Command, o *matrixauth.Operator) error {
 	kept := o.Kept()
 	if err := o.Close(); err != nil || kept == 0 {
 		return err

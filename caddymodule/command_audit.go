@@ -17,7 +17,7 @@ import (
 const auditShown = 100
 
 func auditCommand() *cobra.Command {
-	var asked matrixauth.EventsAsked
+	var asked matrixauth.EventQuery
 	var limit int
 	cmd := operatorCommand("audit", "Lists who changed what of which account, the newest first", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string, o *matrixauth.Operator) error {
@@ -56,5 +56,5 @@ func eventRow(e matrixauth.Event) []string {
 	for _, name := range slices.Sorted(maps.Keys(e.Details)) {
 		details = append(details, fmt.Sprintf("%s=%v", name, e.Details[name]))
 	}
-	return []string{stamp(e.At), by, e.Action, cmp.Or(e.User, e.UserID), e.By.IP, strings.Join(details, " ")}
+	return []string{formatTime(e.At), by, e.Action, cmp.Or(e.User, e.UserID), e.By.IP, strings.Join(details, " ")}
 }

@@ -14,11 +14,11 @@ func clientCommand() *cobra.Command {
 }
 
 func clientListCommand() *cobra.Command {
-	var asked matrixauth.ClientsAsked
+	var asked matrixauth.ClientQuery
 	cmd := operatorCommand("list", "Lists the apps of the configuration and those that registered themselves", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string, o *matrixauth.Operator) error {
 			list := newList(cmd, []string{"ID", "NAME", "URI", "CONFIGURED", "SESSIONS", "CREATED", "USED"}, func(c matrixauth.RegisteredClient) []string {
-				return []string{c.ID, c.Name, c.URI, yesNo(c.Configured), fmt.Sprint(c.Sessions), stamp(c.CreatedAt), stamp(c.UsedAt)}
+				return []string{c.ID, c.Name, c.URI, yesNo(c.Configured), fmt.Sprint(c.Sessions), formatTime(c.CreatedAt), formatTime(c.UsedAt)}
 			})
 			return list.all(func() (clients []matrixauth.RegisteredClient, more bool, err error) {
 				page, err := matrixauth.ListClients.Do(cmd.Context(), o, asked)
@@ -33,7 +33,7 @@ func clientListCommand() *cobra.Command {
 func clientShowCommand() *cobra.Command {
 	cmd := operatorCommand("show CLIENT", "Shows an app", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
-			c, err := matrixauth.ShowClient.Do(cmd.Context(), o, matrixauth.ClientNamed{ClientID: args[0]})
+			c, err := matrixauth.ShowClient.Do(cmd.Context(), o, matrixauth.ClientRef{ClientID: args[0]})
 			if err != nil {
 				return err
 			}
@@ -43,7 +43,7 @@ func clientShowCommand() *cobra.Command {
 			rows := [][]string{
 				{"Id", c.ID}, {"Name", c.Name}, {"URI", c.URI}, {"Configured", yesNo(c.Configured)}, {"Type", c.ApplicationType}, {"Proves itself by", c.AuthMethod},
 				{"Redirect URIs", strings.Join(c.RedirectURIs, " ")}, {"Sessions", fmt.Sprint(c.Sessions)},
-				{"Registered", stamp(c.CreatedAt)}, {"Used", stamp(c.UsedAt)}, {"First consent", stamp(c.ProvenAt)},
+				{"Registered", formatTime(c.CreatedAt)}, {"Used", formatTime(c.UsedAt)}, {"First consent", formatTime(c.ProvenAt)},
 			}
 			return printTable(cmd.OutOrStdout(), rows)
 		})
@@ -55,8 +55,8 @@ func clientRemoveCommand() *cobra.Command {
 	var dryRun bool
 	cmd := operatorCommand("remove CLIENT", "Removes an app that registered itself, and ends all its sessions", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
-			named := matrixauth.ClientNamed{ClientID: args[0]}
-			would, err := matrixauth.RemoveClient.Do(cmd.Context(), o, matrixauth.ClientToRemove{ClientNamed: named, DryRun: true})
+			named := matrixauth.ClientRef{ClientID: args[0]}
+			would, err := matrixauth.RemoveClient.Do(cmd.Context(), o, matrixauth.ClientToRemove{ClientRef: named, DryRun: true})
 			if err != nil {
 				return err
 			}
@@ -67,7 +67,7 @@ func clientRemoveCommand() *cobra.Command {
 			if err := confirm(cmd, question); err != nil {
 				return err
 			}
-			removed, err := matrixauth.RemoveClient.Do(cmd.Context(), o, matrixauth.ClientToRemove{ClientNamed: named})
+			removed, err := matrixauth.RemoveClient.Do(cmd.Context(), o, matrixauth.ClientToRemove{ClientRef: named})
 			if err != nil {
 				return err
 			}

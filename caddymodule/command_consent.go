@@ -21,7 +21,7 @@ func consentListCommand() *cobra.Command {
 				return err
 			}
 			return printList(cmd, consents, []string{"CLIENT", "NAME", "REDIRECT URI", "SCOPE", "GRANTED"}, func(c matrixauth.Consent) []string {
-				return []string{c.ClientID, cmp.Or(c.ClientName, "-"), c.RedirectURI, c.Scope, stamp(c.GrantedAt)}
+				return []string{c.ClientID, cmp.Or(c.ClientName, "-"), c.RedirectURI, c.Scope, formatTime(c.GrantedAt)}
 			})
 		})
 	jsonFlag(cmd)

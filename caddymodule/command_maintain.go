@@ -61,7 +61,7 @@ func (s site) copyToOutput(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(takeBackup(cmd, operator, cmd.OutOrStdout(), func() error { return nil }), leave(cmd, operator))
+	return errors.Join(takeBackup(cmd, operator, cmd.OutOrStdout(), func() error { return nil }), closeOperator(cmd, operator))
 }
 
 // copyTo writes a copy of a site's database, durably.
@@ -70,7 +70,7 @@ func (s site) copyTo(cmd *cobra.Command, file *os.File) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(takeBackup(cmd, operator, file, file.Sync), leave(cmd, operator))
+	return errors.Join(takeBackup(cmd, operator, file, file.Sync), closeOperator(cmd, operator))
 }
 
 // takeBackup writes a copy, makes it durable, and has the server remember that it is kept: not before, as a disk

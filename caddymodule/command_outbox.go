@@ -16,7 +16,7 @@ func outboxCommand() *cobra.Command {
 }
 
 func outboxListCommand() *cobra.Command {
-	var asked matrixauth.JobsAsked
+	var asked matrixauth.JobQuery
 	var refused bool
 	cmd := operatorCommand("list", "Lists the jobs that wait, and those that were refused for good", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string, o *matrixauth.Operator) error {
@@ -24,7 +24,7 @@ func outboxListCommand() *cobra.Command {
 				asked.State = "set_aside"
 			}
 			list := newList(cmd, []string{"JOB", "KIND", "USER", "STATE", "ATTEMPTS", "CREATED", "NEXT TRY", "LAST ERROR"}, func(j matrixauth.Job) []string {
-				return []string{fmt.Sprint(j.Position), j.Kind, j.User, j.State, fmt.Sprint(j.Attempts), stamp(j.CreatedAt), stamp(j.RunAt), j.LastError}
+				return []string{fmt.Sprint(j.Position), j.Kind, j.User, j.State, fmt.Sprint(j.Attempts), formatTime(j.CreatedAt), formatTime(j.RunAt), j.LastError}
 			})
 			return list.all(func() (jobs []matrixauth.Job, more bool, err error) {
 				page, err := matrixauth.ListJobs.Do(cmd.Context(), o, asked)
@@ -39,14 +39,14 @@ func outboxListCommand() *cobra.Command {
 }
 
 // outboxJobCommand makes a command about one job.
-func outboxJobCommand(verb, short, done string, action matrixauth.Operation[matrixauth.JobNamed, matrixauth.Job]) *cobra.Command {
+func outboxJobCommand(verb, short, done string, action matrixauth.Operation[matrixauth.JobRef, matrixauth.Job]) *cobra.Command {
 	return operatorCommand(verb+" JOB", short, cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
 			position, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil {
 				return fmt.Errorf("%q is no number of a job, which \"outbox list\" shows", args[0])
 			}
-			job, err := action.Do(cmd.Context(), o, matrixauth.JobNamed{Position: position})
+			job, err := action.Do(cmd.Context(), o, matrixauth.JobRef{Position: position})
 			if err != nil {
 				return err
 			}

@@ -14,7 +14,7 @@ func sessionCommand() *cobra.Command {
 }
 
 func sessionListCommand() *cobra.Command {
-	var asked matrixauth.SessionsAsked
+	var asked matrixauth.SessionQuery
 	cmd := operatorCommand("list [NAME]", "Lists the live sessions of a user, or of all", cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
 			header := []string{"ID", "KIND", "CLIENT", "DEVICE", "NAME", "CREATED", "LAST ACTIVE", "LAST IP"}
@@ -27,12 +27,12 @@ func sessionListCommand() *cobra.Command {
 				header = append(header, "ENDED", "REASON")
 			}
 			list := newList(cmd, header, func(s matrixauth.Session) []string {
-				row := []string{s.ID, s.Kind, cmp.Or(s.ClientName, s.ClientID), s.DeviceID, s.DeviceName, stamp(s.CreatedAt), stamp(s.LastActiveAt), s.LastIP}
+				row := []string{s.ID, s.Kind, cmp.Or(s.ClientName, s.ClientID), s.DeviceID, s.DeviceName, formatTime(s.CreatedAt), formatTime(s.LastActiveAt), s.LastIP}
 				if asked.User == "" {
 					row = append(row, s.User)
 				}
 				if asked.All || asked.Ended {
-					row = append(row, stamp(s.EndedAt), s.EndReason)
+					row = append(row, formatTime(s.EndedAt), s.EndReason)
 				}
 				return row
 			})

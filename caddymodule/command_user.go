@@ -60,7 +60,7 @@ func userAddCommand() *cobra.Command {
 }
 
 func userListCommand() *cobra.Command {
-	var asked matrixauth.UsersAsked
+	var asked matrixauth.UserQuery
 	cmd := operatorCommand("list", "Lists all accounts", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string, o *matrixauth.Operator) error {
 			list := newList(cmd, []string{"NAME", "STATE", "ADMIN", "SESSIONS", "EMAILS"}, func(u matrixauth.User) []string {
@@ -199,7 +199,7 @@ func userResetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return say(cmd.OutOrStdout(), "%s: may reset the cross-signing keys until %s", allowed.MatrixID, stamp(allowed.Until))
+			return say(cmd.OutOrStdout(), "%s: may reset the cross-signing keys until %s", allowed.MatrixID, formatTime(allowed.Until))
 		})
 }
 
@@ -227,9 +227,9 @@ func printUser(cmd *cobra.Command, u matrixauth.User) error {
 	row("Admin", yesNo(u.Admin))
 	row("Emails", strings.Join(u.Emails, " "))
 	row("Sessions", fmt.Sprint(u.Sessions))
-	row("Created", stamp(u.CreatedAt))
-	row("Locked", stamp(u.LockedAt))
-	row("Deactivated", stamp(u.DeactivatedAt))
+	row("Created", formatTime(u.CreatedAt))
+	row("Locked", formatTime(u.LockedAt))
+	row("Deactivated", formatTime(u.DeactivatedAt))
 	return printTable(cmd.OutOrStdout(), rows)
 }
 
@@ -240,8 +240,8 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// stamp shows a time in the reader's zone; nothing for no time.
-func stamp(t time.Time) string {
+// formatTime returns a time in the reader's zone; nothing for no time.
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}

@@ -86,7 +86,7 @@ func proposal(word string, about ...string) string {
 }
 
 func completeUsers(ctx context.Context, o *matrixauth.Operator, typed string) (all []string, err error) {
-	page, err := matrixauth.ListUsers.Do(ctx, o, matrixauth.UsersAsked{Search: typed, Limit: completeAtMost})
+	page, err := matrixauth.ListUsers.Do(ctx, o, matrixauth.UserQuery{Search: typed, Limit: completeAtMost})
 	for _, u := range page.Users {
 		if strings.HasPrefix(u.Localpart, strings.ToLower(typed)) {
 			all = append(all, proposal(u.Localpart, u.State))
@@ -96,7 +96,7 @@ func completeUsers(ctx context.Context, o *matrixauth.Operator, typed string) (a
 }
 
 func completeSessions(ctx context.Context, o *matrixauth.Operator, typed string) (all []string, err error) {
-	page, err := matrixauth.ListSessions.Do(ctx, o, matrixauth.SessionsAsked{Search: typed, Limit: completeAtMost})
+	page, err := matrixauth.ListSessions.Do(ctx, o, matrixauth.SessionQuery{Search: typed, Limit: completeAtMost})
 	for _, s := range page.Sessions {
 		all = append(all, proposal(s.ID, s.User, cmp.Or(s.ClientName, s.Kind), cmp.Or(s.DeviceName, s.DeviceID)))
 	}
@@ -104,7 +104,7 @@ func completeSessions(ctx context.Context, o *matrixauth.Operator, typed string)
 }
 
 func completeClients(ctx context.Context, o *matrixauth.Operator, typed string) (all []string, err error) {
-	page, err := matrixauth.ListClients.Do(ctx, o, matrixauth.ClientsAsked{})
+	page, err := matrixauth.ListClients.Do(ctx, o, matrixauth.ClientQuery{})
 	for _, c := range page.Clients {
 		if strings.HasPrefix(c.ID, typed) {
 			all = append(all, proposal(c.ID, c.Name))
@@ -114,7 +114,7 @@ func completeClients(ctx context.Context, o *matrixauth.Operator, typed string) 
 }
 
 func completeJobs(ctx context.Context, o *matrixauth.Operator, typed string) (all []string, err error) {
-	page, err := matrixauth.ListJobs.Do(ctx, o, matrixauth.JobsAsked{Limit: completeAtMost})
+	page, err := matrixauth.ListJobs.Do(ctx, o, matrixauth.JobQuery{Limit: completeAtMost})
 	for _, j := range page.Jobs {
 		if number := strconv.FormatInt(j.Position, 10); strings.HasPrefix(number, typed) {
 			all = append(all, proposal(number, j.Kind, j.User, j.State))

@@ -25,7 +25,7 @@ var errNotGenerated = errors.New("the secret is not generated yet")
 func (s site) delegation(ctx context.Context, o *matrixauth.Operator) (d matrixauth.Delegation, err error) {
 	var told told
 	if o != nil {
-		if told, err = tellAll(ctx, o); err != nil {
+		if told, err = askServer(ctx, o); err != nil {
 			return d, err
 		}
 	}
@@ -134,7 +134,7 @@ type told struct {
 	secret string
 }
 
-func tellAll(ctx context.Context, o *matrixauth.Operator) (all told, err error) {
+func askServer(ctx context.Context, o *matrixauth.Operator) (all told, err error) {
 	if all.Instance, err = matrixauth.TellInstance.Do(ctx, o, struct{}{}); err != nil {
 		return all, err
 	}

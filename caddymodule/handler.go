@@ -39,7 +39,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if sites == nil {
 		return nil // Start checks what is left
 	}
-	if !h.app.configured && !settingsToCome(sites) {
+	if !h.app.configured && !laterSettings(sites) {
 		return noSettings()
 	}
 	return h.app.checkPorts(sites)

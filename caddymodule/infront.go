@@ -26,10 +26,10 @@ const inFrontCheck = "in front of us"
 // machine, and lists of addresses tell the two apart.
 const farAddress = "1.2.3.4:50000"
 
-// lookInFront sends requests of clients through the sites of a configuration that has been provisioned, and
+// findInFront sends requests of clients through the sites of a configuration that has been provisioned, and
 // notes what they meet before matrix_auth: what asks for a password that no client knows, and what keeps them out.
 // No handler is run but those that change what a request is.
-func lookInFront(sites *caddyhttp.App, issuer string) (found []matrixauth.Finding) {
+func findInFront(sites *caddyhttp.App, issuer string) (found []matrixauth.Finding) {
 	at, err := url.Parse(issuer)
 	if err != nil {
 		return nil // the configuration was refused already
@@ -122,7 +122,7 @@ func (w *walk) list(routes caddyhttp.RouteList, depth int) (answered bool) {
 		if !matches {
 			continue
 		}
-		w.ours = w.ours || depth == 0 && w.holdsUs(caddyhttp.RouteList{route}, 0)
+		w.ours = w.ours || depth == 0 && w.hasMatrixAuth(caddyhttp.RouteList{route}, 0)
 		if route.Group != "" {
 			w.groups[route.Group] = true
 		}
@@ -138,19 +138,19 @@ func (w *walk) list(routes caddyhttp.RouteList, depth int) (answered bool) {
 	return false
 }
 
-// holdsUs reports whether matrix_auth stands somewhere in routes.
-func (w *walk) holdsUs(routes caddyhttp.RouteList, depth int) bool {
+// hasMatrixAuth reports whether matrix_auth stands somewhere in routes.
+func (w *walk) hasMatrixAuth(routes caddyhttp.RouteList, depth int) bool {
 	for _, route := range routes {
 		for _, handler := range route.Handlers {
 			switch h := handler.(type) {
 			case *Handler:
 				return true
 			case *caddyhttp.Subroute:
-				if depth <= maxDepth && w.holdsUs(h.Routes, depth+1) {
+				if depth <= maxDepth && w.hasMatrixAuth(h.Routes, depth+1) {
 					return true
 				}
 			case *caddyhttp.Invoke:
-				if named := w.server.NamedRoutes[h.Name]; named != nil && depth <= maxDepth && w.holdsUs(caddyhttp.RouteList{*named}, depth+1) {
+				if named := w.server.NamedRoutes[h.Name]; named != nil && depth <= maxDepth && w.hasMatrixAuth(caddyhttp.RouteList{*named}, depth+1) {
 					return true
 				}
 			}

@@ -187,7 +187,7 @@ func TestFailedReload(t *testing.T) {
 			h.wantActive(token)
 			h.getInside("/health").want(t, http.StatusOK, "ok")
 			h.login("alice", testPassword).want(t, http.StatusOK, "access_token")
-			page, err := matrixauth.ListUsers.Do(context.Background(), h.operator(), matrixauth.UsersAsked{})
+			page, err := matrixauth.ListUsers.Do(context.Background(), h.operator(), matrixauth.UserQuery{})
 			must(t, err)
 			if len(page.Users) != 1 {
 				t.Errorf("users: %v", page.Users)

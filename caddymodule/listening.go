@@ -27,7 +27,7 @@ func (a *App) listen() error {
 		}
 		a.listeners = append(a.listeners, l)
 	}
-	a.excuseSpare()
+	a.excuseMissingDefault()
 	var errs []error
 	for _, l := range a.listeners {
 		err := l.refused()
@@ -48,9 +48,9 @@ func (a *App) listen() error {
 	return nil
 }
 
-// excuseSpare lets one of the default addresses be missing if the machine does not have it and the other one
+// excuseMissingDefault lets one of the default addresses be missing if the machine does not have it and the other one
 // is open. It is tried all the same: IPv6 may come up later.
-func (a *App) excuseSpare() {
+func (a *App) excuseMissingDefault() {
 	if !a.settings.listenDefault {
 		return
 	}

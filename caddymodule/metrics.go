@@ -36,15 +36,15 @@ func (m appMetrics) Collect(out chan<- prometheus.Metric) {
 	if v, err := builtWith(); err == nil {
 		out <- prometheus.MustNewConstMetric(buildDesc, prometheus.GaugeValue, 1, v.Version, strconv.FormatInt(v.Schema, 10), v.SQLite, v.Caddy, v.Go)
 	}
-	out <- prometheus.MustNewConstMetric(readyDesc, prometheus.GaugeValue, truth(m.app.server.Load() != nil))
+	out <- prometheus.MustNewConstMetric(readyDesc, prometheus.GaugeValue, boolGauge(m.app.server.Load() != nil))
 	for _, l := range m.app.listeners {
 		// An address that the machine does not have, and need not, is no trouble.
-		out <- prometheus.MustNewConstMetric(listeningDesc, prometheus.GaugeValue, truth(l.refused() == nil), l.server.address)
+		out <- prometheus.MustNewConstMetric(listeningDesc, prometheus.GaugeValue, boolGauge(l.refused() == nil), l.server.address)
 	}
 	out <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(refusedBinds.Load()))
 }
 
-func truth(b bool) float64 {
+func boolGauge(b bool) float64 {
 	if b {
 		return 1
 	}

@@ -42,7 +42,7 @@ func (a *App) open(wait time.Duration) *obstacle {
 		return problem
 	}
 	subject := databaseSubject(ready.database)
-	if err := missed(ready.database); err != nil {
+	if err := checkPresent(ready.database); err != nil {
 		return &obstacle{[]string{subject}, err}
 	}
 	// A copy: requests may read the settings already, as Caddy starts its apps in any order.
@@ -64,7 +64,7 @@ func (a *App) open(wait time.Duration) *obstacle {
 	}
 	core, ok := value.(shared)
 	if !ok {
-		return &obstacle{[]string{subject}, errors.Join(fmt.Errorf("the pool of databases holds a %T", value), a.letGo())}
+		return &obstacle{[]string{subject}, errors.Join(fmt.Errorf("the pool of databases holds a %T", value), a.release())}
 	}
 	server, err := matrixauth.New(core.Core, config, matrixauth.Deps{
 		Logger: a.logger, ClientIP: a.clientIP, Surroundings: a.surroundings, Sites: a.named, NotListening: a.notListening,
@@ -74,7 +74,7 @@ func (a *App) open(wait time.Duration) *obstacle {
 		err = a.ctx.GetMetricsRegistry().Register(core.Metrics())
 	}
 	if err != nil {
-		return &obstacle{[]string{subject}, errors.Join(err, a.letGo())}
+		return &obstacle{[]string{subject}, errors.Join(err, a.release())}
 	}
 	server.Start()
 	inside := server.Internal()
@@ -119,8 +119,8 @@ func (a *App) openCore(database string, wait time.Duration) (caddy.Destructor, e
 	return shared{core}, nil
 }
 
-// letGo undoes what open took from the pool.
-func (a *App) letGo() error {
+// release undoes what open took from the pool.
+func (a *App) release() error {
 	if a.database == "" {
 		return nil
 	}

@@ -18,7 +18,7 @@ import (
 // The tag caddyfile says what a type cannot:
 //
 //	argument    the name before the block of a []struct, and no option in it
-//	bare        a struct whose options are told in messages without its name
+//	unnamed     a struct whose options are told in messages without its name
 //	lines       a []string that may stand in several lines
 //	colour      a string that begins a comment if it is written as stylesheets have it
 //	alias=NAME  another name that is understood
@@ -78,7 +78,7 @@ func (o option) below(prefix string) string { return strings.TrimSpace(prefix + 
 
 // prefix returns what messages say before the names of a block's options.
 func (o option) prefix(name string) string {
-	if o.tag == "bare" {
+	if o.tag == "unnamed" {
 		return ""
 	}
 	return name

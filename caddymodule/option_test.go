@@ -23,7 +23,7 @@ func TestOptionTypes(t *testing.T) {
 			if o.name == "" {
 				t.Errorf("%s.%s has no name in JSON", block, f.Name)
 			}
-			if !slices.Contains([]string{"", "argument", "bare", "lines", "colour"}, o.tag) && !strings.HasPrefix(o.tag, "alias=") {
+			if !slices.Contains([]string{"", "argument", "unnamed", "lines", "colour"}, o.tag) && !strings.HasPrefix(o.tag, "alias=") {
 				t.Errorf("%s.%s: the tag %q means nothing", block, f.Name, o.tag)
 			}
 			switch {

@@ -31,8 +31,8 @@ func remembered() ([]string, error) {
 	return strings.Split(strings.TrimSpace(string(text)), "\n"), err
 }
 
-// missed is an error if a database was here and is not any more.
-func missed(database string) error {
+// checkPresent returns an error if a database was here and is not any more.
+func checkPresent(database string) error {
 	if _, err := os.Lstat(database); !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

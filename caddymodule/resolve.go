@@ -52,7 +52,7 @@ func (s Settings) resolve() (resolved, error) {
 	r, err := s.settle()
 	errs := []error{err}
 	for _, p := range r.missing {
-		errs = append(errs, p.said())
+		errs = append(errs, p.asError())
 	}
 	for _, p := range r.unusable {
 		errs = append(errs, p)
@@ -75,8 +75,8 @@ func (r resolved) problems() (all []matrixauth.Problem) {
 	return all
 }
 
-// said is the absence as an error for commands.
-func (a absence) said() error {
+// asError returns the absence as an error for commands.
+func (a absence) asError() error {
 	if a.unset {
 		return unsetProblem{a.Problem}
 	}
@@ -88,7 +88,7 @@ func (a absence) said() error {
 func (s Settings) settle() (r resolved, err error) {
 	replacer := caddy.NewReplacer()
 	var errs []error
-	said := s.mapTexts(func(option, text string) string {
+	expanded := s.mapTexts(func(option, text string) string {
 		out, err := replacer.ReplaceOrErr(text, true, true)
 		if err != nil {
 			// The replacer's error names the placeholder, not a value.
@@ -97,10 +97,10 @@ func (s Settings) settle() (r resolved, err error) {
 		}
 		return out
 	})
-	r.config, r.database = said.config(), ownDatabase()
-	errs = append(errs, r.settleListen(said.InternalListen))
+	r.config, r.database = expanded.config(), ownDatabase()
+	errs = append(errs, r.settleListen(expanded.InternalListen))
 	if s.Database != "" {
-		r.database = said.Database
+		r.database = expanded.Database
 	}
 	if r.database != "" {
 		if err := checkDatabase(r.database); err != nil {
@@ -109,9 +109,9 @@ func (s Settings) settle() (r resolved, err error) {
 		r.database = filepath.Clean(r.database)
 		r.secretFile = matrixauth.SecretFile(r.database)
 	}
-	r.config.Secret, err = r.secret("", s.Matrix.secretOptions(), said.Matrix.secretOptions())
+	r.config.Secret, err = r.secret("", s.Matrix.secretOptions(), expanded.Matrix.secretOptions())
 	errs = append(errs, err)
-	for i, c := range said.Client {
+	for i, c := range expanded.Client {
 		itself := matrixauth.ClientOption(s.Client[i].ID, "")
 		known := c.withoutSecret()
 		known.Secret, err = r.secret(itself+" ", s.Client[i].secretOptions(), c.secretOptions())
@@ -124,18 +124,18 @@ func (s Settings) settle() (r resolved, err error) {
 
 // settleListen takes the addresses of the listener, or the default ones. They are needed before all else, so
 // one that is not known yet is a mistake.
-func (r *resolved) settleListen(said Addresses) error {
-	r.listen = said
-	if len(said) == 0 {
+func (r *resolved) settleListen(expanded Addresses) error {
+	r.listen = expanded
+	if len(expanded) == 0 {
 		r.listen, r.listenDefault = defaultListen, true
 	}
-	if said.off() {
+	if expanded.off() {
 		r.listen = nil
 	}
 	var errs []error
 	r.missing = slices.DeleteFunc(r.missing, func(m absence) bool {
 		if m.Option == "internal_listen" {
-			errs = append(errs, m.said())
+			errs = append(errs, m.asError())
 		}
 		return m.Option == "internal_listen"
 	})
@@ -218,25 +218,25 @@ func (h Homeserver) secretOptions() secretOptions { return secretOptions{h.Secre
 
 func (c Client) secretOptions() secretOptions { return secretOptions{c.Secret, c.SecretFile} }
 
-// secret returns a configured secret, or nothing if none is configured or it cannot be had now. given is what
-// the settings say, said the same with placeholders replaced; prefix stands before the options' names.
-func (r *resolved) secret(prefix string, given, said secretOptions) (string, error) {
-	if given.secret != "" && given.file != "" {
+// secret returns a configured secret, or nothing if none is configured or it cannot be had now. written is what
+// the settings say, expanded the same with placeholders replaced; prefix stands before the options' names.
+func (r *resolved) secret(prefix string, written, expanded secretOptions) (string, error) {
+	if written.secret != "" && written.file != "" {
 		return "", matrixauth.Problem{Option: prefix + "secret", Text: "secret and secret_file are both there; one of them is enough"}
 	}
 	if r.lacksSecret(prefix) {
 		return "", nil
 	}
-	if given.file != "" {
-		secret, err := readSecret(said.file)
+	if written.file != "" {
+		secret, err := readSecret(expanded.file)
 		if err != nil {
 			r.missing = append(r.missing, absence{matrixauth.Problem{Option: prefix + "secret_file", Text: err.Error()}, false})
 			return "", nil
 		}
 		return secret, nil
 	}
-	secret := strings.TrimSpace(said.secret)
-	if given.secret != "" && secret == "" {
+	secret := strings.TrimSpace(expanded.secret)
+	if written.secret != "" && secret == "" {
 		r.missing = append(r.missing, absence{matrixauth.Problem{Option: prefix + "secret", Text: "is empty"}, false})
 	}
 	return secret, nil

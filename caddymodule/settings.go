@@ -12,7 +12,7 @@ type Settings struct {
 	Issuer string `json:"issuer,omitempty"`
 
 	// The homeserver.
-	Matrix Homeserver `json:"matrix,omitzero" caddyfile:"bare"`
+	Matrix Homeserver `json:"matrix,omitzero" caddyfile:"unnamed"`
 
 	// The SQLite file. Default: `matrix_auth/matrix_auth.db` in Caddy's data directory.
 	Database string `json:"database,omitempty"`

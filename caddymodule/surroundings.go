@@ -34,8 +34,8 @@ type surroundings struct {
 	findings   []matrixauth.Finding
 }
 
-// lookAround examines the sites of a configuration that has been provisioned.
-func lookAround(sites *caddyhttp.App, endpoint string) []matrixauth.Finding {
+// examineSites examines the sites of a configuration that has been provisioned.
+func examineSites(sites *caddyhttp.App, endpoint string) []matrixauth.Finding {
 	s := surroundings{homeserver: dialOfEndpoint(endpoint)}
 	for _, name := range slices.Sorted(maps.Keys(sites.Servers)) {
 		server := sites.Servers[name]

@@ -495,7 +495,7 @@ func TestAccountPage(t *testing.T) {
 	})
 	t.Run("ACCT-4 ends nobody else's", func(t *testing.T) {
 		s := newScene(t)
-		theirs := house.Act(s.House, matrixauth.ListSessions, matrixauth.SessionsAsked{User: "bob"}).Sessions[0].ID
+		theirs := house.Act(s.House, matrixauth.ListSessions, matrixauth.SessionQuery{User: "bob"}).Sessions[0].ID
 		bob := s.House.Browser()
 		bob.SignIn("bob", "")
 		token := s.At
@@ -539,7 +539,7 @@ func TestOperatorsSessions(t *testing.T) {
 	b := h.SignedInAs("alice")
 	h.Tokens(h.Exchange("some-client", b.Consent(house.Params("some-client"))))
 	kinds := map[string]matrixauth.Session{}
-	for _, s := range house.Act(h, matrixauth.ListSessions, matrixauth.SessionsAsked{User: "alice"}).Sessions {
+	for _, s := range house.Act(h, matrixauth.ListSessions, matrixauth.SessionQuery{User: "alice"}).Sessions {
 		kinds[s.Kind] = s
 	}
 	if s := kinds["oauth"]; s.ClientID != "some-client" || s.ClientName != "An App" || s.DeviceID != "PHONE" {

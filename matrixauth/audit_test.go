@@ -15,7 +15,7 @@ import (
 // audited are the events of an account, the oldest first, as "who action details".
 func audited(h *house.House, user string) (all []string) {
 	h.T.Helper()
-	asked := matrixauth.EventsAsked{User: user, Limit: 3} // so that there are pages
+	asked := matrixauth.EventQuery{User: user, Limit: 3} // so that there are pages
 	for {
 		page := house.Act(h, matrixauth.ListEvents, asked)
 		for _, e := range page.Events {

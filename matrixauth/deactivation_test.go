@@ -26,7 +26,7 @@ func TestDeactivatedAtTheHomeserver(t *testing.T) {
 		for _, token := range tokens {
 			h.WantInactive(token)
 		}
-		if left := house.Act(h, matrixauth.ListSessions, matrixauth.SessionsAsked{User: "alice"}).Sessions; len(left) != 0 {
+		if left := house.Act(h, matrixauth.ListSessions, matrixauth.SessionQuery{User: "alice"}).Sessions; len(left) != 0 {
 			h.T.Errorf("sessions are left: %+v", left)
 		}
 		if left := house.Act(h, matrixauth.ShowUser, matrixauth.Name{User: "alice"}).Emails; len(left) != 0 {

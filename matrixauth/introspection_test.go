@@ -61,7 +61,7 @@ func introspectMembers(t *testing.T) {
 	h := house.New(t, house.Unlimited)
 	h.Add("alice")
 	session := func(device string) (id string) {
-		for _, s := range house.Act(h, matrixauth.ListSessions, matrixauth.SessionsAsked{User: "alice"}).Sessions {
+		for _, s := range house.Act(h, matrixauth.ListSessions, matrixauth.SessionQuery{User: "alice"}).Sessions {
 			if s.DeviceID == device {
 				id = s.ID
 			}

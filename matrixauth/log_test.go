@@ -120,13 +120,13 @@ func TestOperatorsActionsAreLogged(t *testing.T) {
 		next("user.add", "WARN", map[string]any{"given": "bob", "code": "temporarily_unavailable"})
 	})
 	t.Run("a look is no news", func(t *testing.T) {
-		must(matrixauth.ListUsers.Do(t.Context(), o, matrixauth.UsersAsked{}))
+		must(matrixauth.ListUsers.Do(t.Context(), o, matrixauth.UserQuery{}))
 		next("user.list", "DEBUG", nil)
 	})
 	t.Run("a fault of ours is an error", func(t *testing.T) {
 		h.SQL("ALTER TABLE user_emails RENAME TO elsewhere")
 		defer h.SQL("ALTER TABLE elsewhere RENAME TO user_emails")
-		if _, err := matrixauth.ListUsers.Do(t.Context(), o, matrixauth.UsersAsked{}); err == nil || !strings.Contains(err.Error(), "its log says why") {
+		if _, err := matrixauth.ListUsers.Do(t.Context(), o, matrixauth.UserQuery{}); err == nil || !strings.Contains(err.Error(), "its log says why") {
 			t.Errorf("got %v", err)
 		}
 		if line := next("user.list", "ERROR", nil); !strings.Contains(fmt.Sprint(line["cause"]), "user_emails") {
@@ -150,7 +150,7 @@ func TestActionsWithoutServer(t *testing.T) {
 	h.Must(err)
 	_, err = matrixauth.LockUser.Do(t.Context(), o, matrixauth.Name{User: "bob"})
 	h.WantSentence(err, "no account")
-	_, err = matrixauth.ListUsers.Do(t.Context(), o, matrixauth.UsersAsked{})
+	_, err = matrixauth.ListUsers.Do(t.Context(), o, matrixauth.UserQuery{})
 	h.Must(err)
 	h.Must(o.Copy(t.Context(), discard{}))
 	if o.Kept() != 3 {

@@ -18,7 +18,7 @@ import (
 func names(h *house.House, localpart string) map[string]string {
 	h.T.Helper()
 	names := map[string]string{}
-	for _, s := range house.Act(h, matrixauth.ListSessions, matrixauth.SessionsAsked{User: localpart}).Sessions {
+	for _, s := range house.Act(h, matrixauth.ListSessions, matrixauth.SessionQuery{User: localpart}).Sessions {
 		if s.Kind != matrixauth.BrowserKind {
 			names[s.DeviceID] = s.DeviceName
 		}

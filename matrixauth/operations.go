@@ -19,8 +19,8 @@ type (
 	User = operate.User
 	// NewUser is an account to add.
 	NewUser = operate.NewUser
-	// UsersAsked says which accounts are asked for, and UserPage is a page of them.
-	UsersAsked = operate.UsersAsked
+	// UserQuery says which accounts are asked for, and UserPage is a page of them.
+	UserQuery = operate.UserQuery
 	// UserPage is a page of accounts.
 	UserPage = operate.UserPage
 	// NameAndDisplayName is a user and the name that others are to see.
@@ -39,30 +39,30 @@ type (
 	ResetAllowed = operate.ResetAllowed
 	// Session is a session as operators see it.
 	Session = operate.Session
-	// SessionsAsked says which sessions are asked for.
-	SessionsAsked = operate.SessionsAsked
+	// SessionQuery says which sessions are asked for.
+	SessionQuery = operate.SessionQuery
 	// SessionPage is a page of sessions.
 	SessionPage = operate.SessionPage
 	// RegisteredClient is an OAuth client as operators see it.
 	RegisteredClient = operate.Client
-	// ClientsAsked asks for a page of clients.
-	ClientsAsked = operate.ClientsAsked
+	// ClientQuery asks for a page of clients.
+	ClientQuery = operate.ClientQuery
 	// ClientPage is a page of clients.
 	ClientPage = operate.ClientPage
-	// ClientNamed names a client by its id.
-	ClientNamed = operate.ClientNamed
+	// ClientRef names a client by its id.
+	ClientRef = operate.ClientRef
 	// ClientToRemove is a client to remove.
 	ClientToRemove = operate.ClientToRemove
 	// ClientRemoved tells what went with a client.
 	ClientRemoved = operate.ClientRemoved
 	// Job is work that waits or was refused for good.
 	Job = operate.Job
-	// JobsAsked says which jobs are asked for.
-	JobsAsked = operate.JobsAsked
+	// JobQuery says which jobs are asked for.
+	JobQuery = operate.JobQuery
 	// JobPage is a page of jobs.
 	JobPage = operate.JobPage
-	// JobNamed names a job by its position.
-	JobNamed = operate.JobNamed
+	// JobRef names a job by its position.
+	JobRef = operate.JobRef
 	// SessionsToEnd names the sessions to end.
 	SessionsToEnd = operate.SessionsToEnd
 	// Ended is how many sessions were ended.
@@ -77,8 +77,8 @@ type (
 	Withdrawal = operate.Withdrawal
 	// Withdrawn tells what a Withdrawal took back.
 	Withdrawn = operate.Withdrawn
-	// EventsAsked says which events are asked for.
-	EventsAsked = operate.EventsAsked
+	// EventQuery says which events are asked for.
+	EventQuery = operate.EventQuery
 	// EventPage is a page of events, the newest first.
 	EventPage = operate.EventPage
 	// Event is a change as operators see it.

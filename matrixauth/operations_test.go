@@ -27,19 +27,19 @@ func TestListUsers(t *testing.T) {
 	h.LoginOn("alice", "PHONE")
 	h.LoginOn("alice", "TABLET")
 	for name, c := range map[string]struct {
-		asked matrixauth.UsersAsked
+		asked matrixauth.UserQuery
 		want  string
 	}{
-		"all":                {matrixauth.UsersAsked{}, "alan alice bob carol dave"},
-		"active":             {matrixauth.UsersAsked{State: "active"}, "alan alice bob"},
-		"locked":             {matrixauth.UsersAsked{State: "locked"}, "carol"},
-		"deactivated":        {matrixauth.UsersAsked{State: "deactivated"}, "dave"},
-		"administrators":     {matrixauth.UsersAsked{Admin: true}, "alice"},
-		"names and mail":     {matrixauth.UsersAsked{Search: "AL"}, "alan alice bob"},
-		"a name":             {matrixauth.UsersAsked{Search: "ali"}, "alice"},
-		"mail":               {matrixauth.UsersAsked{Search: "bob@"}, "bob"},
-		"nobody":             {matrixauth.UsersAsked{Search: "%"}, ""},
-		"locked in a search": {matrixauth.UsersAsked{Search: "c", State: "locked"}, "carol"},
+		"all":                {matrixauth.UserQuery{}, "alan alice bob carol dave"},
+		"active":             {matrixauth.UserQuery{State: "active"}, "alan alice bob"},
+		"locked":             {matrixauth.UserQuery{State: "locked"}, "carol"},
+		"deactivated":        {matrixauth.UserQuery{State: "deactivated"}, "dave"},
+		"administrators":     {matrixauth.UserQuery{Admin: true}, "alice"},
+		"names and mail":     {matrixauth.UserQuery{Search: "AL"}, "alan alice bob"},
+		"a name":             {matrixauth.UserQuery{Search: "ali"}, "alice"},
+		"mail":               {matrixauth.UserQuery{Search: "bob@"}, "bob"},
+		"nobody":             {matrixauth.UserQuery{Search: "%"}, ""},
+		"locked in a search": {matrixauth.UserQuery{Search: "c", State: "locked"}, "carol"},
 	} {
 		for _, limit := range []int{0, 1, 2} {
 			t.Run(fmt.Sprintf("%s by %d", name, limit), func(t *testing.T) {
@@ -66,14 +66,14 @@ func TestListUsers(t *testing.T) {
 			})
 		}
 	}
-	all := house.Act(h, matrixauth.ListUsers, matrixauth.UsersAsked{}).Users
+	all := house.Act(h, matrixauth.ListUsers, matrixauth.UserQuery{}).Users
 	if u := all[1]; u.Sessions != 2 || !u.Admin || u.Emails == nil {
 		t.Errorf("alice is %+v", u)
 	}
 	if u := all[2]; !slices.Equal(u.Emails, []string{"Al.Bundy@example.org", "bob@example.org"}) {
 		t.Errorf("bob is %+v", u)
 	}
-	if _, err := matrixauth.ListUsers.Do(t.Context(), h.Ops, matrixauth.UsersAsked{State: "asleep"}); err == nil || !isRefused(err) {
+	if _, err := matrixauth.ListUsers.Do(t.Context(), h.Ops, matrixauth.UserQuery{State: "asleep"}); err == nil || !isRefused(err) {
 		t.Errorf("a state that is none: %v", err)
 	}
 }
@@ -89,15 +89,15 @@ func TestListSessions(t *testing.T) {
 	h.SignedInAs("bob")
 	h.Logout(ended.AccessToken).Want(t, http.StatusOK, "")
 	for name, c := range map[string]struct {
-		asked matrixauth.SessionsAsked
+		asked matrixauth.SessionQuery
 		want  string
 	}{
-		"live":             {matrixauth.SessionsAsked{}, "alice/PHONE/ bob//"},
-		"of one":           {matrixauth.SessionsAsked{User: "bob"}, "bob//"},
-		"all":              {matrixauth.SessionsAsked{All: true}, "alice/PHONE/ bob/LAPTOP/logout bob//"},
-		"ended":            {matrixauth.SessionsAsked{Ended: true}, "bob/LAPTOP/logout"},
-		"of one and ended": {matrixauth.SessionsAsked{User: "alice", Ended: true}, ""},
-		"of a client":      {matrixauth.SessionsAsked{ClientID: "app"}, ""},
+		"live":             {matrixauth.SessionQuery{}, "alice/PHONE/ bob//"},
+		"of one":           {matrixauth.SessionQuery{User: "bob"}, "bob//"},
+		"all":              {matrixauth.SessionQuery{All: true}, "alice/PHONE/ bob/LAPTOP/logout bob//"},
+		"ended":            {matrixauth.SessionQuery{Ended: true}, "bob/LAPTOP/logout"},
+		"of one and ended": {matrixauth.SessionQuery{User: "alice", Ended: true}, ""},
+		"of a client":      {matrixauth.SessionQuery{ClientID: "app"}, ""},
 	} {
 		for _, limit := range []int{0, 1} {
 			t.Run(fmt.Sprintf("%s by %d", name, limit), func(t *testing.T) {
@@ -125,17 +125,17 @@ func TestListSessions(t *testing.T) {
 // TestRemoveClient removes a registration with all that hangs on it, and a dry run removes nothing.
 func TestRemoveClient(t *testing.T) {
 	a := newSignedInApp(t)
-	shown := house.Act(a.House, matrixauth.ShowClient, matrixauth.ClientNamed{ClientID: "app"})
+	shown := house.Act(a.House, matrixauth.ShowClient, matrixauth.ClientRef{ClientID: "app"})
 	if shown.Sessions != 2 || shown.Name != "An App" || shown.Configured {
 		t.Errorf("shown as %+v", shown)
 	}
 	before := a.Rows()
-	would := house.Act(a.House, matrixauth.RemoveClient, matrixauth.ClientToRemove{ClientNamed: matrixauth.ClientNamed{ClientID: "app"}, DryRun: true})
+	would := house.Act(a.House, matrixauth.RemoveClient, matrixauth.ClientToRemove{ClientRef: matrixauth.ClientRef{ClientID: "app"}, DryRun: true})
 	if after := a.Rows(); after != before {
 		t.Errorf("a dry run changed\n%s\nto\n%s", before, after)
 	}
 	a.WantActive(a.tokens.AccessToken, "PHONE")
-	removed := house.Act(a.House, matrixauth.RemoveClient, matrixauth.ClientToRemove{ClientNamed: matrixauth.ClientNamed{ClientID: "app"}})
+	removed := house.Act(a.House, matrixauth.RemoveClient, matrixauth.ClientToRemove{ClientRef: matrixauth.ClientRef{ClientID: "app"}})
 	if removed != would || removed.Sessions != 2 || removed.Consents != 1 {
 		t.Errorf("removed %+v, would have %+v", removed, would)
 	}
@@ -146,12 +146,12 @@ func TestRemoveClient(t *testing.T) {
 		t.Errorf("%d rows are left", n)
 	}
 	for _, err := range []error{
-		second(matrixauth.RemoveClient.Do(t.Context(), a.Ops, matrixauth.ClientToRemove{ClientNamed: matrixauth.ClientNamed{ClientID: "app"}})),
-		second(matrixauth.ShowClient.Do(t.Context(), a.Ops, matrixauth.ClientNamed{ClientID: "app"})),
+		second(matrixauth.RemoveClient.Do(t.Context(), a.Ops, matrixauth.ClientToRemove{ClientRef: matrixauth.ClientRef{ClientID: "app"}})),
+		second(matrixauth.ShowClient.Do(t.Context(), a.Ops, matrixauth.ClientRef{ClientID: "app"})),
 	} {
 		a.WantSentence(err, "no client app")
 	}
-	for _, c := range house.Act(a.House, matrixauth.ListClients, matrixauth.ClientsAsked{Limit: 1}).Clients {
+	for _, c := range house.Act(a.House, matrixauth.ListClients, matrixauth.ClientQuery{Limit: 1}).Clients {
 		if c.ID == "app" {
 			t.Error("it is listed")
 		}
@@ -193,31 +193,31 @@ func TestManageOutbox(t *testing.T) {
 	house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "alice"})
 	house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "bob"})
 	h.Pass()
-	jobs := house.Act(h, matrixauth.ListJobs, matrixauth.JobsAsked{}).Jobs
+	jobs := house.Act(h, matrixauth.ListJobs, matrixauth.JobQuery{}).Jobs
 	if len(jobs) != 2 || jobs[0].User != "alice" || jobs[0].State != string(model.JobWaiting) || jobs[0].LastError == "" {
 		t.Fatalf("listed as %+v", jobs)
 	}
-	if page := house.Act(h, matrixauth.ListJobs, matrixauth.JobsAsked{Limit: 1}); len(page.Jobs) != 1 || page.Next != jobs[0].Position {
+	if page := house.Act(h, matrixauth.ListJobs, matrixauth.JobQuery{Limit: 1}); len(page.Jobs) != 1 || page.Next != jobs[0].Position {
 		t.Errorf("a page is %+v", page)
 	}
-	if found := house.Act(h, matrixauth.ListJobs, matrixauth.JobsAsked{User: "bob"}).Jobs; len(found) != 1 || found[0].Position != jobs[1].Position {
+	if found := house.Act(h, matrixauth.ListJobs, matrixauth.JobQuery{User: "bob"}).Jobs; len(found) != 1 || found[0].Position != jobs[1].Position {
 		t.Errorf("of bob: %+v", found)
 	}
-	if found := house.Act(h, matrixauth.ListJobs, matrixauth.JobsAsked{State: string(model.JobSetAside)}).Jobs; found == nil || len(found) != 0 {
+	if found := house.Act(h, matrixauth.ListJobs, matrixauth.JobQuery{State: string(model.JobSetAside)}).Jobs; found == nil || len(found) != 0 {
 		t.Errorf("refused: %+v", found)
 	}
-	dropped := house.Act(h, matrixauth.DropJob, matrixauth.JobNamed{Position: jobs[1].Position})
+	dropped := house.Act(h, matrixauth.DropJob, matrixauth.JobRef{Position: jobs[1].Position})
 	if dropped.User != "bob" {
 		t.Errorf("dropped %+v", dropped)
 	}
 	h.Fake.Resume()
-	house.Act(h, matrixauth.RetryJob, matrixauth.JobNamed{Position: jobs[0].Position})
+	house.Act(h, matrixauth.RetryJob, matrixauth.JobRef{Position: jobs[0].Position})
 	h.Pass()
 	if h.Waiting() != 0 {
 		t.Errorf("%d jobs wait", h.Waiting())
 	}
-	for _, op := range []matrixauth.Operation[matrixauth.JobNamed, matrixauth.Job]{matrixauth.RetryJob, matrixauth.DropJob} {
-		h.WantSentence(second(op.Do(t.Context(), h.Ops, matrixauth.JobNamed{Position: jobs[0].Position})), "no job")
+	for _, op := range []matrixauth.Operation[matrixauth.JobRef, matrixauth.Job]{matrixauth.RetryJob, matrixauth.DropJob} {
+		h.WantSentence(second(op.Do(t.Context(), h.Ops, matrixauth.JobRef{Position: jobs[0].Position})), "no job")
 	}
 	const by = "operator unknown: "
 	wantAudited(h, "bob", len(audited(h, "bob"))-1, by+"outbox.drop job=provision_user "+fmt.Sprintf("position=%d", jobs[1].Position))

@@ -298,7 +298,7 @@ func openAsChild(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	t.Logf("acting as %s, uid %d %d", o.ActingAs(), os.Getuid(), os.Geteuid())
-	page, err := ListUsers.Do(context.Background(), o, UsersAsked{})
+	page, err := ListUsers.Do(context.Background(), o, UserQuery{})
 	if err := errors.Join(err, o.Close()); err != nil || len(page.Users) != 0 {
 		t.Fatal(page.Users, err)
 	}

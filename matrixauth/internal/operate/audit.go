@@ -9,10 +9,10 @@ import (
 )
 
 // ListEvents lists what was changed, and by whom.
-const ListEvents Operation[EventsAsked, EventPage] = "audit.list"
+const ListEvents Operation[EventQuery, EventPage] = "audit.list"
 
-// EventsAsked says which events are asked for.
-type EventsAsked struct {
+// EventQuery says which events are asked for.
+type EventQuery struct {
 	// User is whose account they are about, as typed; empty for all.
 	User string `json:"user,omitempty"`
 	// Limit bounds the events; 0, and more than maxPage, mean that many.
@@ -21,7 +21,7 @@ type EventsAsked struct {
 	Before int64 `json:"before,omitempty"`
 }
 
-func (a EventsAsked) given() string { return a.User }
+func (a EventQuery) typedUser() string { return a.User }
 
 // EventPage is a page of events, the newest first.
 type EventPage struct {
@@ -64,7 +64,7 @@ func pageSize(limit int) int {
 	return min(limit, maxPage)
 }
 
-func (o *Operations) listEvents(ctx context.Context, _ model.Actor, p EventsAsked) (EventPage, error) {
+func (o *Operations) listEvents(ctx context.Context, _ model.Actor, p EventQuery) (EventPage, error) {
 	return view(ctx, o, func(tx *store.Tx) (EventPage, error) {
 		filter := store.EventFilter{Before: p.Before, Limit: pageSize(p.Limit) + 1}
 		if p.User != "" {

@@ -11,8 +11,8 @@ import (
 
 // The operations on OAuth clients.
 const (
-	ListClients  Operation[ClientsAsked, ClientPage]      = "client.list"
-	ShowClient   Operation[ClientNamed, Client]           = "client.show"
+	ListClients  Operation[ClientQuery, ClientPage]      = "client.list"
+	ShowClient   Operation[ClientRef, Client]           = "client.show"
 	RemoveClient Operation[ClientToRemove, ClientRemoved] = "client.remove"
 )
 
@@ -33,8 +33,8 @@ type Client struct {
 	ProvenAt time.Time `json:"proven_at,omitzero"`
 }
 
-// ClientsAsked asks for a page of clients.
-type ClientsAsked struct {
+// ClientQuery asks for a page of clients.
+type ClientQuery struct {
 	// After is the Next of the page before; empty for the first. Limit bounds the page.
 	After string `json:"after,omitempty"`
 	Limit int    `json:"limit,omitempty"`
@@ -47,14 +47,14 @@ type ClientPage struct {
 	Next string `json:"next,omitempty"`
 }
 
-// ClientNamed names a client by its id.
-type ClientNamed struct {
+// ClientRef names a client by its id.
+type ClientRef struct {
 	ClientID string `json:"client_id"`
 }
 
 // ClientToRemove is a client to remove.
 type ClientToRemove struct {
-	ClientNamed
+	ClientRef
 	// DryRun removes nothing, and tells what it would.
 	DryRun bool `json:"dry_run,omitempty"`
 }
@@ -65,7 +65,7 @@ type ClientRemoved struct {
 	Consents int `json:"consents"`
 }
 
-func (o *Operations) listClients(ctx context.Context, _ model.Actor, p ClientsAsked) (ClientPage, error) {
+func (o *Operations) listClients(ctx context.Context, _ model.Actor, p ClientQuery) (ClientPage, error) {
 	size := pageSize(p.Limit)
 	found, err := view(ctx, o, func(tx *store.Tx) ([]store.ListedClient, error) { return o.c.Clients.List(tx, p.After, size) })
 	if err != nil {
@@ -93,7 +93,7 @@ func describeClient(c model.Client, sessions int) Client {
 	}
 }
 
-func (o *Operations) showClient(ctx context.Context, _ model.Actor, p ClientNamed) (Client, error) {
+func (o *Operations) showClient(ctx context.Context, _ model.Actor, p ClientRef) (Client, error) {
 	return view(ctx, o, func(tx *store.Tx) (Client, error) {
 		c, live, err := o.findClient(tx, p.ClientID)
 		return describeClient(c, len(live)), err

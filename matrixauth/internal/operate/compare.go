@@ -58,7 +58,7 @@ type Difference struct {
 	Certain bool `json:"certain"`
 }
 
-func (d Difference) given() string { return d.User }
+func (d Difference) typedUser() string { return d.User }
 
 // Mended is what became of a difference.
 type Mended struct {

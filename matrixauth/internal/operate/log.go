@@ -39,7 +39,7 @@ func note(ctx context.Context, who model.User, details ...slog.Attr) {
 }
 
 // named are parameters that name a user as typed.
-type named interface{ given() string }
+type named interface{ typedUser() string }
 
 // tell writes the line of an operation: who, what, whom, and what came of it.
 func (t *Table) tell(ctx context.Context, by model.Actor, row Row, done *trail, err error) {

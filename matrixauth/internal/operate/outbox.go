@@ -13,9 +13,9 @@ import (
 
 // The operations on the work that waits.
 const (
-	ListJobs Operation[JobsAsked, JobPage] = "outbox.list"
-	RetryJob Operation[JobNamed, Job]      = "outbox.retry"
-	DropJob  Operation[JobNamed, Job]      = "outbox.drop"
+	ListJobs Operation[JobQuery, JobPage] = "outbox.list"
+	RetryJob Operation[JobRef, Job]      = "outbox.retry"
+	DropJob  Operation[JobRef, Job]      = "outbox.drop"
 )
 
 // Job is work for Synapse, or another destination, that waits or was refused for good.
@@ -34,8 +34,8 @@ type Job struct {
 	LastError string    `json:"last_error,omitempty"`
 }
 
-// JobsAsked says which jobs are asked for. What is empty chooses all.
-type JobsAsked struct {
+// JobQuery says which jobs are asked for. What is empty chooses all.
+type JobQuery struct {
 	// State is "waiting" or "set_aside".
 	State string `json:"state,omitempty"`
 	// User is whom they are about, as typed.
@@ -45,7 +45,7 @@ type JobsAsked struct {
 	Limit int   `json:"limit,omitempty"`
 }
 
-func (a JobsAsked) given() string { return a.User }
+func (a JobQuery) typedUser() string { return a.User }
 
 // JobPage is a page of jobs, the oldest first.
 type JobPage struct {
@@ -54,12 +54,12 @@ type JobPage struct {
 	Next int64 `json:"next,omitempty"`
 }
 
-// JobNamed names a job by its position.
-type JobNamed struct {
+// JobRef names a job by its position.
+type JobRef struct {
 	Position int64 `json:"position"`
 }
 
-func (o *Operations) listJobs(ctx context.Context, _ model.Actor, p JobsAsked) (JobPage, error) {
+func (o *Operations) listJobs(ctx context.Context, _ model.Actor, p JobQuery) (JobPage, error) {
 	size := pageSize(p.Limit)
 	return view(ctx, o, func(tx *store.Tx) (JobPage, error) {
 		filter := model.JobFilter{State: model.JobState(p.State)}
@@ -114,18 +114,18 @@ func describeJob(job model.Job, user string) Job {
 	return described
 }
 
-func (o *Operations) retryJob(ctx context.Context, by model.Actor, p JobNamed) (Job, error) {
+func (o *Operations) retryJob(ctx context.Context, by model.Actor, p JobRef) (Job, error) {
 	return o.manageJob(ctx, by, p, model.ActionRetryJob, o.c.Outbox.Retry)
 }
 
-func (o *Operations) dropJob(ctx context.Context, by model.Actor, p JobNamed) (Job, error) {
+func (o *Operations) dropJob(ctx context.Context, by model.Actor, p JobRef) (Job, error) {
 	return o.manageJob(ctx, by, p, model.ActionDropJob, o.c.Outbox.Drop)
 }
 
 // laneWait bounds how long an operation waits for a try of the job, or a sign-in of its user, to end.
 const laneWait = 10 * time.Second
 
-func (o *Operations) manageJob(ctx context.Context, by model.Actor, p JobNamed, action model.Action,
+func (o *Operations) manageJob(ctx context.Context, by model.Actor, p JobRef, action model.Action,
 	manage func(context.Context, int64, func(*store.Tx, model.Job) error) (model.Job, error)) (described Job, err error) {
 	note(ctx, model.User{}, slog.Int64("position", p.Position))
 	work, cancel := context.WithTimeout(ctx, laneWait)

@@ -14,7 +14,7 @@ import (
 
 // The operations on sessions.
 const (
-	ListSessions Operation[SessionsAsked, SessionPage] = "session.list"
+	ListSessions Operation[SessionQuery, SessionPage] = "session.list"
 	EndSessions  Operation[SessionsToEnd, Ended]       = "session.end"
 	IssueToken   Operation[NewToken, IssuedToken]      = "token.issue"
 )
@@ -44,8 +44,8 @@ type Session struct {
 	EndReason string    `json:"end_reason,omitempty"`
 }
 
-// SessionsAsked says which sessions are asked for: live ones, if nothing else is said.
-type SessionsAsked struct {
+// SessionQuery says which sessions are asked for: live ones, if nothing else is said.
+type SessionQuery struct {
 	// User is whose sessions they are, as typed; empty for all.
 	User string `json:"user,omitempty"`
 	// ClientID is whose they are; empty for all.
@@ -60,7 +60,7 @@ type SessionsAsked struct {
 	Limit int    `json:"limit,omitempty"`
 }
 
-func (s SessionsAsked) given() string { return s.User }
+func (s SessionQuery) typedUser() string { return s.User }
 
 // SessionPage is a page of sessions in the order of their starts.
 type SessionPage struct {
@@ -77,7 +77,7 @@ type SessionsToEnd struct {
 	DryRun bool `json:"dry_run,omitempty"`
 }
 
-func (s SessionsToEnd) given() string { return s.User }
+func (s SessionsToEnd) typedUser() string { return s.User }
 
 // Ended is how many sessions were ended.
 type Ended struct {
@@ -100,7 +100,7 @@ type IssuedToken struct {
 	MatrixID string `json:"matrix_id"`
 }
 
-func (o *Operations) listSessions(ctx context.Context, _ model.Actor, p SessionsAsked) (SessionPage, error) {
+func (o *Operations) listSessions(ctx context.Context, _ model.Actor, p SessionQuery) (SessionPage, error) {
 	return view(ctx, o, func(tx *store.Tx) (SessionPage, error) {
 		filter := store.SessionFilter{ClientID: p.ClientID, Live: p.All || !p.Ended, Ended: p.All || p.Ended, Prefix: p.Search, After: p.After, Limit: pageSize(p.Limit) + 1}
 		if p.User != "" {

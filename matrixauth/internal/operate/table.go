@@ -67,7 +67,7 @@ func Bind[P, R any](op Operation[P, R], traits Traits, run func(context.Context,
 			return nil, model.Errorf(model.NotRecognized, "the running server does not understand what is asked of the action %q; it may be of another version", string(op))
 		}
 		if n, ok := any(p).(named); ok {
-			trailOf(ctx).given = n.given()
+			trailOf(ctx).given = n.typedUser()
 		}
 		result, err := run(ctx, by, p)
 		if err != nil {

@@ -16,7 +16,7 @@ const (
 	// CheckNewUser reports whether AddUser would add an account, whatever its password.
 	CheckNewUser   Operation[NewUser, struct{}]        = "user.check"
 	AddUser        Operation[NewUser, User]            = "user.add"
-	ListUsers      Operation[UsersAsked, UserPage]     = "user.list"
+	ListUsers      Operation[UserQuery, UserPage]     = "user.list"
 	ShowUser       Operation[Name, User]               = "user.show"
 	SetPassword    Operation[NameAndPassword, User]    = "user.set-password"
 	RemoveEmail    Operation[NameAndEmail, User]       = "user.remove-email"
@@ -48,8 +48,8 @@ type User struct {
 	DeactivatedAt time.Time `json:"deactivated_at,omitzero"`
 }
 
-// UsersAsked says which accounts are asked for. What is empty chooses all.
-type UsersAsked struct {
+// UserQuery says which accounts are asked for. What is empty chooses all.
+type UserQuery struct {
 	// State is "active", "locked" or "deactivated".
 	State string `json:"state,omitempty"`
 	// Admin chooses those that may administer Synapse.
@@ -89,14 +89,14 @@ type NewUser struct {
 	Force bool `json:"force,omitempty"`
 }
 
-func (n NewUser) given() string { return n.Localpart }
+func (n NewUser) typedUser() string { return n.Localpart }
 
 // Name names a user: a localpart or a full Matrix id.
 type Name struct {
 	User string `json:"user"`
 }
 
-func (n Name) given() string { return n.User }
+func (n Name) typedUser() string { return n.User }
 
 // NameAndPassword is a user and the new password.
 type NameAndPassword struct {
@@ -161,7 +161,7 @@ func (o *Operations) describeAccount(a store.Account) User {
 	}
 }
 
-func (o *Operations) listUsers(ctx context.Context, _ model.Actor, p UsersAsked) (UserPage, error) {
+func (o *Operations) listUsers(ctx context.Context, _ model.Actor, p UserQuery) (UserPage, error) {
 	switch p.State {
 	case "", "active", "locked", "deactivated":
 	default:

@@ -133,7 +133,7 @@ func (h *House) WantInactive(token string) {
 func (h *House) LiveDevices(localpart string) []string {
 	h.T.Helper()
 	devices := []string{}
-	for _, s := range Act(h, matrixauth.ListSessions, matrixauth.SessionsAsked{User: localpart}).Sessions {
+	for _, s := range Act(h, matrixauth.ListSessions, matrixauth.SessionQuery{User: localpart}).Sessions {
 		if s.Kind != matrixauth.BrowserKind {
 			devices = append(devices, s.DeviceID)
 		}

@@ -13,37 +13,37 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// bares are the places of the directives without settings in the Caddyfile that this process read last. The
+// joins are the places of the directives without settings in the Caddyfile that this process read last. The
 // Caddyfile's own reader sees one site at a time and cannot tell whether another one has settings; whoever
 // can, once the sites are provisioned, sees no lines any more.
-var bares struct {
+var joins struct {
 	sync.Mutex
 	places []string
 }
 
-// noteBare notes a directive without settings. state is that of one Caddyfile.
-func noteBare(state map[string]any, t caddyfile.Token) {
-	const key = "matrix_auth bare"
-	bares.Lock()
-	defer bares.Unlock()
+// noteJoin notes a directive without settings. state is that of one Caddyfile.
+func noteJoin(state map[string]any, t caddyfile.Token) {
+	const key = "matrix_auth joins"
+	joins.Lock()
+	defer joins.Unlock()
 	if _, known := state[key]; !known {
-		state[key], bares.places = true, nil
+		state[key], joins.places = true, nil
 	}
-	if place := fmt.Sprintf("%s:%d", t.File, t.Line); !slices.Contains(bares.places, place) {
-		bares.places = append(bares.places, place)
+	if place := fmt.Sprintf("%s:%d", t.File, t.Line); !slices.Contains(joins.places, place) {
+		joins.places = append(joins.places, place)
 	}
 }
 
 // noSettings says that every matrix_auth of a configuration joins another one.
 func noSettings() error {
 	const text = "no matrix_auth of this configuration has settings; write in one site: matrix_auth example.com https://matrix.example.com"
-	bares.Lock()
-	defer bares.Unlock()
+	joins.Lock()
+	defer joins.Unlock()
 	// A process that serves something already was given its configuration by another one, which read the file.
-	if _, err := caddy.ActiveContext().AppIfConfigured("http"); err == nil || len(bares.places) == 0 {
+	if _, err := caddy.ActiveContext().AppIfConfigured("http"); err == nil || len(joins.places) == 0 {
 		return errors.New(text)
 	}
-	return fmt.Errorf("%s (a bare one is at %s)", text, strings.Join(bares.places, ", "))
+	return fmt.Errorf("%s (a bare one is at %s)", text, strings.Join(joins.places, ", "))
 }
 
 // sitesAbove returns the sites in which a handler that is being provisioned stands; nil if it stands elsewhere.
@@ -56,9 +56,9 @@ func sitesAbove(ctx caddy.Context) *caddyhttp.App {
 	return nil
 }
 
-// settingsToCome reports whether a handler that is not provisioned yet has settings. Caddy keeps the text of
+// laterSettings reports whether a handler that is not provisioned yet has settings. Caddy keeps the text of
 // the handlers of a route until all of them are provisioned.
-func settingsToCome(sites *caddyhttp.App) bool {
+func laterSettings(sites *caddyhttp.App) bool {
 	for _, server := range sites.Servers {
 		lists := []caddyhttp.RouteList{server.Routes}
 		if server.Errors != nil {
