@@ -11,8 +11,8 @@ import (
 
 // The operations on OAuth clients.
 const (
-	ListClients  Operation[ClientQuery, ClientPage]      = "client.list"
-	ShowClient   Operation[ClientRef, Client]           = "client.show"
+	ListClients  Operation[ClientQuery, ClientPage]       = "client.list"
+	ShowClient   Operation[ClientRef, Client]             = "client.show"
 	RemoveClient Operation[ClientToRemove, ClientRemoved] = "client.remove"
 )
 

@@ -14,8 +14,8 @@ import (
 // The operations on the work that waits.
 const (
 	ListJobs Operation[JobQuery, JobPage] = "outbox.list"
-	RetryJob Operation[JobRef, Job]      = "outbox.retry"
-	DropJob  Operation[JobRef, Job]      = "outbox.drop"
+	RetryJob Operation[JobRef, Job]       = "outbox.retry"
+	DropJob  Operation[JobRef, Job]       = "outbox.drop"
 )
 
 // Job is work for Synapse, or another destination, that waits or was refused for good.

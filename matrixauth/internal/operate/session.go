@@ -15,8 +15,8 @@ import (
 // The operations on sessions.
 const (
 	ListSessions Operation[SessionQuery, SessionPage] = "session.list"
-	EndSessions  Operation[SessionsToEnd, Ended]       = "session.end"
-	IssueToken   Operation[NewToken, IssuedToken]      = "token.issue"
+	EndSessions  Operation[SessionsToEnd, Ended]      = "session.end"
+	IssueToken   Operation[NewToken, IssuedToken]     = "token.issue"
 )
 
 // BrowserKind is the kind of a Session that is no session of the Matrix API, but a browser that is signed

@@ -16,7 +16,7 @@ const (
 	// CheckNewUser reports whether AddUser would add an account, whatever its password.
 	CheckNewUser   Operation[NewUser, struct{}]        = "user.check"
 	AddUser        Operation[NewUser, User]            = "user.add"
-	ListUsers      Operation[UserQuery, UserPage]     = "user.list"
+	ListUsers      Operation[UserQuery, UserPage]      = "user.list"
 	ShowUser       Operation[Name, User]               = "user.show"
 	SetPassword    Operation[NameAndPassword, User]    = "user.set-password"
 	RemoveEmail    Operation[NameAndEmail, User]       = "user.remove-email"
