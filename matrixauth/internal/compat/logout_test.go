@@ -1,4 +1,4 @@
-package matrixauth_test
+package compat_test
 
 import (
 	"net/http"
