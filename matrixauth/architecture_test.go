@@ -3,10 +3,12 @@ package matrixauth
 import (
 	"encoding/json"
 	"errors"
+	"go/ast"
 	"io"
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -191,6 +193,31 @@ func TestEveryPackageIsDescribed(t *testing.T) {
 	}
 	if len(described) > 0 {
 		t.Errorf("docs/architecture.md describes %q, which is not in the picture", described)
+	}
+}
+
+// TestOptionsOfTests: nothing but tests opens a store whose writes are not real ones.
+func TestOptionsOfTests(t *testing.T) {
+	seen := 0
+	for _, root := range []string{".", "../caddymodule"} {
+		walkGo(t, root, func(path string, file *ast.File) {
+			ast.Inspect(file, func(n ast.Node) bool {
+				pair, ok := n.(*ast.KeyValueExpr)
+				if !ok {
+					return true
+				}
+				if key, ok := pair.Key.(*ast.Ident); ok && (key.Name == "Rehearse" || key.Name == "NoSync") {
+					seen++
+					if !strings.HasSuffix(path, "_test.go") && !isForTests(filepath.ToSlash(filepath.Dir(path))) {
+						t.Errorf("%s sets %s, which is for tests", path, key.Name)
+					}
+				}
+				return true
+			})
+		})
+	}
+	if seen == 0 {
+		t.Error("the options were not found, so they have other names now")
 	}
 }
 

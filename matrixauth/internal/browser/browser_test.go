@@ -26,7 +26,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	clock := func() time.Time { b.mu.Lock(); defer b.mu.Unlock(); return b.now }
 	var err error
-	b.store, err = store.Open(t.Context(), store.Options{Rehearse: true, Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: clock})
+	b.store, err = store.Open(t.Context(), store.Options{Rehearse: true, NoSync: true, Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: clock})
 	b.must(err)
 	t.Cleanup(func() { b.must(b.store.Close()) })
 	b.browsers = New(b.store)

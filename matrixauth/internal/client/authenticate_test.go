@@ -21,7 +21,7 @@ type room struct {
 func newRoom(t *testing.T, static ...model.Client) *room {
 	t.Helper()
 	r := &room{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	s, err := store.Open(context.Background(), store.Options{Rehearse: true, Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: func() time.Time { return r.now }})
+	s, err := store.Open(context.Background(), store.Options{Rehearse: true, NoSync: true, Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: func() time.Time { return r.now }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 // TestDoctorComparesClocks reads the time of an answer of Synapse's.
 func TestDoctorComparesClocks(t *testing.T) {
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "auth.db"), Create: true, Now: func() time.Time { return now }})
+	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "auth.db"), Create: true, NoSync: true, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}

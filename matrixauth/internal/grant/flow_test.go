@@ -87,7 +87,7 @@ func (h *house) homeserver() *homeserver.Client {
 func (h *house) open(create bool) {
 	h.t.Helper()
 	var err error
-	h.store, err = store.Open(h.t.Context(), store.Options{Rehearse: true, Path: h.file, Create: create, Now: h.clock.Now})
+	h.store, err = store.Open(h.t.Context(), store.Options{Rehearse: true, NoSync: true, Path: h.file, Create: create, Now: h.clock.Now})
 	h.must(err)
 	registry, err := session.NewRegistry(h.t.Context(), h.store)
 	h.must(err)

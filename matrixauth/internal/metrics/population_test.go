@@ -13,7 +13,7 @@ import (
 // TestPopulationTakesItsShare: however often somebody scrapes, a count stands for a hundred times as long as it
 // took; and whoever does not want to wait is given the one before.
 func TestPopulationTakesItsShare(t *testing.T) {
-	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "auth.db"), Create: true})
+	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "auth.db"), Create: true, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) open() {
 	var err error
-	r.store, err = store.Open(context.Background(), store.Options{Rehearse: true, Path: r.path, Create: true, LockWait: time.Minute, Now: func() time.Time { return r.now }})
+	r.store, err = store.Open(context.Background(), store.Options{Rehearse: true, NoSync: true, Path: r.path, Create: true, LockWait: time.Minute, Now: func() time.Time { return r.now }})
 	r.must(err)
 	r.outbox = New(r.store)
 	r.outbox.Configure(r.config())

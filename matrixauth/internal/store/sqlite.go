@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/url"
+	"strings"
 
 	"github.com/mattn/go-sqlite3"
 	"github.com/pressly/goose/v3"
@@ -39,9 +40,13 @@ func dsn(path, extra string) string {
 	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: common + extra}).String()
 }
 
-// openWriter opens the one connection that writes.
-func openWriter(path string) (*sql.DB, error) {
-	return sql.Open(driver, dsn(path, "_txlock=immediate&_cache_size=-4000"))
+// openWriter opens the one connection that writes. noSync has no commit wait for the disk, for tests.
+func openWriter(path string, noSync bool) (*sql.DB, error) {
+	address := dsn(path, "_txlock=immediate&_cache_size=-4000")
+	if noSync {
+		address = strings.Replace(address, "_synchronous=FULL", "_synchronous=OFF", 1)
+	}
+	return sql.Open(driver, address)
 }
 
 // openReader opens connections that only read.

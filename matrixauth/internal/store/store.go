@@ -33,6 +33,8 @@ type Options struct {
 	// Rehearse has each write run twice, undone the first time, as happens to those that share a commit with
 	// one that fails. It is for tests: what a closure leaves behind outside of the database must not add up.
 	Rehearse bool
+	// NoSync leaves it to the system when commits reach the disk. It is for tests, which lose no power but much time.
+	NoSync bool
 }
 
 // Store is an open database. Its methods may be called from any goroutine.
@@ -51,6 +53,7 @@ type Store struct {
 	copied atomic.Pointer[time.Time]
 
 	rehearse   bool
+	noSync     bool
 	statements atomic.Uint64
 	weights    weights
 	// idleUntil is the last activity of the sessions that Retain has tidied.
@@ -85,7 +88,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if closed != "" {
 		mended = append(mended, closed)
 	}
-	s := &Store{path: path, now: o.Now, lock: lock, mended: mended, weights: weights{}, rehearse: o.Rehearse}
+	s := &Store{path: path, now: o.Now, lock: lock, mended: mended, weights: weights{}, rehearse: o.Rehearse, noSync: o.NoSync}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
@@ -104,7 +107,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.readCopied()
-	if s.writer, err = openWriter(s.path); err != nil {
+	if s.writer, err = openWriter(s.path, s.noSync); err != nil {
 		return fmt.Errorf("database %s: %w", s.path, err)
 	}
 	s.writer.SetMaxOpenConns(1)

@@ -118,7 +118,7 @@ func (h *House) Open() {
 	h.T.Helper()
 	ctx := context.Background()
 	var err error
-	h.Store, err = store.Open(ctx, store.Options{Path: h.File, Create: true, LockWait: 10 * time.Second, Now: h.Clock.Now, Rehearse: true})
+	h.Store, err = store.Open(ctx, store.Options{Path: h.File, Create: true, LockWait: 10 * time.Second, Now: h.Clock.Now, Rehearse: true, NoSync: true})
 	h.Must(err)
 	h.Lines = edge.NewLines(h.Clock.Now)
 	h.Outbox, h.ReconcileQueue, h.Refusals, h.Browsers = outbox.New(h.Store), reconcile.NewQueue(h.Clock.Now), gateway.NewRefusals(h.Clock.Now), browser.New(h.Store)
