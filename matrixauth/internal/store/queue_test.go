@@ -247,6 +247,32 @@ func TestUpdate(t *testing.T) {
 			t.Errorf("the other write: %v", err)
 		}
 	})
+	t.Run("a_panic_after_the_commit_stops_nobody_who_comes_later", func(t *testing.T) {
+		s := open(t)
+		ran := 0
+		func() {
+			defer func() {
+				if v := recover(); v == nil {
+					t.Error("the panic was lost")
+				}
+			}()
+			_ = s.Update(context.Background(), func(tx *Tx) error {
+				tx.AfterCommit(func() { panic("dropped") })
+				tx.AfterCommit(func() { ran++ })
+				return addUser(tx, "a")
+			})
+		}()
+		later := make(chan error, 1)
+		go func() { later <- s.Update(context.Background(), func(tx *Tx) error { return addUser(tx, "b") }) }()
+		select {
+		case err := <-later:
+			if err != nil || !has(t, s, "a") || !has(t, s, "b") || ran != 1 {
+				t.Errorf("the later write: %v; what else followed the first ran %d times", err, ran)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("nobody can write any more")
+		}
+	})
 	t.Run("after_commit_runs_once_it_is_durable_and_only_then", func(t *testing.T) {
 		s := open(t)
 		ran := 0

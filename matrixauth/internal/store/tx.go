@@ -83,14 +83,17 @@ func (s *Store) Update(ctx context.Context, f func(*Tx) error) error {
 	return w.err
 }
 
-// lead commits the writes that wait, the caller's among them, and passes the lead on.
+// lead commits the writes that wait, the caller's among them, and passes the lead on, also if it does not come back from
+// what was to follow the commit: nobody could write any more.
 func (s *Store) lead() {
 	batch := s.queue.take()
+	defer func() {
+		s.queue.pass()
+		for _, w := range batch {
+			w.turn <- false
+		}
+	}()
 	s.commit(batch)
-	s.queue.pass()
-	for _, w := range batch {
-		w.turn <- false
-	}
 }
 
 // commit runs the writes of a batch and notes their outcomes.
@@ -100,13 +103,17 @@ func (s *Store) commit(batch []*write) {
 	if err != nil {
 		clear(s.weights)
 	}
-	for _, f := range after {
-		f()
-	}
 	for i, w := range batch {
 		if w.err = errs[i]; w.err == nil {
 			w.err = err
 		}
+	}
+	var faults error
+	for _, f := range after {
+		faults = errors.Join(faults, guard(nil, func(*Tx) error { f(); return nil }))
+	}
+	if faults != nil {
+		panic(faults) // what failed is durable, and nobody could be told that it is not
 	}
 }
 
