@@ -13,13 +13,7 @@ import (
 // Listen opens a Unix socket for its owner alone, from its first moment on where the system lets the mode
 // be set before the socket has a name (Linux).
 func Listen(path string) (net.Listener, error) {
-	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		return raw.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) }) // looked at below
-	}}
-	listen := func(address string) (net.Listener, error) {
-		return config.Listen(context.Background(), "unix", address)
-	}
-	listener, err := listenAt(path, listen)
+	listener, err := listenAt(path, listenPrivately)
 	if err != nil {
 		return nil, err
 	}
@@ -31,6 +25,15 @@ func Listen(path string) (net.Listener, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	return listener, nil
+}
+
+// listenPrivately sets the mode of the socket before it has a name. Where the system does not let it, Listen does so
+// a moment later.
+func listenPrivately(address string) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) }) // Listen looks at what came of it
+	}}
+	return config.Listen(context.Background(), "unix", address)
 }
 
 // MaxSocketPath is the longest path of a Unix socket that every system takes.
