@@ -112,6 +112,17 @@ func (c *Core) Run() error {
 	}
 	var ctx context.Context
 	ctx, c.stop = context.WithCancel(context.Background())
+	c.runBackground(ctx)
+	c.work.Go(func() {
+		if err := c.socket.Serve(); err != nil {
+			c.logger().Error("the socket for commands failed", "error", err)
+		}
+	})
+	return nil
+}
+
+// runBackground begins all work that is neither a request's nor a command's. It ends with ctx; c.work waits for it.
+func (c *Core) runBackground(ctx context.Context) {
 	c.work.Go(func() { c.outbox.Run(ctx) })
 	c.work.Go(func() {
 		c.registry.Run(ctx, func(err error) { c.logger().Error("uses of tokens could not be written", "error", err) })
@@ -120,12 +131,6 @@ func (c *Core) Run() error {
 	c.work.Go(func() { c.retain(ctx) })
 	c.work.Go(func() { c.releaseMemory(ctx) })
 	c.work.Go(func() { c.tellCounts(ctx) })
-	c.work.Go(func() {
-		if err := c.socket.Serve(); err != nil {
-			c.logger().Error("the socket for commands failed", "error", err)
-		}
-	})
-	return nil
 }
 
 // retentionEvery is the time between two clean-ups, the first soon after the start but not in its way.

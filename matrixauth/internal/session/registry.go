@@ -127,11 +127,11 @@ func (r *Registry) noteUse(t model.Token, at time.Time) {
 	}
 }
 
-// noteActivity notes that a session was seen.
+// noteActivity notes that a session was seen. A later time that is noted already stands.
 func (r *Registry) noteActivity(sessionID string, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, known := r.active[sessionID]; known || len(r.active) < maxPending {
+	if seen, known := r.active[sessionID]; known && !at.Before(seen) || !known && len(r.active) < maxPending {
 		r.active[sessionID] = at
 	}
 }
@@ -209,7 +209,7 @@ func (r *Registry) Flush(ctx context.Context) error {
 	if len(pending) == 0 {
 		return nil
 	}
-	return r.store.Update(ctx, func(tx *store.Tx) error {
+	err := r.store.Update(ctx, func(tx *store.Tx) error {
 		for id, at := range pending {
 			if err := tx.TouchSession(id, at, ""); err != nil {
 				return err
@@ -217,6 +217,12 @@ func (r *Registry) Flush(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err != nil {
+		for id, at := range pending {
+			r.noteActivity(id, at)
+		}
+	}
+	return err
 }
 
 func (r *Registry) flushUses(ctx context.Context) error {
