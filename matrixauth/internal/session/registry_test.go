@@ -59,7 +59,7 @@ func TestRefreshIsActivity(t *testing.T) {
 	refreshed := func(ip string) model.Session {
 		t.Helper()
 		var err error
-		tokens, err = b.sessions.Refresh(t.Context(), Refresh{Kind: model.CompatSession, Token: tokens.Refresh, Origin: model.Origin{IP: ip}})
+		tokens, err = b.sessions.Refresh(t.Context(), Refresh{Kind: model.CompatSession, Token: tokens.Refresh, Source: model.Source{IP: ip}})
 		b.must(err)
 		var found model.Session
 		b.must(b.store.View(t.Context(), func(tx *store.Tx) (err error) {
