@@ -15,12 +15,14 @@ type Copy struct{ *os.File }
 // Close closes the copy and removes it.
 func (c Copy) Close() error { return errors.Join(c.File.Close(), os.Remove(c.Name())) }
 
-const copyMark = ".copy-"
+// copyMark and copyEnd stand around the random middle of a copy's name behind that of the database: what bears such a
+// name is removed at a start, so that nobody's own copy may be called so.
+const copyMark, copyEnd = ".copying-", ".tmp"
 
 // Copy makes a consistent copy while everything goes on. It lies beside the database, where nobody else can
 // write: whoever wants a backup elsewhere reads it, and writes their file themselves.
 func (s *Store) Copy(ctx context.Context) (Copy, error) {
-	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+copyMark+"*")
+	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+copyMark+"*"+copyEnd)
 	if err != nil {
 		return Copy{}, fmt.Errorf("copy of the database: %w", err)
 	}
@@ -39,7 +41,7 @@ func (s *Store) removeCopies() error {
 		return fmt.Errorf("database %s: %w", s.path, err)
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), filepath.Base(s.path)+copyMark) {
+		if strings.HasPrefix(e.Name(), filepath.Base(s.path)+copyMark) && strings.HasSuffix(e.Name(), copyEnd) {
 			if err := os.Remove(filepath.Join(filepath.Dir(s.path), e.Name())); err != nil {
 				return fmt.Errorf("database %s: %w", s.path, err)
 			}

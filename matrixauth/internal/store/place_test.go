@@ -181,6 +181,39 @@ func TestOpenModes(t *testing.T) {
 	}
 }
 
+// TestLeftCopies: what a process left that died while it copied is removed at the next start, and nothing that an operator
+// may have laid beside the database.
+func TestLeftCopies(t *testing.T) {
+	s := open(t)
+	made, err := s.Copy(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := made.Name()
+	own := []string{s.Path() + ".copy-20261126", s.Path() + ".copy-before-upgrade", s.Path() + ".bak", s.Path() + ".copying-it.db"}
+	for _, path := range own {
+		if err := os.WriteFile(path, []byte("an operator's"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(made.File.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(context.Background(), Options{Path: s.Path()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if _, err := os.Lstat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s stayed: %v", left, err)
+	}
+	for _, path := range own {
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("an operator's own file went: %v", err)
+		}
+	}
+}
+
 // TestCopy copies a database while it is written to.
 func TestCopy(t *testing.T) {
 	s := open(t)
