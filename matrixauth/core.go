@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -45,6 +46,9 @@ type Core struct {
 	work sync.WaitGroup
 
 	mu sync.Mutex
+	// seals are the keepers of seals by the paths of their files: what a keeper has in memory of a file that has gone
+	// outlives a reload.
+	seals map[string]*seal.Keeper
 	// servers are those started and not stopped, in the order of their start; the first one is current.
 	servers []*Server
 	// last is the Server that stopped last: what is done while closing is logged too.

@@ -53,3 +53,6 @@ func (s *Server) Routes() []web.Bound { return s.routes() }
 func (s *Server) Issuer() edge.Issuer { return s.issuer }
 
 func (s *Server) Seal() *seal.Keeper { return s.seal }
+
+// CheckSeal is a look at the seal, as a server takes now and then.
+func (s *Server) CheckSeal(ctx context.Context) { s.checkSeal(ctx) }

@@ -1,7 +1,6 @@
 package matrixauth
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -11,12 +10,21 @@ import (
 // SealFile returns where the seal of a database lies if the configuration names no other place.
 func SealFile(database string) string { return seal.Path(database) }
 
-// newSeal makes the keeper of the seal of this configuration.
-func (s *Server) newSeal() *seal.Keeper {
-	return seal.New(s.core.store, cmp.Or(s.config.SealFile, SealFile(s.core.Database())))
+// keeper returns the keeper of the seal at a path.
+func (c *Core) keeper(path string) *seal.Keeper {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seals == nil {
+		c.seals = map[string]*seal.Keeper{}
+	}
+	if c.seals[path] == nil {
+		c.seals[path] = seal.New(c.store, path)
+	}
+	return c.seals[path]
 }
 
-// sealInterval is the time between two looks at a seal that cannot be used: one that is put back is taken soon.
+// sealInterval is the time between two looks at the seal: a file that has gone is told while the server has it in memory
+// yet, and one that is put back is taken soon.
 const sealInterval = 15 * time.Second
 
 // loadSeal reads the seal, or makes it for a database that never sealed anything. A server without one goes on:
@@ -31,7 +39,7 @@ func (s *Server) loadSeal(ctx context.Context) {
 	}
 }
 
-// watchSeal looks again at a seal that cannot be used until ctx ends.
+// watchSeal looks at the seal now and then until ctx ends.
 func (s *Server) watchSeal(ctx context.Context) {
 	ticker := time.NewTicker(sealInterval)
 	defer ticker.Stop()
@@ -41,12 +49,19 @@ func (s *Server) watchSeal(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if s.seal.Problem() == nil {
-			continue
-		}
-		if s.seal.Load(ctx, true) == nil {
-			s.deps.Logger.Info("the seal can be used again", "path", s.seal.Path())
-		}
+		s.checkSeal(ctx)
+	}
+}
+
+// checkSeal reads the seal again. The log tells if it cannot be used any more, or can be again.
+func (s *Server) checkSeal(ctx context.Context) {
+	before := s.seal.Problem()
+	err := s.seal.Load(ctx, true)
+	switch after := s.seal.Problem(); {
+	case before == nil && after != nil:
+		s.deps.Logger.Error("the seal cannot be used", "path", s.seal.Path(), "error", after)
+	case before != nil && err == nil:
+		s.deps.Logger.Info("the seal can be used again", "path", s.seal.Path())
 	}
 }
 

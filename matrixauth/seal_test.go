@@ -3,6 +3,7 @@ package matrixauth_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -101,6 +102,37 @@ func TestSeal(t *testing.T) {
 		h.Crash()
 		if plain, err := h.Current().Seal().Open(seeds, "row", value); err != nil || string(plain) != "the seed" {
 			t.Errorf("%q %v", plain, err)
+		}
+	})
+	t.Run("gone_while_the_server_runs", func(t *testing.T) {
+		h := house.New(t)
+		value := sealed(h, "the seed")
+		kept, err := os.ReadFile(matrixauth.SealFile(h.File))
+		h.Must(err)
+		h.Current().CheckSeal(t.Context())
+		if log := h.Logged(0, "the seal"); len(log) != 0 {
+			t.Errorf("of one that is well the log tells %v", log)
+		}
+		h.Must(os.Remove(matrixauth.SealFile(h.File)))
+		for range 2 {
+			h.Current().CheckSeal(t.Context())
+		}
+		if log := h.Logged(0, "the seal cannot be used"); len(log) != 1 || !strings.Contains(fmt.Sprint(log[0]["error"]), "after the next start: authenticator seeds") {
+			t.Errorf("the log tells %v", log)
+		}
+		// A reload is no start of the process: what is in memory is not lost with it.
+		reloaded, err := matrixauth.New(h.Core, h.Config, matrixauth.Deps{Logger: h.Logger})
+		h.Must(err)
+		reloaded.Attach()
+		if plain, err := reloaded.Seal().Open(seeds, "row", value); err != nil || string(plain) != "the seed" {
+			t.Errorf("after a reload: %q %v", plain, err)
+		}
+		h.Must(os.WriteFile(matrixauth.SealFile(h.File), kept, 0o600))
+		for range 2 {
+			h.Current().CheckSeal(t.Context())
+		}
+		if log := h.Logged(0, "the seal can be used again"); len(log) != 1 {
+			t.Errorf("the log tells %v", log)
 		}
 	})
 	t.Run("a_relative_path_is_refused", func(t *testing.T) {

@@ -1,6 +1,7 @@
 package matrixauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,7 +116,7 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{core: core, config: config, deps: deps, issuer: issuer}
 	s.homeserver = homeserver.New(homeserver.Config{Endpoint: endpoint, Secret: config.Secret, ServerName: config.ServerName, HTTP: deps.HTTP})
-	s.seal = s.newSeal()
+	s.seal = core.keeper(cmp.Or(config.SealFile, SealFile(core.Database())))
 	if err := s.wirePages(); err != nil {
 		return nil, err
 	}
