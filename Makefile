@@ -1,5 +1,5 @@
 # Everything needed is installed by these targets, into git-ignored folders of the checkout.
-.PHONY: build demo demo-stop test unit real lint deadcode golangci bench screenshots clean
+.PHONY: build demo demo-stop test unit real lint deadcode golangci mutants bench screenshots clean
 
 build:
 	./xcaddy.sh -o caddy
@@ -41,6 +41,14 @@ deadcode:
 golangci:
 	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 	cd tests && go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run --config ../.golangci.yml --build-tags goolm ./...
+
+# Changes the code in one place at a time and looks whether the package's own tests notice; CONTRIBUTING.md says how to
+# read it. The tool is pinned here, is no dependency of go.mod, and is built anew by each run. No part of "make test".
+# "make mutants PACKAGES=session" runs one package.
+GREMLINS = github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0
+
+mutants:
+	GREMLINS=$(GREMLINS) tests/mutants.sh $(PACKAGES)
 
 bench:
 	tests/bench.sh
