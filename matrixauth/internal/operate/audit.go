@@ -53,20 +53,10 @@ type By struct {
 	UserAgent string `json:"user_agent,omitempty"`
 }
 
-// maxPage bounds the entries of a page of any list.
-const maxPage = 500
-
-// pageSize returns the size of a page of which limit entries are wanted.
-func pageSize(limit int) int {
-	if limit <= 0 {
-		return maxPage
-	}
-	return min(limit, maxPage)
-}
-
 func (o *Operations) listEvents(ctx context.Context, _ model.Actor, p EventQuery) (EventPage, error) {
+	size := pageSize(p.Limit)
 	return view(ctx, o, func(tx *store.Tx) (EventPage, error) {
-		filter := store.EventFilter{Before: p.Before, Limit: pageSize(p.Limit) + 1}
+		filter := store.EventFilter{Before: p.Before, Limit: size + 1}
 		if p.User != "" {
 			found, err := o.find(ctx, tx, p.User)
 			if err != nil {
@@ -79,10 +69,7 @@ func (o *Operations) listEvents(ctx context.Context, _ model.Actor, p EventQuery
 			return EventPage{}, err
 		}
 		page := EventPage{Events: []Event{}}
-		if len(found) == filter.Limit {
-			found = found[:filter.Limit-1]
-			page.Next = found[len(found)-1].Position
-		}
+		found, page.Next = cutPage(found, size, func(e model.Event) int64 { return e.Position })
 		for _, e := range found {
 			page.Events = append(page.Events, describeEvent(e))
 		}

@@ -80,10 +80,7 @@ func (o *Operations) listJobs(ctx context.Context, _ model.Actor, p JobQuery) (J
 			return JobPage{}, err
 		}
 		page := JobPage{Jobs: []Job{}}
-		if len(found) > size {
-			found = found[:size]
-			page.Next = found[size-1].Position
-		}
+		found, page.Next = cutPage(found, size, func(job model.Job) int64 { return job.Position })
 		names := map[string]string{}
 		for _, job := range found {
 			if _, known := names[job.Lane.Subject]; !known {

@@ -101,8 +101,9 @@ type IssuedToken struct {
 }
 
 func (o *Operations) listSessions(ctx context.Context, _ model.Actor, p SessionQuery) (SessionPage, error) {
+	size := pageSize(p.Limit)
 	return view(ctx, o, func(tx *store.Tx) (SessionPage, error) {
-		filter := store.SessionFilter{ClientID: p.ClientID, Live: p.All || !p.Ended, Ended: p.All || p.Ended, Prefix: p.Search, After: p.After, Limit: pageSize(p.Limit) + 1}
+		filter := store.SessionFilter{ClientID: p.ClientID, Live: p.All || !p.Ended, Ended: p.All || p.Ended, Prefix: p.Search, After: p.After, Limit: size + 1}
 		if p.User != "" {
 			found, err := o.find(ctx, tx, p.User)
 			if err != nil {
@@ -115,10 +116,7 @@ func (o *Operations) listSessions(ctx context.Context, _ model.Actor, p SessionQ
 			return SessionPage{}, err
 		}
 		page := SessionPage{Sessions: []Session{}}
-		if len(found) == filter.Limit {
-			found = found[:filter.Limit-1]
-			page.Next = found[len(found)-1].ID
-		}
+		found, page.Next = cutPage(found, size, func(one store.ListedSession) string { return one.ID })
 		names := map[string]string{}
 		for _, one := range found {
 			if !filter.Ended && one.Browser && browser.Over(model.BrowserSession{CreatedAt: one.CreatedAt, LastActiveAt: one.LastActiveAt}, tx.Now) {

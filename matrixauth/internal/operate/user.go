@@ -167,17 +167,15 @@ func (o *Operations) listUsers(ctx context.Context, _ model.Actor, p UserQuery) 
 	default:
 		return UserPage{}, model.Errorf(model.InvalidParam, "%q is no state of an account; name active, locked or deactivated", p.State)
 	}
+	size := pageSize(p.Limit)
 	found, err := view(ctx, o, func(tx *store.Tx) ([]store.Account, error) {
-		return tx.Accounts(store.AccountFilter{State: p.State, Admin: p.Admin, Prefix: strings.ToLower(p.Search), After: p.After, Limit: pageSize(p.Limit) + 1})
+		return tx.Accounts(store.AccountFilter{State: p.State, Admin: p.Admin, Prefix: strings.ToLower(p.Search), After: p.After, Limit: size + 1})
 	})
 	if err != nil {
 		return UserPage{}, err
 	}
 	page := UserPage{Users: []User{}}
-	if size := pageSize(p.Limit); len(found) > size {
-		found = found[:size]
-		page.Next = found[size-1].Localpart
-	}
+	found, page.Next = cutPage(found, size, func(a store.Account) string { return a.Localpart })
 	for _, a := range found {
 		page.Users = append(page.Users, o.describeAccount(a))
 	}
