@@ -133,91 +133,19 @@ func (o *Outbox) wakeUp(to model.Destination) {
 func (o *Outbox) Run(ctx context.Context) {
 	var group sync.WaitGroup
 	for _, to := range model.Destinations {
-		group.Go(func() { o.run(ctx, to) })
+		group.Go(func() { newDispatcher(o, to).run(ctx) })
 	}
 	group.Wait()
 }
 
-// run does the jobs for one destination.
-func (o *Outbox) run(ctx context.Context, to model.Destination) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-o.wake[to]:
-		}
-		timer.Reset(o.pass(ctx, to))
-	}
-}
-
-// Pass works on every lane whose first job is due and returns the time until another pass makes sense.
-// It is the step of Run, and what tests call in its place.
+// Pass works on every lane whose first job is due and returns the time until another pass makes sense. It does what
+// Run does, but ends once nothing is due, and is what tests call in its place.
 func (o *Outbox) Pass(ctx context.Context) time.Duration {
 	wait := idle
 	for _, to := range model.Destinations {
-		wait = min(wait, o.pass(ctx, to))
+		wait = min(wait, newDispatcher(o, to).pass(ctx))
 	}
 	return wait
-}
-
-func (o *Outbox) pass(ctx context.Context, to model.Destination) time.Duration {
-	config := o.current()
-	pace := config.pace(to)
-	if pace.Paused {
-		return idle
-	}
-	for ctx.Err() == nil {
-		due, wait, err := o.due(ctx, to, pace.AtOnce)
-		if err != nil {
-			config.Logger.Error("the outbox could not be read", "error", err)
-			return firstDelay
-		}
-		if len(due) == 0 {
-			return wait
-		}
-		var group sync.WaitGroup
-		progress := make(chan bool, len(due))
-		for _, lane := range due {
-			group.Go(func() { progress <- o.workOn(ctx, lane) })
-		}
-		group.Wait()
-		close(progress)
-		if !anyOf(progress) {
-			return firstDelay
-		}
-	}
-	return idle
-}
-
-func anyOf(values <-chan bool) bool {
-	found := false
-	for v := range values {
-		found = found || v
-	}
-	return found
-}
-
-// due lists at most limit lanes that can be worked on now, and the time until the next one can be.
-func (o *Outbox) due(ctx context.Context, to model.Destination, limit int) (lanes []model.Lane, wait time.Duration, err error) {
-	wait = idle
-	err = o.store.View(ctx, func(tx *store.Tx) error {
-		heads, err := tx.LaneHeads(to, limit)
-		if err != nil {
-			return err
-		}
-		for _, job := range heads {
-			if left := job.RunAt.Sub(tx.Now); left > 0 {
-				wait = min(wait, left)
-				continue
-			}
-			lanes = append(lanes, job.Lane)
-		}
-		return nil
-	})
-	return lanes, wait, err
 }
 
 // State returns how much work waits.

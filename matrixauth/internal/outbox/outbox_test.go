@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -304,56 +303,46 @@ func TestEnter(t *testing.T) {
 	})
 }
 
-// TestOutboxProperty runs random histories of work, failures, crashes and entries: in each lane jobs are
-// done in their order, and in the end all are done.
-func TestOutboxProperty(t *testing.T) {
-	for seed := range uint64(30) {
-		t.Run(fmt.Sprint("seed_", seed), func(t *testing.T) {
-			random := rand.New(rand.NewPCG(seed, 0))
-			r := newRig(t)
-			r.fail = func(Job[work]) error {
-				if random.IntN(3) == 0 {
-					return errDown
-				}
-				return nil
+// TestHungLane: a call that hangs takes one of the places of its destination, and the others go on: with what waited
+// beside it, and with what comes meanwhile.
+func TestHungLane(t *testing.T) {
+	r := newRig(t)
+	config := r.config()
+	config.Pace = map[model.Destination]Pace{model.ToHomeserver: {AtOnce: 2}}
+	hangs, release, handled := make(chan struct{}), make(chan struct{}), make(chan string, 10)
+	config.Handlers = []Handler{call.Handle(func(_ context.Context, job Job[work]) error {
+		if job.Subject == "hung" {
+			close(hangs)
+			<-release
+		}
+		handled <- job.Subject
+		return nil
+	})}
+	r.outbox.Configure(config)
+	wantNext := func(want string) {
+		t.Helper()
+		select {
+		case got := <-handled:
+			if got != want {
+				t.Fatalf("%s was done, want %s", got, want)
 			}
-			lanes := []string{"a", "b", "c"}
-			want := map[string][]string{}
-			for step := range 60 {
-				lane := lanes[random.IntN(len(lanes))]
-				switch random.IntN(6) {
-				case 0, 1, 2:
-					name := fmt.Sprintf("%03d", step)
-					r.enqueue(lane, name)
-					want[lane] = append(want[lane], lane+name)
-				case 3:
-					r.pass()
-				case 4:
-					if leave, err := r.outbox.Enter(context.Background(), at(lane)); err == nil {
-						leave()
-					}
-				case 5:
-					r.must(r.store.Close())
-					r.open()
-				}
-				r.now = r.now.Add(time.Duration(random.IntN(10)) * time.Second)
-			}
-			r.fail = nil
-			for range 5 {
-				r.now = r.now.Add(bound.JobDelay)
-				r.pass()
-			}
-			for _, lane := range lanes {
-				var got []string
-				for _, name := range r.done {
-					if name[:1] == lane {
-						got = append(got, name)
-					}
-				}
-				if !slices.Equal(got, want[lane]) {
-					t.Errorf("lane %s did %v, want %v", lane, got, want[lane])
-				}
-			}
-		})
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%s waits", want)
+		}
 	}
+	for _, subject := range []string{"hung", "a", "b", "c"} {
+		r.enqueue(subject, "")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() { r.outbox.Run(ctx) })
+	defer group.Wait()
+	defer cancel()
+	defer close(release)
+	<-hangs
+	for _, subject := range []string{"a", "b", "c"} {
+		wantNext(subject)
+	}
+	r.enqueue("later", "")
+	wantNext("later")
 }

@@ -28,16 +28,17 @@ func (o *Outbox) Enter(ctx context.Context, lane model.Lane) (leave func(), err 
 	return func() { free(); o.wakeUp(lane.Destination) }, nil
 }
 
-// workOn drains a lane that nobody holds. It reports whether it is worth another look at once; a lane that somebody
-// holds is drained by them.
-func (o *Outbox) workOn(ctx context.Context, lane model.Lane) bool {
+// workOn drains a lane, unless somebody else holds it.
+func (o *Outbox) workOn(ctx context.Context, lane model.Lane) laneResult {
 	leave, ok := o.lanes.tryEnter(lane)
 	if !ok {
-		return false
+		return laneHeld
 	}
 	defer leave()
-	err := o.drain(ctx, lane, false)
-	return err == nil || !errors.Is(err, errStands)
+	if err := o.drain(ctx, lane, false); errors.Is(err, errStands) {
+		return laneStuck
+	}
+	return laneMoved
 }
 
 // errStands says that the lane's next job stands as it stood, and that to try it again at once would be no use.
