@@ -30,8 +30,9 @@ func (op Operation[P, R]) Do(ctx context.Context, c Caller, p P) (r R, err error
 	if err != nil {
 		return r, err
 	}
-	if err := json.Unmarshal(result, &r); err != nil {
-		return r, fmt.Errorf("%s: %w", op, err)
+	if json.Unmarshal(result, &r) != nil {
+		// What could not be read may be a secret.
+		return r, fmt.Errorf("the running server's answer to %q cannot be read; it may be of another version than this program", string(op))
 	}
 	return r, nil
 }

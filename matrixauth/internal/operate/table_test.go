@@ -44,3 +44,17 @@ func TestParameters(t *testing.T) {
 		})
 	}
 }
+
+// answering is a server that answers every operation in the same words.
+type answering string
+
+func (a answering) Perform(context.Context, string, []byte) ([]byte, error) { return []byte(a), nil }
+
+// TestAnswer: a server of another version may answer in another form, as lists without pages were.
+func TestAnswer(t *testing.T) {
+	for _, answer := range []answering{`[{"localpart":"alice"}]`, `{"users":4711}`, ``} {
+		if _, err := ListUsers.Do(t.Context(), answer, UserQuery{}); err == nil || !strings.Contains(err.Error(), "another version") || strings.Contains(err.Error(), "4711") {
+			t.Errorf("the answer %s: %v", answer, err)
+		}
+	}
+}
