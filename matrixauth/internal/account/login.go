@@ -121,7 +121,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 	if start.Device == "" {
 		start.Device = model.NewBrowserValue()
 	}
-	if _, err := d.Browsers.Start(r.Context(), start); err != nil {
+	if start, err = d.Browsers.StartOnce(r.Context(), start); err != nil {
 		return err
 	}
 	d.Cookie.Set(w, start.Value)

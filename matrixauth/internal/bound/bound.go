@@ -146,7 +146,8 @@ const (
 	// with the same answer.
 	CodeLife = 5 * time.Minute
 	// DoubleSubmit is how long after its use a code may come again without harm: a client that was slow to
-	// hear the answer asks twice. It gets nothing, and its session lives on.
+	// hear the answer asks twice. It gets nothing, and its session lives on. So long a form for signing in that is
+	// sent again, as by a double click, leads to the same session.
 	DoubleSubmit = 20 * time.Second
 	// RefreshGrace is how long after the first use of a successor a refresh token still mints another: two
 	// tabs or two processes of one phone race with the same token (REF-6).

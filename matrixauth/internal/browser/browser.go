@@ -13,10 +13,13 @@ import (
 )
 
 // Browsers starts, recognises and ends browser sessions.
-type Browsers struct{ store *store.Store }
+type Browsers struct {
+	store   *store.Store
+	signIns signIns
+}
 
 // New makes the browser sessions of a store.
-func New(s *store.Store) *Browsers { return &Browsers{s} }
+func New(s *store.Store) *Browsers { return &Browsers{store: s} }
 
 const (
 	// activityGrain is the resolution of the last activity.
