@@ -246,7 +246,14 @@ func TestNameDevice(t *testing.T) {
 	if got := s.row(other.ID).DeviceName; got != "Laptop" {
 		t.Errorf("the other device is called %q", got)
 	}
-	name(tokens.Access, "D", "Phone")
+	cost := func(text string) uint64 {
+		before := s.store.Statements()
+		name(tokens.Access, "D", text)
+		return s.store.Statements() - before
+	}
+	if same, other := cost("Phone"), cost("Other"); same >= other {
+		t.Errorf("the same name again costs %d statements, another %d", same, other)
+	}
 	name(tokens.Access, "D", "")
 	if got := s.row(session.ID).DeviceName; got != "" {
 		t.Errorf("the device is called %q", got)
