@@ -164,7 +164,7 @@ func (d *Door) Logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	// Whoever is locked has a session too, and may leave it.
 	signedIn, who, err := d.Browsers.Current(r.Context(), d.Cookie.Value(r), web.SourceOf(r))
-	if err != nil && model.AsError(err).Kind() == model.Internal {
+	if model.Inconclusive(err) {
 		return err
 	}
 	if who.ID != "" {

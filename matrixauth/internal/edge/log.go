@@ -32,7 +32,7 @@ func (e *Edge) log(ctx context.Context, l requestLine) {
 	if l.route.Hot && l.status < http.StatusBadRequest {
 		level = slog.LevelDebug
 	}
-	if l.status >= http.StatusInternalServerError {
+	if l.status >= http.StatusInternalServerError && !l.clientGone() {
 		level = slog.LevelWarn
 	}
 	if !e.Logger.Enabled(ctx, level) {
@@ -46,6 +46,11 @@ func (e *Edge) log(ctx context.Context, l requestLine) {
 		return
 	}
 	e.Logger.LogAttrs(ctx, level, "request", e.requestFields(l)...)
+}
+
+// clientGone reports whether nobody waited for the answer any more. Anybody can hang up, so it is no warning.
+func (l requestLine) clientGone() bool {
+	return l.err != nil && model.AsError(l.err).Code == model.ClientGone
 }
 
 // failedSignIn reports whether a password was tried that did not let its bearer in.

@@ -97,9 +97,9 @@ func (x *exchange) check(tx *store.Tx) (err error) {
 	return nil
 }
 
-// internal returns an error if it is a fault of ours, for which nothing may be committed.
+// internal returns an error if nothing follows from it, so that nothing may be committed.
 func internal(err error) error {
-	if model.AsError(err).Kind() == model.Internal {
+	if model.Inconclusive(err) {
 		return err
 	}
 	return nil

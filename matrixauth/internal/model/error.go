@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -60,9 +61,11 @@ const (
 	// RefreshRefused is a refresh token that is unknown, replayed or of an ended session.
 	RefreshRefused Code = "refresh_refused"
 	// RefreshPassed is a refresh token whose turn is over in a session that lives on.
-	RefreshPassed      Code = "refresh_passed"
-	RateLimited        Code = "rate_limited"
-	TemporarilyDown    Code = "temporarily_unavailable"
+	RefreshPassed   Code = "refresh_passed"
+	RateLimited     Code = "rate_limited"
+	TemporarilyDown Code = "temporarily_unavailable"
+	// ClientGone is a request whose client hung up before it was answered, or before all of it had arrived.
+	ClientGone         Code = "client_gone"
 	NotRecognized      Code = "not_recognized"
 	MethodNotAllowed   Code = "method_not_allowed"
 	DeviceIDForbidden  Code = "device_id_forbidden"
@@ -126,6 +129,7 @@ var kinds = map[Code]Kind{
 	RefreshPassed:           Unauthenticated,
 	RateLimited:             Limited,
 	TemporarilyDown:         Unavailable,
+	ClientGone:              Unavailable,
 	NotRecognized:           NotFound,
 	MethodNotAllowed:        Invalid,
 	DeviceIDForbidden:       Denied,
@@ -240,16 +244,27 @@ func (e *Error) Unwrap() error { return e.Err }
 // Is reports whether target is the code, so that errors.Is(err, UnknownToken) asks for it.
 func (e *Error) Is(target error) bool { return target == e.Code }
 
-// AsError returns the Error in err, or a ServerError that wraps err; nil for nil.
+// AsError returns the Error in err, or a ServerError that wraps err; nil for nil. What was given up because whoever
+// asked is gone is ClientGone, whatever stopped at that: it is neither a fault of ours nor one of the homeserver's.
 func AsError(err error) *Error {
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, context.Canceled) {
+		return NewError(ClientGone).WithCause(err)
 	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e
 	}
 	return &Error{Code: ServerError, Err: err}
+}
+
+// Inconclusive reports whether an error says nothing of what was asked: it is a fault of ours, or the client has hung up.
+// Nothing may follow from it.
+func Inconclusive(err error) bool {
+	e := AsError(err)
+	return e != nil && (e.Kind() == Internal || e.Code == ClientGone)
 }
 
 // Result returns how something went, for metrics: "ok", or the code of the error.

@@ -87,7 +87,7 @@ func (d *Door) silently(w http.ResponseWriter, r *http.Request, c model.Client, 
 	if err == nil {
 		return d.respond(w, r, request.Delivery.Redirect, field{"code", code})
 	}
-	if model.AsError(err).Kind() == model.Internal {
+	if model.Inconclusive(err) {
 		return err
 	}
 	if !c.Proven() {
@@ -101,7 +101,7 @@ func (d *Door) silently(w http.ResponseWriter, r *http.Request, c model.Client, 
 // where the way leads (AUTHZ-21). Static clients are vouched for. prompt=none shows no page as soon as
 // anybody consented to the client: before that it would be no more than a link that leads anywhere.
 func (d *Door) turnDown(w http.ResponseWriter, r *http.Request, c model.Client, ask grant.Ask, redirectURI string, err error) error {
-	if model.AsError(err).Kind() == model.Internal {
+	if model.Inconclusive(err) {
 		return err
 	}
 	mode, _ := ask.Mode(redirectURI) // a mode that cannot be is what the error is about, and travels by query

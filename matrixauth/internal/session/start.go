@@ -160,7 +160,9 @@ func (s *Sessions) ensureDevice(ctx context.Context, p Start) (created bool, err
 		err = s.config.Homeserver.UpdateDeviceDisplayName(ctx, p.User.Localpart, p.DeviceID, p.DeviceName)
 	}
 	if err != nil {
-		s.config.Logger.Warn("a device could not be made at the homeserver", model.LogUser(p.User.Localpart, s.config.ServerName, p.User.ID), "error", err)
+		if !errors.Is(err, context.Canceled) { // by a client that is gone, which says nothing of the homeserver
+			s.config.Logger.Warn("a device could not be made at the homeserver", model.LogUser(p.User.Localpart, s.config.ServerName, p.User.ID), "error", err)
+		}
 		return created, model.NewError(model.TemporarilyDown).WithCause(err)
 	}
 	return created, nil

@@ -12,7 +12,7 @@ import (
 
 // ReadForm reads a form from the body alone, never from the query (TOK-1). Its values are single:
 // a repeated parameter is refused, so that no two readers can differ about it (HTTP-10). Errors:
-// UnsupportedContent, TooLarge, InvalidParam, TemporarilyDown.
+// UnsupportedContent, TooLarge, InvalidParam, ClientGone.
 func ReadForm(w http.ResponseWriter, r *http.Request) (map[string]string, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// readBody reads a whole body of bounded size. Errors: TooLarge, and TemporarilyDown for a body that broke off, by a
+// readBody reads a whole body of bounded size. Errors: TooLarge, and ClientGone for a body that broke off, by a
 // network that is slow or gone: who sends it again may have more luck, and a refresh that was answered with a 4xx
 // would cost its client the session (REF-8).
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -23,7 +23,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, model.NewError(model.TooLarge)
 	}
 	if err != nil {
-		return nil, model.Errorf(model.TemporarilyDown, "the request body did not arrive whole; send it again").WithCause(err)
+		return nil, model.Errorf(model.ClientGone, "the request body did not arrive whole; send it again").WithCause(err)
 	}
 	return body, nil
 }
@@ -33,7 +33,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 type Object map[string]json.RawMessage
 
 // ReadObject reads a request body that must be a JSON object. The Content-Type does not matter
-// (LEG-7). Errors: TooLarge, NotJSON, BadJSON (LEG-8), TemporarilyDown.
+// (LEG-7). Errors: TooLarge, NotJSON, BadJSON (LEG-8), ClientGone.
 func ReadObject(w http.ResponseWriter, r *http.Request) (Object, error) {
 	body, err := readBody(w, r)
 	if err != nil {

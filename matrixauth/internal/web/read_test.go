@@ -136,7 +136,7 @@ func TestBodyThatBreaksOff(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, "/", body)
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			err := read(httptest.NewRecorder(), r)
-			wantCode(t, err, model.TemporarilyDown)
+			wantCode(t, err, model.ClientGone)
 			for _, wire := range Wires {
 				if status := StatusOf(wire, err); status != http.StatusServiceUnavailable {
 					t.Errorf("the %v wire says %d", wire, status)

@@ -67,6 +67,7 @@ var codeReplies = map[model.Code]codeReply{
 	model.RefreshPassed:      {text: "this refresh token has been replaced", oauth: reply{status: 400, code: "invalid_grant"}, softLogout: true},
 	model.RateLimited:        {text: "too many requests"},
 	model.TemporarilyDown:    {text: "try again later", matrix: reply{text: "The homeserver cannot be reached right now; try again"}},
+	model.ClientGone:         {text: "the client is gone"},
 	model.NotRecognized:      {text: "no such endpoint", matrix: reply{code: "M_UNRECOGNIZED", text: "Unrecognized request"}},
 	model.MethodNotAllowed:   {text: "method not allowed", matrix: reply{status: 405, code: "M_UNRECOGNIZED"}, oauth: reply{status: 405}},
 	model.DeviceIDForbidden:  {text: "this device id cannot be used", oauth: reply{code: "invalid_scope"}},

@@ -17,12 +17,12 @@ func (h *House) Homeserver() *homeserver.Client {
 	return homeserver.New(homeserver.Config{Endpoint: h.Fake.URL, Secret: SharedKey, ServerName: ServerName, HTTP: h.Fake.HTTP()})
 }
 
-// Tap listens to the calls to the homeserver. after runs when the homeserver has answered and before
-// the caller learns of it.
+// Tap listens to the calls to the homeserver. before runs before a call, after when the homeserver has answered and
+// before the caller learns of it, and read once the caller has read the answer.
 type Tap struct {
-	base  http.RoundTripper
-	mu    sync.Mutex
-	after func(op string)
+	base                http.RoundTripper
+	mu                  sync.Mutex
+	before, after, read func(op string)
 	// refuse names the calls that the homeserver refuses for good, by operation.
 	refuse string
 }
@@ -31,6 +31,24 @@ func (p *Tap) Set(f func(op string)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.after = f
+}
+
+// Watch has functions run around each call, in place of those of Set. What is nil is not run.
+func (p *Tap) Watch(before, after, read func(op string)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.before, p.after, p.read = before, after, read
+}
+
+// body tells that an answer was read.
+type body struct {
+	io.ReadCloser
+	read func()
+}
+
+func (b body) Close() error {
+	b.read()
+	return b.ReadCloser.Close()
 }
 
 func (p *Tap) RefuseAll(op string) {
@@ -42,7 +60,7 @@ func (p *Tap) RefuseAll(op string) {
 func (p *Tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	op := path.Base(r.URL.Path)
 	p.mu.Lock()
-	after, refuse := p.after, p.refuse
+	before, after, read, refuse := p.before, p.after, p.read, p.refuse
 	p.mu.Unlock()
 	if op == refuse {
 		return &http.Response{
@@ -50,9 +68,18 @@ func (p *Tap) RoundTrip(r *http.Request) (*http.Response, error) {
 			Body: io.NopCloser(strings.NewReader(`{"errcode":"M_INVALID_PARAM","error":"No"}`)),
 		}, errors.Join(r.Body.Close())
 	}
+	if before != nil {
+		before(op)
+	}
 	res, err := p.base.RoundTrip(r)
 	if after != nil {
 		after(op)
+	}
+	if gone := r.Context().Err(); gone != nil && err == nil { // whether the answer was quicker is not left to chance
+		return nil, errors.Join(gone, res.Body.Close())
+	}
+	if read != nil && err == nil {
+		res.Body = body{res.Body, func() { read(op) }}
 	}
 	return res, err
 }
