@@ -31,7 +31,10 @@ func (s reached) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, asked)
-	return w.Result(), r.Context().Err()
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	return w.Result(), nil
 }
 
 // machine is a Core in a bubble, in which time passes by itself as soon as everybody waits for it.
