@@ -29,6 +29,11 @@ func (e *Error) Error() string { return e.Path + " " + e.What + "; " + e.Change 
 // Unwrap returns what the system said, if it did.
 func (e *Error) Unwrap() error { return e.cause }
 
+// isDirectory refuses a directory in the place of a file. Nobody is to be told to remove what is in it.
+func isDirectory(path string) *Error {
+	return newError(path, "is a directory", "name a file in it")
+}
+
 func newError(path, what, change string) *Error {
 	return &Error{Path: path, What: what, Change: change}
 }
@@ -83,6 +88,8 @@ func checkFile(path string, info fs.FileInfo) error {
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
 		return newError(path, "is a symbolic link, and is not followed", "name the file itself, or remove the link")
+	case info.IsDir():
+		return isDirectory(path)
 	case !info.Mode().IsRegular():
 		return newError(path, "is no regular file", "remove it, or name another file")
 	case linkCount(info) > 1:

@@ -72,7 +72,7 @@ func TestOpen(t *testing.T) {
 		"a_link_to_nowhere": {func(path string) error { return os.Symlink(target+"2", path) }, "symbolic link"},
 		"a_second_name":     {func(path string) error { return os.Link(target, path) }, "hard link"},
 		"a_pipe":            {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "no regular file"},
-		"a_directory":       {func(path string) error { return os.Mkdir(path, 0o700) }, "no regular file"},
+		"a_directory":       {func(path string) error { return os.Mkdir(path, 0o700) }, "is a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, name)

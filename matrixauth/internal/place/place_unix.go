@@ -74,7 +74,9 @@ func (d directory) open(name, path string, flag int) (*os.File, error) {
 	switch {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EMLINK):
 		return nil, newError(path, "is a symbolic link, and is not followed", "name the file itself, or remove the link")
-	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
+	case errors.Is(err, unix.EISDIR):
+		return nil, isDirectory(path)
+	case errors.Is(err, unix.ENXIO):
 		return nil, newError(path, "is no regular file", "remove it, or name another file")
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return nil, denied(path, err)

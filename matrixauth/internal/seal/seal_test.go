@@ -302,7 +302,7 @@ func TestAttack(t *testing.T) {
 			other := filepath.Join(filepath.Dir(path), "other")
 			return errors.Join(os.WriteFile(other, []byte(heading+"\n"), 0o600), os.Link(other, path))
 		}, "hard link"},
-		"a_directory":   {func(_ *house, path string) error { return os.Mkdir(path, 0o700) }, "no regular file"},
+		"a_directory":   {func(_ *house, path string) error { return os.Mkdir(path, 0o700) }, "is a directory"},
 		"an_empty_file": {func(_ *house, path string) error { return os.WriteFile(path, nil, 0o600) }, "is no seal"},
 		"a_heading":     {func(_ *house, path string) error { return os.WriteFile(path, []byte(heading+"\n"), 0o600) }, "cut short"},
 		"a_file_cut_short": {func(h *house, path string) error {
