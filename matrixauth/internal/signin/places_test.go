@@ -1,4 +1,4 @@
-package matrixauth_test
+package signin_test
 
 import (
 	"fmt"

@@ -1,19 +1,15 @@
-package matrixauth_test
+package signin_test
 
 import (
 	"fmt"
-	"html"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -91,50 +87,6 @@ func (w *walker) note(format string, args ...any) {
 func (w *walker) fail(format string, args ...any) {
 	w.t.Helper()
 	w.t.Fatalf("%s\n%s", strings.Join(w.steps, "\n"), fmt.Sprintf(format, args...))
-}
-
-// pageForm is a form of a page, with its buttons.
-type pageForm struct {
-	action  string
-	fields  url.Values
-	buttons []url.Values
-}
-
-var (
-	formsIn   = regexp.MustCompile(`(?s)<form method="post" action="([^"]*)"[^>]*>(.*?)</form>`)
-	inputsIn  = regexp.MustCompile(`<input ([^>]*)>`)
-	buttonsIn = regexp.MustCompile(`<button ([^>]*)>`)
-	linksIn   = regexp.MustCompile(`<a class="button[^"]*" href="([^"]*)"`)
-	nameIn    = regexp.MustCompile(`\bname="([^"]*)"`)
-	valueIn   = regexp.MustCompile(`\bvalue="([^"]*)"`)
-	asWhom    = regexp.MustCompile(`signed in as @([a-z]+):`)
-)
-
-func attribute(of *regexp.Regexp, text string) string {
-	if match := of.FindStringSubmatch(text); match != nil {
-		return html.UnescapeString(match[1])
-	}
-	return ""
-}
-
-func formsOf(body string) (forms []pageForm) {
-	for _, match := range formsIn.FindAllStringSubmatch(body, -1) {
-		f := pageForm{action: html.UnescapeString(match[1]), fields: url.Values{}}
-		for _, input := range inputsIn.FindAllStringSubmatch(match[2], -1) {
-			if name := attribute(nameIn, input[1]); name != "" {
-				f.fields.Set(name, attribute(valueIn, input[1]))
-			}
-		}
-		for _, button := range buttonsIn.FindAllStringSubmatch(match[2], -1) {
-			pressed := url.Values{}
-			if name := attribute(nameIn, button[1]); name != "" {
-				pressed.Set(name, attribute(valueIn, button[1]))
-			}
-			f.buttons = append(f.buttons, pressed)
-		}
-		forms = append(forms, f)
-	}
-	return forms
 }
 
 // open opens the link of a client in a new tab.
@@ -422,150 +374,5 @@ func (w *walker) finish(b *tab, who string) {
 	}
 	if r.code == "" {
 		w.fail("no way from here to a code: %s", house.Shown(b.show().Answer))
-	}
-}
-
-func newWalkHouse(t *testing.T) *house.House {
-	h := house.WithApp(t)
-	h.Register("other", "")
-	h.Settle()
-	return h
-}
-
-// TestEveryOrder walks a person with one tab whose app wants a fresh password and another that does not, in every order of a
-// few things that they may do (OIDC-11, SESS-2, SESS-7, AUTHZ-16, AUTHZ-20).
-func TestEveryOrder(t *testing.T) {
-	h := newWalkHouse(t)
-	first := func(n int) func(w *walker) *tab { return func(w *walker) *tab { return w.tabs[n] } }
-	press := func(of func(w *walker) *tab, who string, form, times int) func(w *walker) {
-		return func(w *walker) {
-			b := of(w)
-			forms := formsOf(b.show().Body)
-			if len(forms) == 0 {
-				w.reload(b)
-				return
-			}
-			f := forms[min(form, len(forms)-1)]
-			w.submit(b, f, f.buttons[0], who, house.AlicesPassword, times)
-		}
-	}
-	moves := []func(w *walker){
-		press(first(0), "alice", 0, 1), // sign in, or consent
-		press(first(1), "bob", 0, 2),   // the same as somebody else, by a double click
-		press(first(1), "bob", 1, 1),   // cancel, or not you
-		func(w *walker) { w.back(w.tabs[0]) },
-		func(w *walker) { w.back(w.tabs[1]) },
-	}
-	length := 4
-	if testing.Short() {
-		length = 3
-	}
-	orders := 1
-	for range length {
-		orders *= len(moves)
-	}
-	for order := range 2 * orders {
-		// Each order begins with people who never said yes, and whose account page is short.
-		h.SQL("DELETE FROM consents")
-		h.SQL("DELETE FROM browser_sessions")
-		w := newWalker(t, h)
-		if order >= orders { // and once with somebody who is signed in, and once with nobody
-			w.openAccount("/account/login")
-			f := formsOf(w.tabs[0].show().Body)[0]
-			w.submit(w.tabs[0], f, f.buttons[0], "alice", house.AlicesPassword, 1)
-			w.tabs = nil
-			h.Clock.Move(time.Second)
-		}
-		w.open("app", "prompt", "login")
-		h.Clock.Move(time.Second)
-		w.open("other")
-		for n, rest := 0, order; n < length; n, rest = n+1, rest/len(moves) {
-			moves[rest%len(moves)](w)
-			h.Clock.Move(time.Second)
-		}
-		for n, who := range []string{"alice", "bob"} {
-			w.finish(w.tabs[n], who)
-		}
-	}
-}
-
-// TestSignInWalks walks long ways, with an account that is locked, requests that expire, and clients that ask
-// without a page (OIDC-10, OIDC-13, MOD-5, AUTHZ-18, AUTHZ-23).
-func TestSignInWalks(t *testing.T) {
-	walks := 30
-	if testing.Short() {
-		walks = 5
-	}
-	for seed := range uint64(walks) {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			h := newWalkHouse(t)
-			w, random := newWalker(t, h), rand.New(rand.NewPCG(seed, 7))
-			for range 80 {
-				w.step(random)
-			}
-			house.Act(h, matrixauth.UnlockUser, matrixauth.Name{User: "alice"})
-			for _, b := range w.tabs {
-				w.finish(b, "alice")
-			}
-		})
-	}
-}
-
-func (w *walker) step(random *rand.Rand) {
-	w.t.Helper()
-	anyOf := func(names ...string) string { return names[random.IntN(len(names))] }
-	if len(w.tabs) == 0 || random.IntN(6) == 0 {
-		switch random.IntN(7) {
-		case 0:
-			w.open(anyOf("app", "other"), "prompt", "login")
-		case 1:
-			w.open(anyOf("app", "other"), "max_age", anyOf("0", "60", "3600"))
-		case 2:
-			w.open(anyOf("app", "other"), "prompt", "none")
-		case 3:
-			w.open(anyOf("app", "other"), "prompt", anyOf("consent", "select_account", "login consent"))
-		case 4:
-			w.openAccount("/account/" + anyOf("", house.Query("action", "org.matrix.cross_signing_reset"), house.Query("action", "session_end", "device_id", "DEVICE1")))
-		default:
-			w.open(anyOf("app", "other"))
-		}
-		return
-	}
-	b := w.tabs[max(0, len(w.tabs)-1-random.IntN(4))]
-	forms := formsOf(b.show().Body)
-	switch n := random.IntN(20); {
-	case n < 9 && len(forms) > 0:
-		f := forms[max(0, random.IntN(2+len(forms))-2)] // mostly the first
-		pressed := url.Values{}
-		if len(f.buttons) > 0 {
-			pressed = f.buttons[max(0, random.IntN(3)-1)%len(f.buttons)]
-		}
-		w.submit(b, f, pressed, anyOf("alice", "alice", "bob"), anyOf(house.AlicesPassword, house.AlicesPassword, house.AlicesPassword, "wrong"), 1+random.IntN(4)/3)
-	case n < 12:
-		w.back(b)
-	case n < 14:
-		w.reload(b)
-	case n < 17:
-		d := []time.Duration{time.Second, time.Minute, 6 * time.Minute, 61 * time.Minute}[min(random.IntN(4), random.IntN(4))]
-		w.note("%v pass", d)
-		w.House.Clock.Move(d)
-	case n == 17 && random.IntN(3) == 0:
-		w.note("the operator ends the sessions of %q", w.current.who)
-		if w.current.who != "" {
-			house.Act(w.House, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: w.current.who})
-			w.current = login{}
-		}
-	case n == 17:
-		if w.House.Count("users WHERE locked_at IS NOT NULL") == 0 {
-			w.note("alice is locked")
-			house.Act(w.House, matrixauth.LockUser, matrixauth.Name{User: "alice"})
-		} else {
-			w.note("alice is unlocked")
-			house.Act(w.House, matrixauth.UnlockUser, matrixauth.Name{User: "alice"})
-		}
-	default:
-		if r := w.asked[b.state]; r != nil && r.code != "" {
-			w.note("%s redeems its code: %d", r.client, w.House.Exchange(r.client, r.code).Status)
-		}
 	}
 }
