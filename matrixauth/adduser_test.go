@@ -57,7 +57,7 @@ func TestAddUser(t *testing.T) {
 			for _, n := range []matrixauth.NewUser{{Localpart: "alice"}, {Localpart: "bob", Existing: true}} {
 				err := tryAdd(h, n)
 				h.WantSentence(err, append(outage.says, "--force", "@"+n.Localpart+":"+house.ServerName)...)
-				if isRefused(err) {
+				if house.IsRefused(err) {
 					t.Error("it counts as the operator's mistake")
 				}
 			}
@@ -141,7 +141,7 @@ func TestAddUser(t *testing.T) {
 			{Localpart: "Bob"}, {Localpart: "@bob:other.test"}, {Localpart: "bob", Email: "bob"}, {Localpart: "bob", Email: "ALICE@example.org"},
 			{Localpart: "bob", DisplayName: strings.Repeat("é", 257)},
 		} {
-			if err := tryAdd(h, n); err == nil || !isRefused(err) {
+			if err := tryAdd(h, n); err == nil || !house.IsRefused(err) {
 				t.Errorf("%+v: %v", n, err)
 			}
 		}
@@ -289,10 +289,4 @@ func dirOf(t *testing.T, file string) string {
 		names = append(names, e.Name())
 	}
 	return strings.Join(names, " ")
-}
-
-// isRefused reports whether an operation was refused for a reason that the operator can mend, as opposed to a failure.
-func isRefused(err error) bool {
-	var e *model.Error
-	return errors.As(err, &e) && e.Kind() != model.Internal && e.Kind() != model.Unavailable
 }

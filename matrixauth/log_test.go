@@ -249,9 +249,13 @@ func TestFailedSignInsAreLogged(t *testing.T) {
 		})
 	}
 	t.Run("the page that asks again", func(t *testing.T) {
-		h, v := resetHouse(t, 10*time.Minute)
+		h.Clock.Move(time.Hour)
+		v := h.Browser()
+		v.SignIn("alice", "")
+		h.Clock.Move(10 * time.Minute)
+		v.Get("/account/?action=org.matrix.cross_signing_reset").WantPage(t, http.StatusOK, "Reset your digital identity?")
 		mark := len(h.Log.String())
-		v.Post(resetPath, "password", "wrong")
+		v.Post("/account/cross-signing-reset", "password", "wrong")
 		holds(t, lineWith(h, mark, msg), map[string]any{"code": "invalid_credentials", "user": "@alice:" + house.ServerName, "client_ip": house.OfficeIP})
 	})
 	t.Run("who gets in is in a request's line", func(t *testing.T) {

@@ -73,7 +73,7 @@ func TestListUsers(t *testing.T) {
 	if u := all[2]; !slices.Equal(u.Emails, []string{"Al.Bundy@example.org", "bob@example.org"}) {
 		t.Errorf("bob is %+v", u)
 	}
-	if _, err := matrixauth.ListUsers.Do(t.Context(), h.Ops, matrixauth.UserQuery{State: "asleep"}); err == nil || !isRefused(err) {
+	if _, err := matrixauth.ListUsers.Do(t.Context(), h.Ops, matrixauth.UserQuery{State: "asleep"}); err == nil || !house.IsRefused(err) {
 		t.Errorf("a state that is none: %v", err)
 	}
 }
@@ -124,39 +124,42 @@ func TestListSessions(t *testing.T) {
 
 // TestRemoveClient removes a registration with all that hangs on it, and a dry run removes nothing.
 func TestRemoveClient(t *testing.T) {
-	a := newSignedInApp(t)
-	shown := house.Act(a.House, matrixauth.ShowClient, matrixauth.ClientRef{ClientID: "app"})
+	h := house.WithApp(t)
+	b := h.SignedInAs("alice")
+	h.Tokens(h.Exchange("app", b.Consent(house.Params("app", "scope", house.DeviceScope("TABLET")))))
+	tokens := h.Tokens(h.Exchange("app", b.Consent(house.Params("app"))))
+	shown := house.Act(h, matrixauth.ShowClient, matrixauth.ClientRef{ClientID: "app"})
 	if shown.Sessions != 2 || shown.Name != "An App" || shown.Configured {
 		t.Errorf("shown as %+v", shown)
 	}
-	before := a.Rows()
-	would := house.Act(a.House, matrixauth.RemoveClient, matrixauth.ClientToRemove{ClientRef: matrixauth.ClientRef{ClientID: "app"}, DryRun: true})
-	if after := a.Rows(); after != before {
+	before := h.Rows()
+	would := house.Act(h, matrixauth.RemoveClient, matrixauth.ClientToRemove{ClientRef: matrixauth.ClientRef{ClientID: "app"}, DryRun: true})
+	if after := h.Rows(); after != before {
 		t.Errorf("a dry run changed\n%s\nto\n%s", before, after)
 	}
-	a.WantActive(a.tokens.AccessToken, "PHONE")
-	removed := house.Act(a.House, matrixauth.RemoveClient, matrixauth.ClientToRemove{ClientRef: matrixauth.ClientRef{ClientID: "app"}})
+	h.WantActive(tokens.AccessToken, "PHONE")
+	removed := house.Act(h, matrixauth.RemoveClient, matrixauth.ClientToRemove{ClientRef: matrixauth.ClientRef{ClientID: "app"}})
 	if removed != would || removed.Sessions != 2 || removed.Consents != 1 {
 		t.Errorf("removed %+v, would have %+v", removed, would)
 	}
-	a.WantInactive(a.tokens.AccessToken)
-	a.Settle()
-	a.WantDevices("alice")
-	if n := a.Count("consents") + a.Count("authorizations WHERE client_id = 'app'"); n != 0 {
+	h.WantInactive(tokens.AccessToken)
+	h.Settle()
+	h.WantDevices("alice")
+	if n := h.Count("consents") + h.Count("authorizations WHERE client_id = 'app'"); n != 0 {
 		t.Errorf("%d rows are left", n)
 	}
 	for _, err := range []error{
-		second(matrixauth.RemoveClient.Do(t.Context(), a.Ops, matrixauth.ClientToRemove{ClientRef: matrixauth.ClientRef{ClientID: "app"}})),
-		second(matrixauth.ShowClient.Do(t.Context(), a.Ops, matrixauth.ClientRef{ClientID: "app"})),
+		second(matrixauth.RemoveClient.Do(t.Context(), h.Ops, matrixauth.ClientToRemove{ClientRef: matrixauth.ClientRef{ClientID: "app"}})),
+		second(matrixauth.ShowClient.Do(t.Context(), h.Ops, matrixauth.ClientRef{ClientID: "app"})),
 	} {
-		a.WantSentence(err, "no client app")
+		h.WantSentence(err, "no client app")
 	}
-	for _, c := range house.Act(a.House, matrixauth.ListClients, matrixauth.ClientQuery{Limit: 1}).Clients {
+	for _, c := range house.Act(h, matrixauth.ListClients, matrixauth.ClientQuery{Limit: 1}).Clients {
 		if c.ID == "app" {
 			t.Error("it is listed")
 		}
 	}
-	if got := audited(a.House, "")[len(audited(a.House, ""))-1]; got != "operator unknown: client.remove consents=1 name=An App sessions=2" {
+	if got := audited(h, "")[len(audited(h, ""))-1]; got != "operator unknown: client.remove consents=1 name=An App sessions=2" {
 		t.Errorf("the audit log ends with %q", got)
 	}
 }

@@ -338,7 +338,7 @@ func TestRefusedForGood(t *testing.T) {
 	})
 	t.Run("an account that an application service has", func(t *testing.T) {
 		h := house.New(t, house.Unlimited)
-		if _, err := matrixauth.AddUser.Do(t.Context(), h.Ops, matrixauth.NewUser{Localpart: "bridge_x", Password: house.AlicesPassword}); err == nil || !isRefused(err) {
+		if _, err := matrixauth.AddUser.Do(t.Context(), h.Ops, matrixauth.NewUser{Localpart: "bridge_x", Password: house.AlicesPassword}); err == nil || !house.IsRefused(err) {
 			t.Errorf("got %v, want a refusal", err)
 		}
 		h.Fake.Stop()

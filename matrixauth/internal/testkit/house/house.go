@@ -2,6 +2,7 @@ package house
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver/fake"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
@@ -277,4 +279,10 @@ func (h *House) WantSentence(err error, words ...string) {
 			h.T.Errorf("got %q, want it to say %q", err, word)
 		}
 	}
+}
+
+// IsRefused reports whether an operation was refused for a reason that the operator can mend, as opposed to a failure.
+func IsRefused(err error) bool {
+	var e *model.Error
+	return errors.As(err, &e) && e.Kind() != model.Internal && e.Kind() != model.Unavailable
 }

@@ -1,4 +1,4 @@
-package matrixauth_test
+package account_test
 
 import (
 	"net/http"
@@ -246,12 +246,12 @@ func TestAllowReset(t *testing.T) {
 		t.Errorf("got %+v, %d resets", allowed, resets(h, "alice"))
 	}
 	for name, want := range map[string]string{"nobody": "there is no account", "gone": "deactivated"} {
-		if _, err := matrixauth.AllowReset.Do(t.Context(), h.Ops, matrixauth.Name{User: name}); err == nil || !isRefused(err) || !strings.Contains(err.Error(), want) {
+		if _, err := matrixauth.AllowReset.Do(t.Context(), h.Ops, matrixauth.Name{User: name}); err == nil || !house.IsRefused(err) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	h.Fake.Stop()
-	if _, err := matrixauth.AllowReset.Do(t.Context(), h.Ops, matrixauth.Name{User: "alice"}); err == nil || isRefused(err) {
+	if _, err := matrixauth.AllowReset.Do(t.Context(), h.Ops, matrixauth.Name{User: "alice"}); err == nil || house.IsRefused(err) {
 		t.Errorf("with the homeserver down: %v", err)
 	}
 }
