@@ -1,4 +1,4 @@
-package matrixauth_test
+package operate_test
 
 import (
 	"fmt"
