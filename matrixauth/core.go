@@ -36,7 +36,9 @@ type Core struct {
 	passwords      *password.Hasher
 	metrics        *metrics.Metrics
 	probes         doctor.Probes
-	socket         *control.Server
+	// wired is told of what each Server consists; it may be nil.
+	wired  func(Wiring)
+	socket *control.Server
 	// aside reports whether this is another database than the server's, as a backup is: see Target.Aside.
 	aside bool
 	// gate counts the requests under way.

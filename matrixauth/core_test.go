@@ -167,7 +167,7 @@ func TestUsesAreWritten(t *testing.T) {
 		s.Seed(fake.User{Localpart: "alice"})
 		server := m.serve(s)
 		server.Attach()
-		sessions := server.Domain().Sessions
+		sessions := server.Sessions()
 		signIn := func(device string) (model.Session, session.Tokens) {
 			started, tokens, err := sessions.Start(t.Context(), session.Start{
 				Kind: model.CompatSession, User: m.user("alice"), DeviceID: device, Scope: model.CompatScope(false), Refreshable: true,

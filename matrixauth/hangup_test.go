@@ -67,7 +67,7 @@ func wantGone(h *house.House, a house.Answer, mark int, before map[string]float6
 	if text := h.Log.String()[mark:]; strings.Contains(text, `"WARN"`) || strings.Contains(text, `"ERROR"`) {
 		h.T.Errorf("the log warns\n%s", text)
 	}
-	for name, value := range metrics(h) {
+	for name, value := range h.Metrics() {
 		if rose := value - before[name]; strings.HasPrefix(name, metric+" ") && rose != map[bool]float64{true: 1}[name == metric+" client_gone"] {
 			h.T.Errorf("%s rose by %v", name, rose)
 		}
@@ -92,7 +92,7 @@ func TestClientHangsUpAtLogin(t *testing.T) {
 		for _, moment := range moments {
 			t.Run(op+" "+moment, func(t *testing.T) {
 				h := fresh(t)
-				mark, before := len(h.Log.String()), metrics(h)
+				mark, before := len(h.Log.String()), h.Metrics()
 				a, _ := hangUp(h, login, n, moment)
 				done := n == len(calls)-1 && moment == moments[2]
 				want := []string{}
@@ -118,7 +118,7 @@ func TestClientHangsUpAtLogin(t *testing.T) {
 	}
 	t.Run("before it begins", func(t *testing.T) {
 		h := fresh(t)
-		mark, before := len(h.Log.String()), metrics(h)
+		mark, before := len(h.Log.String()), h.Metrics()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		rows := h.Rows()
@@ -149,7 +149,7 @@ func TestClientHangsUpAtExchange(t *testing.T) {
 		for _, moment := range moments {
 			t.Run(op+" "+moment, func(t *testing.T) {
 				h, code := fresh(t)
-				mark, before := len(h.Log.String()), metrics(h)
+				mark, before := len(h.Log.String()), h.Metrics()
 				a, _ := hangUp(h, exchange(code), n, moment)
 				if n == len(calls)-1 && moment == moments[2] {
 					tokens := h.Tokens(a)
@@ -181,7 +181,7 @@ func TestClientHangsUpAtRefresh(t *testing.T) {
 				s.Seed(fake.User{Localpart: "alice"})
 				server := m.serve(s)
 				server.Attach()
-				started, tokens, err := server.Domain().Sessions.Start(t.Context(), session.Start{
+				started, tokens, err := server.Sessions().Start(t.Context(), session.Start{
 					Kind: model.CompatSession, User: m.addUser("alice"), DeviceID: "PHONE", Scope: model.CompatScope(false), Refreshable: true,
 				})
 				m.must(err)
@@ -239,7 +239,7 @@ func TestBodyThatBreaksOff(t *testing.T) {
 	h := house.New(t, house.Unlimited)
 	for _, path := range []string{house.RefreshPath, house.LoginPath, house.TokenPath, house.RevokePath, house.RegistrationPath} {
 		t.Run(path, func(t *testing.T) {
-			mark, before := len(h.Log.String()), metrics(h)
+			mark, before := len(h.Log.String()), h.Metrics()
 			r := httptest.NewRequest(http.MethodPost, "https://"+house.IssuerHost+path, brokenBody{})
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			w := httptest.NewRecorder()
@@ -250,7 +250,7 @@ func TestBodyThatBreaksOff(t *testing.T) {
 			if lines := h.Logged(mark, `"request"`); len(lines) != 1 || lines[0]["level"] != "INFO" || lines[0]["code"] != "client_gone" {
 				t.Errorf("the log says\n%s", h.Log.String()[mark:])
 			}
-			for name, value := range metrics(h) {
+			for name, value := range h.Metrics() {
 				if value != before[name] && !strings.HasSuffix(name, " client_gone") {
 					t.Errorf("%s rose by %v", name, value-before[name])
 				}

@@ -3,11 +3,10 @@ package matrixauth
 import (
 	"context"
 
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/doctor"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/metrics"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -17,6 +16,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
 // Parts are what a Core consists of. Open makes all of them. Tests bring what they want to look at or to
@@ -31,12 +31,30 @@ type Parts struct {
 	Refusals       *gateway.Refusals
 	Passwords      *password.Hasher
 	Lines          *edge.Lines
+	// Wired is told what each Server that New makes on the Core consists of. It may be nil.
+	Wired func(Wiring)
+}
+
+// Wiring is what a Server consists of, for tests that look behind its doors.
+type Wiring struct {
+	Users    *user.Users
+	Sessions *session.Sessions
+	Clients  *client.Clients
+	Gateway  *gateway.Gateway
+	Doctor   doctor.Config
+	// Issuer is where the public address is, and Routes are what is served there and inside.
+	Issuer edge.Issuer
+	Routes []web.Bound
+	// Operator acts through the Server in this process, and by no name.
+	Operator *Operator
+	// Attach has jobs and operators go by the configuration of the Server, as Start does, which has more run by itself.
+	Attach func()
 }
 
 // NewCore makes a Core of its parts. If it fails the store stays open.
 func NewCore(ctx context.Context, p Parts) (*Core, error) {
 	now := p.Store.Now
-	c := &Core{store: p.Store, outbox: p.Outbox, registry: p.Registry, reconcileQueue: p.ReconcileQueue, limiter: p.Limiter, refusals: p.Refusals, passwords: p.Passwords, lines: p.Lines}
+	c := &Core{store: p.Store, outbox: p.Outbox, registry: p.Registry, reconcileQueue: p.ReconcileQueue, limiter: p.Limiter, refusals: p.Refusals, passwords: p.Passwords, lines: p.Lines, wired: p.Wired}
 	if c.outbox == nil {
 		c.outbox = outbox.New(p.Store)
 	}
@@ -66,26 +84,19 @@ func NewCore(ctx context.Context, p Parts) (*Core, error) {
 	return c, nil
 }
 
-// Attach has jobs and operators go by the configuration of s, once those attached before it are gone. It is
-// the first thing that Start does, for who drives a Core that does not run.
-func (s *Server) Attach() {
+// attach has jobs and operators go by the configuration of s, once those attached before it are gone.
+func (s *Server) attach() {
 	s.loadSeal(context.Background())
 	s.core.attach(s)
 }
 
-// Operator returns an operator, whose name is not known, who acts through s in this process.
-func (s *Server) Operator() *Operator { return s.operator(model.Operator("", "unknown"), "") }
-
-// Domain is what the doors of a Server act through.
-type Domain struct {
-	Users    *user.Users
-	Sessions *session.Sessions
-	Browsers *browser.Browsers
-	Clients  *client.Clients
-	Grants   *grant.Grants
-}
-
-// Domain returns what the doors of s act through, for tests that look behind them.
-func (s *Server) Domain() Domain {
-	return Domain{Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants}
+// tellWiring tells of what s consists, if somebody wants to know.
+func (s *Server) tellWiring() {
+	if s.core.wired == nil {
+		return
+	}
+	s.core.wired(Wiring{
+		Users: s.users, Sessions: s.sessions, Clients: s.clients, Gateway: s.gateway, Doctor: s.doctor(), Issuer: s.issuer, Routes: s.routes(),
+		Operator: s.operator(model.Operator("", "unknown"), ""), Attach: s.attach,
+	})
 }

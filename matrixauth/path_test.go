@@ -88,16 +88,16 @@ func noteLiterals(t *testing.T, file string, note func(text, where string)) {
 // same shape; so is each file that a page refers to.
 func TestEveryEndpointIsServed(t *testing.T) {
 	h := house.New(t, func(c *matrixauth.Config) { c.Issuer = "https://" + house.IssuerHost + "/auth" })
-	s := h.Current()
+	s := h.Wiring
 	seen := map[string]string{}
-	for _, b := range s.Routes() {
+	for _, b := range s.Routes {
 		if b.Side == web.Internal {
 			continue
 		}
 		if b.Name != "asset" && !slices.ContainsFunc(matrixauth.Catalogue.Endpoints, func(e web.Endpoint) bool { return e.Name == b.Name && e.Path == b.Path }) {
 			t.Errorf("%s is served and not declared", b.Name)
 		}
-		for _, path := range s.Issuer().Paths(b.Endpoint, web.Public) {
+		for _, path := range s.Issuer.Paths(b.Endpoint, web.Public) {
 			if other := seen[path]; other != "" {
 				t.Errorf("%s is of %s and of %s", path, other, b.Name)
 			}

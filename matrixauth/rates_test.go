@@ -140,7 +140,7 @@ var limits = map[string]limited{
 // docs/limits.md says are answered, the next one is told how long to wait, that is true, and others are not concerned. What
 // was refused is in the metrics (ENUM-4, ENUM-5, LEG-31).
 func TestEveryRate(t *testing.T) {
-	known := metrics(house.New(t))
+	known := house.New(t).Metrics()
 	for name := range known {
 		class, ok := strings.CutPrefix(name, "limited_total ")
 		if _, tested := limits[class]; ok && !tested && !strings.HasPrefix(class, "log_lines") { // TestLinesAreBounded
@@ -152,7 +152,7 @@ func TestEveryRate(t *testing.T) {
 			h := house.New(t)
 			try := l.ready(h)
 			refused := cmp.Or(l.refused, http.StatusTooManyRequests)
-			before := metrics(h)
+			before := h.Metrics()
 			for n := range l.rate.Burst {
 				if a := try(n); a.Status != l.passes {
 					t.Fatalf("try %d: got %d %s, want %d", n, a.Status, a.Body, l.passes)
@@ -178,7 +178,7 @@ func TestEveryRate(t *testing.T) {
 				t.Errorf("after the wait: got %d %s, want %d", a.Status, a.Body, l.passes)
 			}
 			wantWait(l.rate.Burst+3, wait)
-			after := metrics(h)
+			after := h.Metrics()
 			for name, value := range after {
 				if other, ok := strings.CutPrefix(name, "limited_total "); ok && !strings.HasPrefix(other, "log_lines") {
 					want := 0.0

@@ -186,7 +186,7 @@ func TestStaticClients(t *testing.T) { // REG-36
 			{ID: "kiosk", RedirectURIs: []string{"kiosk:/cb"}, ApplicationType: "native"},
 		}
 	})
-	clients := h.Domain().Clients
+	clients := h.Wiring.Clients
 	portal, err := clients.Find(t.Context(), "portal")
 	if err != nil || !portal.Static || portal.Name("") != "Staff portal" || portal.Metadata.AuthMethod != model.AuthBasic || portal.Metadata.ApplicationType != model.WebApplication {
 		t.Errorf("got %+v: %v", portal, err)

@@ -36,8 +36,8 @@ func TestSeal(t *testing.T) {
 	wantUsable := func(t *testing.T, h *house.House, usable bool, what string) {
 		t.Helper()
 		look := func(d *doctor.Visit) { d.SealedValues(t.Context()) }
-		wantFinding(h, t, look, usable, what, map[bool]string{false: "put back"}[usable])
-		if m := metrics(h)["seal_usable"]; (m == 1) != usable {
+		h.WantFinding(t, look, usable, what, map[bool]string{false: "put back"}[usable])
+		if m := h.Metrics()["seal_usable"]; (m == 1) != usable {
 			t.Errorf("the metric is %v", m)
 		}
 		health := h.Do(house.Call{Path: "/health", Inside: true})
@@ -71,7 +71,7 @@ func TestSeal(t *testing.T) {
 			value := sealed(h, "the seed")
 			h.Must(test.do(h))
 			// What is in memory goes on, and the doctor says so before the next start.
-			wantFinding(h, t, func(d *doctor.Visit) { d.SealedValues(t.Context()) }, false, "after the next start: authenticator seeds", "put back")
+			h.WantFinding(t, func(d *doctor.Visit) { d.SealedValues(t.Context()) }, false, "after the next start: authenticator seeds", "put back")
 			h.Crash()
 			wantUsable(t, h, false, test.what)
 			if log := h.Log.String(); !strings.Contains(log, "the seal cannot be used") || !strings.Contains(log, matrixauth.SealFile(h.File)) || !strings.Contains(log, "cannot be opened: authenticator seeds") {

@@ -124,6 +124,7 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 	s.wireDoors()
 	s.wireEdge()
 	s.wireOperations()
+	s.tellWiring()
 	return s, nil
 }
 
@@ -262,7 +263,7 @@ func (s *Server) jobs() outbox.Config {
 // Start makes this configuration the one in force for jobs and commands, as soon as those started
 // before it have stopped, and looks at the homeserver's version. A homeserver that is down is a warning, never a reason not to start.
 func (s *Server) Start() {
-	s.Attach()
+	s.attach()
 	if err := s.core.store.Adopt(context.Background(), s.config.ServerName); err != nil {
 		s.deps.Logger.Error("the server name of the accounts could not be kept", "error", err)
 	}

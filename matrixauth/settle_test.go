@@ -61,8 +61,8 @@ func TestSignOutIsComplete(t *testing.T) {
 			wantDone(t, end(h, phone))
 			h.WantInactive(phone.AccessToken)
 			h.WantSessions("alice")
-			line := lineWith(h, mark, "a logout did not wait for its device's deletion")
-			holds(t, line, map[string]any{"level": "INFO", "user": "@alice:" + house.ServerName, "user_id": h.UserID("alice")})
+			line := h.LineWith(mark, "a logout did not wait for its device's deletion")
+			house.WantFields(t, line, map[string]any{"level": "INFO", "user": "@alice:" + house.ServerName, "user_id": h.UserID("alice")})
 			if line["error"] == nil {
 				t.Error("the line does not say why")
 			}
@@ -90,7 +90,7 @@ func TestSignOutWaitsShortly(t *testing.T) {
 		server.Attach()
 		u := m.addUser("alice")
 		for name, request := range map[string]struct{ path, token string }{"logout": {house.LogoutPath, ""}, "revocation": {house.RevokePath, "token"}} {
-			started, tokens, err := server.Domain().Sessions.Start(t.Context(), session.Start{
+			started, tokens, err := server.Sessions().Start(t.Context(), session.Start{
 				Kind: model.CompatSession, User: u, DeviceID: "PHONE", Scope: model.CompatScope(false), Refreshable: true,
 			})
 			m.must(err)

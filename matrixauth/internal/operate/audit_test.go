@@ -105,7 +105,7 @@ func TestAudit(t *testing.T) {
 		h.Add("alice")
 		h.LoginOn("alice", "PHONE")
 		mark := len(audited(h, "alice"))
-		if followed, err := h.Domain().Users.FollowDeactivation(t.Context(), h.UserID("alice")); err != nil || !followed {
+		if followed, err := h.Wiring.Users.FollowDeactivation(t.Context(), h.UserID("alice")); err != nil || !followed {
 			t.Fatal(followed, err)
 		}
 		wantAudited(h, "alice", mark, "server: user.deactivate", "server: session.end kind=compat reason=user_deactivated")

@@ -54,6 +54,8 @@ type House struct {
 	mu     sync.Mutex
 	Core   *matrixauth.Core
 	Server *matrixauth.Server
+	// Wiring is what Server consists of.
+	Wiring matrixauth.Wiring
 	Ops    *matrixauth.Operator
 
 	// What the Core consists of, and what can be made of that.
@@ -129,7 +131,8 @@ func (h *House) Open() {
 	// The cost of a hash is not what these tests are about.
 	h.Passwords = password.New(password.Config{Memory: 8, Time: 1, Concurrent: 2, Queue: 1 << 10})
 	h.Logger = slog.New(slog.NewJSONHandler(h.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	core, err := matrixauth.NewCore(ctx, matrixauth.Parts{Store: h.Store, Outbox: h.Outbox, Registry: h.Registry, ReconcileQueue: h.ReconcileQueue, Refusals: h.Refusals, Passwords: h.Passwords, Lines: h.Lines})
+	var wiring matrixauth.Wiring
+	core, err := matrixauth.NewCore(ctx, matrixauth.Parts{Store: h.Store, Outbox: h.Outbox, Registry: h.Registry, ReconcileQueue: h.ReconcileQueue, Refusals: h.Refusals, Passwords: h.Passwords, Lines: h.Lines, Wired: func(w matrixauth.Wiring) { wiring = w }})
 	h.Must(err)
 	server, err := matrixauth.New(core, h.Config, matrixauth.Deps{
 		Logger: h.Logger,
@@ -142,10 +145,10 @@ func (h *House) Open() {
 		},
 	})
 	h.Must(err)
-	server.Attach()
+	wiring.Attach()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.Core, h.Server, h.Ops = core, server, server.Operator()
+	h.Core, h.Server, h.Wiring, h.Ops = core, server, wiring, wiring.Operator
 }
 
 func (h *House) Current() *matrixauth.Server {
@@ -153,9 +156,6 @@ func (h *House) Current() *matrixauth.Server {
 	defer h.mu.Unlock()
 	return h.Server
 }
-
-// Domain is what the server's doors act through.
-func (h *House) Domain() matrixauth.Domain { return h.Current().Domain() }
 
 // Crash forgets what was in memory only, as kill -9 does, and starts anew on the same file.
 func (h *House) Crash() {

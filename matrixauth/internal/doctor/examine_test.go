@@ -1,4 +1,4 @@
-package matrixauth_test
+package doctor_test
 
 import (
 	"io"
@@ -16,25 +16,6 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver/fake"
 )
 
-// wantFinding runs one check of the doctor and reads its first finding.
-func wantFinding(h *house.House, t *testing.T, look func(*doctor.Visit), ok bool, what, change string) {
-	t.Helper()
-	d, err := h.Current().Doctor().Begin(matrixauth.Examination{})
-	h.Must(err)
-	defer d.End()
-	look(d)
-	if len(d.Findings) == 0 {
-		t.Fatal("it found nothing, not even that all is well")
-	}
-	f := d.Findings[0]
-	if f.OK != ok || !strings.Contains(f.What, what) || !strings.Contains(f.Change, change) {
-		t.Errorf("it found %+v", f)
-	}
-	if !f.OK && (f.Where == "" || f.Change == "") {
-		t.Errorf("it does not say where, or what to change: %+v", f)
-	}
-}
-
 // TestDoctor has the doctor look at what no homeserver is needed for; that it reads a real one is tested
 // on real parts.
 func TestDoctor(t *testing.T) {
@@ -43,10 +24,10 @@ func TestDoctor(t *testing.T) {
 		h := house.New(t)
 		h.Add("alice")
 		s := h.LoginOn("alice", "PHONE")
-		wantFinding(h, t, outbox, true, "0 jobs wait", "")
+		h.WantFinding(t, outbox, true, "0 jobs wait", "")
 		h.Fake.Stop()
 		h.Logout(s.AccessToken).Want(t, http.StatusOK, "")
-		wantFinding(h, t, outbox, true, "1 jobs wait, none was refused", "")
+		h.WantFinding(t, outbox, true, "1 jobs wait, none was refused", "")
 	})
 	t.Run("jobs that wait long", func(t *testing.T) {
 		h := house.New(t)
@@ -56,7 +37,7 @@ func TestDoctor(t *testing.T) {
 		h.Logout(s.AccessToken).Want(t, http.StatusOK, "")
 		h.Clock.Move(time.Hour)
 		h.Pass()
-		wantFinding(h, t, outbox, false, "1 jobs wait for Synapse, the oldest for 1h0m0s; its last failure: ", "by themselves")
+		h.WantFinding(t, outbox, false, "1 jobs wait for Synapse, the oldest for 1h0m0s; its last failure: ", "by themselves")
 	})
 	t.Run("a job that was refused", func(t *testing.T) {
 		h := house.New(t)
@@ -65,24 +46,24 @@ func TestDoctor(t *testing.T) {
 		h.Tap.RefuseAll("delete_device")
 		h.Logout(s.AccessToken).Want(t, http.StatusOK, "")
 		h.Settle()
-		wantFinding(h, t, outbox, false, "user @alice:"+house.ServerName+", ", "repeat the change")
-		wantFinding(h, t, outbox, false, ") was refused by Synapse for good: ", "repeat the change")
+		h.WantFinding(t, outbox, false, "user @alice:"+house.ServerName+", ", "repeat the change")
+		h.WantFinding(t, outbox, false, ") was refused by Synapse for good: ", "repeat the change")
 	})
 	t.Run("the database is gone", func(t *testing.T) {
 		h := house.New(t)
 		h.Die()
-		wantFinding(h, t, func(d *doctor.Visit) { d.Database(t.Context()) }, false, "does not answer", "restore a backup")
-		wantFinding(h, t, outbox, false, "cannot be read", "restore a backup")
+		h.WantFinding(t, func(d *doctor.Visit) { d.Database(t.Context()) }, false, "does not answer", "restore a backup")
+		h.WantFinding(t, outbox, false, "cannot be read", "restore a backup")
 		h.Open()
-		wantFinding(h, t, func(d *doctor.Visit) { d.Database(t.Context()) }, true, "answers, schema", "")
+		h.WantFinding(t, func(d *doctor.Visit) { d.Database(t.Context()) }, true, "answers, schema", "")
 	})
 	t.Run("synapse has known security holes", func(t *testing.T) { // SYN-25
 		unsafe := fake.Start(t, fake.Config{ServerName: house.ServerName, Secret: house.SharedKey, Version: homeserver.Version{Major: 1, Minor: 157, Patch: 1}})
 		h := house.New(t, func(c *matrixauth.Config) { c.Endpoint = unsafe.URL.String() })
-		wantFinding(h, t, func(d *doctor.Visit) { d.Version(t.Context()) }, false, "Synapse 1.157.1 answers, and has security holes that 1.157.2 closed", "upgrade Synapse")
-		wantFinding(h, t, func(d *doctor.Visit) { d.OurCall(t.Context()) }, true, "knows our secret", "")
+		h.WantFinding(t, func(d *doctor.Visit) { d.Version(t.Context()) }, false, "Synapse 1.157.1 answers, and has security holes that 1.157.2 closed", "upgrade Synapse")
+		h.WantFinding(t, func(d *doctor.Visit) { d.OurCall(t.Context()) }, true, "knows our secret", "")
 		h = house.New(t)
-		wantFinding(h, t, func(d *doctor.Visit) { d.Version(t.Context()) }, true, "Synapse 1.163.2 answers", "")
+		h.WantFinding(t, func(d *doctor.Visit) { d.Version(t.Context()) }, true, "Synapse 1.163.2 answers", "")
 	})
 	t.Run("the guard, from outside", func(t *testing.T) { // SYN-14
 		for name, test := range map[string]struct {
@@ -116,7 +97,7 @@ func TestDoctor(t *testing.T) {
 				if test.ok {
 					what = "is closed"
 				}
-				wantFinding(h, t, func(d *doctor.Visit) { d.Guard(t.Context()) }, test.ok, what, "")
+				h.WantFinding(t, func(d *doctor.Visit) { d.Guard(t.Context()) }, test.ok, what, "")
 			})
 		}
 		t.Run("ours", func(t *testing.T) {
@@ -124,14 +105,14 @@ func TestDoctor(t *testing.T) {
 			site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.Serve(w, r) }))
 			defer site.Close()
 			h = house.New(t, func(c *matrixauth.Config) { c.Issuer = site.URL })
-			wantFinding(h, t, func(d *doctor.Visit) { d.Guard(t.Context()) }, true, "is closed", "")
+			h.WantFinding(t, func(d *doctor.Visit) { d.Guard(t.Context()) }, true, "is closed", "")
 		})
 	})
 	t.Run("synapse is too old", func(t *testing.T) {
 		old := fake.Start(t, fake.Config{ServerName: house.ServerName, Secret: house.SharedKey, Version: homeserver.Version{Major: 1, Minor: 135}})
 		h := house.New(t, func(c *matrixauth.Config) { c.Endpoint = old.URL.String() })
-		wantFinding(h, t, func(d *doctor.Visit) { d.Version(t.Context()) }, false, "Synapse 1.135.0 is too old; 1.136.0", "upgrade")
-		wantFinding(h, t, func(d *doctor.Visit) { d.OurCall(t.Context()) }, false, "not delegated", "synapse-config")
+		h.WantFinding(t, func(d *doctor.Visit) { d.Version(t.Context()) }, false, "Synapse 1.135.0 is too old; 1.136.0", "upgrade")
+		h.WantFinding(t, func(d *doctor.Visit) { d.OurCall(t.Context()) }, false, "not delegated", "synapse-config")
 	})
 }
 

@@ -1,4 +1,4 @@
-package matrixauth_test
+package edge_test
 
 import (
 	"maps"
@@ -30,7 +30,7 @@ func TestLooking(t *testing.T) {
 		queries = append(queries, "?request="+id)
 	}
 	pages := 0
-	wires := h.Current().PathsWithGet()
+	wires := pathsWithGet(h)
 	for _, path := range slices.Sorted(maps.Keys(wires)) {
 		for _, q := range queries {
 			for _, v := range []*house.Browser{b, h.Browser()} {
@@ -77,4 +77,18 @@ func TestLooking(t *testing.T) {
 		a := h.Do(house.Call{Method: http.MethodPost, Path: house.ConsentPath, Header: header, Body: house.Form("request", asked, "answer", "continue", web.FormField, web.FormToken(b.Value()))})
 		b.Code(a)
 	})
+}
+
+// pathsWithGet returns the paths of the public site that can be got, with their wires.
+func pathsWithGet(h *house.House) map[string]web.Wire {
+	all := map[string]web.Wire{}
+	for _, b := range h.Wiring.Routes {
+		if b.Handlers[http.MethodGet] == nil || b.Side == web.Internal {
+			continue
+		}
+		for _, path := range h.Wiring.Issuer.Paths(b.Endpoint, web.Public) {
+			all[path] = b.Wire
+		}
+	}
+	return all
 }

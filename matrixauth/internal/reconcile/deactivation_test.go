@@ -1,4 +1,4 @@
-package matrixauth_test
+package reconcile_test
 
 import (
 	"context"
@@ -122,7 +122,7 @@ func TestDeactivatedAtTheHomeserver(t *testing.T) {
 		h.Settle()
 		house.Act(h, matrixauth.ReactivateUser, matrixauth.Name{User: "alice"})
 		// What the homeserver said before the command is old news now.
-		followed, err := h.Domain().Users.FollowDeactivation(t.Context(), h.UserID("alice"))
+		followed, err := h.Wiring.Users.FollowDeactivation(t.Context(), h.UserID("alice"))
 		if err != nil || followed {
 			t.Fatalf("got %v, %v", followed, err)
 		}

@@ -1,4 +1,4 @@
-package matrixauth_test
+package doctor_test
 
 import (
 	"errors"
@@ -23,10 +23,10 @@ func TestDoctorLooksAtTheFiles(t *testing.T) {
 	secret := matrixauth.SecretFile(h.File)
 	h.Must(os.WriteFile(secret, []byte("x"), 0o600))
 	look := func(d *doctor.Visit) { d.Files() }
-	wantFinding(h, t, look, true, "closed to others", "")
+	h.WantFinding(t, look, true, "closed to others", "")
 	find := func(t *testing.T, what, change string) {
 		t.Helper()
-		wantFinding(h, t, look, false, what, change)
+		h.WantFinding(t, look, false, what, change)
 		all := matrixauth.ExaminePlace(h.File)
 		if len(all) != 1 || !strings.Contains(all[0].What, what) || !strings.Contains(all[0].Change, change) {
 			t.Errorf("without a server it finds %+v", all)
@@ -48,7 +48,7 @@ func TestDoctorLooksAtTheFiles(t *testing.T) {
 			h.Must(os.Chmod(test.path, test.bad))
 			find(t, test.path+" has mode 0", test.change)
 			h.Must(os.Chmod(test.path, test.good))
-			wantFinding(h, t, look, true, "", "")
+			h.WantFinding(t, look, true, "", "")
 		})
 	}
 	t.Run("a file of somebody else", func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestDoctorLooksAtTheFiles(t *testing.T) {
 		h.Die()
 		h.Must(os.Chmod(h.File, 0o644))
 		h.Open()
-		wantFinding(h, t, look, true, h.File+" had mode 0644", "")
+		h.WantFinding(t, look, true, h.File+" had mode 0644", "")
 	})
 	if all := matrixauth.ExaminePlace(filepath.Join(t.TempDir(), "nothing.db")); len(all) != 0 {
 		t.Errorf("of nothing it finds %+v", all)

@@ -1,4 +1,4 @@
-package matrixauth_test
+package gateway_test
 
 import (
 	"context"

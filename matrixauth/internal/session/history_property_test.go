@@ -1,4 +1,4 @@
-package matrixauth_test
+package session_test
 
 import (
 	"fmt"

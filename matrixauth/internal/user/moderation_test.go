@@ -1,4 +1,4 @@
-package matrixauth_test
+package user_test
 
 import (
 	"net/http"

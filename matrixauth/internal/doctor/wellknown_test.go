@@ -1,4 +1,4 @@
-package matrixauth_test
+package doctor_test
 
 import (
 	"crypto/ecdsa"
@@ -44,7 +44,7 @@ func pemOf(cert []byte) string {
 // ids runs one check and gives the ids of what it found.
 func ids(h *house.House, t *testing.T, authorities string, look func(*doctor.Visit)) (ids []string, found []matrixauth.Finding) {
 	t.Helper()
-	d, err := h.Current().Doctor().Begin(matrixauth.Examination{Authorities: authorities})
+	d, err := h.Wiring.Doctor.Begin(matrixauth.Examination{Authorities: authorities})
 	h.Must(err)
 	defer d.End()
 	look(d)

@@ -1,4 +1,4 @@
-package matrixauth_test
+package edge_test
 
 import (
 	"bufio"

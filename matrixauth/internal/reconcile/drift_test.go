@@ -1,4 +1,4 @@
-package matrixauth_test
+package reconcile_test
 
 import (
 	"fmt"

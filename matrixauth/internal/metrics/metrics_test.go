@@ -1,4 +1,4 @@
-package matrixauth_test
+package metrics_test
 
 import (
 	"maps"
@@ -9,35 +9,13 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
-
-// metrics reads all that a scrape would, by name and label.
-func metrics(h *house.House) map[string]float64 {
-	h.T.Helper()
-	registry := prometheus.NewPedanticRegistry()
-	h.Must(registry.Register(h.Core.Metrics()))
-	families, err := registry.Gather()
-	h.Must(err)
-	values := map[string]float64{}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			name := strings.TrimPrefix(f.GetName(), "matrix_auth_")
-			for _, label := range m.GetLabel() {
-				name += " " + label.GetValue()
-			}
-			values[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
-		}
-	}
-	return values
-}
 
 // TestMetrics counts what was done, by outcome and by nothing that names a user.
 func TestMetrics(t *testing.T) {
 	h := house.New(t, house.Unlimited)
 	h.Add("alice")
-	before := metrics(h)
+	before := h.Metrics()
 	phone := h.Login("alice", house.Object{"device_id": "PHONE", "refresh_token": true})
 	h.Do(house.Call{Method: "POST", Path: house.LoginPath, Body: house.LoginBody("alice", "wrong", nil)}).Want(t, http.StatusForbidden, "M_FORBIDDEN")
 	fresh := h.SignedIn(h.Refresh(phone.RefreshToken))
@@ -48,7 +26,7 @@ func TestMetrics(t *testing.T) {
 	h.Logout(fresh.AccessToken).Want(t, http.StatusOK, "")
 	h.Clock.Move(time.Minute)
 
-	gained := metrics(h)
+	gained := h.Metrics()
 	maps.DeleteFunc(gained, func(name string, value float64) bool { return value == before[name] })
 	for name := range gained {
 		gained[name] -= before[name]
@@ -67,7 +45,7 @@ func TestMetrics(t *testing.T) {
 // count is there from the first scrape on.
 func TestMetricsBeforeAnything(t *testing.T) {
 	h := house.New(t)
-	m := metrics(h)
+	m := h.Metrics()
 	for _, name := range []string{
 		"logins_total ok", "logins_total invalid_credentials", "logins_total rate_limited", "logins_total temporarily_unavailable",
 		"refreshes_total ok", "refreshes_total refresh_refused", "refreshes_total invalid_grant", "refreshes_total temporarily_unavailable",
@@ -100,7 +78,7 @@ func TestMetricsOfPeople(t *testing.T) {
 	h.Logout(desk.AccessToken).Want(t, http.StatusOK, "")
 	house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "bob"})
 	house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "carol"}})
-	m := metrics(h)
+	m := h.Metrics()
 	for name, want := range map[string]float64{"users active": 1, "users locked": 1, "users deactivated": 1, "sessions compat": 2, "sessions oauth": 0} {
 		if m[name] != want {
 			t.Errorf("%s is %v, want %v", name, m[name], want)
@@ -120,7 +98,7 @@ func TestMetricsOfPeople(t *testing.T) {
 func TestMetricsWithoutDatabase(t *testing.T) {
 	h := house.New(t)
 	h.Must(h.Core.Close())
-	m := metrics(h)
+	m := h.Metrics()
 	if _, there := m["users active"]; there || m["database_up"] != 0 {
 		t.Errorf("%v", m)
 	}

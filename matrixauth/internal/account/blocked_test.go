@@ -1,4 +1,4 @@
-package matrixauth_test
+package account_test
 
 import (
 	"net/http"
