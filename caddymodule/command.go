@@ -30,7 +30,7 @@ interrupted while a password was asked for.`,
 		root.PersistentFlags().String("service-user", "", "User (name or id) that the server runs as, if caddy.service does not say it and it is not caddy")
 		root.PersistentFlags().StringSlice("envfile", nil, "File of variables that the configuration uses, as of caddy run")
 		root.PersistentFlags().BoolP("verbose", "v", false, "Let Caddy say what it says while it reads the configuration")
-		root.AddCommand(userCommand(), sessionCommand(), clientCommand(), consentCommand(), tokenCommand(), outboxCommand(), synapseConfigCommand(), doctorCommand(), migrateCommand(),
+		root.AddCommand(userCommand(), sessionCommand(), clientCommand(), consentCommand(), tokenCommand(), outboxCommand(), keyCommand(), synapseConfigCommand(), doctorCommand(), migrateCommand(),
 			auditCommand(), backupCommand(), versionCommand())
 		asGroup(root)
 		explainUsage(root)

@@ -157,7 +157,7 @@ func (s Settings) config() matrixauth.Config {
 		AccessTokenLifetime: timeOf(s.AccessTokenLifetime),
 		LoginsPerNetwork:    matrixauth.Rate(s.LoginLimit.Network), LoginsPerAccount: matrixauth.Rate(s.LoginLimit.Account),
 		RegistrationsPerNetwork: matrixauth.Rate(s.RegistrationLimit), RefreshesPerSession: matrixauth.Rate(s.RefreshLimit), AllowHTTPClients: s.AllowHTTPClients,
-		Branding: matrixauth.Branding(s.Branding), Templates: s.Templates, SealFile: s.SealFile,
+		Branding: matrixauth.Branding(s.Branding), Templates: s.Templates, SealFile: s.SealFile, KeyFile: s.KeyFile,
 	}.WithDefaults()
 }
 

@@ -20,6 +20,9 @@ type Settings struct {
 	// The file of the key that secrets in the database are sealed with. Default: beside the database,
 	// under its name with the ending `.seal`.
 	SealFile string `json:"seal_file,omitempty"`
+	// The file of the keys that tokens are proven by. Default: beside the database, under its name with the ending
+	// `.key`.
+	KeyFile string `json:"key_file,omitempty"`
 
 	// The addresses on which the homeserver reaches us, or `off`.
 	// Default: `127.0.0.1:8080` and `[::1]:8080`.

@@ -32,11 +32,11 @@ const module = "github.com/caddy-matrix-auth/caddy-matrix-auth/"
 var mayImport = map[string][]string{
 	"caddymodule": {"matrixauth"},
 	"matrixauth": {"internal/bound", "internal/account", "internal/browser", "internal/client", "internal/compat", "internal/control", "internal/doctor", "internal/edge", "internal/gateway", "internal/grant",
-		"internal/homeserver", "internal/limit", "internal/metrics", "internal/model", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/password", "internal/place", "internal/reconcile", "internal/seal", "internal/session", "internal/signin", "internal/store", "internal/synapseconfig", "internal/user", "internal/web"},
+		"internal/homeserver", "internal/limit", "internal/metrics", "internal/model", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/password", "internal/place", "internal/reconcile", "internal/seal", "internal/session", "internal/signin", "internal/store", "internal/synapseconfig", "internal/tokenkey", "internal/user", "internal/web"},
 	// Where requests come in.
 	"internal/edge": {"internal/gateway", "internal/limit", "internal/model", "internal/outbox", "internal/store", "internal/web"},
 	// What tells operators how it goes.
-	"internal/doctor":  {"internal/account", "internal/compat", "internal/edge", "internal/homeserver", "internal/model", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/place", "internal/seal", "internal/store", "internal/synapseconfig", "internal/web"},
+	"internal/doctor":  {"internal/account", "internal/compat", "internal/edge", "internal/homeserver", "internal/model", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/place", "internal/seal", "internal/store", "internal/synapseconfig", "internal/tokenkey", "internal/web"},
 	"internal/metrics": {"internal/limit", "internal/model", "internal/oauth", "internal/store"},
 	// Doors. They never import one another, and reach rows only through the domain.
 	"internal/compat":  {"internal/bound", "internal/model", "internal/session", "internal/signin", "internal/user", "internal/web"},
@@ -45,20 +45,21 @@ var mayImport = map[string][]string{
 	"internal/gateway": {"internal/bound", "internal/limit", "internal/model", "internal/session", "internal/web"},
 	// What operators have done, and the way to it.
 	"internal/control": {"internal/model", "internal/place"},
-	"internal/operate": {"internal/browser", "internal/client", "internal/grant", "internal/homeserver", "internal/model", "internal/outbox", "internal/reconcile", "internal/session", "internal/store", "internal/user", "internal/web"},
+	"internal/operate": {"internal/browser", "internal/client", "internal/grant", "internal/homeserver", "internal/model", "internal/outbox", "internal/reconcile", "internal/session", "internal/store", "internal/tokenkey", "internal/user", "internal/web"},
 	// The domain.
 	"internal/reconcile": {"internal/homeserver", "internal/model", "internal/outbox", "internal/session", "internal/store", "internal/user"},
 
-	"internal/grant":   {"internal/bound", "internal/client", "internal/model", "internal/session", "internal/store"},
-	"internal/client":  {"internal/bound", "internal/model", "internal/store"},
-	"internal/browser": {"internal/bound", "internal/model", "internal/store"},
-	"internal/signin":  {"internal/bound", "internal/browser", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/store", "internal/user"},
-	"internal/user":    {"internal/bound", "internal/browser", "internal/homeserver", "internal/model", "internal/outbox", "internal/password", "internal/session", "internal/store"},
-	"internal/session": {"internal/bound", "internal/fault", "internal/homeserver", "internal/limit", "internal/model", "internal/outbox", "internal/store"},
-	"internal/outbox":  {"internal/bound", "internal/model", "internal/store"},
-	"internal/seal":    {"internal/place", "internal/store"},
-	"internal/store":   {"internal/bound", "internal/model", "internal/place"},
-	"internal/model":   {"internal/bound"},
+	"internal/grant":    {"internal/bound", "internal/client", "internal/model", "internal/session", "internal/store"},
+	"internal/client":   {"internal/bound", "internal/model", "internal/store"},
+	"internal/browser":  {"internal/bound", "internal/model", "internal/store"},
+	"internal/signin":   {"internal/bound", "internal/browser", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/store", "internal/user"},
+	"internal/user":     {"internal/bound", "internal/browser", "internal/homeserver", "internal/model", "internal/outbox", "internal/password", "internal/session", "internal/store"},
+	"internal/session":  {"internal/bound", "internal/fault", "internal/homeserver", "internal/limit", "internal/model", "internal/outbox", "internal/store", "internal/tokenkey"},
+	"internal/outbox":   {"internal/bound", "internal/model", "internal/store"},
+	"internal/seal":     {"internal/place", "internal/store"},
+	"internal/tokenkey": {"internal/model", "internal/place", "internal/store"},
+	"internal/store":    {"internal/bound", "internal/model", "internal/place"},
+	"internal/model":    {"internal/bound"},
 	// Tools at the side.
 	"internal/bound":         {},
 	"internal/web":           {"internal/bound", "internal/model"},

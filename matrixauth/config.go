@@ -58,6 +58,9 @@ type Config struct {
 	// SealFile is the file of the key that secrets in the database are sealed with, by its whole path; empty for
 	// the one beside the database.
 	SealFile string
+	// KeyFile is the file of the keys that tokens are proven by, by its whole path; empty for the one beside the
+	// database.
+	KeyFile string
 	// Templates is a folder with files that replace templates, texts or the stylesheet of our pages; empty for none.
 	Templates string
 }
@@ -164,7 +167,8 @@ func (c Config) Validate() []Problem {
 	add("login_limit", checkRate(c.LoginsPerAccount))
 	add("registration_limit", checkRate(c.RegistrationsPerNetwork))
 	add("refresh_limit", checkRate(c.RefreshesPerSession))
-	add("seal_file", checkSealFile(c.SealFile))
+	add("seal_file", checkWholePath(c.SealFile))
+	add("key_file", checkWholePath(c.KeyFile))
 	all = append(all, c.Branding.problems()...)
 	if c.Templates != "" {
 		add("templates", textOf(page.CheckFolder(c.Templates)))
@@ -209,10 +213,10 @@ func textOf(err error) string {
 	return err.Error()
 }
 
-// checkSealFile wants a path that means the same file whoever asks.
-func checkSealFile(path string) string {
+// checkWholePath wants a path that means the same file whoever asks.
+func checkWholePath(path string) string {
 	if path != "" && !filepath.IsAbs(path) {
-		return strconv.Quote(path) + " is relative to whatever directory the server runs in; write the whole path, such as /etc/caddy/matrix_auth.seal"
+		return strconv.Quote(path) + " is relative to whatever directory the server runs in; write the whole path, such as " + filepath.Join("/etc/caddy", filepath.Base(path))
 	}
 	return ""
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/tokenkey"
 )
 
 // Core is what outlives a change of configuration: the open database, the work that waits in it, the
@@ -48,6 +49,8 @@ type Core struct {
 	work sync.WaitGroup
 
 	mu sync.Mutex
+	// rings are the keys of tokens by the paths of their files.
+	rings map[string]*tokenkey.Ring
 	// seals are the keepers of seals by the paths of their files: what a keeper has in memory of a file that has gone
 	// outlives a reload.
 	seals map[string]*seal.Keeper

@@ -20,12 +20,12 @@ import (
 // unmet are the bounds that nobody outside meets: those of what only we write, of what only operators have, and of
 // work in the background. (The packages caddymodule and matrixauth have little else, and are not asked.)
 var unmet = []string{
-	"account.maxProduct", "control.maxMessage", "doctor.maxAnswer", "doctor.maxHosts", "doctor.maxProbes", "doctor.maxRedirects", "edge.maxOmissions", "edge.maxUnescape", "homeserver.maxText", "limit.maxKey", "model.maxMarks", "operate.maxPage",
+	"account.maxProduct", "control.maxMessage", "doctor.maxAnswer", "doctor.maxHosts", "doctor.maxProbes", "doctor.maxRedirects", "edge.maxOmissions", "edge.maxUnescape", "homeserver.maxText", "limit.maxKey", "model.maxGen", "model.maxLife", "model.maxMarks", "operate.maxPage",
 	"page.maxPreference", "password.maxBcryptCost", "password.maxEncoded", "password.maxIterations", "password.maxMemory",
 	"password.maxParallelism", "password.maxSalt", "password.maxTag", "password.maxTime", "password.maxWork",
 	"password.minSalt", "password.minTag", "place.maxAccessList", "place.maxLinks", "place.maxSmall", "reconcile.maxUsers",
 	"seal.maxFile", "session.InternalLife", "session.maxInternal", "session.maxPending", "signin.maxRequest", "store.MaxBrowserHashes", "store.keepIdleBrowser",
-	"store.maxBatch", "synapseconfig.maxSecretSize", "web.cookieLife", "web.deviceLife",
+	"store.maxBatch", "synapseconfig.maxSecretSize", "tokenkey.maxFile", "tokenkey.maxNumber", "web.cookieLife", "web.deviceLife",
 }
 
 // elsewhere are the limits that the package bound cannot have: what the adapter decides, and what differs by system.

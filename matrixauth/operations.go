@@ -83,6 +83,10 @@ type (
 	EventPage = operate.EventPage
 	// Event is a change as operators see it.
 	Event = operate.Event
+	// KeyRenewal says how to renew the key that tokens are proven by, and RenewedKey is the new one.
+	KeyRenewal = operate.KeyRenewal
+	// RenewedKey is a new key.
+	RenewedKey = operate.RenewedKey
 	// Comparison asks for a part of the accounts to be compared with Synapse's.
 	Comparison = operate.Comparison
 	// Compared is what came of a comparison.
@@ -135,6 +139,7 @@ const (
 	ListConsents      = operate.ListConsents
 	WithdrawConsents  = operate.WithdrawConsents
 	ListEvents        = operate.ListEvents
+	RenewKey          = operate.RenewKey
 	CompareAccounts   = operate.CompareAccounts
 	MendDifference    = operate.MendDifference
 )
@@ -165,7 +170,7 @@ const (
 func (s *Server) wireOperations() {
 	ops := operate.New(operate.Config{
 		Store: s.core.store, Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants,
-		Reconciler: s.reconciler, Outbox: s.core.outbox, ServerName: s.config.ServerName,
+		Reconciler: s.reconciler, Outbox: s.core.outbox, Keys: s.keys, ServerName: s.config.ServerName,
 	})
 	s.table = operate.NewTable(operate.TableConfig{Aside: s.core.aside, ServerName: s.config.ServerName, Logger: s.deps.Logger},
 		append(ops.Rows(),

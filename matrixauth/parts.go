@@ -87,6 +87,7 @@ func NewCore(ctx context.Context, p Parts) (*Core, error) {
 // attach has jobs and operators go by the configuration of s, once those attached before it are gone.
 func (s *Server) attach() {
 	s.loadSeal(context.Background())
+	s.loadKeys(context.Background())
 	s.core.attach(s)
 }
 

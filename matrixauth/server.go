@@ -31,6 +31,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/tokenkey"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
@@ -62,6 +63,7 @@ type Server struct {
 
 	homeserver *homeserver.Client
 	seal       *seal.Keeper
+	keys       *tokenkey.Ring
 	sessions   *session.Sessions
 	users      *user.Users
 	browsers   *browser.Browsers
@@ -117,6 +119,7 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 	s := &Server{core: core, config: config, deps: deps, issuer: issuer}
 	s.homeserver = homeserver.New(homeserver.Config{Endpoint: endpoint, Secret: config.Secret, ServerName: config.ServerName, HTTP: deps.HTTP})
 	s.seal = core.keeper(cmp.Or(config.SealFile, SealFile(core.Database())))
+	s.keys = core.ring(cmp.Or(config.KeyFile, KeyFile(core.Database())), config.ServerName)
 	if err := s.wirePages(); err != nil {
 		return nil, err
 	}
@@ -144,7 +147,7 @@ func (s *Server) wirePages() error {
 
 func (s *Server) wireDomain() {
 	s.sessions = session.New(session.Config{
-		Store: s.core.store, Outbox: s.core.outbox, Registry: s.core.registry, Homeserver: s.homeserver,
+		Store: s.core.store, Outbox: s.core.outbox, Registry: s.core.registry, Keys: s.keys, Homeserver: s.homeserver,
 		ReadOnly: s.config.Kind == SynapseReadOnly, AccessLife: s.config.AccessTokenLifetime,
 		Limiter: s.core.limiter, Refreshes: s.config.RefreshesPerSession, ServerName: s.config.ServerName, Logger: s.deps.Logger,
 		Refreshed: s.core.reconcileQueue.Refreshed,
@@ -271,6 +274,7 @@ func (s *Server) Start() {
 	ctx, s.stop = context.WithCancel(context.Background())
 	s.tellKept(ctx)
 	s.work.Go(func() { s.watchSeal(ctx) })
+	s.work.Go(func() { s.watchKeys(ctx) })
 	s.work.Go(func() { s.awaitHomeserver(ctx) })
 }
 

@@ -178,9 +178,9 @@ func loginAnswers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			a := h.TryLogin("alice", c.more)
 			a.Want(t, http.StatusOK, "")
-			shape := `^\{"user_id":"@alice:example\.test","access_token":"mct_\w{30}_\w{6}","device_id":"[A-Z]{10}"\}$`
+			shape := `^\{"user_id":"@alice:example\.test","access_token":"mct_\w{88}_\w{6}","device_id":"[A-Z]{10}"\}$`
 			if c.refresh {
-				shape = `^\{"user_id":"@alice:example\.test","access_token":"mct_\w{30}_\w{6}","device_id":"[A-Z]{10}","refresh_token":"mcr_\w{30}_\w{6}","expires_in_ms":300000\}$`
+				shape = `^\{"user_id":"@alice:example\.test","access_token":"mct_\w{88}_\w{6}","device_id":"[A-Z]{10}","refresh_token":"mcr_\w{88}_\w{6}","expires_in_ms":300000\}$`
 			}
 			if !regexp.MustCompile(shape).MatchString(a.Body) {
 				t.Fatalf("got %s, want %s", a.Body, shape)

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/tokenkey"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -42,6 +43,7 @@ type Config struct {
 	Store      *store.Store
 	Outbox     *outbox.Outbox
 	Seal       *seal.Keeper
+	Keys       *tokenkey.Ring
 	Homeserver *homeserver.Client
 	// Probes knows which of the doctor's tokens the homeserver asked about.
 	Probes *Probes
@@ -96,6 +98,7 @@ func (c Config) Examine(ctx context.Context, e Examination) (Diagnosis, error) {
 	d.Database(ctx)
 	d.Files()
 	d.SealedValues(ctx)
+	d.TokenKeys(ctx)
 	d.WaitingJobs(ctx)
 	version, up := d.Version(ctx)
 	comparable := false

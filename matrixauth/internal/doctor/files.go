@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/tokenkey"
 )
 
 const filesCheck = "files"
@@ -55,6 +56,7 @@ func examineFiles(database, secretFile string, owner int) (all []Finding) {
 	}
 	look(place.Inspect(secretFile, owner, place.Lent))
 	look(place.Inspect(seal.Path(database), owner, place.Closed))
+	look(place.Inspect(tokenkey.Path(database), owner, place.Closed))
 	return all
 }
 

@@ -24,6 +24,7 @@ const (
 	ActionStartSession    Action = "session.start"    // kind, session_id, device_id, client_id
 	ActionEndSession      Action = "session.end"      // kind, session_id, device_id, client_id, reason
 	ActionWithdrawConsent Action = "consent.withdraw" // client_id or all, consents
+	ActionRenewKey        Action = "key.renew"        // number, leaked
 )
 
 // Details are what an Event tells beyond its action, by name. They hold no secret.

@@ -1,6 +1,9 @@
 package model
 
-import "time"
+import (
+	"crypto/rand"
+	"time"
+)
 
 // SessionKind tells how a session came to be.
 type SessionKind string
@@ -107,7 +110,26 @@ type Session struct {
 	UserAgent    string
 	EndedAt      time.Time
 	EndReason    EndReason
+	// Seed is what the session's tokens are proven by beside the key of the server; empty in a session of before
+	// there were keys.
+	Seed Seed
 }
+
+// Seed is a secret of a session that never leaves the store but to prove tokens.
+type Seed []byte
+
+// NewSeed makes a seed.
+func NewSeed() Seed {
+	seed := make(Seed, 16)
+	_, _ = rand.Read(seed) // never fails: it ends the process instead
+	return seed
+}
+
+// String hides the seed.
+func (Seed) String() string { return "a seed" }
+
+// GoString is String.
+func (s Seed) GoString() string { return s.String() }
 
 // Ended reports whether the session is over.
 func (s Session) Ended() bool { return !s.EndedAt.IsZero() }

@@ -46,10 +46,10 @@ type tokenKind struct {
 // tokenKinds is the catalogue. The prefixes of our own tokens are those of matrix-authentication-service, so that
 // secret scanners and importers know them.
 var tokenKinds = []tokenKind{
-	{kind: CompatAccess, prefix: "mct_", wellFormed: checked, stored: true, minted: true},
-	{kind: CompatRefresh, prefix: "mcr_", wellFormed: checked, refresh: true, stored: true, minted: true},
-	{kind: OAuthAccess, prefix: "mat_", wellFormed: checked, stored: true, minted: true},
-	{kind: OAuthRefresh, prefix: "mar_", wellFormed: checked, refresh: true, stored: true, minted: true},
+	{kind: CompatAccess, prefix: "mct_", wellFormed: ours, stored: true, minted: true},
+	{kind: CompatRefresh, prefix: "mcr_", wellFormed: ours, refresh: true, stored: true, minted: true},
+	{kind: OAuthAccess, prefix: "mat_", wellFormed: ours, stored: true, minted: true},
+	{kind: OAuthRefresh, prefix: "mar_", wellFormed: ours, refresh: true, stored: true, minted: true},
 	{kind: InternalAccess, prefix: InternalPrefix, wellFormed: anyText},
 	{kind: DoctorProbe, prefix: ProbePrefix, wellFormed: anyText},
 }
@@ -124,16 +124,19 @@ func NewToken(kind TokenKind) string {
 	return body + "_" + checksum(body)
 }
 
+// ours reports whether we can have made a token: by NewToken, or one that makes claims.
+func ours(token string) bool { return checked(token) || describes(token) }
+
 // checked reports whether NewToken can have made a token: it holds nothing but letters and digits, and its
 // checksum is right.
 func checked(token string) bool {
 	const prefixLength = len("mct_")
-	const bodyLength = prefixLength + randomLength
-	if len(token) != bodyLength+1+sumLength {
+	const length = prefixLength + randomLength
+	if len(token) != length+1+sumLength {
 		return false
 	}
-	body, sum := token[:bodyLength], token[bodyLength+1:]
-	return token[bodyLength] == '_' && sum == checksum(body) && strings.Trim(body[prefixLength:], base62) == ""
+	body, sum := token[:length], token[length+1:]
+	return token[length] == '_' && sum == checksum(body) && strings.Trim(body[prefixLength:], base62) == ""
 }
 
 // anyText takes every token: what looks like one of the kind is looked for where the kind is kept.

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/tokenkey"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 )
 
@@ -30,6 +31,7 @@ type Config struct {
 	Grants     *grant.Grants
 	Reconciler *reconcile.Reconciler
 	Outbox     *outbox.Outbox
+	Keys       *tokenkey.Ring
 	// ServerName is the homeserver's name in Matrix ids.
 	ServerName string
 }
@@ -75,6 +77,8 @@ func (o *Operations) Rows() []Row {
 		Bind(WithdrawConsents, 0, o.withdrawConsents),
 
 		Bind(ListEvents, Reads, o.listEvents),
+
+		Bind(RenewKey, OwnFiles, o.renewKey),
 
 		Bind(CompareAccounts, Reads|AsksSynapse, o.compareAccounts),
 		Bind(MendDifference, AsksSynapse, o.mendDifference),

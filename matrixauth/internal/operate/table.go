@@ -47,6 +47,8 @@ const (
 	// AsksSynapse is an operation that asks Synapse or changes something there before it is done. Others leave what
 	// Synapse is to know to the outbox.
 	AsksSynapse
+	// OwnFiles is an operation that changes a file beside the server's database, which another database has not.
+	OwnFiles
 )
 
 // Row is an operation in a Table.
@@ -130,7 +132,7 @@ func (t *Table) Perform(ctx context.Context, by model.Actor, name string, params
 	var done trail
 	var result []byte
 	var err error
-	if t.Aside && row.traits&AsksSynapse != 0 {
+	if t.Aside && row.traits&(AsksSynapse|OwnFiles) != 0 {
 		err = errAside
 	} else {
 		result, err = row.perform(context.WithValue(ctx, trailKey{}, &done), by, params)

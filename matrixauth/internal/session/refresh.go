@@ -180,7 +180,7 @@ const activityGrain = time.Minute
 // mint makes the successor pair. Its rows say that this token was presented, and when.
 func (r *rotation) mint(tx *store.Tx, session model.Session, token model.Token) (err error) {
 	r.userID = token.UserID
-	if r.tokens, err = mintPair(tx, minting{
+	if r.tokens, err = r.sessions.mintPair(tx, minting{
 		session: session, localpart: token.Localpart, parent: &token, life: r.sessions.config.AccessLife, scope: r.scope,
 	}); err != nil {
 		return err

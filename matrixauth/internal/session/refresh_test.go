@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/tokenkey"
 )
 
 // clock is a clock that stands still until it is moved.
@@ -77,7 +78,9 @@ func (b *bench) open() {
 	b.must(err)
 	registry, err := NewRegistry(context.Background(), b.store)
 	b.must(err)
-	b.sessions = New(Config{Store: b.store, Outbox: outbox.New(b.store), Registry: registry, AccessLife: 5 * time.Minute, Logger: slog.New(slog.DiscardHandler),
+	keys := tokenkey.New(b.store, tokenkey.Path(b.path), "example.com")
+	b.must(keys.Load(context.Background()))
+	b.sessions = New(Config{Store: b.store, Keys: keys, Outbox: outbox.New(b.store), Registry: registry, AccessLife: 5 * time.Minute, Logger: slog.New(slog.DiscardHandler),
 		Limiter: limit.New(b.clock.Now), Refreshes: b.rate})
 }
 

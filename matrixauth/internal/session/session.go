@@ -13,13 +13,16 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/tokenkey"
 )
 
 // Config is what sessions depend upon.
 type Config struct {
-	Store      *store.Store
-	Outbox     *outbox.Outbox
-	Registry   *Registry
+	Store    *store.Store
+	Outbox   *outbox.Outbox
+	Registry *Registry
+	// Keys prove the tokens.
+	Keys       *tokenkey.Ring
 	Homeserver *homeserver.Client
 	// ReadOnly keeps everything from being written to the homeserver: a session starts only on a
 	// device that must be there already.

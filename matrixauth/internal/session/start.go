@@ -189,7 +189,7 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		session = model.Session{
 			ID: model.NewID(tx.Now), Kind: p.Kind, UserID: user.ID, DeviceID: p.DeviceID, DeviceName: p.DeviceName, Scope: p.Scope,
 			CreatedAt: tx.Now, LastActiveAt: tx.Now, LastIP: p.Source.IP, UserAgent: p.Source.UserAgent,
-			ClientID: p.ClientID, BrowserSessionID: p.BrowserSessionID,
+			ClientID: p.ClientID, BrowserSessionID: p.BrowserSessionID, Seed: model.NewSeed(),
 		}
 		if err := tx.InsertSession(session); err != nil {
 			return err
@@ -204,7 +204,7 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		if !p.Refreshable {
 			life = 0
 		}
-		if tokens, err = mintPair(tx, minting{session: session, localpart: user.Localpart, life: life}); err != nil {
+		if tokens, err = s.mintPair(tx, minting{session: session, localpart: user.Localpart, life: life}); err != nil {
 			return err
 		}
 		if p.Consume != nil {
@@ -246,34 +246,37 @@ type minting struct {
 }
 
 // mintPair mints tokens of the generation that follows the parent.
-func mintPair(tx *store.Tx, p minting) (Tokens, error) {
-	s := p.session
+func (s *Sessions) mintPair(tx *store.Tx, p minting) (Tokens, error) {
+	of := p.session
 	row := model.Token{
-		SessionID: s.ID, CreatedAt: tx.Now, UserID: s.UserID, Localpart: p.localpart, DeviceID: s.DeviceID, Scope: s.Scope, ClientID: s.ClientID,
+		SessionID: of.ID, CreatedAt: tx.Now, UserID: of.UserID, Localpart: p.localpart, DeviceID: of.DeviceID, Scope: of.Scope, ClientID: of.ClientID,
 	}
 	used := int64(0)
 	if p.parent != nil {
 		row.Parent, row.Generation, used = p.parent.Hash, p.parent.Generation+1, p.parent.Generation
 	}
 	var err error
-	if row.Pair, err = tx.CountPair(s, row.Generation, used); err != nil {
+	if row.Pair, err = tx.CountPair(of, row.Generation, used); err != nil {
 		return Tokens{}, err
 	}
-	if err := tx.TidyTokens(s, row.Pair, used); err != nil {
+	if err := tx.TidyTokens(of, row.Pair, used); err != nil {
 		return Tokens{}, err
 	}
 	access, refresh := row, row
-	access.Kind, refresh.Kind = s.Kind.Tokens()
+	access.Kind, refresh.Kind = of.Kind.Tokens()
 	if p.scope != "" {
 		access.Scope = p.scope
 	}
-	tokens := Tokens{Access: model.NewToken(access.Kind), Life: p.life, Scope: access.Scope, Owner: row.Owner()}
+	claims := model.Claims{SessionID: of.ID, Generation: row.Generation, MintedAt: tx.Now, Life: p.life}
+	narrowed := claims
+	narrowed.Narrowed = access.Scope != of.Scope
+	tokens := Tokens{Access: s.config.Keys.Mint(access.Kind, narrowed, of.Seed), Life: p.life, Scope: access.Scope, Owner: row.Owner()}
 	access.Hash = model.HashToken(tokens.Access)
 	if p.life == 0 {
 		return tokens, tx.InsertToken(access)
 	}
 	access.ExpiresAt = tx.Now.Add(p.life)
-	tokens.Refresh = model.NewToken(refresh.Kind)
+	tokens.Refresh = s.config.Keys.Mint(refresh.Kind, claims, of.Seed)
 	refresh.Hash = model.HashToken(tokens.Refresh)
 	return tokens, tx.InsertTokenPair(access, refresh)
 }

@@ -8,22 +8,22 @@ import (
 )
 
 const selectSession = `SELECT id, kind, user_id, device_id, device_name, scope, generation, used_generation, pairs,
-	created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, client_id, browser_session_id FROM sessions`
+	created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, client_id, browser_session_id, seed FROM sessions`
 
 func scanSession(s scanner) (v model.Session, err error) {
 	err = s.Scan(&v.ID, &v.Kind, &v.UserID, &v.DeviceID, &v.DeviceName, &v.Scope, &v.Generation, &v.UsedGeneration, &v.Pairs,
 		timeInto{&v.CreatedAt}, timeInto{&v.LastActiveAt}, &v.LastIP, &v.UserAgent, timeInto{&v.EndedAt}, &v.EndReason,
-		&v.ClientID, &v.BrowserSessionID)
+		&v.ClientID, &v.BrowserSessionID, (*[]byte)(&v.Seed))
 	return v, err
 }
 
 // InsertSession adds a live session. There must be no other on its device.
 func (tx *Tx) InsertSession(s model.Session) error {
 	_, err := tx.exec(`INSERT INTO sessions (id, kind, user_id, device_id, device_name, scope, generation, used_generation, pairs,
-		created_at, last_active_at, last_ip, user_agent, client_id, browser_session_id)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, 0, ?7, ?7, ?8, ?9, ?10, ?11)`,
+		created_at, last_active_at, last_ip, user_agent, client_id, browser_session_id, seed)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, 0, ?7, ?7, ?8, ?9, ?10, ?11, ?12)`,
 		s.ID, s.Kind, s.UserID, s.DeviceID, clip(s.DeviceName), s.Scope, micros(s.CreatedAt), clip(s.LastIP), clip(s.UserAgent),
-		s.ClientID, s.BrowserSessionID)
+		s.ClientID, s.BrowserSessionID, []byte(s.Seed))
 	return err
 }
 
