@@ -92,7 +92,9 @@ func TestEndOwn(t *testing.T) { // ACCT-4
 func TestEndOthers(t *testing.T) {
 	b := newBench(t)
 	one := b.start("one", "")
+	b.move(time.Second) // so that the one that is kept is neither the first nor the last
 	kept := b.start("kept", "")
+	b.move(time.Second)
 	three := b.start("three", "")
 	for _, want := range []int{2, 0} {
 		if n, err := b.browsers.EndOthers(t.Context(), b.by(), kept.ID); err != nil || n != want {

@@ -288,6 +288,14 @@ func TestLogout(t *testing.T) { // LEG-37
 			t.Error("the session ended")
 		}
 	})
+	t.Run("a_session_that_ended_a_moment_ago_is_over", func(t *testing.T) {
+		s := newServed(t, nil)
+		session, tokens := s.login("D")
+		s.update(func(tx *store.Tx) error { return tx.EndSession(session.ID, model.EndReplay) }) // while the token was looked at
+		_, err := s.sessions.Logout(ctx, tokens.Access, source)
+		wantCode(t, err, model.UnknownToken)
+		s.wantEnded(session.ID, model.EndReplay)
+	})
 	t.Run("a_homeserver_that_is_down_does_not_hinder_it", func(t *testing.T) {
 		s := newServed(t, nil)
 		session, tokens := s.login("D")

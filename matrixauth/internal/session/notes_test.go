@@ -174,3 +174,15 @@ func TestInternalTokens(t *testing.T) {
 	drop()
 	mint()
 }
+
+// TestRetryIsActivity: a refresh that is retried, as its answer was lost, notes when and from where as any other.
+func TestRetryIsActivity(t *testing.T) { // REF-3
+	b := newBench(t)
+	session, first := b.start("D")
+	b.mustRefresh(first.Refresh)
+	b.clock.move(activityGrain)
+	b.mustRefresh(first.Refresh)
+	if row := b.row(session.ID); !row.LastActiveAt.Equal(b.clock.Now()) || row.LastIP != "192.0.2.1" {
+		t.Errorf("active at %v from %s", row.LastActiveAt, row.LastIP)
+	}
+}
