@@ -120,7 +120,7 @@ func (g *Grants) Decline(ctx context.Context, id, value string) (o Outcome, err 
 }
 
 // Answered finds what came of a request that the browser of a value answered before. For any other, and
-// for one of which nothing is left to say, It returns an Error with code RequestExpired.
+// for one of which nothing is left to say, it returns an Error with code RequestExpired.
 func (g *Grants) Answered(tx *store.Tx, id, value string) (Outcome, error) {
 	a, err := tx.Authorization(id)
 	if errors.Is(err, model.ErrNotFound) {
