@@ -107,7 +107,7 @@ func TestEveryEndpointIsServed(t *testing.T) {
 			if a.Status != 405 || !strings.Contains(a.Header.Get("Allow"), firstMethod(b)) {
 				t.Errorf("%s: got %d, Allow %q", path, a.Status, a.Header.Get("Allow"))
 			}
-			if status, ours := unready(h.Config, path); !ours || status != 503 {
+			if status, ours := house.Unready(h.Config, path); !ours || status != 503 {
 				t.Errorf("%s before the start: %d, %v", path, status, ours)
 			}
 		}

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
 const PassedOn = http.StatusTeapot
@@ -116,4 +119,11 @@ func (a Answer) Want(t testing.TB, status int, errcode string) {
 	if a.Status != status || a.Errcode() != errcode {
 		t.Fatalf("got %d %s, want %d %s", a.Status, a.Body, status, errcode)
 	}
+}
+
+// Unready returns what a request of the issuer's host is answered before the database is open, and whether it is answered at all.
+func Unready(c matrixauth.Config, path string) (status int, ours bool) {
+	w := httptest.NewRecorder()
+	ours = c.Unready(w, httptest.NewRequest(http.MethodGet, "https://"+IssuerHost+path, nil))
+	return w.Code, ours
 }

@@ -1,4 +1,4 @@
-package matrixauth_test
+package oauth_test
 
 import (
 	"fmt"

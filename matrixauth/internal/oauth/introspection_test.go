@@ -1,4 +1,4 @@
-package matrixauth_test
+package oauth_test
 
 import (
 	"encoding/json"
@@ -311,16 +311,28 @@ func introspectAtOnce(t *testing.T) {
 	h.WantSessions("alice", "PHONE")
 }
 
-func TestHealth(t *testing.T) {
-	h := house.New(t, house.Unlimited)
-	h.Add("alice")
-	s := h.LoginOn("alice", "PHONE")
-	h.Fake.Stop()
-	h.Logout(s.AccessToken).Want(t, http.StatusOK, "")
-	h.Clock.Move(90 * time.Second)
-	a := h.Do(house.Call{Path: "/health", Inside: true})
-	if want := h.Healthy(1, 90); a.Status != http.StatusOK || a.Body != want {
-		t.Errorf("got %d %s, want %s", a.Status, a.Body, want)
+// TestClientIntrospection: a confidential client sees its own tokens and no others (INTRO-9).
+func TestClientIntrospection(t *testing.T) {
+	h := house.WithApp(t)
+	h.Register("confidential", "s3cret")
+	basic := http.Header{"Content-Type": house.FormType["Content-Type"], "Authorization": {house.BasicAuth("confidential", "s3cret")}}
+	own := h.Tokens(h.Do(house.Call{Method: http.MethodPost, Path: house.TokenPath, Header: basic, Body: house.Form("grant_type", "authorization_code",
+		"code", h.SignedInAs("alice").Consent(house.Params("confidential")), "redirect_uri", house.WebCallback, "code_verifier", house.Verifier)}))
+	others := h.OauthSession("bob", "app", "PHONE")
+	ask := func(header http.Header, fields ...string) house.Answer {
+		return h.Do(house.Call{Method: http.MethodPost, Path: "/oauth2/introspect", Header: header, Body: house.Form(fields...)})
 	}
-	h.Fake.Resume()
+	ask(basic, "token", own.AccessToken).Shows(t, http.StatusOK, `"scope":"`+house.PhoneScope+`"`)
+	ask(basic, "token", own.RefreshToken).Shows(t, http.StatusOK, `"token_type":"refresh_token"`) // INTRO-6
+	for _, token := range []string{others.AccessToken, others.RefreshToken, "x", h.LoginOn("bob", "LAPTOP").AccessToken} {
+		if a := ask(basic, "token", token); a.Body != house.Inactive {
+			t.Errorf("got %s", a.Body)
+		}
+	}
+	h.Introspect(own.RefreshToken).Shows(t, http.StatusOK, house.Inactive)
+	ask(house.FormType, "token", others.AccessToken, "client_id", "app").Shows(t, http.StatusUnauthorized, "invalid_client")
+	h.Clock.Move(6 * time.Minute)
+	if a := ask(basic, "token", own.AccessToken); a.Body != house.Inactive {
+		t.Errorf("got %s", a.Body)
+	}
 }
