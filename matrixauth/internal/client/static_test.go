@@ -2,9 +2,12 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -102,7 +105,7 @@ func TestPlain(t *testing.T) {
 func TestLanguage(t *testing.T) {
 	for tag, want := range map[string]bool{
 		"de": true, "zh-Hant-TW": true, "az-AZ-09": true, strings.Repeat("a", 35): true,
-		"": false, strings.Repeat("a", 36): false, "de_AT": false, "de/": false, "de:": false, "de@": false, "de[": false, "de`": false, "de{": false, "dé": false,
+		"": false, strings.Repeat("a", 36): false, "_de": false, "de_AT": false, "de/": false, "de:": false, "de@": false, "de[": false, "de`": false, "de{": false, "dé": false,
 	} {
 		if got := language(tag); got != want {
 			t.Errorf("%q: %v", tag, got)
@@ -218,5 +221,58 @@ func TestRegisterHolds(t *testing.T) {
 	}
 	if second := register("203.0.113.1"); second.ID != first.ID || second.Network == first.Network || second.Network == "" {
 		t.Errorf("it counts for %q, before for %q", second.Network, first.Network)
+	}
+}
+
+// TestBounds: what is as long as it may be is taken, and one byte or one value more is not (REG-29).
+func TestBounds(t *testing.T) {
+	clients := New(Config{})
+	text := func(n int) string { return `"` + strings.Repeat("x", n) + `"` }
+	list := func(n int, value string) string {
+		return "[" + strings.Join(slices.Repeat([]string{value}, n), ",") + "]"
+	}
+	for name, test := range map[string]struct{ most, beyond members }{
+		"a text":            {members{"client_name": text(bound.MetadataText)}, members{"client_name": text(bound.MetadataText + 1)}},
+		"a number of texts": {members{"contacts": list(bound.Contacts, `"a"`)}, members{"contacts": list(bound.Contacts+1, `"a"`)}},
+		"a text of many":    {members{"contacts": list(1, text(bound.MetadataText))}, members{"contacts": list(1, text(bound.MetadataText+1))}},
+	} {
+		if _, err := clients.parse(with(t, test.most)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := clients.parse(with(t, test.beyond)); err == nil || model.AsError(err).Code != model.InvalidClientMetadata {
+			t.Errorf("%s beyond the bound: %v", name, err)
+		}
+	}
+
+	// All together is counted as it is kept.
+	sized := func(last int) members {
+		var uris []string
+		for i := range 4 {
+			uris = append(uris, fmt.Sprintf(`"https://example.com/%d%s"`, i, strings.Repeat("x", 1900)))
+		}
+		return members{"redirect_uris": "[" + strings.Join(append(uris, `"https://example.com/`+strings.Repeat("y", last)+`"`), ",") + "]"}
+	}
+	small, err := clients.parse(with(t, sized(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := model.MarshalText(small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := bound.Registration - len(record)
+	if _, err := clients.parse(with(t, sized(room))); err != nil {
+		t.Errorf("as much as there may be: %v", err)
+	}
+	if _, err := clients.parse(with(t, sized(room+1))); err == nil {
+		t.Error("a byte more is taken")
+	}
+}
+
+// TestEmptyNames: a name that is empty in one language says nothing of the others (REG-24).
+func TestEmptyNames(t *testing.T) {
+	got, err := New(Config{}).parse(with(t, members{"client_name#aa": `"\u202e"`, "client_name#bb": `"B"`, "tos_uri#aa": `""`, "tos_uri#bb": `"https://example.com/b"`}))
+	if err != nil || len(got.Localized) != 2 || got.Localized["client_name#bb"] != "B" || got.Localized["tos_uri#bb"] != "https://example.com/b" {
+		t.Errorf("kept %v, %v", got.Localized, err)
 	}
 }

@@ -34,6 +34,44 @@ func (b *bench) consents() (clients []string) {
 	return clients
 }
 
+// approved keeps requests that the user approved a moment ago, by ids that begin with the client and say how.
+func (b *bench) approved(ids ...string) {
+	b.t.Helper()
+	b.update(func(tx *store.Tx) error {
+		for _, id := range ids {
+			client, how, _ := strings.Cut(id, ", ")
+			a := model.Authorization{ID: id, ClientID: client, CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(time.Hour)}
+			if err := tx.InsertAuthorization(a); err != nil {
+				return err
+			}
+			a.UserID, a.Remembered, a.CodeExpiresAt = b.user.ID, how == "remembered", tx.Now.Add(time.Minute)
+			a.CodeHash, a.AnswerHash = model.HashToken(id), model.HashToken(id)
+			if _, err := tx.ApproveAuthorization(a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// spent lists those of the requests whose code is worth nothing any more.
+func (b *bench) spent(ids ...string) (spent []string) {
+	b.t.Helper()
+	b.must(b.store.View(context.Background(), func(tx *store.Tx) error {
+		for _, id := range ids {
+			a, err := tx.Authorization(id)
+			if err != nil {
+				return err
+			}
+			if !a.ConsumedAt.IsZero() {
+				spent = append(spent, id)
+			}
+		}
+		return nil
+	}))
+	return spent
+}
+
 // ofClient starts a session of an OAuth client.
 func (s *served) ofClient(device, clientID string) (model.Session, Tokens) {
 	s.t.Helper()
@@ -88,12 +126,21 @@ func TestEnd(t *testing.T) {
 			session, _ := s.ofClient("D", "app")
 			s.consent("app")
 			s.consent("other")
+			codes := []string{"app, asked", "app, remembered", "other, remembered"}
+			s.approved(codes...)
+			s.clock.move(time.Second)
 			end(s, session, reason)
 			want := map[model.Withdrawal][]string{
 				model.WithdrawNone: {"app", "other"}, model.WithdrawClient: {"other"}, model.WithdrawAll: nil,
 			}[reason.Withdraws()]
 			if got := s.consents(); !slices.Equal(got, want) {
 				t.Errorf("%s left the consents to %q, want %q", reason, got, want)
+			}
+			spent := map[model.Withdrawal][]string{
+				model.WithdrawNone: nil, model.WithdrawClient: codes[1:2], model.WithdrawAll: codes,
+			}[reason.Withdraws()]
+			if got := s.spent(codes...); !slices.Equal(got, spent) {
+				t.Errorf("%s made the codes %q worthless, want %q", reason, got, spent)
 			}
 		}
 	})
