@@ -30,9 +30,12 @@ type Account struct {
 	Sessions int
 }
 
-// selectAccount reads a page with all that goes with it at once. No address holds a line break.
+// emailBreak separates the addresses of an account: none holds a line break.
+const emailBreak = "\n"
+
+// selectAccount reads a page with all that goes with it at once.
 const selectAccount = `SELECT id, localpart, admin, created_at, locked_at, deactivated_at,
-	COALESCE((SELECT string_agg(address, char(10) ORDER BY created_at, id) FROM user_emails WHERE user_id = users.id), ''),
+	COALESCE((SELECT string_agg(address, '` + emailBreak + `' ORDER BY created_at, id) FROM user_emails WHERE user_id = users.id), ''),
 	(SELECT COUNT(*) FROM sessions WHERE user_id = users.id AND ended_at IS NULL) FROM users WHERE localpart > ?1`
 
 // accountStates are the conditions of the states of model.User.
@@ -61,7 +64,7 @@ func (tx *Tx) Accounts(f AccountFilter) ([]Account, error) {
 		var emails string
 		err = s.Scan(&a.ID, &a.Localpart, &a.Admin, timeInto{&a.CreatedAt}, timeInto{&a.LockedAt}, timeInto{&a.DeactivatedAt}, &emails, &a.Sessions)
 		if emails != "" {
-			a.Emails = strings.Split(emails, "\n")
+			a.Emails = strings.Split(emails, emailBreak)
 		}
 		return a, err
 	}, query+" ORDER BY localpart LIMIT ?2", f.After, f.Limit, f.ID, f.Prefix, f.Prefix+"\U0010ffff")

@@ -9,7 +9,7 @@ import (
 )
 
 // sqliteOnly is what SQLite understands and PostgreSQL does not.
-var sqliteOnly = regexp.MustCompile(`(?i)sqlite_|sqlite3|"PRAGMA|pragma_|VACUUM INTO|LIMIT -1|INSERT OR |REPLACE INTO|strftime|julianday|unixepoch|datetime\(|IFNULL\(|GLOB '|rowid|AUTOINCREMENT|json_extract|group_concat|(?-i:\bM(AX|IN)\((EXISTS|[a-z_.]+, ))`)
+var sqliteOnly = regexp.MustCompile(`(?i)sqlite_|sqlite3|"PRAGMA|pragma_|VACUUM INTO|LIMIT -1|INSERT OR |REPLACE INTO|strftime|julianday|unixepoch|datetime\(|IFNULL\(|GLOB '|rowid|AUTOINCREMENT|json_extract|group_concat|instr\(|typeof\(|iif\(|randomblob|(?-i:\bchar\(|\bhex\()|(?-i:\bM(AX|IN)\((EXISTS|[a-z_.]+, ))`)
 
 // TestPortable: statements that only SQLite takes stand in sqlite.go alone.
 func TestPortable(t *testing.T) {
