@@ -219,6 +219,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("the backup was taken at %v", at)
 		}
 	})
+	t.Run("a lost seal", func(t *testing.T) { lostSeal(t, h, "alice", password) })
 	t.Run("the page", func(t *testing.T) { holdMetricsPage(t, found) })
 	t.Run("the alert rules", func(t *testing.T) { holdAlerts(t, found) })
 	t.Run("the dashboard", func(t *testing.T) { holdDashboard(t, found) })

@@ -2,7 +2,9 @@ package tests
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,6 +71,7 @@ func TestOAuthClients(t *testing.T) {
 			t.Run("a_member_of_the_metadata_is_missing", func(t *testing.T) { runChecks(t, "metadata_checks.mjs", h.URL) }) // DISC-5, S15
 			t.Run("openid_client", func(t *testing.T) { runChecks(t, "openid_client_flow.mjs", h.URL, password) })
 			t.Run("an_administrator's_client", func(t *testing.T) { adminFlow(t, h) })
+			t.Run("a_client_is_removed", func(t *testing.T) { removeFlow(t, h, "alice", password) })
 		})
 	}
 }
@@ -201,5 +204,43 @@ func adminFlow(t *testing.T, h *rig.Homeserver) {
 	}
 	if e := back.Get("error"); e != "access_denied" || back.Get("code") != "" {
 		t.Fatalf("a plain user's client came back with %v", back)
+	}
+}
+
+// removeFlow has an operator remove a client that somebody uses: its session is over at once, at Synapse too, and
+// nobody else's.
+func removeFlow(t *testing.T, h *rig.Homeserver, user, password string) {
+	stays := h.Login(user, password, map[string]any{"device_id": "STAYS"}).Must(t, http.StatusOK).Text("access_token")
+	config := registered(t, h)
+	config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
+	token := grant(t, h, config, user, password, apiScope, deviceScope("REMOVED"))
+	h.Call(http.MethodGet, "/v3/account/whoami", token.AccessToken, nil).Must(t, http.StatusOK)
+	if all := h.MustCommand("", "client", "list"); !strings.Contains(all, config.ClientID) {
+		t.Fatalf("the client is not listed: %s", all)
+	}
+	if said := h.MustCommand("", "client", "remove", config.ClientID, "--dry-run"); !strings.Contains(said, "would") {
+		t.Errorf("a dry run says %s", said)
+	}
+	h.Call(http.MethodGet, "/v3/account/whoami", token.AccessToken, nil).Must(t, http.StatusOK)
+
+	h.MustCommand("", "client", "remove", config.ClientID, "--yes")
+	if e := h.Call(http.MethodGet, "/v3/account/whoami", token.AccessToken, nil).Must(t, http.StatusUnauthorized).Text("errcode"); e != "M_UNKNOWN_TOKEN" {
+		t.Errorf("the token of a client that is gone gets %s", e)
+	}
+	token.Expiry = time.Now().Add(-time.Minute)
+	if fresh, err := config.TokenSource(context.Background(), token).Token(); err == nil {
+		t.Errorf("a client that is gone refreshed into %v", fresh)
+	}
+	rig.Await(t, "the deletion of the device", func() error {
+		if h.Devices(stays)["REMOVED"] {
+			return errors.New("it is still there")
+		}
+		return nil
+	})
+	if !h.Devices(stays)["STAYS"] {
+		t.Error("the device of another session is gone")
+	}
+	if all := h.MustCommand("", "client", "list"); strings.Contains(all, config.ClientID) {
+		t.Errorf("the client is still listed: %s", all)
 	}
 }

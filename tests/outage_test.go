@@ -2,13 +2,16 @@ package tests
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,6 +30,7 @@ func TestOutage(t *testing.T) {
 			first := h.Login("alice", alice, onPhone).Must(t, http.StatusOK).Text("access_token")
 			other := h.Login("alice", alice, nil).Must(t, http.StatusOK).Text("access_token")
 			doomed := h.Login("alice", alice, map[string]any{"device_id": "DOOMED"}).Must(t, http.StatusOK).Text("access_token")
+			kept := h.Login("alice", alice, map[string]any{"device_id": "KEPT"}).Must(t, http.StatusOK).Text("access_token")
 			h.Synapse.Stop()
 
 			t.Run("a_login_gets_503_and_leaves_nothing_behind", func(t *testing.T) { // S4
@@ -45,6 +49,35 @@ func TestOutage(t *testing.T) {
 			})
 			t.Run("a_login_on_the_same_device_in_between_must_wait", func(t *testing.T) {
 				h.Login("alice", alice, onPhone).Must(t, http.StatusServiceUnavailable)
+			})
+			t.Run("an_operator_retries_and_drops_what_waits", func(t *testing.T) {
+				before := waitingJobs(t, h)
+				h.Call(http.MethodPost, "/v3/logout", kept, nil).Must(t, http.StatusOK)
+				var dropped job
+				for position, j := range waitingJobs(t, h) {
+					if _, known := before[position]; !known {
+						dropped = j
+					}
+				}
+				if dropped.Kind != "delete_device" || dropped.User != "alice" {
+					t.Fatalf("the logout left the job %+v", dropped)
+				}
+				if said := h.MustCommand("", "outbox", "drop", fmt.Sprint(dropped.Position)); !strings.Contains(said, "is dropped") {
+					t.Errorf("the command says %s", said)
+				}
+				after := waitingJobs(t, h)
+				if _, there := after[dropped.Position]; there || len(after) != len(before) {
+					t.Errorf("before %v, after %v", before, after)
+				}
+				// The first job of the lane is the one that is tried.
+				first := after[slices.Min(slices.Collect(maps.Keys(after)))]
+				h.MustCommand("", "outbox", "retry", fmt.Sprint(first.Position))
+				rig.Await(t, "the job to be tried again", func() error {
+					if tries := waitingJobs(t, h)[first.Position].Attempts; tries <= first.Attempts {
+						return fmt.Errorf("%d tries", tries)
+					}
+					return nil
+				})
 			})
 			h.Synapse.Start()
 			t.Run("the_next_login_on_the_device_keeps_it", func(t *testing.T) {
@@ -65,7 +98,7 @@ func TestOutage(t *testing.T) {
 					return nil
 				})
 				devices := h.Devices(token)
-				if !devices["PHONE"] || devices["NEW"] {
+				if !devices["PHONE"] || !devices["KEPT"] || devices["NEW"] {
 					t.Fatalf("the devices are %v", devices)
 				}
 			})
@@ -74,6 +107,27 @@ func TestOutage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// job is a job as "outbox list --json" tells it.
+type job struct {
+	Position   int64
+	Kind, User string
+	Attempts   int
+}
+
+// waitingJobs returns the jobs that wait, by their positions.
+func waitingJobs(t *testing.T, h *rig.Homeserver) map[int64]job {
+	t.Helper()
+	var all []job
+	if err := json.Unmarshal([]byte(h.MustCommand("", "outbox", "list", "--json")), &all); err != nil {
+		t.Fatal(err)
+	}
+	waiting := map[int64]job{}
+	for _, j := range all {
+		waiting[j.Position] = j
+	}
+	return waiting
 }
 
 // TestBot has a bot without a refresh token live through restarts of both servers (S13).
