@@ -25,7 +25,7 @@ Exit codes: 0 done (and for the doctor: nothing wrong), 1 anything else, 130
 interrupted while a password was asked for.`,
 	CobraFunc: func(root *cobra.Command) {
 		root.PersistentFlags().StringP("config", "c", "", "Configuration file (default: ./Caddyfile, then /etc/caddy/Caddyfile)")
-		root.PersistentFlags().StringP("adapter", "a", "", "Name of the config adapter, if the file is no Caddyfile or JSON")
+		root.PersistentFlags().StringP("adapter", "a", "", "Name of the config adapter, if the file is not a Caddyfile or JSON")
 		root.PersistentFlags().String("database", "", "Database file, in place of the configured one")
 		root.PersistentFlags().String("service-user", "", "User (name or id) that the server runs as, if caddy.service does not say it and it is not caddy")
 		root.PersistentFlags().StringSlice("envfile", nil, "File of variables that the configuration uses, as of caddy run")

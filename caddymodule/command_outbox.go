@@ -44,7 +44,7 @@ func outboxJobCommand(verb, short, done string, action matrixauth.Operation[matr
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
 			position, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil {
-				return fmt.Errorf("%q is no number of a job, which \"outbox list\" shows", args[0])
+				return fmt.Errorf("%q is not a number of a job, which \"outbox list\" shows", args[0])
 			}
 			job, err := action.Do(cmd.Context(), o, matrixauth.JobRef{Position: position})
 			if err != nil {

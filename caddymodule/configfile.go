@@ -60,7 +60,7 @@ func readConfig(cmd *cobra.Command, file, adapter string) (c configText, raw []b
 	if adapter == "" {
 		var document any
 		if err := json.Unmarshal(content, &document); err != nil {
-			return c, nil, fmt.Errorf("the configuration is no JSON: %w; name its adapter with --adapter", err)
+			return c, nil, fmt.Errorf("the configuration is not JSON: %w; name its adapter with --adapter", err)
 		}
 		return c, content, nil
 	}

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/term"
 )
 
-// newPassword asks for a new password, hidden and twice; if standard input is no terminal it is one
+// newPassword asks for a new password, hidden and twice; if standard input is not a terminal it is one
 // line of it. The password is text in UTF-8: else no client could ever send the same.
 func newPassword(cmd *cobra.Command) (string, error) {
 	in, ok := cmd.InOrStdin().(*os.File)
@@ -44,7 +44,7 @@ func newPassword(cmd *cobra.Command) (string, error) {
 	return first, checkText("the password", first)
 }
 
-// checkText refuses what is no text in UTF-8: on its way as JSON it would become another one. what names it,
+// checkText refuses what is not text in UTF-8: on its way as JSON it would become another one. what names it,
 // as it may be a secret.
 func checkText(what, text string) error {
 	switch {
@@ -109,7 +109,7 @@ func confirm(cmd *cobra.Command, question string) error {
 	return nil
 }
 
-// checkWords refuses arguments and flags that are no text, and flags that are there and empty: a script whose
+// checkWords refuses arguments and flags that are not text, and flags that are there and empty: a script whose
 // variable is not set means something else than a command without the flag, which acts on the running server.
 func checkWords(cmd *cobra.Command, args []string) (err error) {
 	for i, arg := range args {

@@ -253,7 +253,7 @@ func (s Settings) empty() bool { return reflect.ValueOf(s).IsZero() }
 func checkListen(address string) error {
 	parsed, err := caddy.ParseNetworkAddress(address)
 	if err != nil {
-		return fmt.Errorf("%q is no address: %w", address, err)
+		return fmt.Errorf("%q is not an address: %w", address, err)
 	}
 	if strings.Contains(address, "/") || parsed.Network != "tcp" || parsed.PortRangeSize() != 1 || parsed.StartPort == 0 {
 		return fmt.Errorf("%q must be a host and one port, such as 127.0.0.1:8080", address)

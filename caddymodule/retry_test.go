@@ -130,7 +130,7 @@ func TestStartInTrouble(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Dir(h.setup.Database), 0o700))
 			must(t, os.WriteFile(h.setup.Database, []byte(strings.Repeat("x", 100)), 0o600))
 			return unchanged, func() { must(t, os.Remove(h.setup.Database)) }
-		}, "no SQLite database"},
+		}, "not an SQLite database"},
 		{"the disk of the database is not mounted", func(t *testing.T, h *house) (func(*setup), func()) {
 			h.start()
 			must(t, caddy.Stop())
@@ -408,7 +408,7 @@ func TestValidateFinds(t *testing.T) {
 		{"a database that is none", func() []byte {
 			t.Setenv("TEST_NONE", blocked)
 			return h.config(func(s *setup) { s.Database = "{env.TEST_NONE}" })
-		}, []string{"no SQLite database"}},
+		}, []string{"not an SQLite database"}},
 		{"a secret file behind a placeholder", func() []byte {
 			return h.config(func(s *setup) { s.Secret = "secret_file {env.TEST_DATABASE}.secret" })
 		}, []string{"secret_file"}},

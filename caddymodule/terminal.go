@@ -28,7 +28,7 @@ func concealed(r rune) bool {
 }
 
 // visible makes one line of a text that may be a stranger's: what is concealed becomes an escape of Go, such
-// as \x1b or \u202e, and so do bytes that are no UTF-8. Other texts come back as they are.
+// as \x1b or \u202e, and so do bytes that are not UTF-8. Other texts come back as they are.
 func visible(text string) string {
 	if utf8.ValidString(text) && !strings.ContainsFunc(text, concealed) {
 		return text

@@ -252,7 +252,7 @@ func checkServerName(name string) string {
 		return ""
 	}
 	if !hostname.MatchString(host) {
-		return strconv.Quote(name) + " is no server name; it is the part of Matrix ids behind the colon, such as example.com"
+		return strconv.Quote(name) + " is not a server name; it is the part of Matrix ids behind the colon, such as example.com"
 	}
 	return ""
 }
@@ -266,7 +266,7 @@ func checkIssuer(issuer string) string {
 	case err == nil && u.User != nil:
 		return "the issuer must not hold a user name or password"
 	case err != nil || u.Host == "":
-		return strconv.Quote(issuer) + " is no address; write one such as https://matrix.example.com"
+		return strconv.Quote(issuer) + " is not an address; write one such as https://matrix.example.com"
 	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
 		return strconv.Quote(issuer) + " must be https: tokens would travel in clear (http is allowed on loopback only)"
 	case u.Scheme != "https" && u.Scheme != "http":
@@ -295,7 +295,7 @@ func checkEndpoint(endpoint string) string {
 	case err == nil && u.User != nil:
 		return "the endpoint must not hold a user name or password; the secret has an option of its own"
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return strconv.Quote(endpoint) + " is no http or https address; it is where Synapse listens, such as http://localhost:8008"
+		return strconv.Quote(endpoint) + " is not an http or https address; it is where Synapse listens, such as http://localhost:8008"
 	case u.RawQuery != "" || u.Fragment != "":
 		return strconv.Quote(endpoint) + " must have neither query nor fragment"
 	}

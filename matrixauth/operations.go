@@ -182,7 +182,7 @@ func (s *Server) wireOperations() {
 		)...)
 }
 
-// backupOperation names a backup in the log. It is no Operation, as its result is no JSON.
+// backupOperation names a backup in the log. It is not an Operation, as its result is not JSON.
 const backupOperation = "backup"
 
 // performer is what the socket has a Server do.

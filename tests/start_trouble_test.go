@@ -138,7 +138,7 @@ func TestValidate(t *testing.T) {
 	for _, tc := range []struct{ name, text, says string }{
 		{"a relative database", strings.Replace(right, database, "database matrix_auth.db", 1), "relative"},
 		{"a database that cannot be made", strings.Replace(right, database, "database "+c.Dir+"/a-file/matrix_auth.db", 1), "a-file"},
-		{"a database that is none", strings.Replace(right, database, "database "+c.Dir+"/a-file", 1), "no SQLite database"},
+		{"a database that is none", strings.Replace(right, database, "database "+c.Dir+"/a-file", 1), "not an SQLite database"},
 		{"a secret file that cannot be read", strings.Replace(right, "secret {env.MATRIX_SECRET}", "secret_file "+c.Dir+"/nowhere", 1), "nowhere"},
 		{"only bare ones", "http://127.0.0.1:1 {\n\tmatrix_auth\n}\n", "no matrix_auth of this configuration has settings"},
 		{"an unknown option", strings.Replace(right, database, "databse x", 1), "databse"},

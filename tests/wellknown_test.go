@@ -155,7 +155,7 @@ var documents = []document{
 	{name: "more behind it", serve: text(func(body string) string { return body + "{}" }), faults: []string{"no-json"}},
 	{name: "blanks around it", serve: text(func(body string) string { return "\r\n\t " + body + "\r\n" })},
 	{name: "a number too large", serve: text(func(body string) string { return strings.Replace(body, "{", `{"n":1e999,`, 1) })},
-	{name: "bytes that are no UTF-8", serve: text(func(body string) string { return strings.Replace(body, "{", "{\"n\":\"\xff\",", 1) }), faults: []string{"no-utf-8"}, stricter: byNio},
+	{name: "bytes that are not UTF-8", serve: text(func(body string) string { return strings.Replace(body, "{", "{\"n\":\"\xff\",", 1) }), faults: []string{"no-utf-8"}, stricter: byNio},
 	{name: "UTF-16", serve: text(func(body string) string { return "\xfe\xff\x00{\x00}" }), faults: []string{"no-json"}},
 	{name: "a list", serve: text(func(body string) string { return "[" + body + "]" }), faults: []string{"no-json"}},
 	{name: "null for a document", serve: text(func(string) string { return "null" }), faults: []string{"no-json"}},

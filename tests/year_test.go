@@ -132,7 +132,7 @@ func (o owner) restore(a *ownersApp) {
 	later := o.login("bob", typed).Must(o.t, http.StatusOK).Text("access_token")
 	o.Must("root", "systemctl stop caddy && printf lost >"+dataOf+"/matrix_auth.db; systemctl start caddy || true")
 	rig.Await(o.t, "the journal to say that this is no database", func() error {
-		return o.Run("root", "journalctl --quiet --unit=caddy --lines=50 | grep 'is no SQLite database'").Err
+		return o.Run("root", "journalctl --quiet --unit=caddy --lines=50 | grep 'is not an SQLite database'").Err
 	})
 	o.follow("commands.md", "Restore")
 	a.goesOn(o.t)

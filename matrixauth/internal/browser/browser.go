@@ -1,5 +1,5 @@
 // Package browser knows who is signed in at our pages. A browser session is a random value in a cookie,
-// of which the store keeps the hash. It is no Matrix session and has no device.
+// of which the store keeps the hash. It is not a Matrix session and has no device.
 package browser
 
 import (

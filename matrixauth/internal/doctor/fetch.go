@@ -19,10 +19,10 @@ type answer struct {
 	header http.Header
 	// at is the address that answered, behind all redirects that were followed.
 	at *url.URL
-	// body is nil if the answer is no JSON object, and mistake says why it is none.
+	// body is nil if the answer is not a JSON object, and mistake says why it is none.
 	body    map[string]any
 	mistake error
-	// foreign reports whether the body is no UTF-8. Browsers put marks in the place of what they cannot read.
+	// foreign reports whether the body is not UTF-8. Browsers put marks in the place of what they cannot read.
 	foreign bool
 	// marked reports whether a byte order mark stands before the object. Browsers read past it; RFC 8259 section 8.1
 	// forbids it, and most other readers stop.

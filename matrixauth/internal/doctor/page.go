@@ -139,7 +139,7 @@ func varies(h http.Header) bool {
 func followRedirect(at *url.URL, target string, hop int) (*url.URL, *obstacle) {
 	next, err := at.Parse(target)
 	if err != nil || next.Host == "" || next.Scheme != "http" && next.Scheme != "https" || next.User != nil {
-		return nil, obstructed("redirect-broken", "the redirect leads to what is no address of a site", at.String(), "redir to an address that begins with https://")
+		return nil, obstructed("redirect-broken", "the redirect leads to what is not an address of a site", at.String(), "redir to an address that begins with https://")
 	}
 	if at.Scheme == "https" && next.Scheme == "http" && !trustedUnencrypted(next.Hostname()) {
 		return nil, obstructed("redirect-insecure", "the redirect leads to "+next.Scheme+"://"+next.Host+", where nothing protects it, so browsers do not follow", at.String(),

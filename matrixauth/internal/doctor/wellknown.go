@@ -44,7 +44,7 @@ func (d *Visit) WellKnown(ctx context.Context) {
 		d.bad(check, "missing", fmt.Sprintf("the document is not there (status %d)", answer.status), where, change)
 		return
 	case answer.body == nil:
-		d.bad(check, "no-json", "the document is no JSON object: "+answer.mistake.Error(), where, change)
+		d.bad(check, "no-json", "the document is not a JSON object: "+answer.mistake.Error(), where, change)
 		return
 	}
 	if answer.marked {
@@ -73,7 +73,7 @@ func (d *Visit) baseURL(ctx context.Context, document answer, where, change stri
 		return
 	}
 	if u, err := url.Parse(base); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		d.bad(check, "base-url-broken", fmt.Sprintf("its base_url %q is no address of a site", withoutUser(base)), where, change)
+		d.bad(check, "base-url-broken", fmt.Sprintf("its base_url %q is not an address of a site", withoutUser(base)), where, change)
 		return
 	}
 	login, err := d.get(ctx, strings.TrimRight(base, "/"), d.at(compat.LoginEndpoint), "")

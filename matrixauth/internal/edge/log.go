@@ -137,7 +137,7 @@ const (
 	maxOmissions = 64
 	// tellOmissions is how long requests are counted before a line tells of them.
 	tellOmissions = time.Minute
-	// allLines is the key of what all share. It is no address.
+	// allLines is the key of what all share. It is not an address.
 	allLines = "all"
 )
 

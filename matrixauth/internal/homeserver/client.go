@@ -110,7 +110,7 @@ func post(op string, body any) request {
 	return request{op: op, method: http.MethodPost, path: masPath + op, body: body}
 }
 
-// call makes a call whose success is one of the given statuses. A 200 or 201 that is no JSON object
+// call makes a call whose success is one of the given statuses. A 200 or 201 that is not a JSON object
 // does not come from the API and counts as an outage.
 func (c *Client) call(ctx context.Context, r request, success ...int) (answer, error) {
 	a, err := c.send(ctx, r)
@@ -122,7 +122,7 @@ func (c *Client) call(ctx context.Context, r request, success ...int) (answer, e
 			continue
 		}
 		if status != http.StatusNoContent && !isObject(a) {
-			return a, &Error{Reason: Down, Op: r.op, Status: a.status, Err: errors.New("the answer is no JSON object")}
+			return a, &Error{Reason: Down, Op: r.op, Status: a.status, Err: errors.New("the answer is not a JSON object")}
 		}
 		return a, nil
 	}

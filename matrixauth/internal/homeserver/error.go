@@ -14,7 +14,7 @@ type Reason int
 
 const (
 	// Down means that no proper answer came: no connection, a time-out, a server error, a rate limit, or
-	// an answer that is not one of a homeserver's (a proxy's page, a redirect, a 200 that is no JSON).
+	// an answer that is not one of a homeserver's (a proxy's page, a redirect, a 200 that is not JSON).
 	Down Reason = iota + 1
 	// RefusedSecret means that the homeserver has another secret than we.
 	RefusedSecret

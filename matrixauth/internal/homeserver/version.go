@@ -34,7 +34,7 @@ var versionPattern = regexp.MustCompile(`^([0-9]{1,6})\.([0-9]{1,6})(?:\.([0-9]{
 func ParseVersion(text string) (Version, error) {
 	m := versionPattern.FindStringSubmatch(text)
 	if m == nil {
-		return Version{}, fmt.Errorf("%q is no version of Synapse", printable(text))
+		return Version{}, fmt.Errorf("%q is not a version of Synapse", printable(text))
 	}
 	number := func(s string) int {
 		n, _ := strconv.Atoi(s) // at most six digits by the pattern; a missing patch level is 0

@@ -14,7 +14,7 @@ type Source struct {
 	UserAgent string
 }
 
-// BrowserSession is a person signed in at our pages. It is no session of the Matrix API: it has no
+// BrowserSession is a person signed in at our pages. It is not a session of the Matrix API: it has no
 // device, and ending the one leaves the other alone (SESS-8).
 type BrowserSession struct {
 	ID     string
@@ -44,7 +44,7 @@ func (s BrowserSession) Proved(now time.Time) bool {
 func NewBrowserValue() string { return randomString(base62, randomLength) }
 
 // IsBrowserValue reports whether NewBrowserValue can have made a value; any other needs no look-up, and
-// is no key for the tokens of forms.
+// is not a key for the tokens of forms.
 func IsBrowserValue(value string) bool {
 	return len(value) == randomLength && strings.Trim(value, base62) == ""
 }

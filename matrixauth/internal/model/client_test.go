@@ -86,7 +86,7 @@ func TestClientNameOfAnother(t *testing.T) {
 	} {
 		want := "evil.example"
 		if name == "example" {
-			want = name // it is no address
+			want = name // it is not an address
 		}
 		c.Metadata.Name = name
 		c.Metadata.Localized = map[string]string{"client_name#de": name}

@@ -31,7 +31,7 @@ const (
 type Details map[string]any
 
 // Event is a change that somebody made, as the audit log keeps it. It is written in the transaction of the change.
-// What was refused is no event, so that nobody who has not proved who they are can make us keep one.
+// What was refused is not an event, so that nobody who has not proved who they are can make us keep one.
 type Event struct {
 	// Position orders events; the store gives it.
 	Position int64

@@ -6,7 +6,7 @@ import (
 )
 
 // Network returns what an address is limited and known by: an IPv4 address, or the /64 of an IPv6 one, as a
-// customer gets a whole /64 (ENUM-4). What is no address stands for itself.
+// customer gets a whole /64 (ENUM-4). What is not an address stands for itself.
 func Network(ip string) string {
 	if place := within(ip, 64); place != "" {
 		return place
@@ -23,7 +23,7 @@ func Site(ip string) string {
 	return ip
 }
 
-// Place returns the network of an address, and empty for what is no address: nobody is known by that.
+// Place returns the network of an address, and empty for what is not an address: nobody is known by that.
 func Place(ip string) string { return within(ip, 64) }
 
 func within(ip string, bits int) string {

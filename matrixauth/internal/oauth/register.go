@@ -33,7 +33,7 @@ func (d *Door) Register(w http.ResponseWriter, r *http.Request) error {
 	return web.WriteJSON(w, http.StatusCreated, answer)
 }
 
-// unreadable says of a body that is no JSON object what RFC 7591 section 3.2.2 has for it (REG-18).
+// unreadable says of a body that is not a JSON object what RFC 7591 section 3.2.2 has for it (REG-18).
 func unreadable(err error) error {
 	e := new(model.Error)
 	if errors.As(err, &e) && (e.Code == model.NotJSON || e.Code == model.BadJSON) {

@@ -209,7 +209,7 @@ func TestManageOutbox(t *testing.T) {
 	if found := house.Act(h, matrixauth.ListJobs, matrixauth.JobQuery{State: string(model.JobSetAside)}).Jobs; found == nil || len(found) != 0 {
 		t.Errorf("refused: %+v", found)
 	}
-	h.WantSentence(second(matrixauth.ListJobs.Do(t.Context(), h.Ops, matrixauth.JobQuery{State: "refused"})), "no state of a job")
+	h.WantSentence(second(matrixauth.ListJobs.Do(t.Context(), h.Ops, matrixauth.JobQuery{State: "refused"})), "not a state of a job")
 	dropped := house.Act(h, matrixauth.DropJob, matrixauth.JobRef{Position: jobs[1].Position})
 	if dropped.User != "bob" {
 		t.Errorf("dropped %+v", dropped)

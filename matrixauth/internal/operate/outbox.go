@@ -63,7 +63,7 @@ func (o *Operations) listJobs(ctx context.Context, _ model.Actor, p JobQuery) (J
 	switch model.JobState(p.State) {
 	case "", model.JobWaiting, model.JobSetAside:
 	default:
-		return JobPage{}, model.Errorf(model.InvalidParam, "%q is no state of a job; name %s or %s", p.State, model.JobWaiting, model.JobSetAside)
+		return JobPage{}, model.Errorf(model.InvalidParam, "%q is not a state of a job; name %s or %s", p.State, model.JobWaiting, model.JobSetAside)
 	}
 	size := pageSize(p.Limit)
 	return view(ctx, o, func(tx *store.Tx) (JobPage, error) {

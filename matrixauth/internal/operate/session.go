@@ -19,7 +19,7 @@ const (
 	IssueToken   Operation[NewToken, IssuedToken]     = "token.issue"
 )
 
-// BrowserKind is the kind of a Session that is no session of the Matrix API, but a browser that is signed
+// BrowserKind is the kind of a Session that is not a session of the Matrix API, but a browser that is signed
 // in at our pages.
 const BrowserKind = model.BrowserKind
 

@@ -151,7 +151,7 @@ func (t *Table) Perform(ctx context.Context, by model.Actor, name string, params
 	return nil, &e
 }
 
-// Tell writes the line of something that was done without a row, such as a backup, whose result is no JSON.
+// Tell writes the line of something that was done without a row, such as a backup, whose result is not JSON.
 func (t *Table) Tell(ctx context.Context, by model.Actor, name string, err error) {
 	t.tell(ctx, by, Row{name: name}, new(trail), err)
 }

@@ -165,7 +165,7 @@ func (o *Operations) listUsers(ctx context.Context, _ model.Actor, p UserQuery) 
 	switch p.State {
 	case "", "active", "locked", "deactivated":
 	default:
-		return UserPage{}, model.Errorf(model.InvalidParam, "%q is no state of an account; name active, locked or deactivated", p.State)
+		return UserPage{}, model.Errorf(model.InvalidParam, "%q is not a state of an account; name active, locked or deactivated", p.State)
 	}
 	size := pageSize(p.Limit)
 	found, err := view(ctx, o, func(tx *store.Tx) ([]store.Account, error) {

@@ -30,7 +30,7 @@ const readable = 4.5
 func parseColour(text string) (c colour, err error) {
 	n, err := strconv.ParseUint(strings.TrimPrefix(text, "#"), 16, 24)
 	if err != nil || len(strings.TrimPrefix(text, "#")) != 6 {
-		return c, fmt.Errorf("%q is no colour; write one such as %s", text, DefaultAccent)
+		return c, fmt.Errorf("%q is not a colour; write one such as %s", text, DefaultAccent)
 	}
 	for i := range c {
 		c[i] = float64(n>>(8*(2-i))&0xff) / 255

@@ -104,14 +104,14 @@ func CheckLogo(file string) error {
 func readLogo(file string) (data []byte, kind string, err error) {
 	kind, ok := pictures[strings.ToLower(filepath.Ext(file))]
 	if !ok {
-		return nil, "", fmt.Errorf("%s is no picture that we serve; its name must end with .svg, .png, .jpg, .webp or .gif", file)
+		return nil, "", fmt.Errorf("%s is not a picture that we serve; its name must end with .svg, .png, .jpg, .webp or .gif", file)
 	}
 	info, err := os.Stat(file)
 	if err != nil {
 		return nil, "", err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, "", fmt.Errorf("%s is no file", file)
+		return nil, "", fmt.Errorf("%s is not a file", file)
 	}
 	if info.Size() > bound.Logo {
 		return nil, "", errors.New(file + " is larger than 1 MiB, which every visitor would have to load")

@@ -82,7 +82,7 @@ func New(c Config) (*Pages, error) {
 		if info, err := os.Stat(c.Folder); err != nil {
 			return nil, err
 		} else if !info.IsDir() {
-			return nil, fmt.Errorf("%s is no folder", c.Folder)
+			return nil, fmt.Errorf("%s is not a folder", c.Folder)
 		}
 		folder = os.DirFS(c.Folder)
 		if err := checkFolder(folder); err != nil {
@@ -120,7 +120,7 @@ func checkFolder(folder fs.FS) error {
 	for _, entry := range entries {
 		name, isTemplate := strings.CutSuffix(entry.Name(), ".html")
 		if isTemplate && name != layout && !slices.Contains(names, name) {
-			return fmt.Errorf("%s is no template; there are %s.html and %s.html", entry.Name(), layout, strings.Join(names, ".html, "))
+			return fmt.Errorf("%s is not a template; there are %s.html and %s.html", entry.Name(), layout, strings.Join(names, ".html, "))
 		}
 		if strings.HasSuffix(entry.Name(), ".css") && entry.Name() != styleFile {
 			return fmt.Errorf("%s is not used; the stylesheet is %s", entry.Name(), styleFile)

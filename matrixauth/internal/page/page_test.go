@@ -164,7 +164,7 @@ func TestOwnFolder(t *testing.T) {
 	}
 	for name, c := range map[string]Config{
 		"a folder that is not there": {Folder: filepath.Join(t.TempDir(), "nowhere")}, "a folder that is a file": {Folder: "page.go"},
-		"a logo that is not there": {Logo: "nowhere.svg"}, "a logo that is no picture": {Logo: "page.go"}, "no colour": {Accent: "green"},
+		"a logo that is not there": {Logo: "nowhere.svg"}, "a logo that is not a picture": {Logo: "page.go"}, "no colour": {Accent: "green"},
 	} {
 		if _, err := tryPages(c); err == nil {
 			t.Errorf("%s: no error", name)

@@ -141,7 +141,7 @@ func parameters(text string, keys ...string) ([]uint32, error) {
 		}
 		n, err := strconv.ParseUint(digits, 10, 32)
 		if err != nil || n > math.MaxInt32 || strconv.FormatUint(n, 10) != digits {
-			return nil, malformed("the parameter %s is no number in its range", key)
+			return nil, malformed("the parameter %s is not a number in its range", key)
 		}
 		numbers[i] = uint32(n)
 	}
@@ -152,14 +152,14 @@ func saltAndTag(fields []string) (salt, tag []byte, err error) {
 	encoding := base64.RawStdEncoding.Strict()
 	// A decoder of package base64 skips line breaks, which have no place here.
 	if strings.ContainsAny(fields[0]+fields[1], "\r\n") {
-		return nil, nil, malformed("salt or hash is no base64")
+		return nil, nil, malformed("salt or hash is not base64")
 	}
 	salt, err = encoding.DecodeString(fields[0])
 	if err == nil {
 		tag, err = encoding.DecodeString(fields[1])
 	}
 	if err != nil {
-		return nil, nil, malformed("salt or hash is no base64")
+		return nil, nil, malformed("salt or hash is not base64")
 	}
 	return salt, tag, nil
 }

@@ -91,7 +91,7 @@ func checkFile(path string, info fs.FileInfo) error {
 	case info.IsDir():
 		return isDirectory(path)
 	case !info.Mode().IsRegular():
-		return newError(path, "is no regular file", "remove it, or name another file")
+		return newError(path, "is not a regular file", "remove it, or name another file")
 	case linkCount(info) > 1:
 		return newError(path, "has a second name (a hard link), which somebody else may write by", "copy it, and put the copy in its place")
 	}
@@ -166,7 +166,7 @@ func InspectDir(dir string, owner int) error {
 
 func checkDirectory(dir string, info fs.FileInfo, user int) *Error {
 	if !info.IsDir() {
-		return newError(dir, "is no directory", "name another one")
+		return newError(dir, "is not a directory", "name another one")
 	}
 	owner, known := Owner(info)
 	if !known || !hasModes {

@@ -71,7 +71,7 @@ func TestOpen(t *testing.T) {
 		"a_link":            {func(path string) error { return os.Symlink(target, path) }, "symbolic link"},
 		"a_link_to_nowhere": {func(path string) error { return os.Symlink(target+"2", path) }, "symbolic link"},
 		"a_second_name":     {func(path string) error { return os.Link(target, path) }, "hard link"},
-		"a_pipe":            {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "no regular file"},
+		"a_pipe":            {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "not a regular file"},
 		"a_directory":       {func(path string) error { return os.Mkdir(path, 0o700) }, "is a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -77,7 +77,7 @@ func (d directory) open(name, path string, flag int) (*os.File, error) {
 	case errors.Is(err, unix.EISDIR):
 		return nil, isDirectory(path)
 	case errors.Is(err, unix.ENXIO):
-		return nil, newError(path, "is no regular file", "remove it, or name another file")
+		return nil, newError(path, "is not a regular file", "remove it, or name another file")
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return nil, denied(path, err)
 	case err != nil:

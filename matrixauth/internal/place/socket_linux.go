@@ -34,7 +34,7 @@ func OpenSocket(path string) (Socket, error) {
 	case unix.S_IFLNK:
 		return Socket{}, errors.Join(newError(path, "is a symbolic link, and is not followed", "remove the link"), unix.Close(fd))
 	default:
-		return Socket{}, errors.Join(newError(path, "is no socket", "remove it"), unix.Close(fd))
+		return Socket{}, errors.Join(newError(path, "is not a socket", "remove it"), unix.Close(fd))
 	}
 	s := Socket{Address: fmt.Sprintf("/proc/self/fd/%d", fd), Owner: int(stat.Uid), fd: fd}
 	if _, err := os.Lstat(s.Address); err != nil {

@@ -80,7 +80,7 @@ func parseKey(text []byte) (*key, error) {
 	case strings.HasPrefix(first, "matrix-auth-seal ") && first != heading:
 		return nil, errors.New("is of a newer version")
 	case first != heading:
-		return nil, errors.New("is no seal")
+		return nil, errors.New("is not a seal")
 	case err != nil || len(secret) != keySize || !ended || rest != "":
 		return nil, errors.New("is cut short or was changed")
 	}

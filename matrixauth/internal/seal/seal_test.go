@@ -303,7 +303,7 @@ func TestAttack(t *testing.T) {
 			return errors.Join(os.WriteFile(other, []byte(heading+"\n"), 0o600), os.Link(other, path))
 		}, "hard link"},
 		"a_directory":   {func(_ *house, path string) error { return os.Mkdir(path, 0o700) }, "is a directory"},
-		"an_empty_file": {func(_ *house, path string) error { return os.WriteFile(path, nil, 0o600) }, "is no seal"},
+		"an_empty_file": {func(_ *house, path string) error { return os.WriteFile(path, nil, 0o600) }, "is not a seal"},
 		"a_heading":     {func(_ *house, path string) error { return os.WriteFile(path, []byte(heading+"\n"), 0o600) }, "cut short"},
 		"a_file_cut_short": {func(h *house, path string) error {
 			k, err := newKey()
@@ -316,7 +316,7 @@ func TestAttack(t *testing.T) {
 		}, "was changed"},
 		"a_long_file": {func(_ *house, path string) error {
 			return os.WriteFile(path, bytes.Repeat([]byte("x"), 1<<20), 0o600)
-		}, "is no seal"},
+		}, "is not a seal"},
 		"a_newer_one": {func(_ *house, path string) error {
 			return os.WriteFile(path, []byte("matrix-auth-seal 2\nabc\n"), 0o600)
 		}, "newer version"},

@@ -37,7 +37,7 @@ func (s *Sessions) Peek(token string) (model.Token, error) {
 }
 
 // Owner finds the row of an access token of a live session, expired or not: it tells whose it is, and
-// is no proof that it may be used.
+// is not a proof that it may be used.
 func (s *Sessions) Owner(token string) (model.Token, error) {
 	if kind, ok := model.StoredToken(token); !ok || kind.Refresh() {
 		return model.Token{}, unknownToken()
@@ -46,7 +46,7 @@ func (s *Sessions) Owner(token string) (model.Token, error) {
 }
 
 // Find finds the row of a token of a live session, be it an access or a refresh token, of whatever kind
-// and however old: who has it may revoke it (REV-2, REV-5, REV-6, AMB-14). It is no proof that it may be used.
+// and however old: who has it may revoke it (REV-2, REV-5, REV-6, AMB-14). It is not a proof that it may be used.
 func (s *Sessions) Find(token string) (model.Token, error) {
 	if _, ok := model.StoredToken(token); !ok {
 		return model.Token{}, unknownToken()

@@ -252,7 +252,7 @@ func TestKnownPlaces(t *testing.T) {
 		v.Get("/account/")
 		in(t, h, house.HomeIP, nil, true)
 	})
-	t.Run("not what is no address", func(t *testing.T) {
+	t.Run("not what is not an address", func(t *testing.T) {
 		h := house.New(t, slow)
 		h.Add("alice")
 		h.LoginFrom("@", "alice", house.AlicesPassword, nil).Want(t, http.StatusOK, "")

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
 )
 
-// copiedPath returns the file that holds when the database was copied last. It is no row: a restored database
+// copiedPath returns the file that holds when the database was copied last. It is not a row: a restored database
 // would tell the time of the backup before it.
 func copiedPath(path string) string { return path + ".copied" }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// NoteNetwork notes that an account is used from the network of an address. What is no address is not noted.
+// NoteNetwork notes that an account is used from the network of an address. What is not an address is not noted.
 func (tx *Tx) NoteNetwork(userID, ip string) error {
 	network := model.Place(ip)
 	if network == "" {

@@ -105,7 +105,7 @@ func checkMagic(f *os.File, path string) error {
 	got := make([]byte, len(magic))
 	n, err := io.ReadFull(f, got)
 	if !(errors.Is(err, io.EOF) && n == 0) && !bytes.Equal(got[:n], magic) {
-		return fmt.Errorf("%s is no SQLite database; name another file or move this one away", path)
+		return fmt.Errorf("%s is not an SQLite database; name another file or move this one away", path)
 	}
 	return nil
 }
@@ -200,7 +200,7 @@ func Examine(path string) error {
 		return fmt.Errorf("database %s: %w", path, err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("database %s: %s is no directory", path, dir)
+		return fmt.Errorf("database %s: %s is not a directory", path, dir)
 	}
 	if err := mayWrite(dir); err != nil {
 		return fmt.Errorf("database %s: the directory %s cannot be written by this user: %w", path, dir, err)
@@ -221,7 +221,7 @@ func examineFile(path string) error {
 		return fmt.Errorf("database %s: %w", path, err)
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("database %s is no regular file; name another file", path)
+		return fmt.Errorf("database %s is not a regular file; name another file", path)
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|place.NoFollow, 0)
 	if err != nil {

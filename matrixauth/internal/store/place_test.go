@@ -28,7 +28,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		"a_file_that_is_no_database": {func(t *testing.T, dir string) string {
 			return write(t, filepath.Join(dir, "notes.txt"), "these are my notes, thank you")
-		}, true, "is no SQLite database"},
+		}, true, "is not an SQLite database"},
 		"a_directory": {func(t *testing.T, dir string) string { return dir }, true, "is a directory; name a file in it"},
 		"a_directory_that_cannot_be_made": {func(t *testing.T, dir string) string {
 			return filepath.Join(write(t, filepath.Join(dir, "file"), ""), "sub", "test.db")

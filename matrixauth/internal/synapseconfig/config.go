@@ -85,7 +85,7 @@ func (c *Config) expand(path string) ([]string, error) {
 		case ".yml":
 			c.ignored = append(c.ignored, Ignored{name, "Synapse reads only the files of a folder whose names end in .yaml"})
 		case ".yaml":
-			// A link is followed; what is no file, or leads nowhere, is passed over.
+			// A link is followed; what is not a file, or leads nowhere, is passed over.
 			if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
 				names = append(names, name)
 			} else if errors.Is(err, os.ErrPermission) {

@@ -296,8 +296,8 @@ func TestParseErrors(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
 		{"empty", "", "homeserver.yaml: holds no settings"},
 		{"comments only", "# nothing\n", "homeserver.yaml: holds no settings"},
-		{"list", "- a\n", "homeserver.yaml:1: is no mapping"},
-		{"text", "\nhello\n", "homeserver.yaml:2: is no mapping"},
+		{"list", "- a\n", "homeserver.yaml:1: is not a mapping"},
+		{"text", "\nhello\n", "homeserver.yaml:2: is not a mapping"},
 		{"two documents", "a: 1\n---\nb: 2\n", "homeserver.yaml:2: a second YAML document"},
 		{"tab", "a:\n\tb: 1\n", "homeserver.yaml:2: is not valid YAML"},
 		{"unclosed", "a: 1\nb: [1, 2\nc: 3\n", "is not valid YAML"},

@@ -76,7 +76,7 @@ func Parse(name string, data []byte) (*File, error) {
 		return nil, err
 	}
 	if f.root.Kind != yaml.MappingNode {
-		return nil, f.kindf(ErrNoSettings, f.root.Line, "is no mapping of settings at the top level, so Synapse ignores it")
+		return nil, f.kindf(ErrNoSettings, f.root.Line, "is not a mapping of settings at the top level, so Synapse ignores it")
 	}
 	return f, nil
 }

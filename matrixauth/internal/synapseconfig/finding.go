@@ -77,12 +77,12 @@ func (c *Config) blockFindings() []Finding {
 			Change: "add the block " + keyMAS + " with enabled, endpoint and secret_path"}}
 	}
 	if block.Kind != yaml.MappingNode {
-		return []Finding{{Path: f.name, Line: key.Line, Key: keyMAS, What: "the block is no mapping, so Synapse does not start",
+		return []Finding{{Path: f.name, Line: key.Line, Key: keyMAS, What: "the block is not a mapping, so Synapse does not start",
 			Change: "write enabled, endpoint and secret_path below " + keyMAS}}
 	}
 	for i := 0; i < len(block.Content); i += 2 {
 		if name := block.Content[i]; kindOf(name) != kindString && !isMerge(name) {
-			return []Finding{{Path: f.name, Line: name.Line, Key: keyMAS, What: "a key of the block is no text, so Synapse does not start",
+			return []Finding{{Path: f.name, Line: name.Line, Key: keyMAS, What: "a key of the block is not text, so Synapse does not start",
 				Change: "remove the line; the block has enabled, endpoint and secret_path"}}
 		}
 	}
@@ -103,7 +103,7 @@ func (c *Config) blockFindings() []Finding {
 		add("enabled", "the value is not a boolean, so Synapse does not start", "enabled: true")
 	}
 	if k, endpoint := lookup(block, "endpoint"); k != nil && !isEndpoint(stringOf(endpoint)) {
-		add("endpoint", "the endpoint is no http:// or https:// URL with a host, so Synapse does not start", `endpoint: "http://127.0.0.1:PORT/"`)
+		add("endpoint", "the endpoint is not an http:// or https:// URL with a host, so Synapse does not start", `endpoint: "http://127.0.0.1:PORT/"`)
 	}
 	if k, http2 := lookup(block, "force_http2"); k != nil && kindOf(http2) != kindBool {
 		add("force_http2", "the value is not a boolean, so Synapse (from 1.151 on) does not start", "force_http2: false, or remove the line")
@@ -123,7 +123,7 @@ func (f *File) secretFindings(block *yaml.Node, add func(name, what, change stri
 		add("secret_file", "Synapse ignores secret_file; it reads secret_path", "rename secret_file to secret_path")
 	}
 	if kind := kindOf(secret); kind != kindNull && kind != kindString {
-		add("secret", "the secret is no text in YAML but a number, a boolean or another kind of value, so Synapse does not start", "put the secret in quotes")
+		add("secret", "the secret is not text in YAML but a number, a boolean or another kind of value, so Synapse does not start", "put the secret in quotes")
 		return
 	}
 	if truthy(secret) && !IsBearer(stringOf(secret)) {

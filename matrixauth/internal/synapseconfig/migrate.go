@@ -83,7 +83,7 @@ func (c *Config) MigrateMSC3861(options Options) (*Migration, error) {
 	return m, err
 }
 
-// CheckEndpoint refuses what is no address for Synapse to reach the service at.
+// CheckEndpoint refuses what is not an address for Synapse to reach the service at.
 func CheckEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || !isEndpoint(endpoint) || u.User != nil || u.RawQuery != "" || u.Fragment != "" {

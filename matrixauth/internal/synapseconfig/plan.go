@@ -62,7 +62,7 @@ func (f *File) checkForm() error {
 	return f.checkOldBlock(old)
 }
 
-// checkKeys refuses mappings with a merge key, equal keys or keys that are no plain words.
+// checkKeys refuses mappings with a merge key, equal keys or keys that are not plain words.
 func (f *File) checkKeys(m *yaml.Node) error {
 	if m.Kind != yaml.MappingNode {
 		return nil
@@ -71,7 +71,7 @@ func (f *File) checkKeys(m *yaml.Node) error {
 	for i := 0; i < len(m.Content); i += 2 {
 		key := m.Content[i]
 		if key.Kind != yaml.ScalarNode {
-			return f.errorf(key.Line, "a key here is no plain word; write it as \"key: value\" first")
+			return f.errorf(key.Line, "a key here is not a plain word; write it as \"key: value\" first")
 		}
 		if isMerge(key) {
 			return f.errorf(key.Line, "a merge key (<<) brings in settings from elsewhere; write them out first")

@@ -41,7 +41,7 @@ func TestAddUser(t *testing.T) {
 		"proxy says no":      {func(h *house.House) { h.Fake.Fail(http.StatusForbidden, "") }, []string{"something in front of it", "refuses our secret"}},
 		"without delegation": {func(h *house.House) { serveFake(h, fake.Config{NoDelegation: true}) }, []string{"Synapse 1.163.2", "does not delegate its logins to us yet", "synapse-config"}},
 		"too old":            {func(h *house.House) { serveFake(h, fake.Config{Version: homeserver.Version{Major: 1, Minor: 120}}) }, []string{"Synapse 1.120.0", "too old", "1.136.0"}},
-		"no Synapse":         {func(h *house.House) { h.Fake.Fail(http.StatusNotFound, "") }, []string{"no Synapse that delegates", "client listener"}},
+		"no Synapse":         {func(h *house.House) { h.Fake.Fail(http.StatusNotFound, "") }, []string{"not a Synapse that delegates", "client listener"}},
 	}
 	for name, outage := range unasked {
 		t.Run(name, func(t *testing.T) {

@@ -239,5 +239,5 @@ func (u *Users) notDelegated(ctx context.Context, at string) string {
 	case errors.As(err, &e) && e.Reason == homeserver.TooOld:
 		return fmt.Sprintf("Synapse %s at %s is too old: %s is the first that can delegate its logins; upgrade it", version, at, homeserver.MinVersion)
 	}
-	return fmt.Sprintf("what answers at %s is no Synapse that delegates its logins to us: see that the endpoint is Synapse's client listener, and try again", at)
+	return fmt.Sprintf("what answers at %s is not a Synapse that delegates its logins to us: see that the endpoint is Synapse's client listener, and try again", at)
 }

@@ -18,7 +18,7 @@ func emailKey(address string) string { return cases.Fold().String(address) }
 
 // newEmail checks an address: one plain addr-spec, no display name, no line breaks.
 func newEmail(address string) (model.Email, error) {
-	invalid := model.Errorf(model.InvalidEmail, "this is no mail address")
+	invalid := model.Errorf(model.InvalidEmail, "this is not a mail address")
 	if len(address) > bound.Email || strings.ContainsAny(address, "\r\n\x00 <>") {
 		return model.Email{}, invalid
 	}

@@ -25,7 +25,7 @@ func badCredentials() error { return model.NewError(model.InvalidCredentials) }
 func (u *Users) HashPassword(ctx context.Context, clear string) (string, error) {
 	if !utf8.ValidString(clear) || strings.ContainsRune(clear, 0) {
 		// No client could send it: what they send is JSON or a form in UTF-8.
-		return "", model.Errorf(model.InvalidPassword, "this password is no text: it is not UTF-8, or holds a NUL")
+		return "", model.Errorf(model.InvalidPassword, "this password is not text: it is not UTF-8, or holds a NUL")
 	}
 	if len([]rune(clear)) < bound.PasswordLeast {
 		return "", model.Errorf(model.InvalidPassword, "a password needs at least 8 characters")

@@ -22,7 +22,7 @@ type wireCase struct {
 	errcode, old string
 	// oldStatus is the status of 1.136.0 where it differs.
 	oldStatus int
-	// page says that the answer is no JSON.
+	// page says that the answer is not JSON.
 	page bool
 }
 

@@ -109,7 +109,7 @@ func (a Answer) Errcode() string {
 	var d struct {
 		Errcode string `json:"errcode"`
 	}
-	_ = json.Unmarshal([]byte(a.Body), &d) // what is no document has no errcode
+	_ = json.Unmarshal([]byte(a.Body), &d) // what is not a document has no errcode
 	return d.Errcode
 }
 
