@@ -6,7 +6,7 @@ import "github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 var (
 	LoginEndpoint     = endpoint("login", "login", "v3", "r0", "api/v1", "unstable")
 	LogoutEndpoint    = endpoint("logout", "logout", "v3", "r0", "api/v1", "unstable")
-	LogoutAllEndpoint = endpoint("logout_all", "logout/all", "v3", "r0", "api/v1", "unstable")
+	logoutAllEndpoint = endpoint("logout_all", "logout/all", "v3", "r0", "api/v1", "unstable")
 	RefreshEndpoint   = endpoint("refresh", "refresh", "v3", "r0", "unstable", "unstable/org.matrix.msc2918")
 )
 
@@ -19,7 +19,7 @@ var Routes = web.Routes[*Door]{
 	Routes: []web.Route[*Door]{
 		{Endpoint: LoginEndpoint, Get: (*Door).Flows, Post: (*Door).Login},
 		{Endpoint: LogoutEndpoint, Post: (*Door).Logout},
-		{Endpoint: LogoutAllEndpoint, Post: (*Door).LogoutAll},
+		{Endpoint: logoutAllEndpoint, Post: (*Door).LogoutAll},
 		{Endpoint: RefreshEndpoint, Post: (*Door).Refresh},
 	},
 }

@@ -25,8 +25,8 @@ func scanAuthorization(s scanner) (a model.Authorization, err error) {
 	return a, nil
 }
 
-// InsertAuthorization adds an authorization request that nobody has approved yet. If there are too many,
-// others give way.
+// InsertAuthorization adds an authorization request that nobody has approved yet. If there is no room, other requests
+// are removed (see makeRoom).
 func (tx *Tx) InsertAuthorization(a model.Authorization) error {
 	asked, err := model.MarshalText(a.Asked)
 	if err != nil {
@@ -46,8 +46,8 @@ func (tx *Tx) InsertAuthorization(a model.Authorization) error {
 	return err
 }
 
-// ShowAuthorization notes that a browser was shown the page of a request. Beyond a number for each network
-// the one that was shown longest ago counts as not shown.
+// ShowAuthorization notes that a browser was shown the page of a request. Each network has a limited number of shown
+// requests; beyond it the one that was shown longest ago counts as not shown.
 func (tx *Tx) ShowAuthorization(a model.Authorization) error {
 	shown, err := tx.exec("UPDATE authorizations SET shown_at = ?2 WHERE id = ?1 AND user_id IS NULL AND shown_at IS NULL", a.ID, micros(tx.Now))
 	if err != nil || shown == 0 {
@@ -82,16 +82,16 @@ func (tx *Tx) ApproveAuthorization(a model.Authorization) (bool, error) {
 	return true, err
 }
 
-// DeclineAuthorization closes a request with no, also one that was approved and whose code is not used
-// up. AnswerHash tells the browser that answered, and CodeExpiresAt how long the same answer is given again. It
-// reports false if the request is closed.
+// DeclineAuthorization closes a request with a no. The request may have been approved before, as long as its code was
+// not used. AnswerHash identifies the browser that answered, and CodeExpiresAt says how long it is given the same
+// answer again. It reports false if the request is closed already.
 func (tx *Tx) DeclineAuthorization(a model.Authorization) (bool, error) {
 	n, err := tx.exec(`UPDATE authorizations SET user_id = NULL, answer_hash = ?2, code_expires_at = ?3, consumed_at = ?4
 		WHERE id = ?1 AND consumed_at IS NULL`, a.ID, a.AnswerHash[:], micros(a.CodeExpiresAt), micros(tx.Now))
 	return n == 1, err
 }
 
-// ConsumeAuthorization uses up a code. Of several callers one is told true (TOK-12).
+// ConsumeAuthorization uses up a code. It returns true to the first caller only (TOK-12).
 func (tx *Tx) ConsumeAuthorization(id, sessionID string) (bool, error) {
 	n, err := tx.exec("UPDATE authorizations SET consumed_at = ?2, session_id = NULLIF(?3, '') WHERE id = ?1 AND consumed_at IS NULL",
 		id, micros(tx.Now), sessionID)

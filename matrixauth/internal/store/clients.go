@@ -30,8 +30,8 @@ func (tx *Tx) ClientByDigest(digest model.TokenHash) (model.Client, error) {
 	return one(tx, scanClient, selectClient+" WHERE digest = ?1", digest[:])
 }
 
-// InsertClient adds a client. The digest is the zero hash for one that shares its id with nobody. If there are
-// too many to which nobody consented, others give way.
+// InsertClient adds a client. The digest is the zero hash for a client that shares its id with nobody. If there are
+// too many clients to which nobody consented, some of these are removed.
 func (tx *Tx) InsertClient(c model.Client, digest model.TokenHash) error {
 	metadata, err := model.MarshalText(c.Metadata)
 	if err != nil {

@@ -30,7 +30,7 @@ func (tx *Tx) SaveConsent(c model.Consent) error {
 
 const (
 	consentsOfUser = " WHERE user_id = ?1 ORDER BY granted_at DESC, client_id, redirect_uri"
-	// unspentOfUser says again what the index says of codes: else SQLite would not use it.
+	// unspentOfUser repeats the condition of the index on codes: SQLite would not use it otherwise.
 	unspentOfUser = " WHERE user_id = ?1 AND code_hash IS NOT NULL AND consumed_at IS NULL"
 )
 

@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
 )
 
-// copiedPath returns the file that holds when the database was copied last. It is not a row: a restored database
-// would tell the time of the backup before it.
+// copiedPath returns the path of the file that holds when the database was copied last. It is not a row, since a
+// restored database would then tell the time of the backup before it.
 func copiedPath(path string) string { return path + ".copied" }
 
 // NoteCopied remembers that a copy was taken whole now.
@@ -34,8 +34,8 @@ func (s *Store) Copied() time.Time {
 	return time.Time{}
 }
 
-// readCopied reads what NoteCopied left. What cannot be read is as if nothing was copied: that alarms
-// somebody, and a wrong time would calm them.
+// readCopied reads what NoteCopied wrote. A file that cannot be read counts as no copy at all: a false alarm is better
+// than a wrong time.
 func (s *Store) readCopied() {
 	text, err := place.ReadSmall(copiedPath(s.path), place.Closed)
 	if err != nil {

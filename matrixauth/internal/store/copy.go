@@ -15,12 +15,12 @@ type Copy struct{ *os.File }
 // Close closes the copy and removes it.
 func (c Copy) Close() error { return errors.Join(c.File.Close(), os.Remove(c.Name())) }
 
-// copyMark and copyEnd stand around the random middle of a copy's name behind that of the database: what bears such a
-// name is removed at a start, so that nobody's own copy may be called so.
+// copyMark and copyEnd enclose the random part of a copy's name, behind the name of the database. Files of such names
+// are removed at a start, so the marks must not occur in the name of a file that somebody made themselves.
 const copyMark, copyEnd = ".copying-", ".tmp"
 
-// Copy makes a consistent copy while everything goes on. It lies beside the database, where nobody else can
-// write: whoever wants a backup elsewhere reads it, and writes their file themselves.
+// Copy makes a consistent copy while the store is in use. The copy lies beside the database, where nobody else can
+// write. Whoever wants a backup elsewhere reads it and writes their own file.
 func (s *Store) Copy(ctx context.Context) (Copy, error) {
 	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+copyMark+"*"+copyEnd)
 	if err != nil {
@@ -34,7 +34,7 @@ func (s *Store) Copy(ctx context.Context) (Copy, error) {
 	return made, nil
 }
 
-// removeCopies removes what was left by a process that died while it copied. We hold the lock.
+// removeCopies removes the files of a process that died during a copy. The caller holds the lock.
 func (s *Store) removeCopies() error {
 	entries, err := os.ReadDir(filepath.Dir(s.path))
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// Record writes an event: what by has just done in the transaction.
+// Record writes an event about what was done in this transaction.
 func (tx *Tx) Record(by model.Actor, action model.Action, userID string, details model.Details) error {
 	if details == nil {
 		details = model.Details{}
@@ -25,7 +25,7 @@ func (tx *Tx) Record(by model.Actor, action model.Action, userID string, details
 	return err
 }
 
-// Record is Tx.Record in a transaction of its own, for what was done elsewhere.
+// Record is Tx.Record in a transaction of its own, for what was done outside the store.
 func (s *Store) Record(ctx context.Context, by model.Actor, action model.Action, userID string, details model.Details) error {
 	return s.Update(ctx, func(tx *Tx) error { return tx.Record(by, action, userID, details) })
 }

@@ -10,8 +10,8 @@ import (
 // other columns.
 const versionTable = "schema_version"
 
-// ForeignError says that a database is another program's: of Synapse's own, say, which an operator named by
-// mistake. Our tables would be made among theirs.
+// ForeignError says that a database belongs to another program, for example to Synapse, because an operator named it
+// by mistake. Our tables would be created among its own.
 type ForeignError struct{ Path string }
 
 // Error names the database and the way out.
@@ -19,8 +19,8 @@ func (e *ForeignError) Error() string {
 	return fmt.Sprintf("%s is the database of another program; name another file", e.Path)
 }
 
-// examineTables is checkTables for a file that is not open yet. It leaves no trace, and reads past what another
-// process may be writing; so only what is certain is said, and the rest is checked once the file is open.
+// examineTables is checkTables for a file that is not open yet. It changes nothing and does not wait for another
+// process that writes. So it refuses only what is certain; the rest is checked once the file is open.
 func examineTables(path string) error {
 	db, err := openUntouched(path, true)
 	if err != nil {

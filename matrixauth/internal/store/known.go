@@ -23,8 +23,8 @@ func (tx *Tx) NoteNetwork(userID, ip string) error {
 	return err
 }
 
-// NoteMove notes the network of an address if that may be news: it is not that of the last address, or it
-// is the first time in a day. Whoever is used all the time costs a statement a day.
+// NoteMove notes the network of an address if it differs from that of the last address, or if nothing was noted today.
+// An account in constant use costs one statement a day.
 func (tx *Tx) NoteMove(userID, ip, last string, lastSeen time.Time) (moved bool, err error) {
 	place := model.Place(ip)
 	moved = place != "" && place != model.Place(last)
@@ -92,8 +92,8 @@ func (tx *Tx) ForgetPlaces(userID string) error {
 
 const staleNetworks = "SELECT user_id, network FROM known_networks WHERE seen_at < ?1 LIMIT ?2"
 
-// retainNetworks removes the networks whose time is over. One that is the last known address of a session
-// that goes on stays: clients that never refresh tell us their address at the sign-in alone.
+// retainNetworks removes networks that were not used for too long. It keeps the last known network of a live session:
+// clients that never refresh show their address at the sign-in only.
 func (s *Store) retainNetworks(ctx context.Context) (removed int64, err error) {
 	type known struct{ userID, network string }
 	for {

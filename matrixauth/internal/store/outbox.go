@@ -14,8 +14,8 @@ func scanJob(s scanner) (j model.Job, err error) {
 	return j, err
 }
 
-// Enqueue adds work to the end of a lane, to be done once the transaction is durable. It returns the job's
-// position, which no other job ever has.
+// Enqueue adds a job to the end of a lane. It is done once the transaction is durable. Enqueue returns the job's
+// position; positions are never used again.
 func (tx *Tx) Enqueue(lane model.Lane, kind model.JobKind, payload string) (int64, error) {
 	position, err := written(tx, scanCount, "UPDATE outbox_position SET last = last + 1 RETURNING last")
 	if err != nil {

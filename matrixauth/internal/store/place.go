@@ -21,16 +21,16 @@ var sidecars = []string{"-wal", "-shm", "-journal"}
 
 // Files returns the paths of the database and of all that lies beside it but the socket.
 func Files(path string) []string {
-	files := []string{path, LockPath(path), copiedPath(path)}
+	files := []string{path, lockPath(path), copiedPath(path)}
 	for _, suffix := range sidecars {
 		files = append(files, path+suffix)
 	}
 	return files
 }
 
-// preparePlace checks the directory and the files before SQLite opens them, and makes the database if it
-// may: each refusal is a sentence that names the path, where SQLite would say only "unable to open database
-// file". SQLite follows no link in a -wal or -shm file, and gives these the mode and owner of the database.
+// preparePlace checks the directory and the files before SQLite opens them, and makes the database if it may. Its
+// errors name the path and the reason; SQLite would only say "unable to open database file". SQLite follows no link in
+// a -wal or -shm file, and gives these the mode and owner of the database.
 func preparePlace(path string, create bool) (mended []string, err error) {
 	dir := filepath.Dir(path)
 	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
@@ -86,8 +86,8 @@ func preparePlace(path string, create bool) (mended []string, err error) {
 	return mended, nil
 }
 
-// openFile makes the database with mode 0600 before SQLite opens it, as SQLite itself follows the umask, or
-// looks at the one that is there: an empty file is a database to be.
+// openFile makes the database with mode 0600 before SQLite opens it, as SQLite follows the umask. If the file is there
+// it checks it; an empty file counts as a new database.
 func openFile(path string) (mended string, err error) {
 	f, mended, err := place.Open(path, os.O_CREATE|os.O_RDWR, place.Closed)
 	if err != nil {
@@ -99,7 +99,7 @@ func openFile(path string) (mended string, err error) {
 	return mended, f.Close()
 }
 
-// checkMagic reports a file that SQLite did not write. An empty one is a database to be.
+// checkMagic returns an error for a file that SQLite did not write. An empty file counts as a new database.
 func checkMagic(f *os.File, path string) error {
 	magic := []byte("SQLite format 3\x00")
 	got := make([]byte, len(magic))
@@ -118,8 +118,8 @@ func checkWritable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// LockPath returns the file whose lock says that a process writes to the database at path.
-func LockPath(path string) string { return path + ".lock" }
+// lockPath returns the file whose lock says that a process writes to the database at path.
+func lockPath(path string) string { return path + ".lock" }
 
 // HeldError says that another process has the database.
 type HeldError struct {
@@ -138,12 +138,11 @@ func (e *HeldError) Error() string {
 }
 
 func takeLock(ctx context.Context, path string, wait time.Duration) (_ *flock.Flock, mended string, err error) {
-	// The library opens the file by its path, without following a link; note makes sure that it is the one
-	// that we check.
-	lock := flock.New(LockPath(path), flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDWR|place.NoFollow))
+	// The library opens the file by its path and follows no link. noteHolder makes sure that it is the same file.
+	lock := flock.New(lockPath(path), flock.SetPermissions(0o600), flock.SetFlag(os.O_CREATE|os.O_RDWR|place.NoFollow))
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	f, mended, err := place.Open(LockPath(path), os.O_CREATE|os.O_RDWR, place.Closed)
+	f, mended, err := place.Open(lockPath(path), os.O_CREATE|os.O_RDWR, place.Closed)
 	if err != nil {
 		return nil, "", fmt.Errorf("lock of the database: %w", err)
 	}
@@ -161,7 +160,7 @@ func takeLock(ctx context.Context, path string, wait time.Duration) (_ *flock.Fl
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, "", errors.Join(fmt.Errorf("lock of database %s: %w", path, err), lock.Close())
 	}
-	// The id is a courtesy to the reader; a lock file that cannot be read takes nothing from the refusal.
+	// The process id is only for the message: the refusal stands if it cannot be read.
 	holder := make([]byte, 32)
 	n, _ := f.ReadAt(holder, 0)
 	return nil, "", errors.Join(&HeldError{Path: path, Holder: strings.TrimSpace(string(holder[:n]))}, lock.Close())
@@ -187,8 +186,8 @@ func noteHolder(lock *flock.Flock, f *os.File) error {
 	return err
 }
 
-// Examine checks the place of a database as Open would, as far as that leaves no trace: nothing is made,
-// mended or locked, and a database that another process has is well.
+// Examine checks the place of a database as Open would, without leaving a trace: nothing is created, repaired or
+// locked. A database that another process uses is fine.
 func Examine(path string) error {
 	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)

@@ -15,8 +15,8 @@ func scanCount(s scanner) (n int64, err error) {
 	return n, err
 }
 
-// Population counts users and live sessions. It reads both tables as a whole, a million sessions in half a
-// second of a processor's time, so it is for no request.
+// Population counts users and live sessions. It reads both tables whole, which takes half a second of CPU for a
+// million sessions, so no request may call it.
 func (tx *Tx) Population() (p Population, err error) {
 	p, err = one(tx, func(s scanner) (v Population, err error) {
 		err = s.Scan(&v.Active, &v.Locked, &v.Deactivated)

@@ -10,14 +10,15 @@ type write struct {
 	ctx context.Context
 	f   func(*Tx) error
 	err error
-	// begun tells that f has run: from then on the end of ctx does not matter.
+	// begun means that f has run: from then on the end of ctx is ignored.
 	begun bool
-	// turn tells the one who waits: true to lead, false that the write is done and err is its outcome.
+	// turn wakes the waiting caller: true makes it the leader, false means that the write is done and err is its
+	// result.
 	turn chan bool
 }
 
-// queue brings writes together. Who finds nobody writing leads at once, without a change of
-// goroutine; who comes meanwhile waits, and all who wait are committed together by one of them.
+// queue collects writes so that they share a commit. A caller that finds no writer leads at once, without a change of
+// goroutine. Callers that come in the meantime wait, and one of them commits all that wait.
 type queue struct {
 	mu      sync.Mutex
 	waiting []*write
@@ -27,7 +28,7 @@ type queue struct {
 	empty chan struct{}
 }
 
-// maxBatch bounds how many writes share a commit, and with it how long the last of them waits.
+// maxBatch bounds how many writes share a commit, and so how long the last of them waits.
 const maxBatch = 64
 
 // join adds a write and reports whether its caller leads.
@@ -70,7 +71,7 @@ func (q *queue) pass() {
 	}
 }
 
-// close lets nobody join any more and waits until all writes are done.
+// close refuses new writes and waits until all that joined are done.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed, q.empty = true, make(chan struct{})

@@ -7,8 +7,8 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
-// The ages at which rows go. They are, where it has such rows, those of matrix-authentication-service, so that operators who
-// know one know the other.
+// The ages at which rows are removed. They equal those of matrix-authentication-service where it has such rows, so
+// that operators find what they know.
 const (
 	keepIdleBrowser = 30 * 24 * time.Hour
 )
@@ -25,7 +25,7 @@ var retention = []struct {
 	{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at < ?1 LIMIT ?2)`, bound.KeepEndedSession},
 	{`DELETE FROM outbox WHERE position IN (SELECT position FROM outbox WHERE set_aside_at < ?1 LIMIT ?2)`, bound.KeepSetAsideJob},
 	{`UPDATE sessions SET last_ip = '' WHERE id IN (SELECT id FROM sessions WHERE last_ip <> '' AND last_active_at < ?1 LIMIT ?2)`, bound.KeepInactiveLastIP},
-	// A row says itself until when it is needed: one that nobody answered no longer than it can be answered.
+	// A row holds its own time: a request that nobody answered is kept only as long as it can be answered.
 	{`DELETE FROM authorizations WHERE id IN (SELECT id FROM authorizations WHERE expires_at < ?1 LIMIT ?2)`, 0},
 	{`UPDATE browser_sessions SET ended_at = last_active_at, end_reason = 'idle' WHERE id IN (
 		SELECT id FROM browser_sessions WHERE ended_at IS NULL AND last_active_at < ?1 LIMIT ?2)`, keepIdleBrowser},
@@ -44,9 +44,9 @@ var retention = []struct {
 		SELECT position FROM events WHERE (ip <> '' OR user_agent <> '') AND at < ?1 LIMIT ?2)`, bound.KeepEventSource},
 }
 
-// Retain removes the rows whose time is over, in bounded batches, and returns their number. Of tokens it removes
-// those of sessions that nobody uses: TidyTokens removes them as their session goes on, and its end removes all.
-// It must not run twice at once.
+// Retain removes expired rows in bounded batches, and returns their number. Of tokens it removes those of idle
+// sessions only: TidyTokens removes the tokens of a session in use, and the end of a session removes all of its
+// tokens. Two calls must not overlap.
 func (s *Store) Retain(ctx context.Context) (removed int64, err error) {
 	for _, step := range retention {
 		for {

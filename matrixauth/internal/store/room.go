@@ -6,18 +6,18 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
-// What anybody can have us keep is bounded in sum. A row weighs as much as its text in bytes, and rowWeight
-// for its other columns and its place in indexes.
+// The rows that anybody can make us keep are bounded in total. The weight of a row is the size of its text in bytes,
+// plus rowWeight for its other columns and its index entries.
 const (
 	rowWeight = 1 << 10
-	// roomBatch is how many rows give way at once, so that a flood does not cost a choice each.
+	// roomBatch is how many rows are removed at a time, so that a flood does not cost a choice for each row.
 	roomBatch = 512
 )
 
-// crowd is a kind of rows that anybody can make. When there is no room for one more, the network that holds
-// most gives way first, with its oldest: a row stands as high as all that its network made after it, and
-// the highest go. So a flood crowds out itself, and from many networks it must outweigh each of the others.
-// What a person has before their eyes goes after all else, of the network that holds most.
+// crowd is a kind of rows that anybody can make. When there is no room for one more, the network with the largest
+// total weight loses its oldest rows first. So a flood mostly removes itself, and one from many networks must outweigh
+// each other network. Rows that a person is using at the moment are removed last, and only those of the heaviest
+// network.
 type crowd struct {
 	weigh, evict string
 	most         int64
@@ -25,8 +25,8 @@ type crowd struct {
 	clear string
 }
 
-// crowdOf makes a crowd of the rows of a table that fulfil a condition. Protected are those that are in
-// use by somebody, and used orders by age.
+// crowdOf makes a crowd of the rows of a table that match a condition. Protected rows are those that somebody uses at
+// the moment; used orders rows by age.
 func crowdOf(table, where, used, protected string, most int64) crowd {
 	return crowd{
 		weigh: fmt.Sprintf("SELECT COALESCE(SUM(size + %d), 0) FROM %s WHERE %s", rowWeight, table, where),
@@ -43,7 +43,7 @@ func (c crowd) cleared(statement string) crowd {
 	return c
 }
 
-// asked are the clients whose requests somebody has before their eyes.
+// asked are the clients with a request that a browser shows at the moment.
 const asked = "id IN (SELECT client_id FROM authorizations WHERE user_id IS NULL AND shown_at IS NOT NULL)"
 
 var (
@@ -51,12 +51,12 @@ var (
 	unprovenCrowd = crowdOf("clients", "proven_at IS NULL", "used_at", asked, bound.UnprovenClients)
 )
 
-// weights are what crowds weigh at most, by their statements: what was found at the last look, and came
-// since. Only the writer touches them. What goes in between makes one too high, and it is looked at again
-// when it reaches the bound.
+// weights are upper bounds of what crowds weigh, by their statements: the weight at the last look, and what was added
+// since. Only the writer uses them. Rows that were removed in between make a weight too high, so a crowd is weighed
+// again when it reaches its bound.
 type weights map[string]int64
 
-// makeRoom has rows of a crowd give way until one of a size fits.
+// makeRoom removes rows of a crowd until one of the given size fits.
 func (tx *Tx) makeRoom(c crowd, size int) error {
 	weight := int64(size) + rowWeight
 	if known, ok := tx.weights[c.evict]; ok && known+weight <= c.most {
@@ -86,5 +86,5 @@ func (tx *Tx) makeRoom(c crowd, size int) error {
 	}
 }
 
-// clearWaiting removes requests of which nothing can come any more before their time.
+// clearWaiting removes requests that can no longer be answered, before they expire.
 const clearWaiting = "DELETE FROM authorizations WHERE user_id IS NULL AND (expires_at <= ?1 OR code_expires_at <= ?1)"

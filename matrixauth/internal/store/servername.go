@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// ServerNameError says that the accounts of a database are of another homeserver than the configured one. A
-// Matrix id holds the server name for good, so with another one all of them would be other people.
+// ServerNameError says that the accounts of a database belong to another server name than the configured one. The
+// server name is a part of every Matrix id for good, so under another one these would be other people's accounts.
 type ServerNameError struct {
 	Path string
 	// Kept is the server name of the accounts, Given the configured one.
@@ -85,7 +85,7 @@ func PeekServerName(ctx context.Context, path string) (serverName string, known 
 		case err != nil || !info.Mode().IsRegular():
 			return "", false
 		case file == path+"-wal" && info.Size() > 0:
-			// A server has it open, or was killed: the name may be in there alone.
+			// A server has it open, or was killed: the name may be in the -wal file only.
 			if _, err := os.Lstat(path + "-shm"); err != nil {
 				return "", false
 			}

@@ -37,7 +37,7 @@ func (tx *Tx) LiveSession(id string) (model.Session, error) {
 	return one(tx, scanSession, selectSession+" WHERE id = ?1 AND ended_at IS NULL", id)
 }
 
-// liveOnDevice says again what the index says of devices: else SQLite would not use it.
+// liveOnDevice repeats the condition of the index on devices: SQLite would not use it otherwise.
 const liveOnDevice = " WHERE user_id = ?1 AND device_id = ?2 AND device_id <> '' AND ended_at IS NULL"
 
 // LiveSessionOnDevice finds the session that a user has on a device.
@@ -52,7 +52,7 @@ func (tx *Tx) LiveSessions(userID string) ([]model.Session, error) {
 	return many(tx, scanSession, selectSession+liveOfUser, userID)
 }
 
-// endedOnDevice says again what the index says: else SQLite would not use it.
+// endedOnDevice repeats the condition of the index: SQLite would not use it otherwise.
 const endedOnDevice = " WHERE user_id = ?1 AND device_id = ?2 AND device_id <> '' AND ended_at IS NOT NULL ORDER BY id DESC LIMIT 1"
 
 // LastEndedOnDevice finds the session that a user had on a device, the last one if there were several.

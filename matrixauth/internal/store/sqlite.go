@@ -21,7 +21,7 @@ const dialect = goose.DialectSQLite3
 // beyond skips the first rows of a query, and has no other limit: SQLite knows no OFFSET without a LIMIT.
 const beyond = " LIMIT 9223372036854775807 OFFSET "
 
-// driver is SQLite with the settings that the driver's address has no word for.
+// driver is SQLite with settings that cannot be written in the data source name.
 const driver = "sqlite3-matrix-auth"
 
 func init() {
@@ -54,8 +54,8 @@ func openReader(path string) (*sql.DB, error) {
 	return sql.Open(driver, dsn(path, "_query_only=true&_cache_size=-4000"))
 }
 
-// openUntouched opens a file that this process does not have, without a lock, a change or a new file. still says
-// that nobody writes to it, so that its log is not looked at.
+// openUntouched opens a file that this process does not use, without a lock, a change or a new file. still means that
+// nobody writes to it, so its log is not read.
 func openUntouched(path string, still bool) (*sql.DB, error) {
 	settings := "mode=ro&_query_only=true"
 	if still {

@@ -30,10 +30,10 @@ type Options struct {
 	LockWait time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Rehearse has each write run twice, undone the first time, as happens to those that share a commit with
-	// one that fails. It is for tests: what a closure leaves behind outside of the database must not add up.
+	// Rehearse runs each write twice and undoes the first run. This happens in production to writes that share a
+	// commit with one that fails. It is for tests: effects of a closure outside the database must not add up.
 	Rehearse bool
-	// NoSync leaves it to the system when commits reach the disk. It is for tests, which lose no power but much time.
+	// NoSync does not wait for the disk at a commit. It is for tests, which need no durability.
 	NoSync bool
 }
 
@@ -60,8 +60,8 @@ type Store struct {
 	idleUntil time.Time
 }
 
-// readers is the size of the reader pool: more connections than this gain nothing on the small
-// machines that this is made for, and each keeps a page cache of its own.
+// readers is the size of the reader pool. More connections gain nothing on the small machines that this is made for,
+// and each keeps a page cache of its own.
 const readers = 4
 
 // ErrClosed is given to whoever uses a closed store.

@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// tidyEvery is how many pairs a session mints between two tidyings, tidyBatch how many tokens of a
-	// kind one looks at, the oldest first: more than came since the last.
+	// tidyEvery is how many pairs a session mints between two clean-ups. tidyBatch is how many tokens of each kind one
+	// clean-up looks at, the oldest first: more than were added since the last one.
 	tidyEvery = 32
 	tidyBatch = 128
-	// idle is how long a session was not used when Retain tidies it: longer than any access token lives, and
-	// bound.KeepExpiredToken.
+	// idle is how long a session must be unused before Retain cleans it up: longer than any access token lives, and
+	// than bound.KeepExpiredToken.
 	idle = 26 * time.Hour
 )
 
-// The tokens of a session that have had their day. An access token older than the newest used generation
-// goes an hour after its end, unless it is of one of the newest pairs. A refresh token goes once it is older
-// than an hour and its generation was passed twice; until then it may be retried, or tell of a theft. By the
-// hour when an access token goes, whose use tells of the theft of the refresh token that minted it, that
-// refresh token is gone: it is older.
+// The tokens of a session that are no longer needed. An access token older than the newest used generation is removed
+// an hour after it expired, unless it belongs to one of the newest pairs. A refresh token is removed once it is older
+// than an hour and two later generations were used; until then it may be retried, or reveal a theft. The use of an
+// access token reveals the theft of the refresh token that minted it. By the time the access token is removed that
+// refresh token is gone, as it is older.
 const (
 	oldAccess  = "expires_at < ?3 AND generation < ?4 AND pair <= ?5"
 	oldRefresh = "created_at < ?3 AND generation < ?4 - 1"
@@ -35,9 +35,9 @@ const (
 		SELECT id FROM tokens WHERE session_id = ?1 AND kind = ?2 ORDER BY generation LIMIT ?6) AND `
 )
 
-// TidyTokens removes the tokens of a session that have had their day, once in a while as it mints
-// pairs: pair is the number of the new one and used the generation of the token that minted it. Doing it
-// here costs a refresh nothing as a rule; an index by time would cost each one.
+// TidyTokens removes the tokens of a session that are no longer needed. It does so for some of the pairs that are
+// minted: pair is the number of the new pair, and used the generation of the token that minted it. So most refreshes
+// pay nothing, while an index by time would cost every one of them.
 func (tx *Tx) TidyTokens(s model.Session, pair, used int64) error {
 	if pair%tidyEvery != 0 {
 		return nil
@@ -54,7 +54,7 @@ func (tx *Tx) TidyTokens(s model.Session, pair, used int64) error {
 	return err
 }
 
-// tidy removes what has had its day of the oldest tokens of a session, as many of each kind as batch says.
+// tidy removes unneeded tokens among the oldest of a session, at most batch of each kind.
 func (tx *Tx) tidy(s model.Session, pairs, used int64, batch int) (removed int64, err error) {
 	access, refresh := s.Kind.Tokens()
 	removed, err = tx.exec(tidyOldest+oldAccess, s.ID, access, tx.before(bound.KeepExpiredToken), used, pairs-bound.KeptPairs, batch)
@@ -65,15 +65,15 @@ func (tx *Tx) tidy(s model.Session, pairs, used int64, batch int) (removed int64
 	return removed + n, err
 }
 
-// idleSessions finds sessions that fell idle within a span of time and have access tokens beyond those that
-// are kept. A session without an address is not among them, which is one whose client nobody saw.
+// idleSessions finds the sessions that became idle within a span of time and have access tokens beyond those that are
+// kept. A session without an address, whose client was never seen, is not among them.
 const idleSessions = `SELECT id, kind, used_generation, pairs FROM sessions
 	WHERE last_ip <> '' AND last_active_at >= ?1 AND last_active_at < ?2 AND ended_at IS NULL
 	AND EXISTS (SELECT 1 FROM tokens WHERE session_id = sessions.id AND kind IN ('compat_access', 'oauth_access')
 		AND generation < sessions.used_generation AND pair <= sessions.pairs - ?3) LIMIT ?4`
 
-// tidyIdle removes the old tokens of sessions that fell idle since it last ran: they mint no pair any more
-// by which they would be tidied.
+// tidyIdle removes unneeded tokens of sessions that became idle since its last run: they mint no more pairs, so
+// TidyTokens does not reach them.
 func (s *Store) tidyIdle(ctx context.Context) (removed int64, err error) {
 	from, until := s.idleUntil, s.Now().Add(-idle)
 	for {

@@ -44,10 +44,10 @@ func hashOrNull(h model.TokenHash) any {
 	return h[:]
 }
 
-// Token finds a token outside of any transaction. One row is consistent in itself, and this is the
-// question that the homeserver asks on every request; that of a refresh token lacks what its session has,
-// which never changes, and is read with it. The look-up takes microseconds, so it is not
-// cancelled: watching a context would cost the driver a goroutine each time.
+// Token finds a token outside of any transaction. A single row is consistent in itself, and the homeserver asks this
+// for every request. A refresh token is returned without the columns of its session that never change; they are read
+// with the session. The look-up takes microseconds and is not cancelled: watching a context would cost the driver a
+// goroutine for each call.
 func (s *Store) Token(hash model.TokenHash) (model.Token, error) {
 	ctx := context.Background()
 	t, err := scanToken(s.token.QueryRowContext(ctx, hash[:]))
@@ -61,7 +61,7 @@ func (s *Store) Token(hash model.TokenHash) (model.Token, error) {
 	return t, err
 }
 
-// RefreshToken finds a refresh token, without what its session has: two reads cost half of one that joins them.
+// RefreshToken finds a refresh token without the columns of its session: two reads cost half of a join.
 func (tx *Tx) RefreshToken(hash model.TokenHash) (model.Token, error) {
 	return one(tx, func(s scanner) (t model.Token, err error) {
 		t.Hash = hash
@@ -83,8 +83,8 @@ func (tx *Tx) InsertToken(t model.Token) error {
 	return err
 }
 
-// InsertTokenPair adds an access token and its refresh token by one statement: refreshes are the writes
-// that there are most of.
+// InsertTokenPair adds an access token and its refresh token in one statement, as refreshes are the most frequent
+// writes.
 func (tx *Tx) InsertTokenPair(access, refresh model.Token) error {
 	refresh.UserID, refresh.DeviceID, refresh.Scope, refresh.ClientID = "", "", "", "" // its session has them
 	_, err := tx.exec(insertToken+", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(tokenArgs(access), tokenArgs(refresh)...)...)

@@ -23,30 +23,30 @@ type Tx struct {
 	// weights are those of crowds; looked tells that this transaction found one anew.
 	weights weights
 	looked  bool
-	// touched reports whether a failure of the closure may leave something behind: a statement wrote, or
-	// failed, after which SQLite may have undone more than that statement.
+	// touched reports whether a failed closure may have left changes: a statement wrote, or failed, after which SQLite
+	// may have undone more than that statement.
 	touched bool
 	// Now is the time of the transaction: one for all that happens in it, in the resolution of rows.
 	Now time.Time
 }
 
-// AfterCommit has f called once the transaction is durable, before Update returns. f must be quick
-// and must not use the store.
+// AfterCommit calls f once the transaction is durable, before Update returns. f must be quick and must not use the
+// store.
 func (tx *Tx) AfterCommit(f func()) { tx.after = append(tx.after, f) }
 
-// View runs f in a read transaction: all that f reads is of one moment.
+// View runs f in a read transaction: f sees one consistent state.
 func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
 	q, err := s.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
 	}
-	// Nothing was written, so there is nothing that a failed rollback could lose.
+	// Nothing was written, so a failed rollback loses nothing.
 	defer func() { _ = q.Rollback() }()
 	return f(&Tx{ctx: ctx, q: q, path: s.path, ran: &s.statements, Now: s.Now()})
 }
 
-// Statements counts the statements that transactions have run so far. What must cost the same, whether
-// an account exists or not, shows in it (ENUM-1).
+// Statements counts the statements that transactions have run so far. Tests use it to show that two ways cost the
+// same, whether an account exists or not (ENUM-1).
 func (s *Store) Statements() uint64 { return s.statements.Load() }
 
 // ErrReadOnly is what Update returns, without running anything, in a context of ReadOnly.
@@ -59,11 +59,10 @@ func ReadOnly(ctx context.Context) context.Context {
 	return context.WithValue(ctx, readOnlyKey{}, true)
 }
 
-// Update runs f in a write transaction and returns once it is durable. f does no I/O but SQL, as
-// others wait for it. f may be run twice, the first time undone, so that what it leaves outside of the database
-// must not add up. If f fails nothing of it remains; in a context of ReadOnly it is not run. ctx may
-// end the wait for a turn; once f has begun it is carried through, so that the caller always learns the
-// outcome.
+// Update runs f in a write transaction and returns once it is durable. f must do no I/O but SQL, as others wait for
+// it. f may run twice, with the first run undone, so its effects outside the database must not add up. If f fails, all
+// of its changes are undone. In a context of ReadOnly f is not run. ctx may end the wait for a turn; once f has begun
+// it is completed, so the caller always learns the result.
 func (s *Store) Update(ctx context.Context, f func(*Tx) error) error {
 	if ctx.Value(readOnlyKey{}) != nil {
 		return ErrReadOnly
@@ -83,8 +82,8 @@ func (s *Store) Update(ctx context.Context, f func(*Tx) error) error {
 	return w.err
 }
 
-// lead commits the writes that wait, the caller's among them, and passes the lead on, also if it does not come back from
-// what was to follow the commit: nobody could write any more.
+// lead commits the writes that wait, the caller's among them, and passes the lead on. It does so even if a function
+// that runs after the commit panics: otherwise nobody could write any more.
 func (s *Store) lead() {
 	batch := s.queue.take()
 	defer func() {
@@ -117,9 +116,9 @@ func (s *Store) commit(batch []*write) {
 	}
 }
 
-// runBatch fills errs with what went wrong in single writes; the error it returns undid all. The writes run one
-// after another without savepoints, which would cost each of them two calls; if one fails that has written
-// something, all is undone and they run again, each in a savepoint.
+// runBatch stores the errors of single writes in errs; the error that it returns has undone all writes. Writes run one
+// after another without savepoints, which would cost two calls each. If a write fails that has changed something, all
+// are undone and run again, each in a savepoint.
 func (s *Store) runBatch(batch []*write, errs []error) (after []func(), err error) {
 	after, spoilt, err := s.tryBatch(batch, errs, s.rehearse)
 	if spoilt {
@@ -129,8 +128,8 @@ func (s *Store) runBatch(batch []*write, errs []error) (after []func(), err erro
 	return after, err
 }
 
-// tryBatch runs a batch in one transaction. Without savepoints it reports spoilt, and has undone all, once a write
-// has failed that left something behind.
+// tryBatch runs a batch in one transaction. Without savepoints it reports spoilt, and has undone everything, if a
+// write failed after it changed something.
 func (s *Store) tryBatch(batch []*write, errs []error, savepoints bool) (after []func(), spoilt bool, err error) {
 	ctx := context.Background()
 	q, err := s.writer.BeginTx(ctx, nil)
@@ -202,7 +201,7 @@ func runOne(tx *Tx, f func(*Tx) error, undo bool) (failed failure) {
 	return failed
 }
 
-// panicked carries a panic of a closure from the writer to the goroutine that asked for the write.
+// panicked carries a panic of a closure from the goroutine that writes to the one that called Update.
 type panicked struct {
 	value any
 	stack []byte

@@ -10,7 +10,7 @@ import (
 func SetHeaders(h http.Header, wire Wire) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	if wire.Open() {
-		SetCORS(h)
+		setCORS(h)
 	}
 	if wire == PageWire {
 		setPageHeaders(h)
@@ -20,9 +20,9 @@ func SetHeaders(h http.Header, wire Wire) {
 	}
 }
 
-// SetCORS opens an answer to every web page, as the Client-Server API demands (LEG-6). It sets, and
+// setCORS opens an answer to every web page, as the Client-Server API demands (LEG-6). It sets, and
 // so never doubles, the headers.
-func SetCORS(h http.Header) {
+func setCORS(h http.Header) {
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE, OPTIONS")
 	h.Set("Access-Control-Allow-Headers", "X-Requested-With, Content-Type, Authorization, Date")
