@@ -1,7 +1,7 @@
-// Package homeserver is the client for the API by which Synapse lets its authentication service manage
-// users and devices, `/_synapse/mas/*` (SYN-11 to SYN-13, SYN-24). It makes one attempt for a call and
-// says in its Error what stands in the way; whoever needs the call to survive an outage puts it into the
-// outbox. It never calls sync_devices, which deletes the devices that a homeserver made itself (SYN-12).
+// Package homeserver is the client for the API by which Synapse lets its authentication service manage users and
+// devices, `/_synapse/mas/*` (SYN-11 to SYN-13, SYN-24). Each call is tried once; its Error gives the reason of a
+// failure. A caller whose call must survive an outage uses the outbox. The package never calls sync_devices, which
+// deletes devices that a homeserver made itself (SYN-12).
 package homeserver
 
 import (
@@ -32,8 +32,8 @@ type Config struct {
 	// ServerName is the server_name that the homeserver must have, the part of Matrix ids behind the
 	// colon. Required.
 	ServerName string
-	// HTTP makes the calls; its own timeout, if any, counts too, and its jar and redirect policy do not.
-	// Nil means a client that speaks to the homeserver directly, whatever proxies the environment names.
+	// HTTP makes the calls. Its timeout applies, its cookie jar and redirect policy do not. Nil means a client that
+	// connects directly, whatever proxies the environment names.
 	HTTP *http.Client
 	// Timeout bounds one call; zero means 10 seconds.
 	Timeout time.Duration
@@ -55,7 +55,8 @@ var direct = func() *http.Transport {
 	// The secret must not pass through a proxy that is meant for the internet.
 	t.Proxy = nil
 	t.MaxIdleConnsPerHost = 16
-	// Shorter than Synapse's own limit of a minute, so that it seldom closes a connection just as we use it.
+	// Shorter than Synapse's own limit of a minute, so that Synapse seldom closes a connection that we are about to
+	// use.
 	t.IdleConnTimeout = 30 * time.Second
 	return t
 }()
@@ -87,7 +88,7 @@ type request struct {
 	path   string
 	query  url.Values
 	body   any
-	// open calls need no secret and are given none: Synapse would take it for a user's token.
+	// open calls carry no secret: Synapse would take it for a user's token.
 	open bool
 	// token is an access token that takes the place of the secret, for the APIs of users and administrators.
 	token string

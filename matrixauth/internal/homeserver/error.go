@@ -21,13 +21,13 @@ const (
 	// TooOld means that the homeserver lacks the API: its version is below MinVersion, or it has no
 	// matrix_authentication_service section that is enabled.
 	TooOld
-	// UnknownUser means that the homeserver has no such user; from UpdateDeviceDisplayName it may also
-	// mean that the user has no such device.
+	// UnknownUser means that the homeserver has no such user. From UpdateDeviceDisplayName it may also mean that the
+	// user has no such device.
 	UnknownUser
 	// OtherServerName means that the homeserver has another server_name than the configuration.
 	OtherServerName
-	// RefusedToken means that the homeserver does not honour an access token of ours: it asks somebody else
-	// about tokens, or something in front of it keeps the path closed.
+	// RefusedToken means that the homeserver does not accept an access token of ours: it asks another service about
+	// tokens, or something in front of it blocks the path.
 	RefusedToken
 	// Rejected means that the homeserver refused the call itself; it would refuse it again.
 	Rejected
@@ -55,8 +55,8 @@ func (r Reason) String() string {
 	return fmt.Sprintf("reason %d", int(r))
 }
 
-// Error is the error of every call. Its text never holds the secret, but may hold what the call was
-// about; it is for logs and the owner, not for clients.
+// Error is the error of every call. Its text never holds the secret, but may name users and devices; it is for logs
+// and the operator, not for clients.
 type Error struct {
 	Reason Reason
 	// Op is the call: the last path segment of its URL.
@@ -126,8 +126,8 @@ func (c *Client) refusal(r request, a answer) *Error {
 	return e
 }
 
-// reason sorts an answer that is not a success. What has no Matrix error code was not said by the
-// homeserver but by something in front of it, which is never a reason to give up for good.
+// reason classifies an answer that is not a success. An answer without a Matrix error code did not come from the
+// homeserver but from something in front of it, and is never final.
 func reason(status int, errcode string) Reason {
 	switch {
 	case status == http.StatusNotFound && errcode == "M_NOT_FOUND":
@@ -138,7 +138,7 @@ func reason(status int, errcode string) Reason {
 	case status == http.StatusUnauthorized:
 		return RefusedSecret
 	case status == http.StatusForbidden && (errcode == "M_UNKNOWN" || errcode == ""):
-		// With M_FORBIDDEN it is a module of the homeserver that vetoes, for example a deactivation.
+		// M_FORBIDDEN comes from a module of the homeserver that vetoes, for example, a deactivation.
 		return RefusedSecret
 	case status == http.StatusRequestTimeout || status == http.StatusTooManyRequests:
 		return Down
@@ -148,8 +148,8 @@ func reason(status int, errcode string) Reason {
 	return Down
 }
 
-// maxText bounds what an error repeats of the homeserver's own words, in bytes. Synapse's words on a
-// body that it could not validate go on with the body.
+// maxText bounds how much of the homeserver's own words an error repeats, in bytes. When Synapse cannot validate a
+// body, its message repeats the body.
 const maxText = 200
 
 // matrixError reads the standard error shape of an answer (Client-Server API, "Standard error response").

@@ -11,9 +11,9 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
-// The calls of this file are those of users and administrators, as the API for the authentication service
-// lists no devices and tells no lock. They take an access token that the homeserver asks us about; it must
-// not be one of anybody's session.
+// The calls in this file are those of users and administrators: the API for the authentication service lists no
+// devices and does not tell of locks. They take an access token that the homeserver asks us about, which must not
+// belong to anybody's session.
 
 // Device is a device as the homeserver has it.
 type Device struct {

@@ -74,14 +74,14 @@ func (c *Client) LocalpartAvailable(ctx context.Context, localpart string) error
 	return err
 }
 
-// ProvisionUser is a user that shall exist, with what shall be true of them. What is nil stays as it is,
-// or as the homeserver has it for new users.
+// ProvisionUser is a user that must exist, with the state that they must have. A nil field leaves things as they are,
+// or as the homeserver sets them for new users.
 type ProvisionUser struct {
 	Localpart string
 	// DisplayName is the new display name; an empty one removes it.
 	DisplayName *string
-	// Emails replaces all addresses of the user; an address that another user has moves here. Synapse
-	// refuses an address that has not exactly one @, after it has created the user (SYN-13).
+	// Emails replaces all addresses of the user. An address of another user is moved to this one. Synapse refuses an
+	// address that does not have exactly one @, but only after it has created the user (SYN-13).
 	Emails *[]string
 	// Locked keeps the user out of the directory. Synapse before 1.150 ignores it.
 	Locked *bool
@@ -136,8 +136,8 @@ func (c *Client) UnsetDisplayName(ctx context.Context, localpart string) error {
 }
 
 // AllowCrossSigningReset lets a user's clients replace the cross-signing keys without further proof for
-// bound.ResetWindow. The caller must have had the user prove who they are. For a user who has no such keys,
-// who needs no leave to make some, it changes nothing.
+// bound.ResetWindow. The caller must have checked who the user is. For a user who has no such keys, and so may make
+// some at any time, it changes nothing.
 func (c *Client) AllowCrossSigningReset(ctx context.Context, localpart string) error {
 	return c.change(ctx, "allow_cross_signing_reset", localpart, nil)
 }

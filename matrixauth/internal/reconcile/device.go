@@ -10,20 +10,19 @@ import (
 )
 
 const (
-	// young sessions are not judged: where Synapse runs in several processes, the one that lists devices
-	// learns a little late of those that another has made.
+	// young sessions are not checked: where Synapse runs in several processes, the one that lists devices learns a
+	// little later of those that another has made.
 	young = 5 * time.Second
-	// witnesses bounds the sessions of others that are looked at on either side of a missing one, and
-	// witnessActive is how long ago they may have been active: of devices that nobody uses, many may be gone.
+	// witnesses bounds the sessions of other users that are looked at on either side of a missing one, and
+	// witnessActive is how recently they must have been active: many unused devices may be gone.
 	witnesses     = 4
 	witnessActive = 7 * 24 * time.Hour
 )
 
-// Devices ends those live sessions of a user whose devices the homeserver has deleted. It is for a user
-// whose live token the homeserver refused: such a session would go on refreshing into tokens that are dead.
-// Nothing is ended, and restored is true, if devices of other users are missing too, as they are once the
-// homeserver was restored from an older state, which may be put right yet. Its error means that there was
-// no answer.
+// Devices ends the live sessions of a user whose devices the homeserver has deleted. It is called for a user whose
+// live token the homeserver refused: such a session would go on refreshing into tokens that do not work. If devices of
+// other users are missing too, the homeserver was probably restored from an older state, which may still be corrected;
+// then nothing is ended, and restored is true. An error means that the homeserver did not answer.
 func (r *Reconciler) Devices(ctx context.Context, userID string) (restored bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -31,8 +30,8 @@ func (r *Reconciler) Devices(ctx context.Context, userID string) (restored bool,
 	if err != nil || !active {
 		return false, err
 	}
-	// Nobody's login waits for this: a session that takes the device over meanwhile has another id, and its
-	// device is not deleted while it lives.
+	// No login waits for this: a session that takes the device over in the meantime has another id, and its device is
+	// not deleted while it lives.
 	u, err := r.user(ctx, userID)
 	if err != nil || u.Deactivated() {
 		return false, err
@@ -52,8 +51,8 @@ func (r *Reconciler) Devices(ctx context.Context, userID string) (restored bool,
 	return false, r.end(context.WithoutCancel(ctx), u, missing)
 }
 
-// missing lists the live sessions of a user whose devices the homeserver lacks. The sessions are read
-// first, so that each device was there before the list was made.
+// missing lists the live sessions of a user whose devices the homeserver lacks. It reads the sessions first, so that
+// each device was there before the list was made.
 func (r *Reconciler) missing(ctx context.Context, u model.User) ([]model.Session, error) {
 	var live []model.Session
 	err := r.config.Store.View(ctx, func(tx *store.Tx) (err error) {
@@ -94,11 +93,11 @@ func (r *Reconciler) devices(ctx context.Context, u model.User) (map[string]bool
 	return has, nil
 }
 
-// restored reports whether a device is missing of another user whose session started close to a missing
-// one. A database that was restored from a backup lacks all that was made since, of whoever; who deletes
-// a device leaves those that were made shortly before and after it.
+// restored reports whether another user, whose session started close to a missing one, misses a device too. A database
+// that was restored from a backup lacks everything that was made since, for all users; somebody who deletes a device
+// leaves those that were made shortly before and after it.
 func (r *Reconciler) restored(ctx context.Context, missing []model.Session) (bool, error) {
-	// All of them belong to one user and most often are one; the last one stands for them.
+	// All of them belong to one user, and usually there is one; the last one stands for all.
 	last := missing[len(missing)-1]
 	var near []model.Session
 	err := r.config.Store.View(ctx, func(tx *store.Tx) (err error) {

@@ -10,19 +10,17 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 )
 
-// ErrNotMended is the answer to a difference that is not there any more, or of which nobody knows what was
-// meant.
+// ErrNotMended means that a difference is gone, or that its cause is not known.
 var ErrNotMended = errors.New("it is not certain what was meant")
 
-// ErrRestored is the answer to sessions without devices of several users at once: the homeserver seems to
-// have been restored from an older database.
+// ErrRestored means that sessions of several users lost their devices at once: the homeserver was probably restored
+// from an older database.
 var ErrRestored = errors.New("devices of several users are missing at once, as after a restore of an older database")
 
-// Mend brings one difference to an end, after it has looked at it again. Sessions without devices end;
-// accounts that the homeserver has deactivated are deactivated; accounts that it lacks are made there, and
-// devices of sessions that ended are deleted there, through the outbox. No device is made for a session
-// that lost it: without its keys, which only the client has, others could not write to it any more, and
-// nobody would tell. Errors: ErrNotMended, ErrRestored.
+// Mend resolves one difference after checking it again. Sessions without devices end. Accounts that the homeserver has
+// deactivated are deactivated. Accounts that it lacks are made there, and devices of ended sessions are deleted there,
+// through the outbox. It makes no device for a session that lost it: its keys are with the client only, so others
+// could no longer write to it, and nobody would notice. Errors: ErrNotMended, ErrRestored.
 func (r *Reconciler) Mend(ctx context.Context, d Difference) error {
 	switch d.Kind {
 	case SessionWithoutDevice:

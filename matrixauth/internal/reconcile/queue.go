@@ -7,26 +7,26 @@ import (
 )
 
 const (
-	// accountEvery is the least time between two questions about the account of one user who refreshes.
+	// accountEvery is the least time between two checks of the account of one user.
 	accountEvery = 5 * time.Minute
-	// deviceEvery is the least time between two looks at the devices of one user. A client whose device is
-	// gone may send a thousand requests a second.
+	// deviceEvery is the least time between two checks of the devices of one user. A client whose device is gone may
+	// send a thousand requests a second.
 	deviceEvery = 10 * time.Second
-	// afterRestore is how long nobody's devices are looked at once many were found missing at a time.
+	// afterRestore is how long no devices are checked after many were found missing at once.
 	afterRestore = 5 * time.Minute
-	// maxUsers bounds who is remembered. Whoever finds no room is noted again at their next refresh.
+	// maxUsers bounds the users in memory. A user for whom there is no room is noted again at their next refresh.
 	maxUsers = 1 << 16
-	// between is the pause after one user, so that the homeserver has its time for clients.
+	// between is the pause after each user, so that the homeserver has time for clients.
 	between = 20 * time.Millisecond
 	// afterFailure is the pause after a homeserver that did not answer.
 	afterFailure = 30 * time.Second
-	// sweepEvery is the time between two looks for users who need not be remembered any more.
+	// sweepEvery is the time between two removals of users that need not be remembered.
 	sweepEvery = time.Minute
 )
 
-// Queue holds the users about whom the homeserver is to be asked, and asks about one after another. What
-// it holds is in memory alone: a user who is lost by a crash is noted again by their next refresh. It
-// outlives reloads of the configuration. It is safe for concurrent use.
+// Queue holds the users about whom the homeserver is to be asked, and asks about one after another. It is in memory
+// only: a user who is lost in a crash is noted again at their next refresh. It outlives reloads of the configuration
+// and is safe for concurrent use.
 type Queue struct {
 	now  func() time.Time
 	wake chan struct{}
@@ -36,7 +36,7 @@ type Queue struct {
 	users      map[string]*mark
 	waiting    []string
 	swept      time.Time
-	// restored is when devices of several users were found missing at a time.
+	// restored is the time at which devices of several users were found missing at once.
 	restored time.Time
 }
 
@@ -54,7 +54,8 @@ func NewQueue(now func() time.Time) *Queue {
 	return &Queue{now: now, wake: make(chan struct{}, 1), users: map[string]*mark{}, swept: now()}
 }
 
-// Configure says who asks from now on; nil is nobody, and what is noted meanwhile is forgotten.
+// Configure sets the Reconciler that is asked from now on. With nil nobody is asked, and users that are noted are
+// forgotten.
 func (q *Queue) Configure(r *Reconciler) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -64,12 +65,12 @@ func (q *Queue) Configure(r *Reconciler) {
 	}
 }
 
-// Refreshed notes that a user's tokens were refreshed: the homeserver is asked soon, and at most every
-// five minutes for one user, whether it has deactivated the account.
+// Refreshed notes that a user's tokens were refreshed: soon, and at most every five minutes for one user, the
+// homeserver is asked whether it has deactivated the account.
 func (q *Queue) Refreshed(userID string) { q.note(userID, false) }
 
-// Refused notes that the homeserver refused a live access token of a user: it is asked soon whether the
-// devices of their sessions are still there.
+// Refused notes that the homeserver refused a live access token of a user: soon it is asked whether it still has the
+// devices of their sessions.
 func (q *Queue) Refused(userID string) { q.note(userID, true) }
 
 func (q *Queue) note(userID string, devices bool) {
@@ -101,8 +102,8 @@ func (q *Queue) note(userID string, devices bool) {
 	}
 }
 
-// recent reports whether something was done less than a time ago; a clock that stepped far back makes it
-// long ago.
+// recent reports whether something was done less than a given time ago. If the clock was set back by a lot, it was
+// not.
 func recent(now, at time.Time, within time.Duration) bool {
 	return !at.IsZero() && now.Sub(at).Abs() < within
 }
@@ -126,7 +127,7 @@ func (q *Queue) next() (r *Reconciler, userID string, devices, ok bool) {
 	return q.reconciler, userID, devices, true
 }
 
-// sweep forgets users about whom it makes no difference whether they are remembered.
+// sweep forgets users whose marks no longer have an effect.
 func (q *Queue) sweep(now time.Time) {
 	if recent(now, q.swept, sweepEvery) {
 		return
@@ -139,8 +140,8 @@ func (q *Queue) sweep(now time.Time) {
 	}
 }
 
-// step asks about one user. It reports false if nobody waits. An error means that the homeserver, or our
-// store, did not answer; nothing was changed then.
+// step asks about one user. It reports false if no user waits. On an error the homeserver or our store did not answer,
+// and nothing was changed.
 func (q *Queue) step(ctx context.Context) (asked bool, err error) {
 	r, userID, devices, ok := q.next()
 	if !ok {
@@ -185,7 +186,7 @@ func (q *Queue) Run(ctx context.Context) {
 	}
 }
 
-// Pass asks about everybody who waits. It is the steps of Run, and what tests call in its place.
+// Pass asks about everybody who waits. It does what Run does, and is what tests call in its place.
 func (q *Queue) Pass(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if asked, err := q.step(ctx); err != nil || !asked {

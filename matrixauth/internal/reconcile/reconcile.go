@@ -1,6 +1,6 @@
-// Package reconcile finds where the homeserver went a way of its own: accounts that its administration
-// API has deactivated, and devices that it has deleted. Neither is told to us. Our side follows where
-// that is certain; a homeserver that does not answer never changes anything.
+// Package reconcile finds changes that the homeserver made without telling us: accounts that its administration API
+// has deactivated, and devices that it has deleted. Our side follows where the meaning is certain. A homeserver that
+// does not answer never changes anything.
 package reconcile
 
 import (
@@ -30,13 +30,13 @@ type Config struct {
 	Logger     *slog.Logger
 }
 
-// Reconciler compares our side with the homeserver's, and has ours follow.
+// Reconciler compares our side with the homeserver's, and updates ours.
 type Reconciler struct{ config Config }
 
 // New makes the reconciler of a configuration.
 func New(c Config) *Reconciler { return &Reconciler{c} }
 
-// checkTimeout bounds the questions about one user, the wait for their lane included.
+// checkTimeout bounds the calls about one user, including the wait for their lane.
 const checkTimeout = 10 * time.Second
 
 // Account asks the homeserver whether it has deactivated a user, who is then deactivated here too. Its
@@ -48,14 +48,13 @@ func (r *Reconciler) Account(ctx context.Context, userID string) error {
 	return err
 }
 
-// account is Account; it reports whether the account is one that both sides have and hold for active.
+// account is Account; it also reports whether both sides have the account and consider it active.
 func (r *Reconciler) account(ctx context.Context, userID string) (active bool, err error) {
 	u, err := r.user(ctx, userID)
 	if err != nil || u.Deactivated() {
 		return false, err
 	}
-	// The lane is entered only for an account that seems to be deactivated, so that nobody's login waits
-	// for this question.
+	// The lane is entered only for an account that seems to be deactivated, so this check delays nobody's login.
 	found, err := r.config.Homeserver.QueryUser(ctx, u.Localpart)
 	if homeserver.IsUnknownUser(err) {
 		return false, nil

@@ -40,16 +40,16 @@ type Difference struct {
 	// SessionID and DeviceID are set for the kinds that are about them.
 	SessionID, DeviceID string
 	DeviceName          string
-	// Certain differences can be mended: what was meant is known. A device without a session is certain if
-	// a session of ours that has ended had it; others may be of a bridge, or hold keys.
+	// Certain differences can be mended, as their cause is known. A device without a session is certain if one of our
+	// ended sessions had it; other such devices may belong to a bridge, or hold keys.
 	Certain bool
 }
 
 // Survey is a part of the accounts, compared.
 type Survey struct {
 	Differences []Difference
-	// Compared counts the accounts that were looked at, Waiting those among them that were left out because
-	// a change of theirs is on its way to the homeserver.
+	// Compared counts the accounts that were looked at. Waiting counts those that were left out because a change of
+	// theirs is on its way to the homeserver.
 	Compared, Waiting int
 	// Next is where the next part begins; empty at the end.
 	Next string
@@ -107,8 +107,8 @@ func (r *Reconciler) Compare(ctx context.Context, after string, limit int) (s Su
 	return s, nil
 }
 
-// reader reads by the homeserver's administration API. It does so in the name of one account, as the
-// homeserver counts who is active, and by a token that it replaces before it is over.
+// reader reads by the homeserver's administration API, in the name of one account, as the homeserver counts who is
+// active. It replaces its token before that expires.
 type reader struct {
 	sessions *session.Sessions
 	now      func() time.Time
@@ -120,7 +120,7 @@ type reader struct {
 	minted time.Time
 }
 
-// candidates bounds the accounts of which one is looked for that the homeserver knows.
+// candidates bounds the accounts that are tried until the homeserver knows one of them.
 const candidates = 5
 
 func (r *Reconciler) reader(ctx context.Context) (*reader, error) {
@@ -155,7 +155,7 @@ func (d *reader) bearer() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The one before is left to end by itself: a call may be under way with it.
+	// The previous token is left to expire: a call may still use it.
 	d.token, d.drop, d.minted = token, drop, d.now()
 	return token, nil
 }
@@ -202,7 +202,7 @@ type comparison struct {
 	waiting     bool
 }
 
-// compare reads our side before and after the homeserver's: what is in both readings was so all the time.
+// compare reads our side before and after the homeserver's: what both readings show was true all the time.
 func (r *Reconciler) compare(ctx context.Context, d *reader, userID string) (c comparison, err error) {
 	before, err := r.side(ctx, userID)
 	if err != nil || before.waits {
@@ -281,7 +281,7 @@ func accountDifferences(u model.User, there homeserver.Account, unknown bool) []
 	return []Difference{d}
 }
 
-// wasOurs reports whether a session of ours that has ended had a device: it was to be deleted then.
+// wasOurs reports whether one of our ended sessions had a device, which should have been deleted then.
 func (r *Reconciler) wasOurs(ctx context.Context, userID, deviceID string) (ours bool, err error) {
 	err = r.config.Store.View(ctx, func(tx *store.Tx) error {
 		s, err := tx.LastEndedOnDevice(userID, deviceID)

@@ -235,7 +235,7 @@ func (c *Config) moduleFindings() []Finding {
 	return findings
 }
 
-// isEndpoint reports what all versions of Synapse take as an endpoint: an http or https URL with a host.
+// isEndpoint reports whether all versions of Synapse accept an endpoint: an http or https URL with a host.
 func isEndpoint(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || strings.ContainsAny(text, " \t\r\n\\") || strings.HasSuffix(u.Host, ":") {

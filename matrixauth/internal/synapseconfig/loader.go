@@ -19,8 +19,7 @@ type loaderCheck struct {
 	depth   int
 }
 
-// deepest is how many lists and mappings may stand in one another. PyYAML ends by Python's limit of calls, at
-// nearly 500.
+// deepest is how deep lists and mappings may be nested. PyYAML fails at Python's recursion limit, at nearly 500.
 const deepest = 400
 
 func (f *File) checkAsSynapse() *Error {
@@ -96,7 +95,7 @@ func (c *loaderCheck) tree(n *yaml.Node) *Error {
 	return nil
 }
 
-// flowWords refuses words in {...} or [...] at whose end our reader takes a colon for a letter.
+// flowWords refuses words in {...} or [...] whose last colon our reader takes for a part of the word.
 func (c *loaderCheck) flowWords(n *yaml.Node) *Error {
 	for _, child := range n.Content {
 		if child.Kind == yaml.ScalarNode && isPlain(child) && strings.HasSuffix(child.Value, ":") {
@@ -106,7 +105,7 @@ func (c *loaderCheck) flowWords(n *yaml.Node) *Error {
 	return nil
 }
 
-// tag refuses tags that the safe loader does not know, or not on such a value.
+// tag refuses tags that the safe loader does not know, or does not accept for such a value.
 func (c *loaderCheck) tag(n *yaml.Node) *Error {
 	if n.Style&yaml.TaggedStyle == 0 {
 		if bytes.HasPrefix(c.from(n), []byte("!")) {
@@ -211,8 +210,8 @@ func (c *loaderCheck) mergeSources(value *yaml.Node) *Error {
 	return nil
 }
 
-// mergedTwice refuses mappings that << brings one key from two places: which of the two counts depends on the
-// version of PyYAML.
+// mergedTwice refuses mappings into which << merges the same key twice: which of the two counts depends on the version
+// of PyYAML.
 func (c *loaderCheck) mergedTwice(n *yaml.Node) *Error {
 	own := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -270,7 +269,7 @@ func sourcesOf(value *yaml.Node) []*yaml.Node {
 	return []*yaml.Node{value}
 }
 
-// tabs refuses tabs between words, which PyYAML takes in quotes, in | and > texts and in comments alone.
+// tabs refuses tabs between words: PyYAML accepts them only in quotes, in | and > texts and in comments.
 func (c *loaderCheck) tabs() *Error {
 	if !bytes.ContainsRune(c.text, '\t') {
 		return nil

@@ -59,8 +59,8 @@ var blockSecret = regexp.MustCompile(`(?m)^( *secret: ).*?(\r?)$`)
 // maskBlock masks the secret in a block that Block made.
 func maskBlock(text string) string { return blockSecret.ReplaceAllString(text, "${1}"+mask+"${2}") }
 
-// maskedLines returns the lines of the file, as many as there are, with values masked that may be secrets.
-// It rather masks too much: to the end of a line, and whole lines that a value goes on over.
+// maskedLines returns the lines of the file, as many as there are, with values masked that may be secrets. It masks
+// more rather than less: to the end of a line, and all lines of a value that spans several.
 func (f *File) maskedLines() []string {
 	hidden := map[int]int{} // line to the column (from 1) from which on it is masked
 	f.hide(f.root, false, &yaml.Node{Line: f.endOfDocument(f.root.Line)}, hidden)
@@ -113,7 +113,7 @@ func (f *File) hideLines(n, next *yaml.Node, hidden map[int]int) {
 			hidden[line] = column
 		}
 	}
-	// An alias or an empty value has nothing that could go on over further lines.
+	// An alias or an empty value cannot span several lines.
 	if n.Line < 1 || n.Line > len(f.lines) {
 		return
 	}

@@ -42,10 +42,9 @@ func (m Migration) String() string { return m.Diff }
 // GoString returns the diff: it keeps the secret out of %#v.
 func (m Migration) GoString() string { return m.Diff }
 
-// MigrateMSC3861 replaces experimental_features.msc3861 by matrix_authentication_service, with the same
-// secret, in the file that holds it, and changes no other byte. What is not plainly in the old form is
-// refused by an *Error, which says why and where: ErrAlreadyMigrated, ErrNothingToMigrate or a reason of
-// its own.
+// MigrateMSC3861 replaces experimental_features.msc3861 by matrix_authentication_service, with the same secret, in the
+// file that holds it, and changes no other byte. If the old form is not entirely clear, it returns an *Error that says
+// why and where: ErrAlreadyMigrated, ErrNothingToMigrate or a reason of its own.
 func (c *Config) MigrateMSC3861(options Options) (*Migration, error) {
 	if err := CheckEndpoint(options.Endpoint); err != nil {
 		return nil, err
@@ -83,7 +82,7 @@ func (c *Config) MigrateMSC3861(options Options) (*Migration, error) {
 	return m, err
 }
 
-// CheckEndpoint refuses what is not an address for Synapse to reach the service at.
+// CheckEndpoint returns an error if Synapse could not reach the service at an address.
 func CheckEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || !isEndpoint(endpoint) || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -148,7 +147,7 @@ func (c *Config) whyNotMigratable(other *File, newKey *yaml.Node) error {
 	return c.kindf(ErrNothingToMigrate, "has neither %s.%s nor %s: this Synapse does not delegate its logins, so there is nothing to migrate", keyExperimental, keyMSC3861, keyMAS)
 }
 
-// checkReplaced refuses to take experimental_features out of a file if those of another came to count then.
+// checkReplaced refuses to remove experimental_features from a file if that of another file would then take effect.
 func (c *Config) checkReplaced(f *File) error {
 	key, features := f.get(keyExperimental)
 	if others := c.replaced(keyExperimental); len(features.Content) == 2 && len(others) > 0 {

@@ -26,8 +26,8 @@ func sameOwner(file *os.File, like fs.FileInfo) error {
 	return file.Chown(int(want.Uid), int(want.Gid))
 }
 
-// mayLead reports whether a link may lead to a file that is then written: it is root's, ours, or of whom the
-// file belongs to.
+// mayLead reports whether a link may lead to a file that is then written: the link must belong to root, to us, or to
+// the owner of the file.
 func mayLead(link, file fs.FileInfo) bool {
 	from, ok := link.Sys().(*syscall.Stat_t)
 	to, ok2 := file.Sys().(*syscall.Stat_t)

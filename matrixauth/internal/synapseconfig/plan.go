@@ -102,8 +102,8 @@ func (f *File) checkOldBlock(n *yaml.Node) error {
 	return nil
 }
 
-// planMigration takes the lines of msc3861 out and puts block in: in its place if
-// experimental_features is empty then and goes too, else right after experimental_features.
+// planMigration removes the lines of msc3861 and inserts block: in their place if experimental_features is then empty
+// and is removed too, otherwise right after experimental_features.
 func (f *File) planMigration(block string) (*plan, error) {
 	outer := indexOf(f.root, keyExperimental)
 	key, features := f.root.Content[outer], f.root.Content[outer+1]

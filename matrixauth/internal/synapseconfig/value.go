@@ -173,7 +173,7 @@ func truthy(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode || len(n.Content) > 0
 }
 
-// isTrue reports a real boolean that is true, the only thing that a strict field takes.
+// isTrue reports whether a value is the boolean true, which is all that a strict field accepts.
 func isTrue(n *yaml.Node) bool { return kindOf(n) == kindBool && truthy(n) }
 
 // stringOf returns the text of a string, "" for every other kind.
@@ -214,8 +214,8 @@ func lookup(m *yaml.Node, key string) (keyNode, value *yaml.Node) {
 	return lookupMerged(m, key, map[*yaml.Node]bool{})
 }
 
-// lookupMerged looks into each mapping once: an anchor can contain itself, and a few lines of merges of
-// merges would take for ever.
+// lookupMerged looks into each mapping once: an anchor can contain itself, and a few lines of nested merges would take
+// forever.
 func lookupMerged(m *yaml.Node, key string, seen map[*yaml.Node]bool) (keyNode, value *yaml.Node) {
 	m = deref(m)
 	if m == nil || m.Kind != yaml.MappingNode || seen[m] {

@@ -36,7 +36,7 @@ func Write(m *Migration, now time.Time) (written, backup string, err error) {
 	if err := createLike(backup, m.old, target, info); err != nil {
 		return "", "", errors.Join(fmt.Errorf("make the backup copy: %w", err), os.Remove(temporary))
 	}
-	// Once more, as late as can be: an editor may have saved the file in between.
+	// Checked again as late as possible: an editor may have saved the file in between.
 	err = m.checkUnchanged(target)
 	if err == nil {
 		err = os.Rename(temporary, target)
