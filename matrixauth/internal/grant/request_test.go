@@ -55,7 +55,7 @@ func TestParseRequest(t *testing.T) {
 		"an unknown prompt is ignored":           {webClient, func(a *Ask) { a.Prompt = "dance" }, ""},                       // OIDC-12
 		"max_age=0":                              {webClient, func(a *Ask) { a.MaxAge = "0" }, ""},
 		"max_age below zero":                     {webClient, func(a *Ask) { a.MaxAge = "-1" }, model.InvalidParam}, // OIDC-13
-		"max_age that is not a number":              {webClient, func(a *Ask) { a.MaxAge = "1.5" }, model.InvalidParam},
+		"max_age that is not a number":           {webClient, func(a *Ask) { a.MaxAge = "1.5" }, model.InvalidParam},
 		"a bad scope":                            {webClient, func(a *Ask) { a.Scope = api }, model.InvalidScope},
 		"no state":                               {webClient, func(a *Ask) { a.State, a.HasState = "", false }, ""}, // AUTHZ-11
 		"unknown languages":                      {webClient, func(a *Ask) { a.UILocales = "xx tlh-Qaak" }, ""},     // OIDC-20
