@@ -53,7 +53,7 @@ func (h *House) Pragma(name string) (n int) {
 // SQL changes rows behind our back.
 func (h *House) SQL(statement string, args ...any) {
 	h.T.Helper()
-	db, err := sql.Open("sqlite3", "file:"+url.PathEscape(h.File)+"?_busy_timeout=5000")
+	db, err := sql.Open("sqlite3", "file:"+url.PathEscape(h.File)+"?_busy_timeout=5000&_sync=OFF")
 	h.Must(err)
 	defer func() { h.Must(db.Close()) }()
 	_, err = db.Exec(statement, args...)
