@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -35,6 +36,10 @@ type App struct {
 	listeners []*listener
 	// leftmost is set once a client could choose its own address.
 	leftmost atomic.Bool
+
+	// begun is closed once Start is over, whatever came of it, or there will be none.
+	begun     chan struct{}
+	beginOnce sync.Once
 
 	// waiting is the work that opens the instance once it can be opened, and giveUp ends it.
 	waiting sync.WaitGroup
@@ -69,6 +74,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision opens nothing: "caddy validate" comes this far and must leave no trace.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, slog.New(logHandler{ctx.Slogger().Handler()})
+	a.begun = make(chan struct{})
 	return nil
 }
 
@@ -108,9 +114,37 @@ func (a *App) join(s Settings) error {
 	return nil
 }
 
+// begin lets the requests go on that came before the start was over.
+func (a *App) begin() {
+	if a.begun != nil {
+		a.beginOnce.Do(func() { close(a.begun) })
+	}
+}
+
+// startWait bounds how long a request waits for our start: longer than that takes as a rule, and not so long that a reload
+// which fails elsewhere is held up by those who wait.
+const startWait = 5 * time.Second
+
+// started returns the server once our start is over; nil if it could not be opened. Caddy starts its apps in any order,
+// and at a reload the sites of the new configuration often answer a moment before we do: nobody is to be sent away for that.
+func (a *App) started(ctx context.Context) *matrixauth.Server {
+	if a.begun == nil {
+		return nil // it is never started
+	}
+	timer := time.NewTimer(startWait)
+	defer timer.Stop()
+	select {
+	case <-a.begun:
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return a.server.Load()
+}
+
 // Start opens the database and begins to answer. An error leaves the old configuration in force; where there
 // is none, all that keeps us from answering is tolerated, for the sake of the owner's other sites.
 func (a *App) Start() error {
+	defer a.begin()
 	if !a.configured {
 		return noSettings()
 	}
@@ -198,6 +232,7 @@ func (a *App) Stop() error {
 // Cleanup lets go of what Start acquired, and of nothing else: Caddy calls it also on an app that
 // never started, while the running configuration holds the same database.
 func (a *App) Cleanup() error {
+	a.begin()
 	a.endWait()
 	a.withdraw()
 	tolerated.drop(a)

@@ -47,7 +47,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers what is ours.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if server := h.app.server.Load(); server != nil {
+	server := h.app.server.Load()
+	if server == nil && h.app.settings.config.Concerns(r) {
+		server = h.app.started(r.Context())
+	}
+	if server != nil {
 		return server.ServeHTTP(w, r, next)
 	}
 	if h.app.settings.config.Unready(w, r) {

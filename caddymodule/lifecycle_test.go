@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -240,6 +241,31 @@ func TestReload(t *testing.T) {
 		}
 		stop()
 		h.login("alice", testPassword).want(t, http.StatusOK, "access_token")
+	})
+	t.Run("nobody is sent away for a reload", func(t *testing.T) {
+		h := newHouse(t)
+		h.start()
+		end, ended := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			for {
+				select {
+				case <-end:
+					return
+				default:
+				}
+				// One that finds the old site closed as it comes is none that was sent away.
+				if a, err := send(h.site, request(t, http.MethodGet, "http://"+testHost+"/_matrix/client/v3/login", nil)); err == nil && a.status != http.StatusOK {
+					t.Errorf("%d %s", a.status, a.body)
+					return
+				}
+			}
+		}()
+		for i := range 12 { // Caddy starts the apps in another order each time
+			must(t, h.load(more(fmt.Sprintf("access_token_lifetime %dm", i+1))))
+		}
+		close(end)
+		<-ended
 	})
 	t.Run("a question under way is answered from the database where it began", func(t *testing.T) {
 		h := newHouse(t)

@@ -234,6 +234,9 @@ func (c Config) Unready(w http.ResponseWriter, r *http.Request) bool {
 	return c.unready().Public(w, r)
 }
 
+// Concerns reports whether Unready would answer a request.
+func (c Config) Concerns(r *http.Request) bool { return c.unready().Concerns(r) }
+
 // UnreadyInside answers every request of the homeserver that came before the database was open.
 func (c Config) UnreadyInside(w http.ResponseWriter, r *http.Request) { c.unready().Internal(w, r) }
 

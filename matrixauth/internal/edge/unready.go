@@ -14,14 +14,24 @@ type Unready struct {
 	Catalogue Catalogue
 }
 
-// Public answers a request of the site if it may be one of ours or one that the gateway must check; it
-// reports false for any other.
-func (u Unready) Public(w http.ResponseWriter, r *http.Request) bool {
-	wire, ours := u.Catalogue.wireOf(u.Issuer, web.Public, r.URL.Path)
-	ours = ours && (u.Issuer.Host == "" || u.Issuer.isAt(r.Host))
+// Concerns reports whether a request of the site may be one of ours, or one that the gateway must check.
+func (u Unready) Concerns(r *http.Request) bool {
+	_, ours := u.wireOf(r)
+	return ours
+}
+
+// wireOf returns the wire of a request that Concerns us; ours is false for any other.
+func (u Unready) wireOf(r *http.Request) (wire web.Wire, ours bool) {
 	if isChecked(r.URL.Path) || isHidden(r.URL) {
-		wire, ours = web.MatrixWire, true
+		return web.MatrixWire, true
 	}
+	wire, ours = u.Catalogue.wireOf(u.Issuer, web.Public, r.URL.Path)
+	return wire, ours && (u.Issuer.Host == "" || u.Issuer.isAt(r.Host))
+}
+
+// Public answers a request of the site that Concerns us; it reports false for any other.
+func (u Unready) Public(w http.ResponseWriter, r *http.Request) bool {
+	wire, ours := u.wireOf(r)
 	if !ours {
 		withhold(r)
 		return false
