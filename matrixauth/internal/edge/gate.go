@@ -42,7 +42,7 @@ func (g *Gate) leave() {
 	}
 }
 
-// Close lets nobody in any more and waits until all have left. It reports false if they did not within limit.
+// Close refuses new requests and waits until those under way have left. It reports false if they did not within limit.
 func (g *Gate) Close(limit time.Duration) bool {
 	g.mu.Lock()
 	g.closed = true

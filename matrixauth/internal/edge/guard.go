@@ -24,10 +24,9 @@ func isHidden(target *url.URL) bool {
 	return target.Opaque != "" || isGuarded(target.Path)
 }
 
-// isGuarded reports whether a path leads to the homeserver's API for us, or would after a handler behind
-// ours has taken a prefix off: the two segments are looked for everywhere, and the first may have
-// anything before it. Doubled slashes, dots, capitals and escapes of escapes are looked through, as
-// what others make of them is not ours to guess.
+// isGuarded reports whether a path leads to the homeserver's API for us, or would after a later handler has removed a
+// prefix: the two segments are looked for everywhere, and the first may have anything before it. Doubled slashes,
+// dots, capitals and repeated escapes are resolved first, as others may resolve them too.
 func isGuarded(p string) bool {
 	p = unescapePath(p)
 	if !mentionsSynapse(p) {
@@ -107,9 +106,9 @@ func hasChecked(p string) bool {
 	return false
 }
 
-// withhold takes from a request that goes on what is between browsers, us and the homeserver alone: the
-// cookies of our pages, which would let any backend of the host act as the person signed in, and
-// the header by which the homeserver would believe somebody in front of it who the user is (NEW-13).
+// withhold removes from a request that goes on what only browsers, we and the homeserver exchange: the cookies of our
+// pages, with which any backend of the host could act as the person signed in, and the header by which the homeserver
+// would trust a proxy's word on who the user is (NEW-13).
 func withhold(r *http.Request) {
 	web.StripCookies(r.Header)
 	for name := range r.Header {

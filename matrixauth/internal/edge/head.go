@@ -9,9 +9,9 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
-// Some of our pages act when they are opened: a request of an app is kept, a consent that is remembered
-// gives a code. So that nothing comes of a request which nobody meant, be it a HEAD of a link checker or a
-// browser that guesses where somebody will go, both are answered here, whatever the route.
+// Some of our pages act when they are opened: a request of an app is stored, a remembered consent gives a code. A
+// request that nobody meant must have no effect, whether it is the HEAD of a link checker or a prefetch of a browser.
+// Both are answered here, whatever the route.
 
 // head answers HEAD as GET, without a body (HTTP-13), but for what GET would change: where it would write,
 // the answer is the bare headers.

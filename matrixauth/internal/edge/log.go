@@ -53,7 +53,7 @@ func (l requestLine) clientGone() bool {
 	return l.err != nil && model.AsError(l.err).Code == model.ClientGone
 }
 
-// failedSignIn reports whether a password was tried that did not let its bearer in.
+// failedSignIn reports whether a password was tried and refused.
 func (l requestLine) failedSignIn() bool {
 	if !l.SignIn || l.err == nil {
 		return false

@@ -17,10 +17,9 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// Refusals counts the refusals of each token. Clients that never learn go on with a dead token, a thousand
-// times a second: the first refusal of a token is logged and the rest is counted, and who has been told
-// often enough that a token is dead is told to wait. Its memory is bounded, by network too, since anybody
-// can invent tokens. It outlives reloads.
+// Refusals counts the refusals of each token. Some clients go on with a refused token, a thousand times a second. The
+// first refusal of a token is logged and the rest are counted, and a client that was told often enough has to wait.
+// Its memory is bounded, also by network, since anybody can invent tokens. It outlives reloads.
 type Refusals struct {
 	now func() time.Time
 	// throttling is true while some token has used up its refusals, so that requests pass without a look.

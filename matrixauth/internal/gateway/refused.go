@@ -114,10 +114,9 @@ func (g *Gateway) CountRefusal(status int, o *web.Outcome, clientIP string) (log
 	return log
 }
 
-// Throttle returns an Error with code RateLimited for the request of a client that goes on with a dead token
-// although it was told so often enough. Whether the token is dead is asked again each time: nobody is kept
-// waiting by what was true once. Beside the error it returns what is to be logged. It costs one atomic load
-// while there is no such client.
+// Throttle returns an Error with code RateLimited for the request of a client that goes on with a refused token
+// although it was told often enough. It checks the token each time, so that nobody waits because of what was true
+// earlier. It also returns what is to be logged. It costs one atomic load while there is no such client.
 func (g *Gateway) Throttle(r *http.Request) (known web.Outcome, err error) {
 	if !g.Refusals.throttling.Load() || r.Method == http.MethodOptions {
 		return known, nil

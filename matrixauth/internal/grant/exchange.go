@@ -105,10 +105,10 @@ func internal(err error) error {
 	return nil
 }
 
-// mayBegin checks again what may have changed since the approval. A code does not outlive the browser
-// session that approved it: whoever throws an intruder's browser out, or changes the password, must not
-// meet a session that the intruder had up the sleeve. Only who signed in anew in the same browser meant
-// no such thing, and idle ones did nothing wrong.
+// mayBegin checks again what may have changed since the approval. A code does not outlive the browser session that
+// approved it: whoever ends an intruder's browser session, or changes the password, must not find a new session that
+// the intruder had prepared. A browser session that ended by another sign-in in the same browser, or by idling, leaves
+// its codes valid.
 func (x *exchange) mayBegin(tx *store.Tx) error {
 	if err := x.grants.mayApprove(tx, x.found.UserID, x.found.Asked.Scope); err != nil {
 		return err
@@ -123,8 +123,8 @@ func (x *exchange) mayBegin(tx *store.Tx) error {
 	return err
 }
 
-// asGrant turns what was lost since the approval into the words of the token endpoint. A lock passes,
-// and so the code keeps its worth.
+// asGrant turns what was lost since the approval into an error of the token endpoint. A lock is temporary, so the code
+// stays valid.
 func asGrant(err error) error {
 	if e := model.AsError(err); e.Code == model.UserDeactivated || e.Code == model.AccessDenied {
 		return invalidGrant()

@@ -96,8 +96,8 @@ func (g *Grants) BeginIn(tx *store.Tx, c model.Client, r model.Request, ip strin
 	return a.ID, tx.InsertAuthorization(a)
 }
 
-// Shown notes that a browser was shown the page of a request: somebody most likely has it before their eyes,
-// and requests that anybody makes in masses give way before it.
+// Shown notes that a browser was shown the page of a request. Somebody is probably looking at it, so requests that
+// were made in masses are removed before it.
 func (g *Grants) Shown(ctx context.Context, p Pending) error {
 	if !p.ShownAt.IsZero() {
 		return nil

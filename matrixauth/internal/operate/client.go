@@ -16,7 +16,8 @@ const (
 	RemoveClient Operation[ClientToRemove, ClientRemoved] = "client.remove"
 )
 
-// Client is an OAuth client as operators see it. Names and addresses of one that registered itself are its own word.
+// Client is an OAuth client as operators see it. Nobody has checked the names and addresses of one that registered
+// itself.
 type Client struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
-// trail is what an operation tells of itself for its line of the log.
+// trail collects what the log line of an operation says.
 type trail struct {
 	// given is the name of a user as the operator typed it, who the user of that name, or of that session.
 	given   string
@@ -38,7 +38,7 @@ func note(ctx context.Context, who model.User, details ...slog.Attr) {
 	}
 }
 
-// named are parameters that name a user as typed.
+// named are parameters that name a user, as it was typed.
 type named interface{ typedUser() string }
 
 // tell writes the line of an operation: who, what, whom, and what came of it.

@@ -30,11 +30,11 @@ type Refresh struct {
 	Source model.Source
 }
 
-// Refresh mints a new pair for a refresh token. The pair is durable before it is returned (REF-16).
-// Its errors: RefreshRefused for a token that is unknown, of another client, replayed or of an ended
-// session; RefreshPassed for one whose turn is over while the session lives on; UserLocked for a locked
-// user, whose tokens keep their worth (MOD-6); InvalidScope for a scope that was not granted; and one of kind
-// Unavailable for a session that refreshes without a pause.
+// Refresh mints a new pair for a refresh token. The pair is durable before it is returned (REF-16). Its errors:
+// RefreshRefused for a token that is unknown, of another client, replayed or of an ended session; RefreshPassed for
+// one that mints no more while the session lives on; UserLocked for a locked user, whose tokens stay valid (MOD-6);
+// InvalidScope for a scope that was not granted; and one of kind Unavailable for a session that refreshes without a
+// pause.
 func (s *Sessions) Refresh(ctx context.Context, p Refresh) (Tokens, error) {
 	_, kind := p.Kind.Tokens()
 	if found, ok := model.ParseToken(p.Token); !ok || found != kind {
@@ -125,10 +125,10 @@ func (r *rotation) run(tx *store.Tx) error {
 	return r.mint(tx, session, token)
 }
 
-// mayMint bounds how often a session refreshes: each refresh keeps two rows for an hour. It is far beyond
-// any client in its right mind. The refusal is a passing condition and changes nothing, so that the same
-// token works a moment later; nobody may lose a session to a limit (REF-8, TOK-23). Only what would mint
-// counts: a limit must not hide a theft, nor may who holds a token that has had its turn use it up.
+// mayMint bounds how often a session refreshes, as each refresh keeps two rows for an hour. The limit is far above
+// what any working client does. A refusal is temporary and changes nothing: the same token works a moment later, so
+// that nobody loses a session to a limit (REF-8, TOK-23). Only a refresh that would mint a pair counts: a limit must
+// not hide a theft, and a token that mints no more must not use it up.
 func (s *Sessions) mayMint(sessionID string) error {
 	err := s.config.Limiter.Take(limit.Refreshes, sessionID, s.config.Refreshes)
 	if err == nil {

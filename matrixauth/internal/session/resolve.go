@@ -45,8 +45,8 @@ func (s *Sessions) Owner(token string) (model.Token, error) {
 	return s.Find(token)
 }
 
-// Find finds the row of a token of a live session, be it an access or a refresh token, of whatever kind
-// and however old: who has it may revoke it (REV-2, REV-5, REV-6, AMB-14). It is not a proof that it may be used.
+// Find finds the row of a token of a live session, access or refresh token, of whatever kind and however old: its
+// bearer may revoke it (REV-2, REV-5, REV-6, AMB-14). A result does not mean that the token may be used.
 func (s *Sessions) Find(token string) (model.Token, error) {
 	if _, ok := model.StoredToken(token); !ok {
 		return model.Token{}, unknownToken()
@@ -95,8 +95,8 @@ func (s *Sessions) MayPass(token string) (model.Owner, error) {
 	return model.Owner{}, nil
 }
 
-// mayUse refuses a token of a locked user, with an Error of code UserLocked: the token keeps its worth, and
-// grants nothing at present.
+// mayUse refuses a token of a locked user, with an Error of code UserLocked. The token stays valid, but grants nothing
+// until the user is unlocked.
 func (s *Sessions) mayUse(t model.Token) error {
 	if s.config.Registry.isLocked(t.UserID) {
 		return model.NewError(model.UserLocked)

@@ -82,8 +82,8 @@ func (s *SignIns) Step(ctx context.Context, g Goal, b Browser) (step Step, err e
 	return step, err
 }
 
-// Shown notes that the page of a step is shown: a request that somebody most likely has before their eyes is kept
-// longer than others.
+// Shown notes that the page of a step is shown: a request that somebody is probably looking at is kept longer than
+// others.
 func (s *SignIns) Shown(ctx context.Context, step Step) error {
 	if p := step.At().Pending; p != nil {
 		return s.config.Grants.Shown(ctx, *p)
