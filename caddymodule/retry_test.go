@@ -268,6 +268,7 @@ func TestListenInTrouble(t *testing.T) {
 	if got := refusedBinds.Load() - before; got != 2 {
 		t.Errorf("%d binds were counted as refused", got)
 	}
+	h.wantMetric("matrix_auth_internal_listen_refused_total", float64(before+2))
 	must(t, h.load(more("access_token_lifetime 1m"))) // a reload for something else is not held up
 	err = h.load(func(s *setup) { s.Listen += " 192.0.2.1:8081" })
 	wantError(t, err, "192.0.2.1:8081")
