@@ -280,7 +280,7 @@ func (h *history) stepUse(p *pair) {
 }
 
 // TestRefreshNeverLosesAnHonestClient drives a client that loses answers at random, retries with what
-// it has, and now and then races itself. Whatever happens, it must never be signed out (S1, S2).
+// it has, and now and then races itself. Whatever happens, it must never be signed out (S1, S2, REF-7).
 func TestRefreshNeverLosesAnHonestClient(t *testing.T) {
 	for seed := range uint64(20) {
 		b := newBench(t)

@@ -49,7 +49,7 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			return path
-		}, true, "run the newer program"},
+		}, true, "run the newer program"}, // KEY-9
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := test.prepare(t, t.TempDir())

@@ -19,7 +19,7 @@ func cookieOf(t *testing.T, issuer string) *BrowserCookie {
 	return NewBrowserCookie(u)
 }
 
-func TestBrowserCookie(t *testing.T) { // SESS-1
+func TestBrowserCookie(t *testing.T) { // SESS-1, SESS-6
 	value := model.NewBrowserValue()
 	for issuer, want := range map[string]struct{ name, attributes string }{
 		"https://matrix.example.com/":      {"__Host-matrix_auth", "; Path=/; Max-Age=7776000; HttpOnly; Secure; SameSite=Lax"},

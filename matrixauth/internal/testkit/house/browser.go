@@ -154,7 +154,7 @@ func (a Answer) WantPage(t testing.TB, status int, want string) {
 	WantPageHeaders(t, a)
 }
 
-// WantTo checks where a redirect leads.
+// WantTo checks where a redirect leads, and that the browser gets there by GET (HTTP-7).
 func (a Answer) WantTo(t testing.TB, location string) {
 	t.Helper()
 	if got := a.Header.Get("Location"); a.Status != http.StatusSeeOther || got != location {

@@ -116,7 +116,8 @@ func (h *House) Healthy(waiting, oldest int) string {
 	return fmt.Sprintf(`{"status":"ok","schema":%d,"outbox":{"waiting":%d,"set_aside":0,"oldest_age_seconds":%d}}`, schema, waiting, oldest)
 }
 
-// wantMetadata is the whole document: what is in it, clients rely upon, and nothing else is there.
+// wantMetadata is the whole document: what is in it, clients rely upon, and nothing else is there. Synapse reads its first
+// and the account's address (SYN-2, AMB-15), clients what they may ask for (ACCT-1, DISC-17).
 const wantMetadata = `{"issuer":"` + Issuer + `",` +
 	`"authorization_endpoint":"` + Issuer + `authorize",` +
 	`"token_endpoint":"` + Issuer + `oauth2/token",` +
