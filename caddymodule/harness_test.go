@@ -299,9 +299,10 @@ func (h *house) wantActive(token string) {
 	h.introspect(token).want(h.t, http.StatusOK, `"active":true`)
 }
 
-func (h *house) wantInactive(token string) {
+// wantForgotten wants that the database does not know a token of ours, and says that it may have forgotten it.
+func (h *house) wantForgotten(token string) {
 	h.t.Helper()
-	h.introspect(token).want(h.t, http.StatusOK, `"active":false`)
+	h.introspect(token).want(h.t, http.StatusServiceUnavailable, "")
 }
 
 func (h *house) login(user, password string) answer {

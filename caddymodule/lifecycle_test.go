@@ -288,7 +288,7 @@ func TestReload(t *testing.T) {
 		write("token=")
 		before, other := h.setup.Database, filepath.Join(h.dir, "other", "auth.db")
 		h.start(func(s *setup) { s.Database = other })
-		h.wantInactive(token)
+		h.wantForgotten(token)
 		write(token)
 		must(t, rest.Close())
 		(<-answered).want(t, http.StatusOK, `"active":true`)

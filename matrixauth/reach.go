@@ -117,6 +117,9 @@ func (t Target) open(ctx context.Context, config Config, deps Deps) (server *Ser
 		if err := server.seal.Load(ctx, false); err != nil && server.seal.Problem() == nil {
 			return nil, "", errors.Join(err, core.Close())
 		}
+		if err := server.keys.Load(ctx); err != nil && server.keys.State().Problem == nil {
+			return nil, "", errors.Join(err, core.Close())
+		}
 	}
 	server.table.Keep = server.keepLine // this process serves nobody, and has no log
 	core.attach(server)

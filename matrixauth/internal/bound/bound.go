@@ -181,6 +181,9 @@ const (
 	KeepEventSource = 30 * 24 * time.Hour
 	// KeepExpiredToken is how long an access token is kept after its end once a newer one was used.
 	KeepExpiredToken = time.Hour
+	// Gaps is how many times are kept in which the database may have forgotten something; of more the oldest two
+	// become one.
+	Gaps = 1000
 	// KeepConsumedToken is the age to which refresh tokens are kept that were passed twice.
 	KeepConsumedToken = time.Hour
 )

@@ -54,6 +54,11 @@ type Token struct {
 	Scope     string
 	// ClientID is the OAuth client; empty in a compatibility session.
 	ClientID string
+
+	// Rowless reports that the store has no row of the token, and that it proves itself what it is.
+	Rowless bool
+	// Narrowed reports that a rowless token grants less than its session; how much, only its row said.
+	Narrowed bool
 }
 
 // Owner says whose a token is or was, as far as that is known. It is for the log.

@@ -72,6 +72,10 @@ func (d *Door) Token(w http.ResponseWriter, r *http.Request) error {
 func (d *Door) mint(r *http.Request, name string, form map[string]string) (session.Tokens, error) {
 	c, err := d.clientOf(r, form)
 	if err != nil {
+		// A database that forgot the session forgot the client's registration too, and "invalid client" would end it.
+		if lost := d.Sessions.CheckLost(form["refresh_token"]); lost != nil {
+			err = lost
+		}
 		return session.Tokens{}, err
 	}
 	if !c.MayUse(name) {

@@ -82,6 +82,9 @@ func resolveRefresh(tx *store.Tx, hash model.TokenHash) (token model.Token, sess
 func (r *rotation) run(tx *store.Tx) error {
 	token, session, err := resolveRefresh(tx, r.hash)
 	if errors.Is(err, model.ErrNotFound) {
+		token, session, err = r.sessions.findRowless(tx, r.asked.Token)
+	}
+	if errors.Is(err, model.ErrNotFound) {
 		r.answer = refused()
 		return nil
 	}
@@ -108,6 +111,9 @@ func (r *rotation) run(tx *store.Tx) error {
 	if err != nil {
 		return err
 	}
+	if token.Rowless {
+		return r.runRowless(tx, session, token, use)
+	}
 	switch use.verdict() {
 	case replay:
 		r.answer = refused()
@@ -116,12 +122,33 @@ func (r *rotation) run(tx *store.Tx) error {
 		r.answer = model.NewError(model.RefreshPassed)
 		return nil
 	}
-	if !r.counted { // a transaction may run it twice
-		r.counted, r.limited = true, r.sessions.mayMint(session.ID)
+	return r.mint(tx, session, token)
+}
+
+// runRowless goes on with a token that has no row. If the database may never have had one, nobody knows what else was
+// minted by it, and it mints. If not, its row was tidied away as its turn was long over.
+func (r *rotation) runRowless(tx *store.Tx, session model.Session, token model.Token, use successorUse) error {
+	if use.verdict() != mint {
+		never, err := neverHad(tx, token.CreatedAt)
+		if err != nil {
+			return err
+		}
+		if !never {
+			r.answer = refused()
+			return nil
+		}
 	}
-	if r.limited != nil {
-		return r.limited
+	if err := restore(tx, token); err != nil {
+		return err
 	}
+	session, err := tx.LiveSession(session.ID)
+	if err != nil {
+		return err
+	}
+	tx.AfterCommit(func() {
+		r.sessions.config.Logger.Info("a refresh token that the database had forgotten was taken", model.LogUser(token.Localpart, r.sessions.config.ServerName, token.UserID), "session_id", session.ID,
+			"generation", token.Generation, "minted_at", token.CreatedAt)
+	})
 	return r.mint(tx, session, token)
 }
 
@@ -179,6 +206,12 @@ const activityGrain = time.Minute
 
 // mint makes the successor pair. Its rows say that this token was presented, and when.
 func (r *rotation) mint(tx *store.Tx, session model.Session, token model.Token) (err error) {
+	if !r.counted { // a transaction may run it twice
+		r.counted, r.limited = true, r.sessions.mayMint(session.ID)
+	}
+	if r.limited != nil {
+		return r.limited
+	}
 	r.userID = token.UserID
 	if r.tokens, err = r.sessions.mintPair(tx, minting{
 		session: session, localpart: token.Localpart, parent: &token, life: r.sessions.config.AccessLife, scope: r.scope,

@@ -167,6 +167,8 @@ type history struct {
 
 func newHistory(t *testing.T, seed uint64) *history {
 	h := &history{bench: newBench(t), random: rand.New(rand.NewPCG(seed, 1))}
+	h.keyless = true // this is about what rows tell
+	h.crash()
 	session, tokens := h.start("D")
 	h.session = session
 	h.oracle.pairs = []*pair{{tokens: tokens, minted: h.clock.Now(), accessEnds: h.clock.Now().Add(5 * time.Minute)}}

@@ -32,6 +32,8 @@ type Registry struct {
 type use struct {
 	generation int64
 	at         time.Time
+	// row is the token, if the store has none of it.
+	row *model.Token
 }
 
 const (
@@ -117,7 +119,11 @@ func (r *Registry) noteUse(t model.Token, at time.Time) {
 		r.uses[t.SessionID] = tokens
 	}
 	if _, known := tokens[t.Hash]; !known {
-		tokens[t.Hash] = use{generation: t.Generation, at: at}
+		noted := use{generation: t.Generation, at: at}
+		if t.Rowless {
+			noted.row = &t
+		}
+		tokens[t.Hash] = noted
 	}
 	if len(r.uses) >= maxPending {
 		select {
@@ -144,6 +150,11 @@ func (r *Registry) writeUses(tx *store.Tx, sessionID string) (written bool, err 
 	pending := maps.Clone(r.uses[sessionID])
 	r.mu.Unlock()
 	for hash, u := range pending {
+		if u.row != nil {
+			if err := restore(tx, *u.row); err != nil {
+				return false, err
+			}
+		}
 		if err := tx.MarkTokenUsed(hash, u.at); err != nil {
 			return false, err
 		}
@@ -197,7 +208,7 @@ func (r *Registry) Run(ctx context.Context, failed func(error)) {
 	}
 }
 
-// Flush writes all that was noted. What cannot be written stays noted.
+// Flush writes all that was noted, and that the database lives. What cannot be written stays noted.
 func (r *Registry) Flush(ctx context.Context) error {
 	if err := r.flushUses(ctx); err != nil {
 		return err
@@ -206,16 +217,13 @@ func (r *Registry) Flush(ctx context.Context) error {
 	pending := r.active
 	r.active = map[string]time.Time{}
 	r.mu.Unlock()
-	if len(pending) == 0 {
-		return nil
-	}
 	err := r.store.Update(ctx, func(tx *store.Tx) error {
 		for id, at := range pending {
 			if err := tx.TouchSession(id, at, ""); err != nil {
 				return err
 			}
 		}
-		return nil
+		return tx.NoteAlive()
 	})
 	if err != nil {
 		for id, at := range pending {
@@ -241,6 +249,6 @@ func (r *Registry) flushUses(ctx context.Context) error {
 				return err
 			}
 		}
-		return nil
+		return tx.NoteAlive()
 	})
 }

@@ -33,6 +33,9 @@ func (s *Sessions) Peek(token string) (model.Token, error) {
 	if err == nil && t.Expired(s.config.Store.Now()) {
 		return model.Token{}, model.NewError(model.ExpiredToken)
 	}
+	if err == nil && t.Narrowed {
+		return model.Token{}, lost() // until its end, as nobody knows what it may
+	}
 	return t, err
 }
 
@@ -53,7 +56,7 @@ func (s *Sessions) Find(token string) (model.Token, error) {
 	}
 	t, err := s.config.Store.Token(model.HashToken(token))
 	if errors.Is(err, model.ErrNotFound) {
-		return t, unknownToken()
+		return s.byClaims(token)
 	}
 	return t, err
 }
@@ -125,6 +128,9 @@ func (s *Sessions) IntrospectOwn(token, clientID string) (model.Token, error) {
 	t, err := s.Find(token)
 	if err == nil && (t.ClientID != clientID || t.Expired(s.Now())) {
 		err = unknownToken()
+	}
+	if err == nil && t.Narrowed {
+		err = lost()
 	}
 	if err == nil {
 		err = s.mayUse(t)

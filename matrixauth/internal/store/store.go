@@ -122,6 +122,8 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.token, err = s.reader.PrepareContext(ctx, selectToken+" WHERE hash = ?1"); err != nil {
 		return fmt.Errorf("database %s: %w", s.path, err)
 	}
+	// A full disk keeps nobody from reading: all since the last note is in a gap then, until one succeeds.
+	_ = s.noteOpening(ctx)
 	return nil
 }
 

@@ -61,6 +61,11 @@ func (s *Store) Token(hash model.TokenHash) (model.Token, error) {
 	return t, err
 }
 
+// Token finds a token of either kind, without what a refresh token's session has.
+func (tx *Tx) Token(hash model.TokenHash) (model.Token, error) {
+	return one(tx, scanToken, selectToken+" WHERE hash = ?1", hash[:])
+}
+
 // RefreshToken finds a refresh token without the columns of its session: two reads cost half of a join.
 func (tx *Tx) RefreshToken(hash model.TokenHash) (model.Token, error) {
 	return one(tx, func(s scanner) (t model.Token, err error) {

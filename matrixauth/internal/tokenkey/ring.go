@@ -59,7 +59,7 @@ type Ring struct {
 	mended string
 }
 
-// New makes the ring of the keys at path, for tokens of a server. It opens nothing until Load, or the first token.
+// New makes the ring of the keys at path, for tokens of a server. It has no key until Load.
 func New(s *store.Store, path, serverName string) *Ring {
 	return &Ring{store: s, path: path, serverName: serverName, mark: model.ServerMark(serverName)}
 }
