@@ -98,7 +98,7 @@ var limits = map[string]limited{
 	"logins_by_place": {
 		rate: bound.LoginsPerAccount, passes: http.StatusForbidden,
 		ready: func(h *house.House) func(int) house.Answer {
-			h.Known()
+			h.AliceAtHome()
 			return func(int) house.Answer { return h.Guess("alice", house.HomeIP) }
 		},
 		elsewhere: func(h *house.House) house.Answer { return h.Guess("alice", otherIP) },
@@ -106,7 +106,7 @@ var limits = map[string]limited{
 	"logins_by_browser": {
 		rate: bound.LoginsPerAccount, passes: http.StatusForbidden,
 		ready: func(h *house.House) func(int) house.Answer {
-			v := h.Known()
+			v := h.AliceAtHome()
 			return func(int) house.Answer { return loginFrom(h, house.HotelIP, "alice", "wrong", v.CookieHeader()) }
 		},
 		elsewhere: func(h *house.House) house.Answer { return h.Guess("alice", house.HotelIP) },
@@ -114,7 +114,7 @@ var limits = map[string]limited{
 	"logins_in_browser": {
 		rate: bound.LoginsPerNetwork, passes: http.StatusOK, // a success clears the count of the account, and not this
 		ready: func(h *house.House) func(int) house.Answer {
-			v := h.Known()
+			v := h.AliceAtHome()
 			return func(int) house.Answer {
 				return loginFrom(h, house.HotelIP, "alice", house.AlicesPassword, v.CookieHeader())
 			}

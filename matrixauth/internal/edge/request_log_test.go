@@ -22,7 +22,7 @@ const (
 // TestFailedSignInsAreLogged: one shape at every door, the address first, with the code and the user.
 func TestFailedSignInsAreLogged(t *testing.T) {
 	const msg = "sign-in failed"
-	h := house.New(t, house.Limits(house.Many, matrixauth.Rate{Burst: 3, PerMinute: 1}))
+	h := house.New(t, house.Limits(house.NoLimit, matrixauth.Rate{Burst: 3, PerMinute: 1}))
 	h.Add("alice", "locked", "gone")
 	house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "locked"})
 	house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "gone"}})
@@ -95,7 +95,7 @@ func TestFailedSignInsAreLogged(t *testing.T) {
 func TestLinesAreBounded(t *testing.T) {
 	tell := func(h *house.House, all bool) { h.Lines.Tell(h.Logger, house.ServerName, all) }
 	t.Run("guesses beyond the limit are counted", func(t *testing.T) {
-		h := house.New(t, house.Limits(house.Many, matrixauth.Rate{Burst: 2, PerMinute: 1}))
+		h := house.New(t, house.Limits(house.NoLimit, matrixauth.Rate{Burst: 2, PerMinute: 1}))
 		h.Add("alice")
 		mark := len(h.Log.String())
 		const times = 100

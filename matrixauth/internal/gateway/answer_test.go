@@ -33,7 +33,7 @@ func TestSoftLogout(t *testing.T) {
 	h.Clock.Move(6 * time.Minute)
 	h.Logout(h.SignedIn(h.Refresh(ended.RefreshToken)).AccessToken).Want(t, http.StatusOK, "")
 	h.Answering(house.Refusing)
-	paths := append([]string{"/_synapse/admin/v1/rooms", "/_synapse/client/rendezvous"}, house.ApiPaths...)
+	paths := append([]string{"/_synapse/admin/v1/rooms", "/_synapse/client/rendezvous"}, house.APIPaths...)
 
 	t.Run("SOFT-2 SOFT-3 SOFT-4 an expired token of a live session", func(t *testing.T) {
 		for _, path := range paths {
@@ -59,7 +59,7 @@ func TestSoftLogout(t *testing.T) {
 	})
 	t.Run("tokens of others", func(t *testing.T) {
 		for _, token := range []string{"", "as_token_of_a_bridge", "syt_YWxpY2U_abc_123", model.NewToken(model.CompatAccess), live.RefreshToken} {
-			if a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token}); a.Status != http.StatusUnauthorized || a.Body != house.HardRefusal {
+			if a := h.Do(house.Call{Path: house.APIPaths[0], Bearer: token}); a.Status != http.StatusUnauthorized || a.Body != house.HardRefusal {
 				t.Errorf("%s: got %d %s", token, a.Status, a.Body)
 			}
 		}
@@ -69,7 +69,7 @@ func TestSoftLogout(t *testing.T) {
 		h.WantActive(h.LoginOn("alice", "PHONE").AccessToken, "PHONE")
 		h.WantDevices("alice", "PHONE")
 		h.Clock.Move(time.Minute)
-		if a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: live.AccessToken}); a.Body != house.HardRefusal {
+		if a := h.Do(house.Call{Path: house.APIPaths[0], Bearer: live.AccessToken}); a.Body != house.HardRefusal {
 			t.Errorf("the token of the session that was replaced: got %s", a.Body)
 		}
 	})
@@ -80,7 +80,7 @@ func TestSoftLogout(t *testing.T) {
 			h.Die() // while the homeserver answers
 			house.Refusing(w, r)
 		})
-		a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token})
+		a := h.Do(house.Call{Path: house.APIPaths[0], Bearer: token})
 		h.Open()
 		if a.Status != http.StatusServiceUnavailable || a.Errcode() != "M_UNKNOWN" || a.Header.Get("Retry-After") == "" {
 			t.Errorf("got %d %s %v", a.Status, a.Body, a.Header)
@@ -93,7 +93,7 @@ func TestSoftLogout(t *testing.T) {
 			h.Must(h.Core.Close())
 			house.Refusing(w, r)
 		})
-		a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token})
+		a := h.Do(house.Call{Path: house.APIPaths[0], Bearer: token})
 		h.Open()
 		if a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
 			t.Errorf("got %d %s %v", a.Status, a.Body, a.Header)
@@ -112,13 +112,13 @@ func TestRefusedThoughLive(t *testing.T) {
 	forever := h.LoginOn("alice", "BOT")
 	h.Answering(house.Refusing)
 	for _, token := range []string{s.AccessToken, forever.AccessToken} {
-		if a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token}); a.Status != http.StatusUnauthorized || a.Body != house.SoftRefusal {
+		if a := h.Do(house.Call{Path: house.APIPaths[0], Bearer: token}); a.Status != http.StatusUnauthorized || a.Body != house.SoftRefusal {
 			t.Errorf("got %d %s", a.Status, a.Body)
 		}
 	}
 	h.Clock.Move(6 * time.Minute)
-	h.Do(house.Call{Path: house.ApiPaths[0], Bearer: s.AccessToken})
-	h.Do(house.Call{Path: house.ApiPaths[0], Bearer: model.NewToken(model.OAuthAccess)})
+	h.Do(house.Call{Path: house.APIPaths[0], Bearer: s.AccessToken})
+	h.Do(house.Call{Path: house.APIPaths[0], Bearer: model.NewToken(model.OAuthAccess)})
 	if diff := cmp.Diff([]string{"PHONE", "BOT"}, told); diff != "" {
 		t.Errorf("told of devices (-want +got):\n%s", diff)
 	}
@@ -254,8 +254,8 @@ func TestAnswersPassAsTheyCome(t *testing.T) {
 			bare := httptest.NewServer(handler)
 			defer bare.Close()
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
-				want := look(t, bare.Client(), method, bare.URL+house.ApiPaths[0], token)
-				got := look(t, h.Client, method, h.Site.URL+house.ApiPaths[0], token)
+				want := look(t, bare.Client(), method, bare.URL+house.APIPaths[0], token)
+				got := look(t, h.Client, method, h.Site.URL+house.APIPaths[0], token)
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("%s (-without +with us):\n%s", method, diff)
 				}
@@ -266,7 +266,7 @@ func TestAnswersPassAsTheyCome(t *testing.T) {
 		h.Answering(house.Refusing)
 		bare := httptest.NewServer(http.HandlerFunc(house.Refusing))
 		defer bare.Close()
-		if diff := cmp.Diff(look(t, bare.Client(), "HEAD", bare.URL+house.ApiPaths[0], token), look(t, h.Client, "HEAD", h.Site.URL+house.ApiPaths[0], token)); diff != "" {
+		if diff := cmp.Diff(look(t, bare.Client(), "HEAD", bare.URL+house.APIPaths[0], token), look(t, h.Client, "HEAD", h.Site.URL+house.APIPaths[0], token)); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -278,7 +278,7 @@ func TestAnswersPassAsTheyCome(t *testing.T) {
 			}
 			w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
 		})
-		got := look(t, h.Client, "GET", h.Site.URL+house.ApiPaths[0], token)
+		got := look(t, h.Client, "GET", h.Site.URL+house.APIPaths[0], token)
 		if got.Body != house.SoftRefusal || got.Trailer.Get("X-Sum") != "1" {
 			t.Errorf("got %+v", got)
 		}
@@ -288,7 +288,7 @@ func TestAnswersPassAsTheyCome(t *testing.T) {
 			w.WriteHeader(http.StatusEarlyHints)
 			house.Refusing(w, r)
 		})
-		got := look(t, h.Client, "GET", h.Site.URL+house.ApiPaths[0], token)
+		got := look(t, h.Client, "GET", h.Site.URL+house.APIPaths[0], token)
 		if got.Body != house.SoftRefusal || !cmp.Equal(got.Informed, []int{http.StatusEarlyHints}) {
 			t.Errorf("got %+v", got)
 		}
@@ -310,7 +310,7 @@ func TestAnswersStream(t *testing.T) {
 		writeAll(w, "second\n")
 		w.(http.Flusher).Flush()
 	})
-	r, err := http.NewRequest(http.MethodGet, h.Site.URL+house.ApiPaths[0]+"?access_token="+token, nil)
+	r, err := http.NewRequest(http.MethodGet, h.Site.URL+house.APIPaths[0]+"?access_token="+token, nil)
 	h.Must(err)
 	res, err := h.Client.Do(r)
 	h.Must(err)
@@ -350,7 +350,7 @@ func TestAnswersHijack(t *testing.T) {
 	h.Must(err)
 	defer conn.Close()
 	h.Must(conn.SetDeadline(time.Now().Add(time.Minute)))
-	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", house.ApiPaths[0], house.IssuerHost, token)
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", house.APIPaths[0], house.IssuerHost, token)
 	h.Must(err)
 	reader := bufio.NewReader(conn)
 	res, err := http.ReadResponse(reader, nil)
@@ -417,7 +417,7 @@ func TestAnswersAfterAPanic(t *testing.T) {
 		writeAll(w, `{"errcode":"M_UNKNOWN_TOKEN",`)
 		panic(http.ErrAbortHandler)
 	})
-	r, err := http.NewRequest(http.MethodPost, h.Site.URL+house.ApiPaths[0]+"?access_token="+token, strings.NewReader("{}"))
+	r, err := http.NewRequest(http.MethodPost, h.Site.URL+house.APIPaths[0]+"?access_token="+token, strings.NewReader("{}"))
 	h.Must(err)
 	if res, err := h.Client.Do(r); err == nil {
 		t.Errorf("got %s", res.Status)
@@ -425,7 +425,7 @@ func TestAnswersAfterAPanic(t *testing.T) {
 	}
 	for range 20 {
 		h.Answering(house.Refusing)
-		if a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token}); a.Body != house.SoftRefusal {
+		if a := h.Do(house.Call{Path: house.APIPaths[0], Bearer: token}); a.Body != house.SoftRefusal {
 			t.Fatalf("got %s", a.Body)
 		}
 	}
@@ -458,10 +458,10 @@ func TestAnswersAtOnce(t *testing.T) {
 			for round := range rounds {
 				mark := fmt.Sprintf("%d-%d-%s", client, round, strings.Repeat("x", 100*client))
 				want := fmt.Sprintf(`{"errcode":"M_UNKNOWN_TOKEN","error":%q,"soft_logout":true}`, mark)
-				if a := h.Do(house.Call{Path: house.ApiPaths[0] + "?mark=" + mark, Bearer: token}); a.Body != want {
+				if a := h.Do(house.Call{Path: house.APIPaths[0] + "?mark=" + mark, Bearer: token}); a.Body != want {
 					t.Errorf("got %s, want %s", a.Body, want)
 				}
-				if a := h.Do(house.Call{Path: house.ApiPaths[0] + "?fine&mark=" + mark, Bearer: token}); a.Body != mark {
+				if a := h.Do(house.Call{Path: house.APIPaths[0] + "?fine&mark=" + mark, Bearer: token}); a.Body != mark {
 					t.Errorf("got %s, want %s", a.Body, mark)
 				}
 			}

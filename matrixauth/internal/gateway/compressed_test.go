@@ -67,7 +67,7 @@ func TestCompressedRefusal(t *testing.T) {
 					}
 				}
 			})
-			a := h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token, Header: http.Header{"Accept-Encoding": {"gzip, zstd"}}})
+			a := h.Do(house.Call{Path: house.APIPaths[0], Bearer: token, Header: http.Header{"Accept-Encoding": {"gzip, zstd"}}})
 			if a.Status != http.StatusUnauthorized || a.Body != house.SoftRefusal {
 				t.Fatalf("got %d %q", a.Status, a.Body)
 			}
@@ -87,7 +87,7 @@ func TestUnreadableRefusal(t *testing.T) { // SOFT-2..5
 		t.Run(coding, func(t *testing.T) {
 			h.Answering(coded(coding, house.HardRefusal))
 			read := func() house.Answer {
-				return h.Do(house.Call{Path: house.ApiPaths[0], Bearer: token, Header: http.Header{"Accept-Encoding": {coding}}})
+				return h.Do(house.Call{Path: house.APIPaths[0], Bearer: token, Header: http.Header{"Accept-Encoding": {coding}}})
 			}
 			if a := read(); a.Status != http.StatusUnauthorized || a.Body != house.HardRefusal || a.Header.Get("Content-Encoding") != coding {
 				t.Errorf("a token that has not expired: %d %q", a.Status, a.Body)

@@ -67,7 +67,7 @@ func TestInternalToken(t *testing.T) {
 		token, drop := mint()
 		before := h.Passed.Load()
 		for range 2 {
-			for _, c := range []house.Call{{Path: house.DevicesPath, Bearer: token}, {Path: house.DevicesPath + "?access_token=" + token}, {Method: "PUT", Path: house.ApiPaths[0], Bearer: token, Body: "{}"}} {
+			for _, c := range []house.Call{{Path: house.DevicesPath, Bearer: token}, {Path: house.DevicesPath + "?access_token=" + token}, {Method: "PUT", Path: house.APIPaths[0], Bearer: token, Body: "{}"}} {
 				if a := h.Do(c); a.Status != http.StatusUnauthorized || a.Errcode() != "M_UNKNOWN_TOKEN" {
 					t.Errorf("%s: got %d %s", c.Path, a.Status, a.Body)
 				}

@@ -35,7 +35,7 @@ func strangers(h *house.House, networks int) {
 // time from where she is known, at both doors, and the strangers have one rate in all (PW-12, PW-13).
 func TestStrangersKeepNobodyOut(t *testing.T) {
 	h := house.New(t)
-	v := h.Known()
+	v := h.AliceAtHome()
 	leave(v)
 	if v.Cookies[house.DeviceCookie] == "" {
 		t.Fatal("signing out took the device cookie away")
@@ -81,8 +81,8 @@ func forgetNetwork(h *house.House, user, ip string) {
 // TestGuesserAtKnownPlace: who guesses from alice's own network has the one rate of that place, and keeps her
 // out neither in her browser nor in another network of hers.
 func TestGuesserAtKnownPlace(t *testing.T) {
-	h := house.New(t, house.Limits(house.Many, matrixauth.Rate{Burst: 10, PerMinute: 2}))
-	v := h.Known()
+	h := house.New(t, house.Limits(house.NoLimit, matrixauth.Rate{Burst: 10, PerMinute: 2}))
+	v := h.AliceAtHome()
 	h.LoginFrom(house.OfficeIP, "alice", house.AlicesPassword, nil).Want(t, http.StatusOK, "")
 	guesses := 0
 	for range 60 {
@@ -108,7 +108,7 @@ func TestGuesserAtKnownPlace(t *testing.T) {
 // know its clients' addresses, keep nobody out of the browser in which they signed in before.
 func TestKnownBrowserPassesNetworkLimit(t *testing.T) {
 	h := house.New(t)
-	v := h.Known()
+	v := h.AliceAtHome()
 	leave(v)
 	for i := 0; h.Guess(fmt.Sprint("user", i), house.HomeIP).Status != http.StatusTooManyRequests; i++ {
 	}
@@ -149,7 +149,7 @@ func TestDeviceCookie(t *testing.T) {
 	})
 	t.Run("signs nobody in", func(t *testing.T) {
 		h := house.New(t)
-		v := h.Known()
+		v := h.AliceAtHome()
 		thief := h.Browser()
 		thief.Cookies[house.DeviceCookie] = v.Cookies[house.DeviceCookie]
 		thief.Get("/account/").WantTo(t, "/account/login")
@@ -157,8 +157,8 @@ func TestDeviceCookie(t *testing.T) {
 		thief.Get("/account/").WantTo(t, "/account/login")
 	})
 	t.Run("a thief has one rate more", func(t *testing.T) {
-		h := house.New(t, house.Limits(house.Many, slow))
-		v := h.Known()
+		h := house.New(t, house.Limits(house.NoLimit, slow))
+		v := h.AliceAtHome()
 		strangers(h, 1)
 		h.LoginFrom(house.HotelIP, "alice", "wrong", v.CookieHeader()).Want(t, http.StatusForbidden, "M_FORBIDDEN")
 		h.LoginFrom(house.HotelIP, "ALICE", "wrong", v.CookieHeader()).Want(t, http.StatusForbidden, "M_FORBIDDEN")
@@ -169,8 +169,8 @@ func TestDeviceCookie(t *testing.T) {
 		h.LoginFrom(house.HomeIP, "alice", house.AlicesPassword, nil).Want(t, http.StatusOK, "")
 	})
 	t.Run("counts for its own account alone", func(t *testing.T) {
-		h := house.New(t, house.Limits(house.Many, slow))
-		v := h.Known()
+		h := house.New(t, house.Limits(house.NoLimit, slow))
+		v := h.AliceAtHome()
 		for range 3 {
 			h.LoginFrom(house.HotelIP, "bob", "wrong", v.CookieHeader()).Want(t, http.StatusForbidden, "M_FORBIDDEN")
 		}
@@ -178,8 +178,8 @@ func TestDeviceCookie(t *testing.T) {
 		h.Guess("bob", "203.0.113.1").Want(t, http.StatusTooManyRequests, "M_LIMIT_EXCEEDED") // all of that was the shared rate
 	})
 	t.Run("one that was made up counts for nothing", func(t *testing.T) {
-		h := house.New(t, house.Limits(house.Many, slow))
-		h.Known()
+		h := house.New(t, house.Limits(house.NoLimit, slow))
+		h.AliceAtHome()
 		strangers(h, 1)
 		for _, value := range []string{model.NewBrowserValue(), "x", strings.Repeat(".", 4000), ""} {
 			header := http.Header{"Cookie": {house.DeviceCookie + "=" + value}}
@@ -205,7 +205,7 @@ func TestDeviceCookie(t *testing.T) {
 	})
 	t.Run("is stored as a hash", func(t *testing.T) { // SESS-1
 		h := house.New(t)
-		v := h.Known()
+		v := h.AliceAtHome()
 		hash := model.HashToken(v.Cookies[house.DeviceCookie])
 		if n := h.Count("known_browsers WHERE hash = ?1", hash[:]); n != 1 {
 			t.Errorf("%d rows of the hash", n)
@@ -215,7 +215,7 @@ func TestDeviceCookie(t *testing.T) {
 
 // TestKnownPlaces: how a place comes to be known, and how long it is.
 func TestKnownPlaces(t *testing.T) {
-	slow := house.Limits(house.Many, matrixauth.Rate{Burst: 3, PerMinute: 0.001})
+	slow := house.Limits(house.NoLimit, matrixauth.Rate{Burst: 3, PerMinute: 0.001})
 	const day = 24 * time.Hour
 	// in tries whether alice gets in from an address while the shared rate is used up.
 	in := func(t *testing.T, h *house.House, ip string, header http.Header, want bool) {
@@ -227,7 +227,7 @@ func TestKnownPlaces(t *testing.T) {
 	}
 	t.Run("a whole network is one place", func(t *testing.T) {
 		h := house.New(t, slow)
-		h.Known()
+		h.AliceAtHome()
 		in(t, h, "2001:db8:aaaa:1:ffff::1", nil, true)
 		in(t, h, "2001:db8:aaaa:2::1", nil, false)
 	})
@@ -263,7 +263,7 @@ func TestKnownPlaces(t *testing.T) {
 	})
 	t.Run("a network for thirty days after it was used", func(t *testing.T) {
 		h := house.New(t, slow)
-		v := h.Known()
+		v := h.AliceAtHome()
 		cookies := v.CookieHeader()
 		logoutEverywhere(h, "alice")
 		h.Clock.Move(30*day - time.Second)
@@ -275,7 +275,7 @@ func TestKnownPlaces(t *testing.T) {
 	})
 	t.Run("a browser for ninety days after it signed in", func(t *testing.T) {
 		h := house.New(t, slow)
-		v := h.Known()
+		v := h.AliceAtHome()
 		cookies := v.CookieHeader()
 		h.Clock.Move(90*day - time.Second)
 		v.IP = house.HotelIP
@@ -326,14 +326,14 @@ func TestKnownPlaces(t *testing.T) {
 		// Else a stranger who guesses would keep the owner out just then. Whoever had the old one gains what any
 		// stranger has: a rate of guesses.
 		h := house.New(t, slow)
-		v := h.Known()
+		v := h.AliceAtHome()
 		house.Act(h, matrixauth.SetPassword, matrixauth.NameAndPassword{Name: matrixauth.Name{User: "alice"}, Password: house.AlicesPassword})
 		in(t, h, house.HomeIP, nil, true)
 		in(t, h, house.HotelIP, v.CookieHeader(), true)
 	})
 	t.Run("not after a deactivation", func(t *testing.T) {
 		h := house.New(t, slow)
-		h.Known()
+		h.AliceAtHome()
 		house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "alice"}})
 		if networks, browsers := h.Count("known_networks"), h.Count("known_browsers"); networks+browsers != 0 {
 			t.Errorf("%d networks and %d browsers are known", networks, browsers)
@@ -380,8 +380,8 @@ func TestKnownPlacesCostRefreshesNothing(t *testing.T) {
 // owner of an account, whose password is right each time, could have passwords hashed and devices made
 // without end if nothing else counted there.
 func TestKnownBrowserHasRateOfNetwork(t *testing.T) {
-	h := house.New(t, house.Limits(matrixauth.Rate{Burst: 20, PerMinute: 12}, house.Many))
-	v := h.Known()
+	h := house.New(t, house.Limits(matrixauth.Rate{Burst: 20, PerMinute: 12}, house.NoLimit))
+	v := h.AliceAtHome()
 	leave(v)
 	successes := 0
 	for i := range 100 {

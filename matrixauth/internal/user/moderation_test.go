@@ -50,7 +50,7 @@ func TestLocked(t *testing.T) {
 	}
 
 	t.Run("MOD-1 MOD-4 every path of the client API", func(t *testing.T) {
-		for _, path := range house.ApiPaths {
+		for _, path := range house.APIPaths {
 			for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
 				stopped(t, house.Call{Method: method, Path: path, Bearer: s.AccessToken})
 				stopped(t, house.Call{Method: method, Path: path + "?x=1&access_token=" + s.AccessToken})
@@ -72,7 +72,7 @@ func TestLocked(t *testing.T) {
 		}
 	})
 	t.Run("MOD-4 in a body that the homeserver reads as a form", func(t *testing.T) {
-		for _, path := range house.ApiPaths {
+		for _, path := range house.APIPaths {
 			stopped(t, house.Call{Method: "POST", Path: path, Header: house.FormType, Body: house.Form("a", "b", "access_token", s.AccessToken)})
 		}
 		upper := http.Header{"Content-Type": {"APPLICATION/X-WWW-FORM-URLENCODED; charset=utf-8"}}
@@ -112,18 +112,18 @@ func TestLocked(t *testing.T) {
 		}
 	})
 	t.Run("LEG-5 preflight requests pass", func(t *testing.T) {
-		for _, path := range house.ApiPaths {
+		for _, path := range house.APIPaths {
 			passes(t, house.Call{Method: "OPTIONS", Path: path, Bearer: s.AccessToken})
 		}
 	})
 	t.Run("ASV tokens of application services and of others pass untouched", func(t *testing.T) {
 		for _, token := range []string{"as_token_of_a_bridge", strings.Repeat("f", 64), "syt_YWxpY2U_abc_123", model.NewToken(model.CompatAccess), bob.AccessToken, s.RefreshToken} {
-			for _, path := range house.ApiPaths {
+			for _, path := range house.APIPaths {
 				passes(t, house.Call{Path: path, Bearer: token})
 				passes(t, house.Call{Method: "PUT", Path: path + "?user_id=@alice:" + house.ServerName, Bearer: token, Body: "{}"})
 			}
 		}
-		for _, path := range house.ApiPaths {
+		for _, path := range house.APIPaths {
 			passes(t, house.Call{Path: path})
 		}
 	})
@@ -148,7 +148,7 @@ func TestLocked(t *testing.T) {
 		if u, _ := h.Fake.User("alice"); u.Locked {
 			t.Error("the homeserver still thinks that the user is locked")
 		}
-		for _, path := range house.ApiPaths {
+		for _, path := range house.APIPaths {
 			passes(t, house.Call{Path: path, Bearer: s.AccessToken})
 			passes(t, house.Call{Path: path, Bearer: expired.AccessToken})
 		}

@@ -22,9 +22,11 @@ func (h *House) Guess(user, ip string) Answer {
 }
 
 const (
-	HomeIP  = "2001:db8:aaaa:1::10"
+	// HomeIP is where alice is at home, an address of IPv6.
+	HomeIP = "2001:db8:aaaa:1::10"
+	// HotelIP is where she is away from home.
 	HotelIP = "198.51.100.200"
-	// deviceCookie is the name of the device cookie.
+	// DeviceCookie is the name of the device cookie.
 	DeviceCookie = "__Host-matrix_auth_device"
 )
 
@@ -34,8 +36,8 @@ func (h *House) LoginFrom(ip, user, password string, header http.Header) Answer 
 	return h.Do(Call{Method: http.MethodPost, Path: LoginPath, IP: ip, Header: header, Body: LoginBody(user, password, nil)})
 }
 
-// Known has alice use an app at home and sign in in a browser there. The browser is the guest.
-func (h *House) Known() *Browser {
+// AliceAtHome has alice use an app at home and sign in in a browser there. The browser is the guest.
+func (h *House) AliceAtHome() *Browser {
 	h.T.Helper()
 	h.Add("alice", "bob")
 	h.LoginFrom(HomeIP, "alice", AlicesPassword, nil).Want(h.T, http.StatusOK, "")

@@ -17,13 +17,14 @@ import (
 type Browser struct {
 	House   *House
 	Cookies map[string]string
-	// ip is the address that the guest comes from; empty for the office.
+	// IP is the address that the guest comes from; empty for the office.
 	IP string
-	// language is the Accept-Language header.
+	// Language is the Accept-Language header.
 	Language string
 	At       Answer
 }
 
+// Browser returns a browser that has no cookies and comes from the office.
 func (h *House) Browser() *Browser { return &Browser{House: h, Cookies: map[string]string{}} }
 
 // CookieName is the cookie that names a browser.
@@ -39,6 +40,7 @@ func (h *House) BrowserWith(value string) *Browser {
 // Value is what the browser's cookie holds.
 func (v *Browser) Value() string { return v.Cookies[CookieName] }
 
+// BrowserAgent is the User-Agent of browsers.
 const BrowserAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 // Ask makes a request with the guest's cookies and remembers those that come back.
@@ -74,6 +76,7 @@ func (v *Browser) Ask(method, target, body string, header http.Header) Answer {
 	return v.At
 }
 
+// Get opens an address.
 func (v *Browser) Get(target string) Answer {
 	v.House.T.Helper()
 	return v.Ask(http.MethodGet, target, "", nil)
@@ -100,10 +103,12 @@ func (v *Browser) CookieHeader() http.Header {
 	return r.Header
 }
 
+// SameOriginForm returns the headers with which a browser sends a form of our own pages.
 func SameOriginForm() http.Header {
 	return http.Header{"Content-Type": FormType["Content-Type"], "Sec-Fetch-Site": {"same-origin"}, "Origin": {"null"}}
 }
 
+// HiddenToken finds the form token of a page.
 var HiddenToken = regexp.MustCompile(`name="csrf" value="([^"]*)"`)
 
 // Token is the form token of the page that the guest is at.

@@ -14,12 +14,13 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
+// PassedOn is the status of what went on to the next handler, which nothing of ours uses.
 const PassedOn = http.StatusTeapot
 
 // Call is a request to make. Its zero value is GET /.
 type Call struct {
 	Method, Path string
-	// inside asks the listener for the homeserver and not the public site.
+	// Inside asks the listener for the homeserver and not the public site.
 	Inside bool
 	Host   string
 	Body   string
@@ -43,6 +44,7 @@ type Answer struct {
 	Body   string
 }
 
+// Do makes a request. One that fails on the way fails the test, and gives an empty answer.
 func (h *House) Do(c Call) Answer {
 	h.T.Helper()
 	base := h.Site.URL
@@ -91,11 +93,13 @@ func Form(values ...string) string {
 	return v.Encode()
 }
 
+// FormType is the header of a form.
 var FormType = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
 
 // Document is the body of an answer.
 type Document map[string]any
 
+// Document returns the body of an answer, which must be an object of JSON.
 func (a Answer) Document(t testing.TB) Document {
 	t.Helper()
 	var d Document
@@ -105,6 +109,7 @@ func (a Answer) Document(t testing.TB) Document {
 	return d
 }
 
+// Errcode returns the errcode of an answer; empty if it has none.
 func (a Answer) Errcode() string {
 	var d struct {
 		Errcode string `json:"errcode"`

@@ -24,6 +24,7 @@ func Refusing(w http.ResponseWriter, r *http.Request) {
 // Reconcile asks the homeserver about everybody who is noted.
 func (h *House) Reconcile() error { return h.ReconcileQueue.Pass(context.Background()) }
 
+// State returns the state of an account as operators see it: active, locked or deactivated.
 func (h *House) State(localpart string) string {
 	h.T.Helper()
 	return Act(h, matrixauth.ShowUser, matrixauth.Name{User: localpart}).State
@@ -68,8 +69,8 @@ func (h *House) WantDeviceless(token string) {
 	}
 }
 
-// ApiPaths are paths that go on to the homeserver, as clients ask for them.
-var ApiPaths = []string{
+// APIPaths are paths that go on to the homeserver, as clients ask for them.
+var APIPaths = []string{
 	"/_matrix/client/v3/sync", "/_matrix/client/v3/account/whoami", "/_matrix/client/r0/joined_rooms", "/_matrix/client/v3/keys/upload",
 	"/_matrix/client/unstable/org.matrix.simplified_msc3575/sync", "/_matrix/client/v1/media/download/example.test/abc",
 	"/_matrix/client/v1/media/config", "/_matrix/client/v3/devices/PHONE", "/_matrix/client/versions", "/_matrix/client/v3/unknown",
@@ -81,8 +82,11 @@ var ApiPaths = []string{
 
 // What Synapse says of every token that is not active, and what it should have said of some.
 const (
+	// HardRefusal is what Synapse says of every token that is not active.
 	HardRefusal = `{"errcode":"M_UNKNOWN_TOKEN","error":"Token is not active","soft_logout":false}`
+	// SoftRefusal is what clients must be told of one whose session lives.
 	SoftRefusal = `{"errcode":"M_UNKNOWN_TOKEN","error":"Token is not active","soft_logout":true}`
 )
 
+// DevicesPath is a path that goes on to the homeserver, and for which a token is needed.
 const DevicesPath = "/_matrix/client/v3/devices"

@@ -27,6 +27,7 @@ type Tap struct {
 	refuse string
 }
 
+// Set sets what runs after each call, by the name of the operation; nil for nothing.
 func (p *Tap) Set(f func(op string)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,12 +52,14 @@ func (b body) Close() error {
 	return b.ReadCloser.Close()
 }
 
+// RefuseAll has the homeserver refuse an operation for good from now on; none if op is empty.
 func (p *Tap) RefuseAll(op string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuse = op
 }
 
+// RoundTrip makes a call and tells of it.
 func (p *Tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	op := path.Base(r.URL.Path)
 	p.mu.Lock()
@@ -84,6 +87,7 @@ func (p *Tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
+// WantDevices checks which devices the homeserver has of a user.
 func (h *House) WantDevices(localpart string, want ...string) {
 	h.T.Helper()
 	slices.Sort(want)

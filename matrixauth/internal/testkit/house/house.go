@@ -31,13 +31,18 @@ import (
 )
 
 const (
+	// ServerName is the homeserver's.
 	ServerName = "example.test"
+	// IssuerHost is the host of the public site.
 	IssuerHost = "matrix.example.test"
-	Issuer     = "https://" + IssuerHost + "/"
-	SharedKey  = "a-shared-secret"
-	// alicesPassword is the one of every account that the tests add with a password.
+	// Issuer is the issuer as documents have it, with a slash at its end.
+	Issuer = "https://" + IssuerHost + "/"
+	// SharedKey is the secret that is shared with the homeserver.
+	SharedKey = "a-shared-secret"
+	// AlicesPassword is the one of every account that the tests add with a password.
 	AlicesPassword = "correct horse battery"
-	OfficeIP       = "192.0.2.1"
+	// OfficeIP is where requests come from, unless they say otherwise.
+	OfficeIP = "192.0.2.1"
 )
 
 // House is a whole server on a real database, with a fake homeserver below it and a fake clock. The
@@ -71,7 +76,7 @@ type House struct {
 
 	Site, inside *httptest.Server
 	Client       *http.Client
-	// passed counts the requests that went on to the next handler, and behind answers them if it is set.
+	// Passed counts the requests that went on to the next handler, and behind answers them if it is set.
 	Passed atomic.Int64
 	behind atomic.Pointer[http.HandlerFunc]
 	// secrets must not show in the log.
@@ -79,8 +84,11 @@ type House struct {
 	secrets   []string
 }
 
+// Change changes the configuration of a server before it is made.
 type Change func(*matrixauth.Config)
 
+// New starts a server with a fake homeserver, and closes both at the end of the test. The test fails if the log then holds
+// a secret or tells of a panic.
 func New(t testing.TB, changes ...Change) *House {
 	t.Helper()
 	h := &House{T: t, File: filepath.Join(t.TempDir(), "auth.db"), Clock: testkit.NewClock(), Log: &testkit.Journal{}}
@@ -112,12 +120,14 @@ func Limits(network, account matrixauth.Rate) Change {
 
 // Unlimited is for tests that are not about limits.
 var Unlimited = func(c *matrixauth.Config) {
-	Limits(Many, Many)(c)
-	c.RefreshesPerSession = Many
+	Limits(NoLimit, NoLimit)(c)
+	c.RefreshesPerSession = NoLimit
 }
 
-var Many = matrixauth.Rate{Burst: 1 << 20, PerMinute: 1 << 20}
+// NoLimit is a rate that no test reaches.
+var NoLimit = matrixauth.Rate{Burst: 1 << 20, PerMinute: 1 << 20}
 
+// Open opens the database and makes the server anew, by the configuration as it is then.
 func (h *House) Open() {
 	h.T.Helper()
 	ctx := context.Background()
@@ -151,6 +161,7 @@ func (h *House) Open() {
 	h.Core, h.Server, h.Wiring, h.Ops = core, server, wiring, wiring.Operator
 }
 
+// Current returns the server that answers requests. It may be called from any goroutine.
 func (h *House) Current() *matrixauth.Server {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -191,6 +202,7 @@ func (h *House) close() {
 	}
 }
 
+// Must ends the test with an error, if it is one.
 func (h *House) Must(err error) {
 	h.T.Helper()
 	if err != nil {
@@ -205,8 +217,10 @@ func (h *House) Serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Next answers what is not ours, as the House says.
 type Next struct{ House *House }
 
+// ServeHTTP counts the request, and says what it was unless Answering was told something else.
 func (n Next) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	n.House.Passed.Add(1)
 	if behind := n.House.behind.Load(); behind != nil {
@@ -258,6 +272,7 @@ func (h *House) Settle() {
 	h.T.Fatalf("%d jobs still wait:\n%s", h.Waiting(), h.Rows())
 }
 
+// Waiting returns how many jobs wait, due or not.
 func (h *House) Waiting() int64 {
 	h.T.Helper()
 	state, err := h.Outbox.State(context.Background())

@@ -18,12 +18,16 @@ type SignedIn struct {
 }
 
 const (
-	LoginPath     = "/_matrix/client/v3/login"
+	// LoginPath is that of a login in the legacy API.
+	LoginPath = "/_matrix/client/v3/login"
+	// LogoutPath is that of a logout there.
 	LogoutPath    = "/_matrix/client/v3/logout"
 	logoutAllPath = "/_matrix/client/v3/logout/all"
-	RefreshPath   = "/_matrix/client/v3/refresh"
+	// RefreshPath is that of a refresh there.
+	RefreshPath = "/_matrix/client/v3/refresh"
 )
 
+// Object is an object of JSON to be sent.
 type Object = map[string]any
 
 // LoginBody is a login by user name and password, with more members on top; a nil removes one.
@@ -39,6 +43,7 @@ func LoginBody(user, clear string, more Object) string {
 	return JSON(body)
 }
 
+// JSON returns a value as JSON.
 func JSON(value any) string {
 	out, err := json.Marshal(value)
 	if err != nil {
@@ -53,6 +58,7 @@ func (h *House) TryLogin(user string, more Object) Answer {
 	return h.Do(Call{Method: http.MethodPost, Path: LoginPath, Body: LoginBody(user, AlicesPassword, more)})
 }
 
+// Login logs in with the right password, which must succeed.
 func (h *House) Login(user string, more Object) SignedIn {
 	h.T.Helper()
 	return h.SignedIn(h.TryLogin(user, more))
@@ -64,6 +70,7 @@ func (h *House) LoginOn(user, device string) SignedIn {
 	return h.Login(user, Object{"device_id": device})
 }
 
+// SignedIn reads the answer of a login or refresh that must have succeeded. Its tokens must not show in the log.
 func (h *House) SignedIn(a Answer) (s SignedIn) {
 	h.T.Helper()
 	a.Want(h.T, http.StatusOK, "")
@@ -83,16 +90,19 @@ func (h *House) Keep(s SignedIn) {
 	}
 }
 
+// Refresh refreshes by the legacy API.
 func (h *House) Refresh(token string) Answer {
 	h.T.Helper()
 	return h.Do(Call{Method: http.MethodPost, Path: RefreshPath, Body: JSON(Object{"refresh_token": token})})
 }
 
+// Logout ends the session of an access token.
 func (h *House) Logout(token string) Answer {
 	h.T.Helper()
 	return h.Do(Call{Method: http.MethodPost, Path: LogoutPath, Bearer: token})
 }
 
+// LogoutAll ends all sessions of the user of an access token.
 func (h *House) LogoutAll(token string) Answer {
 	h.T.Helper()
 	return h.Do(Call{Method: http.MethodPost, Path: logoutAllPath, Bearer: token})
@@ -111,6 +121,7 @@ func (h *House) Introspect(token string) Answer {
 	})
 }
 
+// Inactive is what introspection says of every token that is not active.
 const Inactive = `{"active":false}`
 
 // WantActive checks that the homeserver would honour a token, and on which device.
@@ -122,6 +133,7 @@ func (h *House) WantActive(token, device string) {
 	}
 }
 
+// WantInactive checks that the homeserver would not honour a token.
 func (h *House) WantInactive(token string) {
 	h.T.Helper()
 	if a := h.Introspect(token); a.Status != http.StatusOK || a.Body != Inactive {
@@ -142,6 +154,7 @@ func (h *House) LiveDevices(localpart string) []string {
 	return devices
 }
 
+// WantSessions checks on which devices a user has live sessions.
 func (h *House) WantSessions(localpart string, want ...string) {
 	h.T.Helper()
 	slices.Sort(want)

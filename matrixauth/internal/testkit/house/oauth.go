@@ -20,16 +20,23 @@ import (
 )
 
 const (
+	// AuthorizePath is that of authorization requests.
 	AuthorizePath = "/authorize"
-	ConsentPath   = "/account/consent"
-	TokenPath     = "/oauth2/token"
-	RevokePath    = "/oauth2/revoke"
+	// ConsentPath is that of the page that asks for consent.
+	ConsentPath = "/account/consent"
+	// TokenPath is that of the token endpoint.
+	TokenPath = "/oauth2/token"
+	// RevokePath is that of the revocation endpoint.
+	RevokePath = "/oauth2/revoke"
 
+	// WebCallback is the redirect URI of the app.
 	WebCallback = "https://app.example.org/callback?no_universal_links=true"
 	// The pair of RFC 7636 appendix B.
-	Verifier  = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	Verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	// Challenge is that of Verifier.
 	Challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
+	// PhoneScope asks for a session on the device PHONE.
 	PhoneScope = model.ScopeAPI + " " + model.ScopeDevicePrefix + "PHONE"
 )
 
@@ -58,6 +65,7 @@ func (h *House) Prove(id string) {
 	h.Must(h.Store.Update(context.Background(), func(tx *store.Tx) error { return tx.ProveClient(id) }))
 }
 
+// Native changes a client into a native one with one redirect URI.
 func Native(redirectURI string) func(*model.ClientMetadata) {
 	return func(m *model.ClientMetadata) {
 		m.ApplicationType, m.RedirectURIs = model.NativeApplication, []string{redirectURI}
@@ -174,6 +182,7 @@ func (b *Browser) Consent(values url.Values) string {
 	return b.Code(b.Submit(ConsentPath, "request", id, "answer", "continue"))
 }
 
+// Code returns the code of an authorization response, which must have one.
 func (b *Browser) Code(a Answer) string {
 	b.House.T.Helper()
 	code := b.Response(a).Get("code")
@@ -199,16 +208,19 @@ func (h *House) Token(fields ...string) Answer {
 	return h.Do(Call{Method: http.MethodPost, Path: TokenPath, Header: FormType, Body: Form(fields...)})
 }
 
+// Exchange exchanges a code of a public client.
 func (h *House) Exchange(clientID, code string) Answer {
 	h.T.Helper()
 	return h.Token("grant_type", "authorization_code", "client_id", clientID, "code", code, "redirect_uri", WebCallback, "code_verifier", Verifier)
 }
 
+// Renew refreshes at the token endpoint, as a public client.
 func (h *House) Renew(clientID, refreshToken string) Answer {
 	h.T.Helper()
 	return h.Token("grant_type", "refresh_token", "client_id", clientID, "refresh_token", refreshToken)
 }
 
+// Tokens reads the answer of an exchange or refresh that must have succeeded. The tokens must not show in the log.
 func (h *House) Tokens(a Answer) (t Tokens) {
 	h.T.Helper()
 	a.Shows(h.T, http.StatusOK, "")
@@ -232,6 +244,7 @@ func Shown(a Answer) string {
 	return strings.Join(strings.Fields(html.UnescapeString(tag.ReplaceAllString(a.Body, " "))), " ")
 }
 
+// BasicAuth returns the Authorization header of a client (RFC 6749 section 2.3.1).
 func BasicAuth(id, secret string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret)))
 }
@@ -259,10 +272,12 @@ func Registrations(r matrixauth.Rate) Change {
 	return func(c *matrixauth.Config) { c.RegistrationsPerNetwork = r }
 }
 
+// DeviceScope returns the scope of a session on a device.
 func DeviceScope(device string) string {
 	return model.ScopeAPI + " " + model.ScopeDevicePrefix + device
 }
 
+// WithApp starts a server with the accounts alice and bob and the public client app.
 func WithApp(t *testing.T) *House {
 	h := New(t, Unlimited)
 	h.Add("alice", "bob")
@@ -270,8 +285,10 @@ func WithApp(t *testing.T) *House {
 	return h
 }
 
+// RegistrationPath is that of the registration endpoint.
 const RegistrationPath = "/oauth2/registration"
 
+// TryRegister sends a registration.
 func (h *House) TryRegister(body string) Answer {
 	h.T.Helper()
 	return h.Do(Call{Method: http.MethodPost, Path: RegistrationPath, Body: body, Header: http.Header{"Content-Type": {"application/json; charset=utf-8"}}})

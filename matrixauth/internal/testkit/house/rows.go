@@ -97,6 +97,7 @@ func (h *House) View(f func(tx *store.Tx) error) {
 	h.Must(h.Store.View(context.Background(), f))
 }
 
+// UserID returns the id of an account.
 func (h *House) UserID(localpart string) (id string) {
 	h.T.Helper()
 	h.View(func(tx *store.Tx) error {

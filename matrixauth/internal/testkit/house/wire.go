@@ -33,6 +33,7 @@ func aliases(suffix string, versions ...string) (paths []string) {
 	return paths
 }
 
+// Endpoints are all of ours, so that each is met by the same bad input.
 var Endpoints = []Endpoint{
 	{"login", aliases("/login", oldVersions...), false, web.MatrixWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST, OPTIONS"},
 	{"logout", aliases("/logout", oldVersions...), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
@@ -57,6 +58,7 @@ var Endpoints = []Endpoint{
 	{"health", []string{"/health"}, true, web.PlainWire, []string{"GET", "HEAD"}, "GET, HEAD"},
 }
 
+// EndpointNamed returns the endpoint of a name, which must be there.
 func EndpointNamed(name string) Endpoint {
 	return Endpoints[slices.IndexFunc(Endpoints, func(e Endpoint) bool { return e.Name == name })]
 }
@@ -103,9 +105,12 @@ func WantWire(t testing.TB, wire web.Wire, a Answer) {
 
 // What the wires say in words of their own.
 const (
+	// WrongPass is said of a wrong password, and of an account that is not there.
 	WrongPass = `{"errcode":"M_FORBIDDEN","error":"Invalid username or password"}`
-	BadToken  = `{"errcode":"M_UNKNOWN_TOKEN","error":"Unknown access token"}`
-	BadFresh  = `{"errcode":"M_UNKNOWN_TOKEN","error":"Invalid refresh token"}`
+	// BadToken is said of an access token that is not ours, or is over.
+	BadToken = `{"errcode":"M_UNKNOWN_TOKEN","error":"Unknown access token"}`
+	// BadFresh is said of a refresh token that is not ours, or is over.
+	BadFresh = `{"errcode":"M_UNKNOWN_TOKEN","error":"Invalid refresh token"}`
 )
 
 // Healthy is the answer of a server that is well.
