@@ -210,5 +210,18 @@ func TestTidiedToken(t *testing.T) {
 	h.SQL("DELETE FROM tokens WHERE generation < 5")
 	h.Refresh(first.RefreshToken).Shows(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
 	h.Logout(first.AccessToken).Shows(t, http.StatusUnauthorized, `"soft_logout":true`)
-	h.refreshed(phone, 2)
+	phone = h.refreshed(phone, 2)
+	laptop := h.OauthSession("bob", "app", "LAPTOP")
+	old := laptop
+	for range 20 {
+		h.pass(4 * time.Minute)
+		laptop = h.Tokens(h.Renew("app", laptop.RefreshToken))
+		h.WantActive(laptop.AccessToken, "LAPTOP")
+	}
+	h.SQL("DELETE FROM tokens WHERE generation < 5")
+	for _, token := range []string{old.AccessToken, old.RefreshToken} {
+		h.Do(house.Call{Method: http.MethodPost, Path: "/oauth2/revoke", Header: house.FormType, Body: house.Form("token", token, "client_id", "app")}).Shows(t, http.StatusOK, "")
+	}
+	h.Tokens(h.Renew("app", laptop.RefreshToken))
+	h.refreshed(phone, 1)
 }

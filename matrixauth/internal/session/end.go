@@ -197,9 +197,15 @@ func (s *Sessions) Logout(ctx context.Context, token string, source model.Source
 }
 
 // Revoke ends the session of a token that Find found, and that came from source. That it has ended already is no
-// error: what the caller wants is so (REV-3).
+// error: what the caller wants is so (REV-3). Nor is a token whose row was tidied away: whoever kept one for months
+// must not have others lose their keys by it.
 func (s *Sessions) Revoke(ctx context.Context, t model.Token, source model.Source) error {
 	err := s.config.Store.Update(ctx, func(tx *store.Tx) error {
+		if t.Rowless {
+			if never, err := neverHad(tx, t.CreatedAt); err != nil || !never {
+				return err
+			}
+		}
 		_, _, err := s.EndLive(tx, model.Holder(t.UserID, source), t.SessionID, model.EndRevoked)
 		return err
 	})
