@@ -242,9 +242,23 @@ func TestAttackOpenRedirect(t *testing.T) {
 		a := alice.Ask(http.MethodPost, "/account/sessions/end"+house.Query("next", evil), house.Form(web.FormField, token, "session", evil, "next", evil), house.SameOriginForm())
 		wantHome(t, "end "+evil, a)
 		v := h.Browser()
-		v.Get("/account/login")
-		a = v.Ask(http.MethodPost, "/account/login"+house.Query("request", evil, "next", evil), house.Form(web.FormField, v.Token(), "username", "alice", "password", house.AlicesPassword, "next", evil), house.SameOriginForm())
-		wantHome(t, "sign in "+evil, a)
+		for _, name := range []string{"request", "action", "device_id", "session", "next", "return_to", "continue", "redirect", "redirect_uri"} {
+			v = h.Browser()
+			query := house.Query(name, evil)
+			if v.Get("/account/login" + query); name == "request" {
+				query = "" // such a request is refused before anybody signs in; it may come with the form all the same
+				v.Get("/account/login")
+			}
+			a = v.Ask(http.MethodPost, "/account/login"+query, house.Form(web.FormField, v.Token(), "username", "alice", "password", house.AlicesPassword, name, evil), house.SameOriginForm())
+			wantHome(t, "sign in "+name+" "+evil, a)
+			signedIn := v.Get("/account/")
+			if name == "request" && a.Status != http.StatusSeeOther {
+				continue
+			}
+			if a.Status != http.StatusSeeOther || signedIn.Heading() != "Your account" {
+				t.Errorf("%s %q: nobody was signed in: %d, and then %q", name, evil, a.Status, signedIn.Heading())
+			}
+		}
 		v.Get("/account/login")
 		a = v.Ask(http.MethodPost, "/account/logout", house.Form(web.FormField, v.Token(), "request", evil), house.SameOriginForm())
 		wantHome(t, "sign out "+evil, a)

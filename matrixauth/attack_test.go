@@ -250,7 +250,7 @@ func TestAttackScope(t *testing.T) {
 		const login = "account/login?request="
 		prove := func() {
 			t.Helper()
-			b.Submit("/"+login+id, "username", "alice", "password", house.AlicesPassword).Shows(t, http.StatusSeeOther, "")
+			b.Submit("/"+login+id, "username", "alice", "password", house.AlicesPassword).WantStatus(t, http.StatusSeeOther)
 		}
 		for _, a := range []house.Answer{b.Get(house.ConsentPath + "?request=" + id), b.Submit(house.ConsentPath, "request", id, "answer", "continue")} {
 			if a.Status != http.StatusSeeOther || !strings.Contains(a.Header.Get("Location"), login) {
@@ -278,7 +278,7 @@ func TestAttackScope(t *testing.T) {
 		id := b.Request(house.Params("app", "scope", admin))
 		b.Get(house.ConsentPath+"?request="+id).Shows(t, http.StatusOK, "administer")
 		grant(h, false)
-		b.Submit(house.ConsentPath, "request", id, "answer", "continue").Shows(t, http.StatusBadRequest, "")
+		b.Submit(house.ConsentPath, "request", id, "answer", "continue").WantStatus(t, http.StatusBadRequest)
 	})
 	t.Run("demoted before the exchange", func(t *testing.T) {
 		h := house.WithApp(t)

@@ -72,10 +72,10 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 			a.LogoutAll(a.tokens.AccessToken).Want(a.T, http.StatusOK, "")
 		}, out, asks, keeps, false},
 		"revocation of an access token": {func(a *signedInApp) {
-			a.Do(house.Call{Method: http.MethodPost, Path: house.RevokePath, Header: house.FormType, Body: house.Form("token", a.tokens.AccessToken)}).Shows(a.T, http.StatusOK, "")
+			a.Do(house.Call{Method: http.MethodPost, Path: house.RevokePath, Header: house.FormType, Body: house.Form("token", a.tokens.AccessToken)}).WantStatus(a.T, http.StatusOK)
 		}, asks, asks, keeps, false},
 		"revocation of a refresh token": {func(a *signedInApp) {
-			a.Do(house.Call{Method: http.MethodPost, Path: house.RevokePath, Header: house.FormType, Body: house.Form("token", a.tokens.RefreshToken)}).Shows(a.T, http.StatusOK, "")
+			a.Do(house.Call{Method: http.MethodPost, Path: house.RevokePath, Header: house.FormType, Body: house.Form("token", a.tokens.RefreshToken)}).WantStatus(a.T, http.StatusOK)
 		}, asks, asks, keeps, false},
 		"an operator": {func(a *signedInApp) {
 			house.Act(a.House, matrixauth.EndSessions, matrixauth.SessionsToEnd{Session: a.session})
@@ -113,7 +113,7 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 			house.Act(a.House, matrixauth.UnlockUser, matrixauth.Name{User: "alice"})
 		}, keeps, keeps, keeps, true},
 		"a sign-out of the browser": {func(a *signedInApp) {
-			a.browser.Submit("/account/logout").Shows(a.T, http.StatusSeeOther, "")
+			a.browser.Submit("/account/logout").WantStatus(a.T, http.StatusSeeOther)
 		}, out, keeps, keeps, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestWithdrawConsent(t *testing.T) {
 			}
 			a.browser.Get("/account/consents/withdrawn").Shows(a.T, http.StatusOK, "The app has to ask again")
 			// A second click changes nothing.
-			a.browser.Submit(withdraw, "client", "app").Shows(a.T, http.StatusSeeOther, "")
+			a.browser.Submit(withdraw, "client", "app").WantStatus(a.T, http.StatusSeeOther)
 		},
 		"by an operator": func(a *signedInApp) {
 			if done := house.Act(a.House, matrixauth.WithdrawConsents, matrixauth.Withdrawal{Name: matrixauth.Name{User: "alice"}, ClientID: "app"}); done.Consents != 1 {
@@ -266,14 +266,14 @@ func TestWithdrawConsent(t *testing.T) {
 	})
 	t.Run("not somebody else's, and not by another site", func(t *testing.T) {
 		a := newSignedInApp(t)
-		a.SignedInAs("bob").Submit(withdraw, "client", "app").Shows(t, http.StatusSeeOther, "")
-		a.House.BrowserWith(model.NewBrowserValue()).Submit(withdraw, "client", "app").Shows(t, http.StatusSeeOther, "")
-		a.browser.Submit(withdraw).Shows(t, http.StatusBadRequest, "")
+		a.SignedInAs("bob").Submit(withdraw, "client", "app").WantStatus(t, http.StatusSeeOther)
+		a.House.BrowserWith(model.NewBrowserValue()).Submit(withdraw, "client", "app").WantStatus(t, http.StatusSeeOther)
+		a.browser.Submit(withdraw).WantStatus(t, http.StatusBadRequest)
 		header := a.browser.CookieHeader()
 		header["Content-Type"], header["Sec-Fetch-Site"] = house.FormType["Content-Type"], []string{"cross-site"}
-		a.Do(house.Call{Method: http.MethodPost, Path: withdraw, Header: header, Body: house.Form("client", "app", web.FormField, web.FormToken(a.browser.Value()))}).Shows(t, http.StatusForbidden, "")
+		a.Do(house.Call{Method: http.MethodPost, Path: withdraw, Header: header, Body: house.Form("client", "app", web.FormField, web.FormToken(a.browser.Value()))}).WantStatus(t, http.StatusForbidden)
 		header["Sec-Fetch-Site"] = []string{"same-origin"}
-		a.Do(house.Call{Method: http.MethodPost, Path: withdraw, Header: header, Body: house.Form("client", "app")}).Shows(t, http.StatusForbidden, "")
+		a.Do(house.Call{Method: http.MethodPost, Path: withdraw, Header: header, Body: house.Form("client", "app")}).WantStatus(t, http.StatusForbidden)
 		if got := a.outcome(a.browser, "app"); got != "code" {
 			t.Errorf("%s", got)
 		}

@@ -19,7 +19,7 @@ func TestCodeFlow(t *testing.T) {
 		b := h.SignedInAs("alice")
 		id := b.Request(house.Params("app"))
 		page := b.Get(house.ConsentPath + "?request=" + id)
-		page.Shows(t, http.StatusOK, "")
+		page.WantStatus(t, http.StatusOK)
 		for _, word := range []string{"An App", "app.example.org", "@alice:example.test", "PHONE"} { // AUTHZ-19
 			if !strings.Contains(house.Shown(page), word) {
 				t.Errorf("the page does not say %q: %s", word, house.Shown(page))
@@ -112,9 +112,9 @@ func TestCodeFlow(t *testing.T) {
 		if again := b.Response(b.Get(house.ConsentPath + "?request=" + id)); again.Encode() != response.Encode() {
 			t.Errorf("back: %v", again)
 		}
-		h.SignedInAs("alice").Submit(house.ConsentPath, "request", id, "answer", "continue").Shows(t, http.StatusBadRequest, "")
+		h.SignedInAs("alice").Submit(house.ConsentPath, "request", id, "answer", "continue").WantStatus(t, http.StatusBadRequest)
 		h.Clock.Move(10 * time.Minute)
-		b.Submit(house.ConsentPath, "request", id, "answer", "cancel").Shows(t, http.StatusBadRequest, "")
+		b.Submit(house.ConsentPath, "request", id, "answer", "cancel").WantStatus(t, http.StatusBadRequest)
 	})
 	t.Run("a form of before a new sign-in leads to the question again", func(t *testing.T) {
 		h := house.WithApp(t)
@@ -127,7 +127,7 @@ func TestCodeFlow(t *testing.T) {
 			t.Errorf("got %d to %q", a.Status, a.Header.Get("Location"))
 		}
 		header["Sec-Fetch-Site"] = []string{"cross-site"}
-		h.Do(old).Shows(t, http.StatusForbidden, "")
+		h.Do(old).WantStatus(t, http.StatusForbidden)
 		b.Get(house.ConsentPath+"?request="+id).Shows(t, http.StatusOK, `action="`+house.ConsentPath+"?request="+id+`"`)
 	})
 	t.Run("declined before the sign-in", func(t *testing.T) { // AUTHZ-20
@@ -143,7 +143,7 @@ func TestCodeFlow(t *testing.T) {
 		if a := b.Get("/account/login?request=" + id); a.Header.Get("Location") != house.ConsentPath+"?request="+id {
 			t.Errorf("got %d to %q", a.Status, a.Header.Get("Location"))
 		}
-		h.BrowserWith(model.NewBrowserValue()).Get("/account/login?request="+id).Shows(t, http.StatusBadRequest, "")
+		h.BrowserWith(model.NewBrowserValue()).Get("/account/login?request="+id).WantStatus(t, http.StatusBadRequest)
 	})
 	t.Run("a code is given again to nobody who was signed out since", func(t *testing.T) {
 		h := house.WithApp(t)
@@ -169,7 +169,7 @@ func TestCodeFlow(t *testing.T) {
 		if a := b.Get("/account/login?request=" + id); a.Header.Get("Location") != house.ConsentPath+"?request="+id {
 			t.Errorf("got %d to %q", a.Status, a.Header.Get("Location"))
 		}
-		h.SignedInAs("alice").Get(house.ConsentPath+"?request="+id).Shows(t, http.StatusBadRequest, "")
+		h.SignedInAs("alice").Get(house.ConsentPath+"?request="+id).WantStatus(t, http.StatusBadRequest)
 		// What a native app says of its website proves nothing, and leads nowhere.
 		h.Register("native", "", house.Native("org.example.app:/"))
 		id = b.Request(house.Params("native", "redirect_uri", "org.example.app:/"))
@@ -204,7 +204,7 @@ func TestCodeFlow(t *testing.T) {
 		id := b.Request(house.Params("app"))
 		house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "alice"})
 		for _, a := range []house.Answer{b.Get(house.ConsentPath + "?request=" + id), b.Submit(house.ConsentPath, "request", id, "answer", "continue")} {
-			a.Shows(t, http.StatusForbidden, "")
+			a.WantStatus(t, http.StatusForbidden)
 		}
 		house.Act(h, matrixauth.UnlockUser, matrixauth.Name{User: "alice"})
 		b.Code(b.Submit(house.ConsentPath, "request", id, "answer", "continue"))

@@ -13,12 +13,16 @@ import (
 // TestForeignDatabase leaves the database of another program as it is, byte by byte and with its mode, whether it
 // is opened by mistake or only looked at.
 func TestForeignDatabase(t *testing.T) {
-	for name, tables := range map[string]string{
-		"of_Synapse":                    "CREATE TABLE schema_version (lock TEXT, version INTEGER, upgraded BOOL); CREATE TABLE users (name TEXT)",
-		"of_anybody":                    "CREATE TABLE folders (name TEXT)",
-		"with_a_view_alone":             "CREATE VIEW sqlitefolders AS SELECT 1",
-		"with_tables_in_the_log_alone":  "PRAGMA journal_mode = WAL; CREATE TABLE folders (name TEXT)",
-		"with_one_of_our_tables'_names": "CREATE TABLE users (name TEXT)",
+	for name, c := range map[string]struct {
+		tables string
+		// open reports whether the other program has the database open.
+		open bool
+	}{
+		"of_Synapse":                    {tables: "CREATE TABLE schema_version (lock TEXT, version INTEGER, upgraded BOOL); CREATE TABLE users (name TEXT)"},
+		"of_anybody":                    {tables: "CREATE TABLE folders (name TEXT)"},
+		"with_a_view_alone":             {tables: "CREATE VIEW sqlitefolders AS SELECT 1"},
+		"with_tables_in_the_log_alone":  {tables: "PRAGMA journal_mode = WAL; CREATE TABLE folders (name TEXT)", open: true},
+		"with_one_of_our_tables'_names": {tables: "CREATE TABLE users (name TEXT)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "theirs.db")
@@ -27,11 +31,10 @@ func TestForeignDatabase(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer db.Close()
-			if _, err := db.Exec(tables); err != nil {
+			if _, err := db.Exec(c.tables); err != nil {
 				t.Fatal(err)
 			}
-			open := strings.Contains(name, "log") // a program that has it open
-			if !open {
+			if !c.open {
 				if err := db.Close(); err != nil {
 					t.Fatal(err)
 				}
@@ -43,7 +46,7 @@ func TestForeignDatabase(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := Examine(path); !open && !isForeign(err) {
+			if err := Examine(path); !c.open && !isForeign(err) {
 				t.Errorf("examined: %v", err)
 			}
 			s, err := Open(t.Context(), Options{Path: path, Create: true})
@@ -53,7 +56,7 @@ func TestForeignDatabase(t *testing.T) {
 			if !isForeign(err) || !strings.Contains(err.Error(), path) {
 				t.Errorf("got %v", err)
 			}
-			if open {
+			if c.open {
 				return // SQLite has noted that it was looked at
 			}
 			after, err := os.ReadFile(path)

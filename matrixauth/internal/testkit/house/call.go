@@ -29,9 +29,20 @@ type Call struct {
 	IP     string
 }
 
-// Shows checks a status, and that the body holds a text.
+// WantStatus checks a status alone.
+func (a Answer) WantStatus(t testing.TB, status int) {
+	t.Helper()
+	if a.Status != status {
+		t.Fatalf("got %d %s, want %d", a.Status, a.Body, status)
+	}
+}
+
+// Shows checks a status, and that the body holds a text, which must not be empty.
 func (a Answer) Shows(t testing.TB, status int, text string) {
 	t.Helper()
+	if text == "" {
+		t.Fatal("every body holds an empty text; want a status alone by WantStatus")
+	}
 	if a.Status != status || !strings.Contains(a.Body, text) {
 		t.Fatalf("got %d %s, want %d with %q", a.Status, a.Body, status, text)
 	}

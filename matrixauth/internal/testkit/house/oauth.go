@@ -178,7 +178,7 @@ func (b *Browser) Consent(values url.Values) string {
 	if a.Status == http.StatusSeeOther {
 		return b.Code(a)
 	}
-	a.Shows(b.House.T, http.StatusOK, "")
+	a.WantStatus(b.House.T, http.StatusOK)
 	return b.Code(b.Submit(ConsentPath, "request", id, "answer", "continue"))
 }
 
@@ -223,7 +223,7 @@ func (h *House) Renew(clientID, refreshToken string) Answer {
 // Tokens reads the answer of an exchange or refresh that must have succeeded. The tokens must not show in the log.
 func (h *House) Tokens(a Answer) (t Tokens) {
 	h.T.Helper()
-	a.Shows(h.T, http.StatusOK, "")
+	a.WantStatus(h.T, http.StatusOK)
 	h.Must(json.Unmarshal([]byte(a.Body), &t))
 	h.Secret(t.AccessToken)
 	h.Secret(t.RefreshToken)
