@@ -3,19 +3,18 @@ package browser
 import (
 	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 )
 
 type bench struct {
 	t        *testing.T
-	mu       sync.Mutex
-	now      time.Time
+	clock    *testkit.Clock
 	store    *store.Store
 	browsers *Browsers
 	alice    model.User
@@ -23,14 +22,13 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	clock := func() time.Time { b.mu.Lock(); defer b.mu.Unlock(); return b.now }
+	b := &bench{t: t, clock: testkit.NewClock()}
 	var err error
-	b.store, err = store.Open(t.Context(), store.Options{Rehearse: true, NoSync: true, Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: clock})
+	b.store, err = store.Open(t.Context(), store.Options{Rehearse: true, NoSync: true, Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: b.clock.Now})
 	b.must(err)
 	t.Cleanup(func() { b.must(b.store.Close()) })
 	b.browsers = New(b.store)
-	b.alice = model.User{ID: "alice", Localpart: "alice", CreatedAt: b.now}
+	b.alice = model.User{ID: "alice", Localpart: "alice", CreatedAt: b.clock.Now()}
 	b.must(b.store.Update(t.Context(), func(tx *store.Tx) error { return tx.InsertUser(b.alice) }))
 	return b
 }
@@ -42,11 +40,9 @@ func (b *bench) must(err error) {
 	}
 }
 
-func (b *bench) move(d time.Duration) { b.mu.Lock(); defer b.mu.Unlock(); b.now = b.now.Add(d) }
-
 // proof is that alice has just proved who she is.
 func (b *bench) proof(methods ...model.Method) model.Proof {
-	return model.Proof{User: b.alice, Methods: methods, At: b.now}
+	return model.Proof{User: b.alice, Methods: methods, At: b.clock.Now()}
 }
 
 func (b *bench) start(value, replaced string) model.BrowserSession {
@@ -85,21 +81,21 @@ func TestBrowserSession(t *testing.T) {
 	t.Run("ends after thirty idle days and not before", func(t *testing.T) { // SESS-4
 		b := newBench(t)
 		b.start("value", "")
-		b.move(bound.BrowserIdle - time.Second)
+		b.clock.Move(bound.BrowserIdle - time.Second)
 		b.want("value", "")
-		b.move(bound.BrowserIdle - time.Second)
+		b.clock.Move(bound.BrowserIdle - time.Second)
 		b.want("value", "")
-		b.move(bound.BrowserIdle)
+		b.clock.Move(bound.BrowserIdle)
 		b.want("value", model.NotSignedIn)
 	})
 	t.Run("ends after ninety days of use", func(t *testing.T) {
 		b := newBench(t)
 		b.start("value", "")
 		for range 89 {
-			b.move(24 * time.Hour)
+			b.clock.Move(24 * time.Hour)
 			b.want("value", "")
 		}
-		b.move(24 * time.Hour)
+		b.clock.Move(24 * time.Hour)
 		b.want("value", model.NotSignedIn)
 	})
 	t.Run("keeps when and how its person proved who they are", func(t *testing.T) { // OIDC-13
@@ -112,11 +108,11 @@ func TestBrowserSession(t *testing.T) {
 			}
 		}
 		first := b.proof(model.MethodPassword)
-		b.move(time.Second) // the password was checked in between
+		b.clock.Move(time.Second) // the password was checked in between
 		s, err := b.browsers.Start(t.Context(), Start{Proof: first, Value: "value"})
 		b.must(err)
 		wantProof(first.At, model.MethodPassword)
-		b.move(time.Minute)
+		b.clock.Move(time.Minute)
 		again := b.proof(model.MethodPassword, "otp")
 		b.must(b.browsers.Prove(t.Context(), s.ID, again))
 		wantProof(again.At, again.Methods...)
@@ -131,7 +127,7 @@ func TestBrowserSession(t *testing.T) {
 			b.alice.LockedAt = at
 			b.must(b.store.Update(t.Context(), func(tx *store.Tx) error { return tx.UpdateUser(b.alice) }))
 		}
-		lock(b.now)
+		lock(b.clock.Now())
 		b.want("value", model.UserLocked)
 		lock(time.Time{})
 		b.want("value", "")
@@ -159,11 +155,11 @@ func TestBrowserSession(t *testing.T) {
 		if n := b.store.Statements() - before; n != 4 {
 			t.Errorf("%d statements for two looks", n)
 		}
-		b.move(time.Minute)
+		b.clock.Move(time.Minute)
 		b.want("value", "")
 		b.must(b.store.View(t.Context(), func(tx *store.Tx) error {
 			live, err := b.browsers.Live(tx, "alice")
-			if len(live) != 1 || live[0].LastIP != "192.0.2.2" || !live[0].LastActiveAt.Equal(b.now) {
+			if len(live) != 1 || live[0].LastIP != "192.0.2.2" || !live[0].LastActiveAt.Equal(b.clock.Now()) {
 				t.Errorf("%+v", live)
 			}
 			return err

@@ -85,16 +85,16 @@ func TestEndOwn(t *testing.T) { // ACCT-4
 	b.want("value", model.NotSignedIn)
 	b.want("other", "")
 	wantCode(t, b.browsers.EndOwn(ctx, b.by(), s.ID), model.SessionNotFound)
-	b.move(bound.BrowserIdle)
+	b.clock.Move(bound.BrowserIdle)
 	wantCode(t, b.browsers.EndOwn(ctx, b.by(), other.ID), model.SessionNotFound) // it is over, though nobody ended it
 }
 
 func TestEndOthers(t *testing.T) {
 	b := newBench(t)
 	one := b.start("one", "")
-	b.move(time.Second) // so that the one that is kept is neither the first nor the last
+	b.clock.Move(time.Second) // so that the one that is kept is neither the first nor the last
 	kept := b.start("kept", "")
-	b.move(time.Second)
+	b.clock.Move(time.Second)
 	three := b.start("three", "")
 	for _, want := range []int{2, 0} {
 		if n, err := b.browsers.EndOthers(t.Context(), b.by(), kept.ID); err != nil || n != want {
@@ -121,7 +121,7 @@ func TestSignOut(t *testing.T) {
 	b.must(b.browsers.SignOut(t.Context(), b.by(), s.ID))
 	b.wantEnded(s.ID, model.EndSignedOut)
 	at, events := b.row(s.ID).EndedAt, len(b.events())
-	b.move(time.Minute)
+	b.clock.Move(time.Minute)
 	b.must(b.browsers.SignOut(t.Context(), b.by(), s.ID)) // again, which changes nothing
 	if again := b.row(s.ID); !again.EndedAt.Equal(at) || len(b.events()) != events {
 		t.Errorf("it ended again: %+v", again)
@@ -152,7 +152,7 @@ func TestEnd(t *testing.T) {
 		_, err = end(id)
 		wantCode(t, err, model.SessionNotFound)
 	}
-	b.move(bound.BrowserIdle)
+	b.clock.Move(bound.BrowserIdle)
 	_, err = end(idle.ID)
 	wantCode(t, err, model.SessionNotFound)
 }
@@ -161,19 +161,19 @@ func TestEnd(t *testing.T) {
 func TestLive(t *testing.T) {
 	b := newBench(t)
 	idle := b.start("idle", "")
-	b.move(bound.BrowserIdle - time.Second)
+	b.clock.Move(bound.BrowserIdle - time.Second)
 	used := b.start("used", "")
 	if got := b.live("alice"); len(got) != 2 || got[0] != idle.ID || got[1] != used.ID {
 		t.Errorf("live: %q", got)
 	}
-	b.move(time.Second)
+	b.clock.Move(time.Second)
 	if got := b.live("alice"); len(got) != 1 || got[0] != used.ID {
 		t.Errorf("live: %q", got)
 	}
 	if got := b.live("bob"); len(got) != 0 {
 		t.Errorf("live: %q", got)
 	}
-	if !Over(b.row(idle.ID), b.now) || Over(b.row(used.ID), b.now) {
+	if !Over(b.row(idle.ID), b.clock.Now()) || Over(b.row(used.ID), b.clock.Now()) {
 		t.Error("what is over is not what is listed no more")
 	}
 	var ended int
@@ -255,12 +255,12 @@ func TestTouch(t *testing.T) {
 		b.must(b.browsers.Touch(t.Context(), b.row(s.ID), model.Source{IP: ip}))
 		return b.row(s.ID)
 	}
-	b.move(activityGrain - time.Microsecond)
+	b.clock.Move(activityGrain - time.Microsecond)
 	if got := touch("192.0.2.5"); got.LastIP != "192.0.2.1" || !got.LastActiveAt.Equal(s.LastActiveAt) {
 		t.Errorf("noted within the grain: %+v", got)
 	}
-	b.move(time.Microsecond)
-	if got := touch("192.0.2.5"); got.LastIP != "192.0.2.5" || !got.LastActiveAt.Equal(b.now) {
+	b.clock.Move(time.Microsecond)
+	if got := touch("192.0.2.5"); got.LastIP != "192.0.2.5" || !got.LastActiveAt.Equal(b.clock.Now()) {
 		t.Errorf("not noted: %+v", got)
 	}
 }

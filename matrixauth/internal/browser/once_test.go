@@ -53,11 +53,11 @@ func TestStartOnce(t *testing.T) {
 	t.Run("a form that comes again much later", func(t *testing.T) {
 		b := newBench(t)
 		once(b, "a", "form")
-		b.move(bound.DoubleSubmit)
+		b.clock.Move(bound.DoubleSubmit)
 		if got := once(b, "b", "form"); got != "a" || live(b) != 1 {
 			t.Errorf("%q, %d sessions while it counts as sent twice", got, live(b))
 		}
-		b.move(time.Microsecond)
+		b.clock.Move(time.Microsecond)
 		if got := once(b, "b", "form"); got != "b" || live(b) != 2 {
 			t.Errorf("%q, %d sessions", got, live(b))
 		}

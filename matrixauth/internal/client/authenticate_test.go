@@ -5,23 +5,23 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 )
 
 // room is clients on a real store, with a clock that the test moves.
 type room struct {
 	*Clients
-	t   *testing.T
-	now time.Time
+	t     *testing.T
+	clock *testkit.Clock
 }
 
 func newRoom(t *testing.T, static ...model.Client) *room {
 	t.Helper()
-	r := &room{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	s, err := store.Open(context.Background(), store.Options{Rehearse: true, NoSync: true, Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: func() time.Time { return r.now }})
+	r := &room{t: t, clock: testkit.NewClock()}
+	s, err := store.Open(context.Background(), store.Options{Rehearse: true, NoSync: true, Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: r.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

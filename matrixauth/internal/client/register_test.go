@@ -69,14 +69,14 @@ func TestRegister(t *testing.T) {
 		r := newRoom(t)
 		id := r.register(with(t, nil)).ID
 		before := r.find(id).UsedAt
-		r.now = r.now.Add(touchEvery - time.Second)
+		r.clock.Move(touchEvery - time.Second)
 		r.register(with(t, nil))
 		if used := r.find(id).UsedAt; used != before {
 			t.Errorf("used at %v", used) // no write for it
 		}
-		r.now = r.now.Add(time.Second)
+		r.clock.Move(time.Second)
 		r.register(with(t, nil))
-		if used := r.find(id).UsedAt; used != r.now {
+		if used := r.find(id).UsedAt; used != r.clock.Now() {
 			t.Errorf("used at %v", used)
 		}
 	})

@@ -15,14 +15,14 @@ func TestUseOfProvenClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := r.find(id).UsedAt
-	r.now = r.now.Add(touchEvery / 2)
+	r.clock.Move(touchEvery / 2)
 	r.register(with(t, nil))
 	if found := r.find(id); found.UsedAt != before || found.Network != "" {
 		t.Errorf("used at %v, of %q", found.UsedAt, found.Network)
 	}
-	r.now = r.now.Add(touchEvery / 2)
+	r.clock.Move(touchEvery / 2)
 	r.register(with(t, nil))
-	if found := r.find(id); found.UsedAt != r.now || found.Network != "" {
-		t.Errorf("used at %v, want %v, of %q", found.UsedAt, r.now, found.Network)
+	if found := r.find(id); found.UsedAt != r.clock.Now() || found.Network != "" {
+		t.Errorf("used at %v, want %v, of %q", found.UsedAt, r.clock.Now(), found.Network)
 	}
 }

@@ -11,18 +11,19 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 )
 
 // desk is the counts on a clock that stands still, and what they logged.
 type desk struct {
 	*Refusals
-	now time.Time
-	log bytes.Buffer
+	clock *testkit.Clock
+	log   bytes.Buffer
 }
 
 func newDesk() *desk {
-	d := &desk{now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
-	d.Refusals = NewRefusals(func() time.Time { return d.now })
+	d := &desk{clock: testkit.NewClock()}
+	d.Refusals = NewRefusals(d.clock.Now)
 	return d
 }
 
@@ -83,7 +84,7 @@ func TestRefusalsInTime(t *testing.T) {
 	if lines := d.tell(t, false); lines != nil {
 		t.Errorf("told too early: %+v", lines)
 	}
-	d.now = d.now.Add(tellQuiet)
+	d.clock.Move(tellQuiet)
 	lines := d.tell(t, false)
 	if len(lines) != 1 || lines[0] != (line{Level: "INFO", Msg: "a client went on with a refused token", User: "@alice:example.test", Device: "PHONE", Refused: refusalBurst - 1, Delayed: 1}) {
 		t.Errorf("told %+v", lines)
@@ -97,7 +98,7 @@ func TestRefusalsInTime(t *testing.T) {
 	t.Run("it goes on and is told of now and then", func(t *testing.T) {
 		count, told := 0, 0
 		for range 60 {
-			d.now = d.now.Add(refusalEvery)
+			d.clock.Move(refusalEvery)
 			d.Note(refusal)
 			count++
 			for _, l := range d.tell(t, false) {
@@ -108,7 +109,7 @@ func TestRefusalsInTime(t *testing.T) {
 			t.Errorf("of %d refusals %d were told", count, told)
 		}
 	})
-	d.now = d.now.Add(forgetAfter)
+	d.clock.Move(forgetAfter)
 	d.tell(t, false)
 	if len(d.tokens)+len(d.networks) != 0 || d.throttling.Load() {
 		t.Errorf("it remembers %d tokens, %d networks", len(d.tokens), len(d.networks))
@@ -161,7 +162,7 @@ func TestInventedTokens(t *testing.T) {
 			const tokens = 40_000
 			logged := 0
 			for n := range tokens {
-				d.now = d.now.Add(time.Microsecond)
+				d.clock.Move(time.Microsecond)
 				if d.Note(Refusal{Token: invented(n), Dead: true, IP: flood(n)}) {
 					logged++
 				}
@@ -181,7 +182,7 @@ func TestInventedTokens(t *testing.T) {
 			if own := d.networks["198.51.100.1"]; own != nil && own.tokens > bound.RefusedTokensOfNetwork {
 				t.Errorf("%d tokens of one network", own.tokens)
 			}
-			d.now = d.now.Add(forgetAfter)
+			d.clock.Move(forgetAfter)
 			lines := d.tell(t, false)
 			d.tell(t, false)
 			if len(d.tokens)+len(d.networks) != 0 {
@@ -213,9 +214,9 @@ func TestRefusalsAddUp(t *testing.T) {
 			token := invented(random.IntN(1 + random.IntN(1000)))
 			switch random.IntN(20) {
 			case 0:
-				d.now = d.now.Add(time.Duration(random.Int64N(int64(2 * time.Minute))))
+				d.clock.Move(time.Duration(random.Int64N(int64(2 * time.Minute))))
 			case 1:
-				d.now = d.now.Add(-time.Duration(random.Int64N(int64(time.Minute)))) // KEY-8
+				d.clock.Move(-time.Duration(random.Int64N(int64(time.Minute)))) // KEY-8
 			case 2:
 				collect(d.tell(t, false))
 			case 3:

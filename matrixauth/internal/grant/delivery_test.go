@@ -144,7 +144,7 @@ func TestDelivery(t *testing.T) {
 	t.Run("a request that nobody answered in time", func(t *testing.T) {
 		h := newHouse(t)
 		h.beginPolled("client", "secret")
-		h.clock.move(bound.RequestLife + time.Second)
+		h.clock.Move(bound.RequestLife + time.Second)
 		_, _, err := h.exchange("secret", poll)
 		h.wantCode(err, model.InvalidGrant)
 	})

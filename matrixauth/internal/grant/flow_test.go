@@ -7,7 +7,6 @@ import (
 	"maps"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 )
 
 const (
@@ -27,28 +27,11 @@ const (
 	callback   = "https://client.example/cb"
 )
 
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) move(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // house has a store, a homeserver, and alice, who is signed in.
 type house struct {
 	t       *testing.T
 	file    string
-	clock   *clock
+	clock   *testkit.Clock
 	store   *store.Store
 	fake    *fake.Server
 	grants  alone
@@ -58,7 +41,7 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, file: filepath.Join(t.TempDir(), "test.db"), clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}}
+	h := &house{t: t, file: filepath.Join(t.TempDir(), "test.db"), clock: testkit.NewClock()}
 	h.fake = fake.Start(t, fake.Config{ServerName: serverName, Secret: "secret"})
 	h.open(true)
 	t.Cleanup(func() { h.must(h.store.Close()) })
@@ -282,7 +265,7 @@ func TestExchange(t *testing.T) {
 	t.Run("a code lives for five minutes", func(t *testing.T) { // AUTHZ-14
 		h := newHouse(t)
 		code := h.approve(h.begin("client"))
-		h.clock.move(bound.CodeLife)
+		h.clock.Move(bound.CodeLife)
 		_, _, err := h.exchange(code)
 		h.wantCode(err, model.InvalidGrant)
 	})
@@ -353,7 +336,7 @@ func TestCodeReplay(t *testing.T) {
 			if succeeded != 1 || len(h.live()) != 1 {
 				t.Fatalf("%d exchanges succeeded, %d sessions live", succeeded, len(h.live()))
 			}
-			h.clock.move(time.Second)
+			h.clock.Move(time.Second)
 		}
 	})
 	// Who found a code in a history or a log has not shown more than that, and signs nobody out.
@@ -364,7 +347,7 @@ func TestCodeReplay(t *testing.T) {
 			_, _, err := h.exchange(code)
 			h.must(err)
 			for _, after := range []time.Duration{0, bound.DoubleSubmit, bound.KeepAnswered - bound.DoubleSubmit} {
-				h.clock.move(after)
+				h.clock.Move(after)
 				_, _, err = h.exchange(code, spoil)
 				h.wantCode(err, model.InvalidGrant)
 				if len(h.live()) != 1 {
@@ -382,7 +365,7 @@ func TestCodeReplay(t *testing.T) {
 			code := h.approve(h.begin("client"))
 			_, _, err := h.exchange(code)
 			h.must(err)
-			h.clock.move(c.after)
+			h.clock.Move(c.after)
 			_, _, err = h.exchange(code)
 			h.wantCode(err, model.InvalidGrant)
 			if len(h.live()) != c.lives {
@@ -499,7 +482,7 @@ func TestReview(t *testing.T) {
 			h := newHouse(t)
 			h.alice.Admin = true
 			h.update(func(tx *store.Tx) error { return tx.UpdateUser(h.alice) })
-			h.clock.move(c.age)
+			h.clock.Move(c.age)
 			id := h.begin("client", c.change)
 			_, err := h.grants.Approve(t.Context(), id, h.browser)
 			if !c.want {
@@ -507,7 +490,7 @@ func TestReview(t *testing.T) {
 				return
 			}
 			h.wantCode(err, model.LoginRequired)
-			h.clock.move(time.Second)
+			h.clock.Move(time.Second)
 			h.browser.AuthenticatedAt = h.clock.Now()
 			h.approve(id)
 		})
@@ -560,7 +543,7 @@ func TestAnsweredOnce(t *testing.T) {
 		t.Run(name+" after an hour", func(t *testing.T) { // AUTHZ-23
 			h := newHouse(t)
 			id := h.begin("client")
-			h.clock.move(bound.RequestLife)
+			h.clock.Move(bound.RequestLife)
 			h.wantCode(second(h, id), model.RequestExpired)
 		})
 	}
@@ -624,7 +607,7 @@ func TestAnsweredAgain(t *testing.T) {
 		h := newHouse(t)
 		id := h.begin("client")
 		code := h.approve(id)
-		h.clock.move(bound.CodeLife - time.Second)
+		h.clock.Move(bound.CodeLife - time.Second)
 		if o := approve(h, id); o.Code != code || o.Delivery.Redirect.RedirectURI != callback || o.Client.ID != "client" {
 			t.Errorf("%+v", o)
 		}
@@ -646,7 +629,7 @@ func TestAnsweredAgain(t *testing.T) {
 		h := newHouse(t)
 		id := h.begin("client")
 		h.approve(id)
-		h.clock.move(bound.CodeLife)
+		h.clock.Move(bound.CodeLife)
 		_, err := h.grants.Approve(t.Context(), id, h.browser)
 		h.wantCode(err, model.RequestExpired)
 	})

@@ -110,7 +110,7 @@ func (w *walk) step() {
 	case n < 25:
 		d := []time.Duration{time.Second, bound.DoubleSubmit - time.Second, bound.DoubleSubmit, time.Minute, bound.CodeLife, bound.RequestLife}[min(w.random.IntN(6), w.random.IntN(6))]
 		w.note("%v pass", d)
-		w.clock.move(d)
+		w.clock.Move(d)
 	case n < 29:
 		w.changeUser()
 	default:

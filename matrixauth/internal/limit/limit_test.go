@@ -9,11 +9,12 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 )
 
 func TestLimiter(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	l := New(func() time.Time { return now })
+	clock := testkit.NewClock()
+	l := New(clock.Now)
 	rate := Rate{Burst: 3, PerMinute: 6}
 	take := func(key string, allowed bool) {
 		t.Helper()
@@ -32,7 +33,7 @@ func TestLimiter(t *testing.T) {
 	take("a", false)
 	take("a", false) // a refused try costs nothing
 	take("b", true)  // others are not concerned
-	now = now.Add(10 * time.Second)
+	clock.Move(10 * time.Second)
 	take("a", true)
 	take("a", false)
 	l.Forget(Exchanges, "a")
@@ -45,15 +46,15 @@ func TestLimiter(t *testing.T) {
 // TestLimiterIsBounded has more keys come than are kept: those that have recovered go first, and one
 // that is used up stays as long as there is another to go.
 func TestLimiterIsBounded(t *testing.T) { // ENUM-4
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	l := New(func() time.Time { return now })
+	clock := testkit.NewClock()
+	l := New(clock.Now)
 	rate := Rate{Burst: 1, PerMinute: 1}
 	for i := range bound.RateKeys - 1 {
 		if err := l.Take(Exchanges, fmt.Sprint(i), rate); err != nil {
 			t.Fatal(err)
 		}
 	}
-	now = now.Add(time.Minute)
+	clock.Move(time.Minute)
 	if err := l.Take(Exchanges, "busy", rate); err != nil {
 		t.Fatal(err)
 	}
@@ -78,13 +79,13 @@ func TestLimiterIsBounded(t *testing.T) { // ENUM-4
 
 // TestClassesAreApart: a flood of keys of one class leaves those of another as they are (ENUM-5).
 func TestClassesAreApart(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	l := New(func() time.Time { return now })
+	clock := testkit.NewClock()
+	l := New(clock.Now)
 	once := Rate{Burst: 1, PerMinute: 0.001}
 	if err := l.Take(LoginsByAccount, "alice", once); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(time.Second)
+	clock.Move(time.Second)
 	for class := range classes {
 		for i := range bound.RateKeys + 1 {
 			if err := l.Take(class, fmt.Sprint("flood", i), once); class != LoginsByAccount && err != nil {
@@ -137,8 +138,8 @@ func TestTakeNetwork(t *testing.T) {
 		}
 		return err == nil
 	}
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	l := New(func() time.Time { return now })
+	clock := testkit.NewClock()
+	l := New(clock.Now)
 	passed := 0
 	for i := range 1000 {
 		if try(l, fmt.Sprintf("2001:db8:1:%x::1", i)) {
@@ -152,7 +153,7 @@ func TestTakeNetwork(t *testing.T) {
 		t.Error("others are concerned")
 	}
 	// What the site refused is not counted for the network.
-	now = now.Add(time.Minute)
+	clock.Move(time.Minute)
 	for range rate.Burst {
 		if !try(l, "2001:db8:1:3e7::1") {
 			t.Error("a network that never got anything has used something up")
@@ -160,7 +161,7 @@ func TestTakeNetwork(t *testing.T) {
 	}
 
 	// And the other way round: one network that is refused uses up nothing of its neighbours' share.
-	l = New(func() time.Time { return now })
+	l = New(clock.Now)
 	for range 1000 {
 		try(l, "2001:db8:1:1::1")
 	}
@@ -173,8 +174,8 @@ func TestTakeNetwork(t *testing.T) {
 
 // TestRefused counts what each class refused, under names that are all there and all different.
 func TestRefused(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	l := New(func() time.Time { return now })
+	clock := testkit.NewClock()
+	l := New(clock.Now)
 	rate := Rate{Burst: 1, PerMinute: 1}
 	for range 3 {
 		_ = l.Take(Refreshes, "a", rate) // two of them are refused

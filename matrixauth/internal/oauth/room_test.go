@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/sqlite"
 )
 
 // TestFloodOfRequests: somebody makes requests and registrations in masses, without end. Who has just been
@@ -31,7 +32,7 @@ func TestFloodOfRequests(t *testing.T) {
 	waiting.Get(house.AuthorizePath + "?" + house.Params(app, "scope", model.ScopeAPI+" "+model.ScopeDevicePrefix+"LAPTOP").Encode())
 
 	flood(h, flooding)
-	if size := size(h); size > 2*(bound.WaitingRequests+bound.UnprovenClients) {
+	if size := sqlite.Size(t, h.File); size > 2*(bound.WaitingRequests+bound.UnprovenClients) {
 		t.Errorf("the database has %d MB", size>>20)
 	}
 
@@ -66,12 +67,6 @@ func flood(h *house.House, count int) {
 		}
 		return nil
 	}))
-}
-
-// size is that of the database in bytes, without what is free in it.
-func size(h *house.House) int {
-	h.T.Helper()
-	return (h.Pragma("page_count") - h.Pragma("freelist_count")) * h.Pragma("page_size")
 }
 
 // TestRegistrationHolds: a registration to which nobody consented counts for who made it last, so that who

@@ -83,10 +83,10 @@ func TestJob(t *testing.T) {
 		}
 		return nil
 	}
-	written := r.now
+	written := r.clock.Now()
 	r.enqueue("a", "0")
 	r.pass()
-	r.now = r.now.Add(bound.JobDelay)
+	r.clock.Move(bound.JobDelay)
 	r.pass()
 	want := Job[work]{Position: 1, Subject: "a", Payload: work{"0"}, CreatedAt: written}
 	again := want
@@ -174,7 +174,7 @@ func TestDestinations(t *testing.T) {
 		r.write(mail, "a", "mail")
 		for range 8 {
 			r.pass()
-			r.now = r.now.Add(2 * time.Second)
+			r.clock.Move(2 * time.Second)
 		}
 		next := func() time.Time {
 			jobs, err := r.outbox.List(t.Context(), model.JobFilter{Destination: model.ToMail}, 0, 1)
@@ -182,7 +182,7 @@ func TestDestinations(t *testing.T) {
 			return jobs[0].RunAt
 		}
 		before := next()
-		r.now = before.Add(-time.Millisecond)
+		r.clock.Move(before.Add(-time.Millisecond).Sub(r.clock.Now()))
 		r.fail = nil
 		leave, err := r.outbox.Enter(t.Context(), at("a"))
 		r.must(err)
@@ -221,7 +221,7 @@ func TestDestinations(t *testing.T) {
 		jobs, err := r.outbox.List(t.Context(), model.JobFilter{Destination: model.ToMail}, 0, 10)
 		r.must(err)
 		for _, job := range jobs {
-			if wait := job.RunAt.Sub(r.now); wait < 30*time.Minute || wait > time.Hour {
+			if wait := job.RunAt.Sub(r.clock.Now()); wait < 30*time.Minute || wait > time.Hour {
 				t.Errorf("it is tried again in %s", wait)
 			}
 		}

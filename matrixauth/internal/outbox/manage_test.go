@@ -88,7 +88,7 @@ func TestRetry(t *testing.T) {
 			t.Fatalf("%+v %v", job, err)
 		}
 		r.fail = nil
-		r.now = r.now.Add(bound.JobDelay)
+		r.clock.Move(bound.JobDelay)
 		r.pass()
 		r.wantDone("a1", "a2", "a3")
 	})

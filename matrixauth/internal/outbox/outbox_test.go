@@ -16,15 +16,16 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // rig is an outbox on a clock that the test moves, with a handler that the test steers.
 type rig struct {
-	t    *testing.T
-	path string
-	now  time.Time
+	t     *testing.T
+	path  string
+	clock *testkit.Clock
 
 	store  *store.Store
 	outbox *Outbox
@@ -49,7 +50,7 @@ var (
 func at(subject string) model.Lane { return model.ToHomeserver.Lane(subject) }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, path: filepath.Join(t.TempDir(), "test.db"), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	r := &rig{t: t, path: filepath.Join(t.TempDir(), "test.db"), clock: testkit.NewClock()}
 	r.open()
 	t.Cleanup(func() { r.must(r.store.Close()) })
 	return r
@@ -57,7 +58,7 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) open() {
 	var err error
-	r.store, err = store.Open(context.Background(), store.Options{Rehearse: true, NoSync: true, Path: r.path, Create: true, LockWait: time.Minute, Now: func() time.Time { return r.now }})
+	r.store, err = store.Open(context.Background(), store.Options{Rehearse: true, NoSync: true, Path: r.path, Create: true, LockWait: time.Minute, Now: r.clock.Now})
 	r.must(err)
 	r.outbox = New(r.store)
 	r.outbox.Configure(r.config())
@@ -143,7 +144,7 @@ func TestOutbox(t *testing.T) {
 			if wait > limit || limit <= idle && wait < limit/2 {
 				t.Fatalf("after try %d the wait is %s, the limit %s", try+1, wait, limit)
 			}
-			r.now = r.now.Add(limit)
+			r.clock.Move(limit)
 		}
 		r.fail = nil
 		r.pass()
@@ -173,7 +174,7 @@ func TestOutbox(t *testing.T) {
 		r.enqueue("b", "1")
 		for range 8 {
 			r.pass()
-			r.now = r.now.Add(2 * time.Second)
+			r.clock.Move(2 * time.Second)
 		}
 		r.fail = nil
 		leave, err := r.outbox.Enter(context.Background(), at("a"))

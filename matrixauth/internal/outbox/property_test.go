@@ -167,11 +167,11 @@ func TestOutboxProperty(t *testing.T) {
 					o.configure()
 				}
 				o.check()
-				o.now = o.now.Add(time.Duration(o.random.IntN(10)) * time.Second)
+				o.clock.Move(time.Duration(o.random.IntN(10)) * time.Second)
 			}
 			o.calm, o.mailPaused = true, false
 			o.configure()
-			o.now = o.now.Add(bound.JobDelay)
+			o.clock.Move(bound.JobDelay)
 			o.pass()
 			o.check()
 			if slices.ContainsFunc(o.jobs, func(p *pending) bool { return !p.aside }) {

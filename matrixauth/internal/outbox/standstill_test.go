@@ -104,7 +104,7 @@ func TestPanic(t *testing.T) {
 	r.enqueue("b", "1")
 	r.pass()
 	r.wantDone("b1")
-	r.now = r.now.Add(time.Minute)
+	r.clock.Move(time.Minute)
 	r.pass()
 	r.wantDone("b1", "a0")
 }

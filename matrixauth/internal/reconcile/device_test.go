@@ -2,10 +2,8 @@ package reconcile_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +16,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/sqlite"
 )
 
 // wantRefused checks what a client with a live session is told whose token the homeserver refuses.
@@ -31,10 +30,7 @@ func wantRefused(h *house.House, token string) {
 // endReason reads why the session on a device ended.
 func endReason(h *house.House, device string) (reason string) {
 	h.T.Helper()
-	db, err := sql.Open("sqlite3", "file:"+url.PathEscape(h.File)+"?mode=ro&_query_only=true")
-	h.Must(err)
-	defer func() { h.Must(db.Close()) }()
-	h.Must(db.QueryRow("SELECT end_reason FROM sessions WHERE device_id = ? ORDER BY id DESC LIMIT 1", device).Scan(&reason))
+	sqlite.Scan(h.T, h.File, "SELECT end_reason FROM sessions WHERE device_id = ? ORDER BY id DESC LIMIT 1", []any{device}, &reason)
 	return reason
 }
 

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 )
 
 // TestQueue holds what the queue remembers, and for how long.
 func TestQueue(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	clock := testkit.NewClock()
 	newQueue := func() *Queue {
-		q := NewQueue(func() time.Time { return now })
+		q := NewQueue(clock.Now)
 		q.Configure(&Reconciler{})
 		return q
 	}
@@ -38,7 +40,7 @@ func TestQueue(t *testing.T) {
 		take(t, q, "a", true)
 		q.Refused("a")
 		take(t, q, "", false)
-		now = now.Add(deviceEvery)
+		clock.Move(deviceEvery)
 		q.Refused("a")
 		take(t, q, "a", true)
 		q.Refreshed("b")
@@ -50,7 +52,7 @@ func TestQueue(t *testing.T) {
 		q := newQueue()
 		q.Refreshed("a")
 		take(t, q, "a", false)
-		now = now.Add(-24 * time.Hour)
+		clock.Move(-24 * time.Hour)
 		q.Refreshed("a")
 		take(t, q, "a", false)
 	})
@@ -67,7 +69,7 @@ func TestQueue(t *testing.T) {
 		}
 		q.Refreshed("late")
 		take(t, q, "", false)
-		now = now.Add(accountEvery)
+		clock.Move(accountEvery)
 		take(t, q, "", false)
 		q.Refreshed("late")
 		take(t, q, "late", false)

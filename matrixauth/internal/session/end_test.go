@@ -128,7 +128,7 @@ func TestEnd(t *testing.T) {
 			s.consent("other")
 			codes := []string{"app, asked", "app, remembered", "other, remembered"}
 			s.approved(codes...)
-			s.clock.move(time.Second)
+			s.clock.Move(time.Second)
 			end(s, session, reason)
 			want := map[model.Withdrawal][]string{
 				model.WithdrawNone: {"app", "other"}, model.WithdrawClient: {"other"}, model.WithdrawAll: nil,
@@ -326,7 +326,7 @@ func TestLogout(t *testing.T) { // LEG-37
 	t.Run("an_expired_token_ends_nothing", func(t *testing.T) { // SOFT-3
 		s := newServed(t, nil)
 		session, tokens := s.login("D")
-		s.clock.move(5 * time.Minute)
+		s.clock.Move(5 * time.Minute)
 		_, err := s.sessions.Logout(ctx, tokens.Access, source)
 		wantCode(t, err, model.ExpiredToken)
 		_, err = s.sessions.Logout(ctx, tokens.Refresh, source)
@@ -355,7 +355,7 @@ func TestLogout(t *testing.T) { // LEG-37
 			t.Errorf("logged %v", lines)
 		}
 		s.synapse.Recover()
-		s.clock.move(time.Hour)
+		s.clock.Move(time.Hour)
 		s.work()
 		s.wantDevices()
 	})

@@ -2,14 +2,12 @@ package session
 
 import (
 	"context"
-	"database/sql"
 	"testing"
 	"time"
 
-	_ "github.com/mattn/go-sqlite3" // to look at the file
-
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/sqlite"
 )
 
 // TestRefreshForAMonth: sessions that refresh every five minutes for thirty days keep no more rows and bytes in the
@@ -18,16 +16,13 @@ import (
 func TestRefreshForAMonth(t *testing.T) {
 	const every, days, sessions = 5 * time.Minute, 30, 3
 	b := newBenchOf(t, false)
-	db, err := sql.Open("sqlite3", "file:"+b.path+"?mode=ro")
-	b.must(err)
-	defer db.Close()
 	tokens := make([]Tokens, sessions)
 	for i := range tokens {
 		_, tokens[i] = b.start(model.NewDeviceID())
 	}
 	early := [2]int64{}
 	for step := 1; step <= days*24*12; step++ {
-		b.clock.move(every)
+		b.clock.Move(every)
 		given := make([]Tokens, sessions)
 		// One transaction for all: each is the one that Refresh runs.
 		b.update(func(tx *store.Tx) error {
@@ -61,7 +56,7 @@ func TestRefreshForAMonth(t *testing.T) {
 			continue
 		}
 		day := step / (24 * 12)
-		rows, bytes := kept(t, db)
+		rows, bytes := int64(sqlite.Count(t, b.path, "tokens")), sqlite.Size(t, b.path)
 		if day == 2 {
 			early = [2]int64{rows, bytes}
 		}
@@ -73,14 +68,4 @@ func TestRefreshForAMonth(t *testing.T) {
 			t.Logf("after %d refreshes of each of %d sessions: %d rows of tokens, %d bytes of database", step, sessions, rows, bytes)
 		}
 	}
-}
-
-// kept is how many tokens a database has, and how many bytes without what is free in it.
-func kept(t *testing.T, db *sql.DB) (rows, bytes int64) {
-	t.Helper()
-	if err := db.QueryRow(`SELECT (SELECT COUNT(*) FROM tokens), (page_count - freelist_count) * page_size
-		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`).Scan(&rows, &bytes); err != nil {
-		t.Fatal(err)
-	}
-	return rows, bytes
 }

@@ -111,7 +111,7 @@ func TestRun(t *testing.T) {
 	t.Run("the_end_writes_all", func(t *testing.T) {
 		b := newBench(t)
 		session, tokens := b.start("D")
-		b.clock.move(time.Minute)
+		b.clock.Move(time.Minute)
 		b.use(tokens.Access)
 		if failures := run(b, func(stop func()) { stop() }); len(failures) != 0 {
 			t.Errorf("failed: %v", failures)
@@ -158,11 +158,11 @@ func TestInternalTokens(t *testing.T) {
 	refused(token)
 
 	token, _ = mint()
-	b.clock.move(InternalLife - time.Microsecond)
+	b.clock.Move(InternalLife - time.Microsecond)
 	if _, err := b.sessions.Introspect(token); err != nil {
 		t.Errorf("a live token gave %v", err)
 	}
-	b.clock.move(time.Microsecond)
+	b.clock.Move(time.Microsecond)
 	refused(token)
 
 	for range maxInternal { // those that have expired do not count
@@ -180,7 +180,7 @@ func TestRetryIsActivity(t *testing.T) { // REF-3
 	b := newBench(t)
 	session, first := b.start("D")
 	b.mustRefresh(first.Refresh)
-	b.clock.move(activityGrain)
+	b.clock.Move(activityGrain)
 	b.mustRefresh(first.Refresh)
 	if row := b.row(session.ID); !row.LastActiveAt.Equal(b.clock.Now()) || row.LastIP != "192.0.2.1" {
 		t.Errorf("active at %v from %s", row.LastActiveAt, row.LastIP)

@@ -193,13 +193,13 @@ func (h *history) step() {
 		h.oracle.flush()
 	case 8:
 		steps := []time.Duration{time.Second, 30 * time.Second, bound.RefreshGrace, 4 * time.Minute, 70 * time.Minute, -10 * time.Second}
-		h.clock.move(steps[h.random.IntN(len(steps))])
+		h.clock.Move(steps[h.random.IntN(len(steps))])
 	case 9:
 		h.crash()
 		h.oracle.crash()
 	case 10:
 		if h.random.IntN(4) == 0 {
-			h.clock.move(27 * time.Hour) // a day on which nobody used it
+			h.clock.Move(27 * time.Hour) // a day on which nobody used it
 		}
 		_, err := h.store.Retain(context.Background())
 		h.must(err)
@@ -292,7 +292,7 @@ func TestRefreshNeverLosesAnHonestClient(t *testing.T) {
 			got := b.mustRefresh(tokens.Refresh)
 			switch random.IntN(4) {
 			case 0: // the answer is lost
-				b.clock.move(time.Duration(random.IntN(100)) * time.Hour)
+				b.clock.Move(time.Duration(random.IntN(100)) * time.Hour)
 				continue
 			case 1: // a second process of the client had the same thought
 				b.use(b.mustRefresh(tokens.Refresh).Access)
@@ -301,7 +301,7 @@ func TestRefreshNeverLosesAnHonestClient(t *testing.T) {
 			}
 			tokens = got
 			b.use(tokens.Access)
-			b.clock.move(time.Duration(random.IntN(300)) * time.Second)
+			b.clock.Move(time.Duration(random.IntN(300)) * time.Second)
 		}
 		if !b.live(session.ID) {
 			t.Fatalf("seed %d: the session ended", seed)

@@ -14,32 +14,15 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/tokenkey"
 )
-
-// clock is a clock that stands still until it is moved.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) move(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // bench is a store with one user, whose sessions are tested without a homeserver.
 type bench struct {
 	t        testing.TB
 	path     string
-	clock    *clock
+	clock    *testkit.Clock
 	store    *store.Store
 	sessions *Sessions
 	user     model.User
@@ -58,7 +41,7 @@ func newBench(t testing.TB) *bench {
 
 // newBenchOf makes a bench whose writes run twice, or do not.
 func newBenchOf(t testing.TB, rehearse bool) *bench {
-	b := &bench{t: t, rehearse: rehearse, path: filepath.Join(t.TempDir(), "test.db"), clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+	b := &bench{t: t, rehearse: rehearse, path: filepath.Join(t.TempDir(), "test.db"), clock: testkit.NewClock(),
 		rate: limit.Rate{Burst: 1 << 20, PerMinute: 1 << 20}}
 	b.open()
 	t.Cleanup(func() {
@@ -162,14 +145,14 @@ func TestRefresh(t *testing.T) {
 		for range 50 {
 			tokens = b.mustRefresh(tokens.Refresh)
 			b.use(tokens.Access)
-			b.clock.move(4 * time.Minute)
+			b.clock.Move(4 * time.Minute)
 		}
 	})
 	t.Run("lost_answer_is_retried", func(t *testing.T) { // REF-3, S1
 		b := newBench(t)
 		_, first := b.start("D")
 		b.mustRefresh(first.Refresh)
-		b.clock.move(48 * time.Hour)
+		b.clock.Move(48 * time.Hour)
 		b.mustRefresh(first.Refresh)
 		last := b.mustRefresh(first.Refresh)
 		b.use(last.Access)
@@ -190,7 +173,7 @@ func TestRefresh(t *testing.T) {
 		next := b.mustRefresh(first.Refresh)
 		b.use(next.Access)
 		b.use(first.Access)
-		b.clock.move(5 * time.Minute)
+		b.clock.Move(5 * time.Minute)
 		if _, err := b.sessions.Access(first.Access); !errors.Is(err, model.ExpiredToken) {
 			t.Fatalf("an expired access token gave %v", err)
 		}
@@ -199,7 +182,7 @@ func TestRefresh(t *testing.T) {
 		b := newBench(t)
 		session, first := b.start("D")
 		b.use(b.mustRefresh(first.Refresh).Access)
-		b.clock.move(bound.RefreshGrace - time.Microsecond)
+		b.clock.Move(bound.RefreshGrace - time.Microsecond)
 		b.use(b.mustRefresh(first.Refresh).Access)
 		if !b.live(session.ID) {
 			t.Fatal("the session ended")
@@ -210,7 +193,7 @@ func TestRefresh(t *testing.T) {
 		session, first := b.start("D")
 		next := b.mustRefresh(first.Refresh)
 		b.use(next.Access)
-		b.clock.move(bound.RefreshGrace)
+		b.clock.Move(bound.RefreshGrace)
 		b.wantRefused(first.Refresh, model.RefreshRefused)
 		if b.live(session.ID) {
 			t.Fatal("the session lives on")
@@ -226,7 +209,7 @@ func TestRefresh(t *testing.T) {
 		one, two := b.mustRefresh(first.Refresh), b.mustRefresh(first.Refresh)
 		next := b.mustRefresh(one.Refresh)
 		b.use(next.Access)
-		b.clock.move(bound.RefreshGrace)
+		b.clock.Move(bound.RefreshGrace)
 		b.wantRefused(two.Refresh, model.RefreshPassed)
 		if !b.live(session.ID) {
 			t.Fatal("the session ended")
@@ -238,7 +221,7 @@ func TestRefresh(t *testing.T) {
 		session, first := b.start("D")
 		next := b.mustRefresh(first.Refresh)
 		b.mustRefresh(next.Refresh)
-		b.clock.move(bound.RefreshGrace)
+		b.clock.Move(bound.RefreshGrace)
 		b.wantRefused(first.Refresh, model.RefreshRefused)
 		if b.live(session.ID) {
 			t.Fatal("the session lives on")
@@ -248,14 +231,14 @@ func TestRefresh(t *testing.T) {
 		b := newBench(t)
 		_, first := b.start("D")
 		b.use(b.mustRefresh(first.Refresh).Access)
-		b.clock.move(bound.RefreshGrace)
+		b.clock.Move(bound.RefreshGrace)
 		b.wantRefused(first.Refresh, model.RefreshRefused)
 	})
 	t.Run("a_crash_before_the_use_is_written_harms_nobody", func(t *testing.T) { // S3
 		b := newBench(t)
 		session, first := b.start("D")
 		b.use(b.mustRefresh(first.Refresh).Access)
-		b.clock.move(bound.RefreshGrace)
+		b.clock.Move(bound.RefreshGrace)
 		b.crash()
 		b.use(b.mustRefresh(first.Refresh).Access)
 		if !b.live(session.ID) {
@@ -268,14 +251,14 @@ func TestRefresh(t *testing.T) {
 		b.use(b.mustRefresh(first.Refresh).Access)
 		b.must(b.sessions.config.Registry.Flush(context.Background()))
 		b.crash()
-		b.clock.move(bound.RefreshGrace)
+		b.clock.Move(bound.RefreshGrace)
 		b.wantRefused(first.Refresh, model.RefreshRefused)
 	})
 	t.Run("a_clock_that_steps_back_is_forgiven", func(t *testing.T) { // KEY-8
 		b := newBench(t)
 		session, first := b.start("D")
 		b.use(b.mustRefresh(first.Refresh).Access)
-		b.clock.move(-time.Hour)
+		b.clock.Move(-time.Hour)
 		b.mustRefresh(first.Refresh)
 		if !b.live(session.ID) {
 			t.Fatal("the session ended")
@@ -377,12 +360,12 @@ func TestRefreshLimit(t *testing.T) {
 		for range 5 {
 			wantBusy(t, b, tokens.Refresh)
 		}
-		b.clock.move(time.Second)
+		b.clock.Move(time.Second)
 		next := b.mustRefresh(tokens.Refresh)
 		wantBusy(t, b, tokens.Refresh) // a retry waits as well,
-		b.clock.move(time.Second)
+		b.clock.Move(time.Second)
 		b.mustRefresh(tokens.Refresh) // and works as ever
-		b.clock.move(time.Second)
+		b.clock.Move(time.Second)
 		b.mustRefresh(next.Refresh)
 	})
 	t.Run("another_session_has_a_count_of_its_own", func(t *testing.T) {
@@ -398,7 +381,7 @@ func TestRefreshLimit(t *testing.T) {
 		b, first := begin(t)
 		second := b.mustRefresh(first.Refresh)
 		b.use(second.Access)
-		b.clock.move(bound.RefreshGrace)
+		b.clock.Move(bound.RefreshGrace)
 		tokens := second
 		for range 3 {
 			tokens = b.mustRefresh(tokens.Refresh)
@@ -412,7 +395,7 @@ func TestRefreshLimit(t *testing.T) {
 		sibling, other := b.mustRefresh(first.Refresh), b.mustRefresh(first.Refresh)
 		child := b.mustRefresh(sibling.Refresh)
 		b.use(child.Access)
-		b.clock.move(bound.RefreshGrace)
+		b.clock.Move(bound.RefreshGrace)
 		for range 10 {
 			b.wantRefused(other.Refresh, model.RefreshPassed)
 			b.wantRefused("mcr_x", model.RefreshRefused)

@@ -17,7 +17,7 @@ func TestFlushAgain(t *testing.T) {
 	s, tokens := b.start("PHONE")
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	b.clock.move(time.Minute)
+	b.clock.Move(time.Minute)
 	first := b.clock.Now()
 	_, err := b.sessions.Access(tokens.Access)
 	b.must(err)
@@ -41,7 +41,7 @@ func TestFlushAgain(t *testing.T) {
 		}
 	}
 	want(first, first)
-	b.clock.move(time.Minute)
+	b.clock.Move(time.Minute)
 	newer := b.clock.Now()
 	registry.noteActivity(s.ID, newer)
 	registry.noteActivity(s.ID, first)
@@ -74,13 +74,13 @@ func TestRefreshIsActivity(t *testing.T) {
 			t.Errorf("it was active at %v from %q, want %v from %q", found.LastActiveAt, found.LastIP, at, ip)
 		}
 	}
-	b.clock.move(time.Hour)
+	b.clock.Move(time.Hour)
 	first := b.clock.Now()
 	want(refreshed("192.0.2.1"), first, "192.0.2.1")
-	b.clock.move(activityGrain - time.Second)
+	b.clock.Move(activityGrain - time.Second)
 	want(refreshed("192.0.2.1"), first, "192.0.2.1")
-	b.clock.move(time.Second)
+	b.clock.Move(time.Second)
 	want(refreshed("192.0.2.1"), b.clock.Now(), "192.0.2.1")
-	b.clock.move(time.Second)
+	b.clock.Move(time.Second)
 	want(refreshed("198.51.100.7"), b.clock.Now(), "198.51.100.7")
 }

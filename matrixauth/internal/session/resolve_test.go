@@ -26,7 +26,7 @@ func TestFind(t *testing.T) { // REV-2, REV-5
 			t.Errorf("found %+v, %v", found, err)
 		}
 	}
-	b.clock.move(24 * time.Hour)
+	b.clock.Move(24 * time.Hour)
 	if _, err := b.sessions.Find(tokens.Access); err != nil {
 		t.Errorf("an expired token gave %v", err)
 	}
@@ -63,9 +63,9 @@ func TestAccess(t *testing.T) {
 	for _, token := range foreign {
 		want(token, model.UnknownToken)
 	}
-	b.clock.move(5*time.Minute - time.Microsecond)
+	b.clock.Move(5*time.Minute - time.Microsecond)
 	want(tokens.Access, "")
-	b.clock.move(time.Microsecond)
+	b.clock.Move(time.Microsecond)
 	want(tokens.Access, model.ExpiredToken) // SOFT-3
 	if owner, err := b.sessions.Owner(tokens.Access); err != nil || owner.SessionID != session.ID {
 		t.Errorf("an expired token has the owner %+v, %v", owner, err)
@@ -81,7 +81,7 @@ func TestAccess(t *testing.T) {
 func TestPeekNotesNothing(t *testing.T) { // REF-4
 	b := newBench(t)
 	session, tokens := b.start("D")
-	b.clock.move(time.Minute)
+	b.clock.Move(time.Minute)
 	used := func() (at time.Time, active time.Time) {
 		b.must(b.sessions.config.Registry.Flush(context.Background()))
 		token, err := b.sessions.Find(tokens.Access)
@@ -98,7 +98,7 @@ func TestPeekNotesNothing(t *testing.T) { // REF-4
 		t.Errorf("used at %v, active at %v", at, active)
 	}
 	first := b.clock.Now()
-	b.clock.move(time.Minute)
+	b.clock.Move(time.Minute)
 	b.use(tokens.Access)
 	if at, active := used(); !at.Equal(first) || !active.Equal(b.clock.Now()) {
 		t.Errorf("used at %v, active at %v", at, active)
@@ -151,9 +151,9 @@ func TestLocked(t *testing.T) { // MOD-1, MOD-3
 	pass(tokens.Access, model.UserLocked, b.user.ID)
 	pass(model.NewToken(model.CompatAccess), "", "")
 	locked(model.UserLocked)
-	b.clock.move(time.Hour)
+	b.clock.Move(time.Hour)
 	pass(tokens.Access, model.UserLocked, b.user.ID) // expired or not
-	b.clock.move(-time.Hour)
+	b.clock.Move(-time.Hour)
 
 	b.sessions.SetLocked("somebody else", false)
 	pass(tokens.Access, model.UserLocked, b.user.ID)
@@ -186,12 +186,12 @@ func TestRetired(t *testing.T) { // REV-9
 	if _, err := b.sessions.MayPass(otherTokens.Access); err != nil {
 		t.Errorf("the token of another session: %v", err)
 	}
-	b.clock.move(homeserverMemory)
+	b.clock.Move(homeserverMemory)
 	if _, found := b.sessions.Retired(model.HashToken(tokens.Access)); !found {
 		t.Error("forgotten while the homeserver may remember")
 	}
 	b.endRows(other)
-	b.clock.move(time.Microsecond)
+	b.clock.Move(time.Microsecond)
 	if _, found := b.sessions.Retired(model.HashToken(tokens.Access)); found {
 		t.Error("remembered for longer than the homeserver does")
 	}
@@ -200,7 +200,7 @@ func TestRetired(t *testing.T) { // REV-9
 	if len(retired.tokens) != 1 || !b.sessions.Watchful() {
 		t.Errorf("%d are remembered, want that of the session that ended later", len(retired.tokens))
 	}
-	b.clock.move(homeserverMemory)
+	b.clock.Move(homeserverMemory)
 	retired.forget(b.clock.Now())
 	if len(retired.tokens) != 0 || b.sessions.Watchful() {
 		t.Errorf("%d are remembered", len(retired.tokens))
@@ -221,7 +221,7 @@ func TestIntrospectOwn(t *testing.T) { // INTRO-9
 		_, err := s.sessions.IntrospectOwn(token, "app")
 		wantCode(t, err, model.UnknownToken)
 	}
-	s.clock.move(5 * time.Minute)
+	s.clock.Move(5 * time.Minute)
 	_, err := s.sessions.IntrospectOwn(tokens.Access, "app")
 	wantCode(t, err, model.UnknownToken)
 	_, err = s.sessions.IntrospectOwn(tokens.Refresh, "app")

@@ -81,7 +81,7 @@ func TestStart(t *testing.T) {
 		if tokens.Refresh != "" || tokens.Life != 0 {
 			t.Errorf("got the tokens %+v", tokens)
 		}
-		s.clock.move(10 * 365 * 24 * time.Hour)
+		s.clock.Move(10 * 365 * 24 * time.Hour)
 		s.use(tokens.Access)
 	})
 	t.Run("an_existing_device_keeps_its_name", func(t *testing.T) { // LEG-23

@@ -2,93 +2,29 @@ package house
 
 import (
 	"context"
-	"crypto/sha256"
-	"database/sql"
-	"errors"
-	"fmt"
-	"net/url"
-	"strings"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver/fake"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/sqlite"
 )
 
 // tables are all that hold rows of ours.
 var tables = []string{"users", "user_emails", "passwords", "sessions", "tokens", "outbox", "browser_sessions", "clients", "authorizations", "consents", "known_networks", "known_browsers", "homeserver", "events"}
 
-// Rows is the content of every table, so that a test can tell that nothing was changed.
-func (h *House) Rows() string {
-	h.T.Helper()
-	db, err := sql.Open("sqlite3", "file:"+url.PathEscape(h.File)+"?mode=ro&_query_only=true")
-	h.Must(err)
-	defer func() { h.Must(db.Close()) }()
-	var out strings.Builder
-	for _, table := range tables {
-		h.Must(dump(&out, db, table))
-	}
-	return out.String()
-}
+// Rows returns the content of every table, so that a test can tell that nothing was changed.
+func (h *House) Rows() string { h.T.Helper(); return sqlite.Dump(h.T, h.File, tables...) }
 
-// Count is how many rows a table has, or those of a condition behind its name.
-func (h *House) Count(where string, args ...any) (n int) {
+// Count returns how many rows a table has, or those of a condition behind its name.
+func (h *House) Count(where string, args ...any) int {
 	h.T.Helper()
-	db, err := sql.Open("sqlite3", "file:"+url.PathEscape(h.File)+"?mode=ro&_query_only=true")
-	h.Must(err)
-	defer func() { h.Must(db.Close()) }()
-	h.Must(db.QueryRow("SELECT COUNT(*) FROM "+where, args...).Scan(&n))
-	return n
-}
-
-// Pragma is the value of one of SQLite's.
-func (h *House) Pragma(name string) (n int) {
-	h.T.Helper()
-	db, err := sql.Open("sqlite3", "file:"+url.PathEscape(h.File)+"?mode=ro&_query_only=true")
-	h.Must(err)
-	defer func() { h.Must(db.Close()) }()
-	h.Must(db.QueryRow("PRAGMA " + name).Scan(&n))
-	return n
+	return sqlite.Count(h.T, h.File, where, args...)
 }
 
 // SQL changes rows behind our back.
-func (h *House) SQL(statement string, args ...any) {
+func (h *House) SQL(statements string, args ...any) {
 	h.T.Helper()
-	db, err := sql.Open("sqlite3", "file:"+url.PathEscape(h.File)+"?_busy_timeout=5000&_sync=OFF")
-	h.Must(err)
-	defer func() { h.Must(db.Close()) }()
-	_, err = db.Exec(statement, args...)
-	h.Must(err)
-}
-
-func dump(out *strings.Builder, db *sql.DB, table string) (err error) {
-	rows, err := db.Query("SELECT * FROM " + table)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	columns, err := rows.Columns()
-	if err != nil {
-		return err
-	}
-	for rows.Next() {
-		values := make([]any, len(columns))
-		for i := range values {
-			values[i] = new(any)
-		}
-		if err := rows.Scan(values...); err != nil {
-			return err
-		}
-		out.WriteString(table)
-		for i, value := range values {
-			v := *(value.(*any))
-			if b, ok := v.([]byte); ok {
-				v = fmt.Sprintf("%x", sha256.Sum256(b))
-			}
-			fmt.Fprintf(out, " %s=%v", columns[i], v)
-		}
-		out.WriteByte('\n')
-	}
-	return rows.Err()
+	sqlite.Exec(h.T, h.File, statements, args...)
 }
 
 // View reads from the store.
