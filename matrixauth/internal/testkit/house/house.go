@@ -132,6 +132,7 @@ func (h *House) Open() {
 	h.T.Helper()
 	ctx := context.Background()
 	var err error
+	h.Must(placeEmpty(h.File))
 	h.Store, err = store.Open(ctx, store.Options{Path: h.File, Create: true, LockWait: 10 * time.Second, Now: h.Clock.Now, Rehearse: true, NoSync: true})
 	h.Must(err)
 	h.Lines = edge.NewLines(h.Clock.Now)
