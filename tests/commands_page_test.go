@@ -43,6 +43,7 @@ var uses = []use{
 	{"outbox list", "caddy matrix-auth outbox list --json", "[]"},
 	{"outbox retry JOB", "! caddy matrix-auth outbox retry 1000000", "no job"},
 	{"outbox drop JOB", "! caddy matrix-auth outbox drop 1000000", "no job"},
+	{"key renew", "caddy matrix-auth key renew && caddy matrix-auth key renew --leaked --yes", "matrix_auth.key"},
 	{"audit", "caddy matrix-auth audit --user NAME", "session.end"},
 	{"consent list NAME", "caddy matrix-auth consent list NAME --json", "[]"},
 	{"consent withdraw NAME CLIENT", "caddy matrix-auth consent withdraw NAME --all", ""},
