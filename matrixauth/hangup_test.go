@@ -19,7 +19,7 @@ import (
 )
 
 // send has a server answer a request whose client can hang up.
-func send(h *house.House, ctx context.Context, c house.Call) house.Answer {
+func send(ctx context.Context, h *house.House, c house.Call) house.Answer {
 	h.T.Helper()
 	r := httptest.NewRequestWithContext(ctx, c.Method, "https://"+house.IssuerHost+c.Path, strings.NewReader(c.Body))
 	for name, values := range c.Header {
@@ -51,7 +51,7 @@ func hangUp(h *house.House, c house.Call, nth int, moment string) (a house.Answe
 	}
 	h.Tap.Watch(at(moments[0]), at(moments[1]), at(moments[2]))
 	defer h.Tap.Watch(nil, nil, nil)
-	return send(h, ctx, c), calls
+	return send(ctx, h, c), calls
 }
 
 // wantGone checks what is said of a request whose client hung up: no fault of ours or of the homeserver's, neither in
@@ -122,7 +122,7 @@ func TestClientHangsUpAtLogin(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		rows := h.Rows()
-		wantGone(h, send(h, ctx, login), mark, before, "login", "logins_total")
+		wantGone(h, send(ctx, h, login), mark, before, "login", "logins_total")
 		if h.Rows() != rows {
 			t.Error("something is kept")
 		}

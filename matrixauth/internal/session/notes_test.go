@@ -166,7 +166,7 @@ func TestInternalTokens(t *testing.T) {
 	refused(token)
 
 	for range maxInternal { // those that have expired do not count
-		token, drop = mint()
+		_, drop = mint()
 	}
 	if _, _, err := b.sessions.MintInternal(b.user, model.ScopeAPI); model.AsError(err) == nil || model.AsError(err).Kind() != model.Unavailable {
 		t.Errorf("one too many gave %v", err)

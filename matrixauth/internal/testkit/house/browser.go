@@ -38,66 +38,66 @@ func (h *House) BrowserWith(value string) *Browser {
 }
 
 // Value is what the browser's cookie holds.
-func (v *Browser) Value() string { return v.Cookies[CookieName] }
+func (b *Browser) Value() string { return b.Cookies[CookieName] }
 
 // BrowserAgent is the User-Agent of browsers.
 const BrowserAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 // Ask makes a request with the guest's cookies and remembers those that come back.
-func (v *Browser) Ask(method, target, body string, header http.Header) Answer {
-	v.House.T.Helper()
-	r, err := http.NewRequestWithContext(v.House.T.Context(), method, v.House.Site.URL+strings.TrimPrefix(target, strings.TrimSuffix(Issuer, "/")), strings.NewReader(body))
-	v.House.Must(err)
+func (b *Browser) Ask(method, target, body string, header http.Header) Answer {
+	b.House.T.Helper()
+	r, err := http.NewRequestWithContext(b.House.T.Context(), method, b.House.Site.URL+strings.TrimPrefix(target, strings.TrimSuffix(Issuer, "/")), strings.NewReader(body))
+	b.House.Must(err)
 	r.Host = IssuerHost
 	r.Header.Set("User-Agent", BrowserAgent)
 	maps.Copy(r.Header, header)
-	if v.IP != "" {
-		r.Header.Set("X-Test-IP", v.IP)
+	if b.IP != "" {
+		r.Header.Set("X-Test-IP", b.IP)
 	}
-	if v.Language != "" {
-		r.Header.Set("Accept-Language", v.Language)
+	if b.Language != "" {
+		r.Header.Set("Accept-Language", b.Language)
 	}
-	for name, value := range v.Cookies {
+	for name, value := range b.Cookies {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
-	res, err := v.House.Client.Transport.RoundTrip(r)
-	v.House.Must(err)
-	defer func() { v.House.Must(res.Body.Close()) }()
+	res, err := b.House.Client.Transport.RoundTrip(r)
+	b.House.Must(err)
+	defer func() { b.House.Must(res.Body.Close()) }()
 	text, err := io.ReadAll(res.Body)
-	v.House.Must(err)
+	b.House.Must(err)
 	for _, cookie := range res.Cookies() {
 		if cookie.MaxAge < 0 {
-			delete(v.Cookies, cookie.Name)
+			delete(b.Cookies, cookie.Name)
 			continue
 		}
-		v.Cookies[cookie.Name] = cookie.Value
+		b.Cookies[cookie.Name] = cookie.Value
 	}
-	v.At = Answer{Status: res.StatusCode, Header: res.Header, Body: string(text)}
-	return v.At
+	b.At = Answer{Status: res.StatusCode, Header: res.Header, Body: string(text)}
+	return b.At
 }
 
 // Get opens an address.
-func (v *Browser) Get(target string) Answer {
-	v.House.T.Helper()
-	return v.Ask(http.MethodGet, target, "", nil)
+func (b *Browser) Get(target string) Answer {
+	b.House.T.Helper()
+	return b.Ask(http.MethodGet, target, "", nil)
 }
 
 // Post sends a form with the token of the page that the guest is at.
-func (v *Browser) Post(target string, fields ...string) Answer {
-	v.House.T.Helper()
-	return v.Ask(http.MethodPost, target, Form(append([]string{"csrf", v.Token()}, fields...)...), SameOriginForm())
+func (b *Browser) Post(target string, fields ...string) Answer {
+	b.House.T.Helper()
+	return b.Ask(http.MethodPost, target, Form(append([]string{"csrf", b.Token()}, fields...)...), SameOriginForm())
 }
 
 // Submit sends a form with the token that follows from the cookie, as if its page had been opened before.
-func (v *Browser) Submit(target string, fields ...string) Answer {
-	v.House.T.Helper()
-	return v.Ask(http.MethodPost, target, Form(append(fields, web.FormField, web.FormToken(v.Value()))...), SameOriginForm())
+func (b *Browser) Submit(target string, fields ...string) Answer {
+	b.House.T.Helper()
+	return b.Ask(http.MethodPost, target, Form(append(fields, web.FormField, web.FormToken(b.Value()))...), SameOriginForm())
 }
 
 // CookieHeader is the guest's cookies, for a request of another kind.
-func (v *Browser) CookieHeader() http.Header {
+func (b *Browser) CookieHeader() http.Header {
 	r := http.Request{Header: http.Header{}}
-	for name, value := range v.Cookies {
+	for name, value := range b.Cookies {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
 	return r.Header
@@ -112,31 +112,31 @@ func SameOriginForm() http.Header {
 var HiddenToken = regexp.MustCompile(`name="csrf" value="([^"]*)"`)
 
 // Token is the form token of the page that the guest is at.
-func (v *Browser) Token() string {
-	if match := HiddenToken.FindStringSubmatch(v.At.Body); match != nil {
+func (b *Browser) Token() string {
+	if match := HiddenToken.FindStringSubmatch(b.At.Body); match != nil {
 		return html.UnescapeString(match[1])
 	}
 	return ""
 }
 
 // Follow goes where the last answer leads.
-func (v *Browser) Follow() Answer {
-	v.House.T.Helper()
-	if v.At.Status != http.StatusSeeOther {
-		v.House.T.Fatalf("got %d %s, want a redirect", v.At.Status, v.At.Body)
+func (b *Browser) Follow() Answer {
+	b.House.T.Helper()
+	if b.At.Status != http.StatusSeeOther {
+		b.House.T.Fatalf("got %d %s, want a redirect", b.At.Status, b.At.Body)
 	}
-	return v.Get(v.At.Header.Get("Location"))
+	return b.Get(b.At.Header.Get("Location"))
 }
 
 // SignIn signs in at the sign-in page of a query, and gives where that leads.
-func (v *Browser) SignIn(user, query string) string {
-	v.House.T.Helper()
-	v.Get("/account/login"+query).WantPage(v.House.T, http.StatusOK, "Sign in")
-	v.Post("/account/login"+query, "username", user, "password", AlicesPassword)
-	if v.At.Status != http.StatusSeeOther {
-		v.House.T.Fatalf("got %d %s, want a redirect", v.At.Status, v.At.Body)
+func (b *Browser) SignIn(user, query string) string {
+	b.House.T.Helper()
+	b.Get("/account/login"+query).WantPage(b.House.T, http.StatusOK, "Sign in")
+	b.Post("/account/login"+query, "username", user, "password", AlicesPassword)
+	if b.At.Status != http.StatusSeeOther {
+		b.House.T.Fatalf("got %d %s, want a redirect", b.At.Status, b.At.Body)
 	}
-	return v.At.Header.Get("Location")
+	return b.At.Header.Get("Location")
 }
 
 var heading = regexp.MustCompile(`(?s)<h1>(.*?)</h1>`)

@@ -30,7 +30,7 @@ func (h *House) State(localpart string) string {
 	return Act(h, matrixauth.ShowUser, matrixauth.Name{User: localpart}).State
 }
 
-// behind has the fake homeserver answer what goes on through the site, as Synapse does.
+// BehindSite has the fake homeserver answer what goes on through the site, as Synapse does.
 func (h *House) BehindSite() { h.Answering(h.Fake.ServeHTTP) }
 
 // List sends a client's request to the homeserver.

@@ -47,6 +47,7 @@ type body struct {
 	read func()
 }
 
+// Close tells, and closes.
 func (b body) Close() error {
 	b.read()
 	return b.ReadCloser.Close()

@@ -31,7 +31,7 @@ const (
 
 	// WebCallback is the redirect URI of the app.
 	WebCallback = "https://app.example.org/callback?no_universal_links=true"
-	// The pair of RFC 7636 appendix B.
+	// Verifier is that of RFC 7636 appendix B.
 	Verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 	// Challenge is that of Verifier.
 	Challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
