@@ -28,6 +28,20 @@ var (
 	RefreshesPerSession = Rate{Burst: 60, PerMinute: 60}
 	// WrongSecretsPerNetwork bounds guesses at the secret shared with the homeserver.
 	WrongSecretsPerNetwork = Rate{Burst: 10, PerMinute: 10}
+	// TicketsPerNetwork bounds the links for recovery that are opened or used: what scans mail may open one many times.
+	TicketsPerNetwork = Rate{Burst: 60, PerMinute: 30}
+	// NamesPerNetwork bounds the names that people who register ask for: each asks the homeserver, and tells who is there
+	// (ENUM-2).
+	NamesPerNetwork = Rate{Burst: 30, PerMinute: 10}
+	// NewPasswordsPerNetwork and NewPasswords bound the passwords of people who register, each of which is hashed: of a
+	// network, and of all who register together.
+	NewPasswordsPerNetwork = Rate{Burst: 20, PerMinute: 6}
+	NewPasswords           = Rate{Burst: 120, PerMinute: 60}
+	// InvitationsPerNetwork and Invitations bound guesses at registration tokens: an owner may choose a short one.
+	InvitationsPerNetwork = Rate{Burst: 10, PerMinute: 5}
+	Invitations           = Rate{Burst: 200, PerMinute: 60}
+	// AccountsPerNetwork bounds the accounts that are made or asked for: a class room registers at once.
+	AccountsPerNetwork = Rate{Burst: 40, PerMinute: 2}
 )
 
 // The bounds of what counts and waits.
@@ -61,6 +75,9 @@ const (
 	// number of bytes of any (PW-4).
 	PasswordLeast = 8
 	PasswordMost  = 4096
+	// Blocklist bounds an operator's list of passwords that are refused, in bytes: it is read whole when a configuration
+	// is checked.
+	Blocklist = 512 << 20
 	// MatrixID is the longest Matrix user id in bytes, sigil and server name included (Matrix appendices, user
 	// identifiers).
 	MatrixID = 255
@@ -69,6 +86,11 @@ const (
 	// DisplayName is the greatest length of a user's display name, in characters (code points). Synapse refuses a
 	// longer one for a user that exists.
 	DisplayName = 256
+	// RegistrationToken is the greatest length of a registration token, in characters (Client-Server API,
+	// m.login.registration_token).
+	RegistrationToken = 64
+	// TermsVersion is the greatest length of the version of the terms, in characters.
+	TermsVersion = 64
 	// DeviceName is the greatest length of a device's display name, in characters (code points). A longer one is cut,
 	// as Synapse would refuse it and the login with it.
 	DeviceName = 100
@@ -128,6 +150,14 @@ const (
 	UnprovenClients = 16 << 20
 	// ShownRequests bounds the requests of one network that give way last, because a browser was shown their page.
 	ShownRequests = 16
+	// OpenRegistrations bounds the registrations of accounts that are under way, in bytes: some 3,000 of usual size.
+	// OpenRegistrationsOfNetwork is how many of one network there are; the oldest give way.
+	OpenRegistrations          = 4 << 20
+	OpenRegistrationsOfNetwork = 100
+	// WaitingRegistrations bounds the registrations that wait for an operator, in bytes: some 1,500.
+	// WaitingRegistrationsOfNetwork is how many of one network there are; beyond it nobody can ask for more.
+	WaitingRegistrations          = 2 << 20
+	WaitingRegistrationsOfNetwork = 50
 	// RefusedTokens bounds the dead tokens that are remembered, RefusedTokensOfNetwork those of one network.
 	RefusedTokens          = 4096
 	RefusedTokensOfNetwork = 256
@@ -152,12 +182,23 @@ const (
 	// RefreshGrace is how long after the first use of a successor a refresh token still mints another: two
 	// tabs or two processes of one phone race with the same token (REF-6).
 	RefreshGrace = 60 * time.Second
+	// ShowTwice is for how long the account page tells that two parties refreshed a session at once.
+	ShowTwice = 30 * 24 * time.Hour
+	// LivingLine is how long after its last use a line of refreshes counts as one that goes on.
+	LivingLine = time.Hour
+	// LinePlaces bounds how many of its last places tell a line of refreshes from others.
+	LinePlaces = 64
 	// ProofLife is how long after giving their password people count as who they are for what must not be
 	// done by whoever finds their browser signed in (ACCT-6, SCOPE-13, XS-4).
 	ProofLife = 5 * time.Minute
 	// BrowserIdle ends the session of a browser that is not used, BrowserMost one that is (SESS-4).
 	BrowserIdle = 30 * 24 * time.Hour
 	BrowserMost = 90 * 24 * time.Hour
+	// RegistrationLife is how long a person may take to register (CREATE-5: nothing is reserved meanwhile).
+	RegistrationLife = time.Hour
+	// ApprovalLife is how long a registration waits for an operator, with its name reserved, and how long afterwards the
+	// person can look up what was decided.
+	ApprovalLife = 30 * 24 * time.Hour
 	// ResetWindow is how long Synapse lets a user's clients replace the cross-signing keys after a reset was allowed.
 	ResetWindow = 10 * time.Minute
 )
@@ -184,8 +225,29 @@ const (
 	// Gaps is how many times are kept in which the database may have forgotten something; of more the oldest two
 	// become one.
 	Gaps = 1000
+	// LostSessions is how many sessions are noted that the database may have forgotten; those seen longest ago give way.
+	LostSessions = 10_000
 	// KeepConsumedToken is the age to which refresh tokens are kept that were passed twice.
 	KeepConsumedToken = time.Hour
+)
+
+// Recovery of accounts, and their mail addresses.
+const (
+	// RecoveryLife is how long the link of a recovery is good for, from when the mail server took its mail: greylisting
+	// holds a mail up for longer than people wait (MAIL-2). RecoveryLinkLife is that of a link that an operator asks for,
+	// and RecoveryLinkMost the longest that they may ask for.
+	RecoveryLife     = 30 * time.Minute
+	RecoveryLinkLife = time.Hour
+	RecoveryLinkMost = 7 * 24 * time.Hour
+	// RecoveryWait is how long a request for recovery waits for a mail server before nobody is sent anything any more.
+	RecoveryWait = 4 * time.Hour
+	// RecoveriesPerHour is how many links are sent to the addresses of one account in an hour, whichever way it was named. It
+	// is more than an address may be sent, so that it is met by who names an account in several ways only.
+	RecoveriesPerHour = 8
+	// KeepRecovery is how long a recovery is kept after it expired.
+	KeepRecovery = 24 * time.Hour
+	// EmailsOfUser is how many addresses people may give their account.
+	EmailsOfUser = 10
 )
 
 // The bounds of what is asked of the homeserver.

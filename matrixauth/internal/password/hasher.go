@@ -1,4 +1,4 @@
-// Package password hashes passwords and verifies them: argon2id for new ones, and what other servers
+// Package password judges new passwords (Policy), hashes passwords and verifies them (Hasher): argon2id for new ones, and what other servers
 // left behind for imported ones (PW-1 to PW-4, PW-7). It bounds how many hashes are made at once,
 // because each takes a processor for tens of milliseconds and 19 MiB of memory, and whoever wants may
 // ask for one by trying to sign in.
@@ -203,6 +203,18 @@ func (h *Hasher) Stats() Stats {
 		Hashes: h.hashes.Load(), Refused: h.refused.Load(),
 		Running: len(h.slots), Waiting: int(h.waiting.Load()),
 	}
+}
+
+// InTurn does work that takes as much of a processor as a hash and is none, when it is its turn among the hashes. Error:
+// ErrBusy, if the work was not done.
+func (h *Hasher) InTurn(ctx context.Context, work func()) error {
+	if err := h.enter(ctx); err != nil {
+		h.refused.Add(1)
+		return err
+	}
+	defer func() { <-h.slots }()
+	work()
+	return nil
 }
 
 // run does the work of one hash when it is its turn. All hashing goes through it.
