@@ -156,7 +156,7 @@ func (a *App) Start() error {
 	}
 	for _, p := range a.settings.unusable {
 		a.tolerate(p.Option, p)
-		a.logger.Error("the operator's own pages cannot be used; the built-in ones stand in until a reload", "error", p)
+		a.logger.Error("a file of the operator's cannot be used; what is built in stands in for it until a reload", "error", p)
 	}
 	trouble := a.open(lockWait)
 	if trouble != nil && !trouble.tolerable() {
@@ -176,7 +176,7 @@ func (a *App) Start() error {
 
 // surroundings returns what the doctor finds in Caddy around us.
 func (a *App) surroundings() []matrixauth.Finding {
-	return slices.Concat(a.siteFindings(), a.listenFindings(), a.pageFindings())
+	return slices.Concat(a.siteFindings(), a.listenFindings(), a.fileFindings())
 }
 
 // siteFindings returns the findings about the sites.

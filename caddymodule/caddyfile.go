@@ -136,7 +136,15 @@ func (p *parser) unknown(where string, block reflect.Type) {
 // block reads a block of options.
 func (p *parser) block(o option, name string, into reflect.Value) {
 	fresh := p.take(name)
-	if args := p.d.RemainingArgs(); len(args) > 0 && fresh {
+	args, before := p.d.RemainingArgs(), argument(into)
+	switch {
+	case !fresh:
+	case before.IsValid():
+		value, problem := oneValue(args)
+		if before.SetString(value); problem != "" {
+			p.at(p.places[name], "%s %s", name, problem)
+		}
+	case len(args) > 0:
 		p.at(p.places[name], "%s takes a block and nothing before it", name)
 	}
 	p.options(into, o.name, o.prefix(name))
@@ -172,7 +180,7 @@ func (p *parser) lines(name string, into reflect.Value) {
 	}
 	args := p.args(name)
 	if len(args) == 0 {
-		p.at(t, "%s takes addresses", name)
+		p.at(t, "%s takes one value or more", name)
 	}
 	into.Set(reflect.AppendSlice(into, reflect.ValueOf(args)))
 }

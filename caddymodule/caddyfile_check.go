@@ -24,7 +24,11 @@ func (p *parser) check() {
 		}
 	}
 	p.checkDatabase()
-	p.checkSecret("", s.Matrix.Secret, s.Matrix.SecretFile)
+	p.checkSecret("", s.Matrix.secretOptions())
+	p.checkSecret("mail ", s.Mail.secretOptions())
+	if problem := s.Mail.credentials(); problem.Text != "" {
+		p.at(p.place(problem.Option), "%s", problem)
+	}
 	p.checkClients()
 	if s.InternalListen.off() {
 		return
@@ -61,15 +65,16 @@ func (p *parser) checkDatabase() {
 }
 
 // checkSecret checks what two options say of one secret. prefix stands before the options' names.
-func (p *parser) checkSecret(prefix, secret, file string) {
-	if secret != "" && file != "" {
-		p.at(p.place(prefix+"secret_file"), "%ssecret and secret_file are both there; one of them is enough", prefix)
+func (p *parser) checkSecret(prefix string, o secretOptions) {
+	name, byFile := prefix+o.name, prefix+o.name+"_file"
+	if o.secret != "" && o.file != "" {
+		p.at(p.place(byFile), "%s and %s_file are both there; one of them is enough", name, o.name)
 	}
-	if file == "" || hasPlaceholder(file) || !validating() {
+	if o.file == "" || hasPlaceholder(o.file) || !validating() {
 		return
 	}
-	if _, err := readSecret(file); err != nil {
-		p.at(p.place(prefix+"secret_file"), "%ssecret_file: %v", prefix, err)
+	if _, err := readSecret(o.file); err != nil {
+		p.at(p.place(byFile), "%s: %v", byFile, err)
 	}
 }
 
@@ -105,7 +110,7 @@ func (p *parser) compare(state map[string]any) {
 func (p *parser) checkClients() {
 	for _, c := range p.settings.Client {
 		prefix := matrixauth.ClientOption(c.ID, "") + " "
-		p.checkSecret(prefix, c.Secret, c.SecretFile)
+		p.checkSecret(prefix, c.secretOptions())
 		itself := p.place(matrixauth.ClientOption(c.ID, ""))
 		for _, problem := range c.known().Check() {
 			if problem.Option == matrixauth.ClientOption(c.ID, "") && hasPlaceholder(c.ID) {

@@ -30,8 +30,8 @@ interrupted while a password was asked for.`,
 		root.PersistentFlags().String("service-user", "", "User (name or id) that the server runs as, if caddy.service does not say it and it is not caddy")
 		root.PersistentFlags().StringSlice("envfile", nil, "File of variables that the configuration uses, as of caddy run")
 		root.PersistentFlags().BoolP("verbose", "v", false, "Let Caddy say what it says while it reads the configuration")
-		root.AddCommand(userCommand(), sessionCommand(), clientCommand(), consentCommand(), tokenCommand(), outboxCommand(), keyCommand(), synapseConfigCommand(), doctorCommand(), migrateCommand(),
-			auditCommand(), backupCommand(), versionCommand())
+		root.AddCommand(userCommand(), sessionCommand(), clientCommand(), consentCommand(), tokenCommand(), outboxCommand(), registrationTokenCommand(), registrationCommand(), keyCommand(), mailCommand(), synapseConfigCommand(), doctorCommand(), migrateCommand(),
+			auditCommand(), backupCommand(), restoreCommand(), forgetCommand(), versionCommand())
 		asGroup(root)
 		explainUsage(root)
 		completeWords(root)
@@ -57,8 +57,11 @@ func closeOperator(cmd *cobra.Command, o *matrixauth.Operator) error {
 	if err := o.Close(); err != nil || kept == 0 {
 		return err
 	}
-	return say(cmd.ErrOrStderr(), "who did this is noted in the database; the server's log has it after the next start")
+	return say(cmd.ErrOrStderr(), "%s", noted)
 }
+
+// noted says where the line about what was done is if no server has it in its log.
+const noted = "who did this is noted in the database; the server's log has it after the next start"
 
 // siteRun makes the run of a command that needs the configuration and no database.
 func siteRun(run func(cmd *cobra.Command, args []string, s site) error) func(*cobra.Command, []string) error {

@@ -18,6 +18,7 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "doctor", Short: "Looks for what is wrong, and says what to change", Args: cobra.NoArgs}
 	synapseFlags(cmd)
 	cmd.Flags().StringVar(&e.authorities, "ca-file", "", "Trust the certificate authorities in this PEM file too")
+	cmd.Flags().BoolVar(&e.database, "check-database", false, "Read all of the database and see that it is whole, however long it takes")
 	cmd.Flags().BoolVar(&e.all, "all", false, "Compare all accounts with Synapse's, however many and however long it takes")
 	cmd.Flags().BoolVar(&e.fix, "fix", false, "Mend differences between Synapse's accounts and devices and ours, where it is certain what was meant")
 	jsonFlag(cmd)
@@ -42,6 +43,7 @@ const (
 type examination struct {
 	authorities string
 	all, fix    bool
+	database    bool
 }
 
 // diagnose collects the findings. An error means that the doctor itself could not work; what is wrong
@@ -84,7 +86,7 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 		findings = append(findings, s.examineAbsence(cmd, unreached)...)
 	} else {
 		findings = append(findings, matrixauth.Well(serverCheck, "a server runs on %s", operator.Database()))
-		diagnosis, err = examineServer(cmd, operator, e, matrixauth.Examination{SynapseEndpoint: want.Endpoint, Authorities: string(pem)})
+		diagnosis, err = examineServer(cmd, operator, e, matrixauth.Examination{SynapseEndpoint: want.Endpoint, Authorities: string(pem), CheckDatabase: e.database})
 		if err = errors.Join(err, operator.Close()); err != nil {
 			return nil, err
 		}
@@ -102,6 +104,11 @@ func diagnose(cmd *cobra.Command, e examination) ([]matrixauth.Finding, error) {
 func (s site) examineAbsence(cmd *cobra.Command, unreached error) []matrixauth.Finding {
 	if !errors.Is(unreached, matrixauth.ErrNoServer) {
 		return []matrixauth.Finding{matrixauth.Wrong(serverCheck, "unreached", unreached.Error(), s.likely(), "start Caddy with this configuration")}
+	}
+	var closed *matrixauth.ClosedError
+	if errors.As(s.checkClosed(cmd.Context()), &closed) {
+		return []matrixauth.Finding{matrixauth.Wrong(serverCheck, "closed", closed.Error(), closed.Database,
+			"put the database back, and nothing need be started; or, if it is lost for good: caddy matrix-auth forget")}
 	}
 	finding := matrixauth.Wrong(serverCheck, "none", "no server is running on the database", s.likely(), "start Caddy with this configuration")
 	if waiting := s.waitsFor(cmd.Context()); waiting != "" {
@@ -182,16 +189,17 @@ func examineServer(cmd *cobra.Command, o *matrixauth.Operator, e examination, as
 // literalSecrets finds the secrets that stand in the configuration themselves (KEY-6). {$NAME} is one of
 // them: the adapter has put the value in its place.
 func (s site) literalSecrets() (all []matrixauth.Finding) {
-	look := func(option, secret string) {
+	look := func(name, option, secret string) {
 		if secret != "" && !strings.HasPrefix(secret, "{") {
 			all = append(all, matrixauth.Wrong(secretCheck, "literal",
 				option+" stands in the configuration itself, which Caddy keeps on disk, prints with \"caddy adapt\" and shows at its admin endpoint",
-				s.file, "secret {env.NAME}, or secret_file /path/to/a/file"))
+				s.file, name+" {env.NAME}, or "+name+"_file /path/to/a/file"))
 		}
 	}
-	look("the secret shared with Synapse", s.given.Matrix.Secret)
+	look("secret", "the secret shared with Synapse", s.given.Matrix.Secret)
+	look("password", "the password at the mail server", s.given.Mail.Password)
 	for _, c := range s.given.Client {
-		look("the secret of the client "+c.ID, c.Secret)
+		look("secret", "the secret of the client "+c.ID, c.Secret)
 	}
 	return all
 }

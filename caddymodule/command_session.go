@@ -10,14 +10,14 @@ import (
 )
 
 func sessionCommand() *cobra.Command {
-	return groupCommand("session", "Sessions", sessionListCommand(), sessionEndCommand())
+	return groupCommand("session", "Sessions", sessionListCommand(), sessionEndCommand(), sessionLostCommand())
 }
 
 func sessionListCommand() *cobra.Command {
 	var asked matrixauth.SessionQuery
 	cmd := operatorCommand("list [NAME]", "Lists the live sessions of a user, or of all", cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
-			header := []string{"ID", "KIND", "CLIENT", "DEVICE", "NAME", "CREATED", "LAST ACTIVE", "LAST IP"}
+			header := []string{"ID", "KIND", "CLIENT", "DEVICE", "NAME", "CREATED", "LAST ACTIVE", "LAST IP", "TWICE"}
 			if len(args) == 1 {
 				asked.User = args[0]
 			} else {
@@ -27,7 +27,7 @@ func sessionListCommand() *cobra.Command {
 				header = append(header, "ENDED", "REASON")
 			}
 			list := newList(cmd, header, func(s matrixauth.Session) []string {
-				row := []string{s.ID, s.Kind, cmp.Or(s.ClientName, s.ClientID), s.DeviceID, s.DeviceName, formatTime(s.CreatedAt), formatTime(s.LastActiveAt), s.LastIP}
+				row := []string{s.ID, s.Kind, cmp.Or(s.ClientName, s.ClientID), s.DeviceID, s.DeviceName, formatTime(s.CreatedAt), formatTime(s.LastActiveAt), s.LastIP, formatTime(s.TwiceAt)}
 				if asked.User == "" {
 					row = append(row, s.User)
 				}

@@ -22,6 +22,7 @@ func userCommand() *cobra.Command {
 		userChangeCommand("reactivate", "Makes a deactivated account usable again", matrixauth.ReactivateUser),
 		userAdminCommand("promote", "Allows a user to administer Synapse", true),
 		userResetCommand(),
+		userRecoveryCommand(),
 		userAdminCommand("demote", "Takes the right to administer Synapse away, and ends the sessions that hold it", false),
 	)
 }
@@ -51,6 +52,7 @@ func userAddCommand() *cobra.Command {
 			}
 			return say(cmd.OutOrStdout(), "%s", added.MatrixID)
 		})
+	weakFlag(cmd, &n.Weak)
 	cmd.Flags().StringVar(&n.Email, "email", "", "A mail address, taken as verified")
 	cmd.Flags().StringVar(&n.DisplayName, "display-name", "", "The name that others see")
 	cmd.Flags().BoolVar(&n.Admin, "admin", false, "Allow the account to administer Synapse")
@@ -93,7 +95,8 @@ func userShowCommand() *cobra.Command {
 }
 
 func userPasswordCommand() *cobra.Command {
-	return operatorCommand("set-password NAME", "Sets a password; asks for it, or reads it from standard input", cobra.ExactArgs(1),
+	var weak bool
+	cmd := operatorCommand("set-password NAME", "Sets a password; asks for it, or reads it from standard input", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string, o *matrixauth.Operator) error {
 			// Nobody is to think of a password for an account that cannot have one.
 			u, err := matrixauth.ShowUser.Do(cmd.Context(), o, matrixauth.Name{User: args[0]})
@@ -107,12 +110,18 @@ func userPasswordCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			u, err = matrixauth.SetPassword.Do(cmd.Context(), o, matrixauth.NameAndPassword{Name: matrixauth.Name{User: args[0]}, Password: password})
+			u, err = matrixauth.SetPassword.Do(cmd.Context(), o, matrixauth.NameAndPassword{Name: matrixauth.Name{User: args[0]}, Password: password, Weak: weak})
 			if err != nil {
 				return err
 			}
 			return printState(cmd, u)
 		})
+	weakFlag(cmd, &weak)
+	return cmd
+}
+
+func weakFlag(cmd *cobra.Command, weak *bool) {
+	cmd.Flags().BoolVar(weak, "weak", false, "Take a password that is easy to guess, or shorter than configured; 8 characters it needs")
 }
 
 func userDisplayNameCommand() *cobra.Command {
@@ -228,6 +237,9 @@ func printUser(cmd *cobra.Command, u matrixauth.User) error {
 	row("Emails", strings.Join(u.Emails, " "))
 	row("Sessions", fmt.Sprint(u.Sessions))
 	row("Created", formatTime(u.CreatedAt))
+	for _, accepted := range u.Terms {
+		row("Terms", accepted.Version+", accepted "+formatTime(accepted.At))
+	}
 	row("Locked", formatTime(u.LockedAt))
 	row("Deactivated", formatTime(u.DeactivatedAt))
 	return printTable(cmd.OutOrStdout(), rows)
@@ -241,9 +253,12 @@ func yesNo(b bool) string {
 }
 
 // formatTime returns a time in the reader's zone; nothing for no time.
+// shownTime is the form of a time in lists, which is local.
+const shownTime = "2006-01-02 15:04:05"
+
 func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Local().Format("2006-01-02 15:04:05")
+	return t.Local().Format(shownTime)
 }

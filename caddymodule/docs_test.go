@@ -61,7 +61,7 @@ func options(of reflect.Type, prefix string) (names []string) {
 			names = append(names, options(field.Type.Elem(), prefix+name+".")...)
 			continue
 		}
-		if field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[Rate]() {
+		if field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[Rate]() && field.Type != reflect.TypeFor[Score]() {
 			names = append(names, options(field.Type, prefix+name+".")...)
 			continue
 		}
@@ -147,4 +147,22 @@ func secretOfTest(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// TestDocumentedAccessLog: what we tell owners to keep of an access log holds no secret of an address.
+func TestDocumentedAccessLog(t *testing.T) {
+	for _, name := range []string{"../Caddyfile.example", "../docs/logs.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"access_token", "loginToken", "code", "state", "token", "ticket"} {
+			if !strings.Contains(string(text), "\treplace "+secret+" REDACTED\n") {
+				t.Errorf("%s keeps %s", name, secret)
+			}
+		}
+		if !strings.Contains(string(text), "resp_headers>Location delete") {
+			t.Errorf("%s keeps the addresses of redirects", name)
+		}
+	}
 }

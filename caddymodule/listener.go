@@ -139,7 +139,7 @@ func (s *internalServer) persist() {
 }
 
 func (s *internalServer) keepTrying() {
-	for b := (backoff{}); b.wait(s.ctx); {
+	for b := (backoff{pace: usualPace}); b.wait(s.ctx); {
 		s.mu.Lock()
 		if s.refused != nil {
 			s.try()

@@ -28,6 +28,15 @@ func (o *obstacle) tolerable() bool {
 	return true
 }
 
+// pace returns how the instance is tried on. What is closed waits for somebody to do something, who is to find it open
+// again soon, and must find what to do in the log.
+func (o *obstacle) pace() pace {
+	if _, closed := errors.AsType[*matrixauth.ClosedError](o.error); closed {
+		return pace{longest: 5 * time.Second, loggedEvery: 12}
+	}
+	return usualPace
+}
+
 // databaseSubject returns what a database that cannot be opened is about.
 func databaseSubject(path string) string { return "database " + path }
 
@@ -42,7 +51,7 @@ func (a *App) open(wait time.Duration) *obstacle {
 		return problem
 	}
 	subject := databaseSubject(ready.database)
-	if err := checkPresent(ready.database); err != nil {
+	if err := a.checkDatabase(ready); err != nil {
 		return &obstacle{[]string{subject}, err}
 	}
 	// A copy: requests may read the settings already, as Caddy starts its apps in any order.
@@ -54,7 +63,7 @@ func (a *App) open(wait time.Duration) *obstacle {
 		}
 		config.Secret = secret
 	}
-	value, loaded, err := cores.LoadOrNew(ready.database, func() (caddy.Destructor, error) { return a.openCore(ready.database, wait) })
+	value, loaded, err := cores.LoadOrNew(ready.database, func() (caddy.Destructor, error) { return a.openCore(ready, wait) })
 	if err != nil {
 		return &obstacle{[]string{subject}, err}
 	}
@@ -105,8 +114,20 @@ func (a *App) settled() (resolved, *obstacle) {
 	return resolved{}, o
 }
 
-func (a *App) openCore(database string, wait time.Duration) (caddy.Destructor, error) {
-	core, err := matrixauth.Open(a.ctx, matrixauth.OpenOptions{Database: database, Create: true, LockWait: wait})
+// checkDatabase returns why a database must not be opened, before anything is made beside it. One that this process has
+// open already is well.
+func (a *App) checkDatabase(ready resolved) error {
+	if _, open := cores.References(ready.database); open {
+		return nil
+	}
+	if err := matrixauth.CheckClosed(a.ctx, ready.database, ready.config.KeyFile); err != nil {
+		return err
+	}
+	return checkPresent(ready.database)
+}
+
+func (a *App) openCore(ready resolved, wait time.Duration) (caddy.Destructor, error) {
+	core, err := matrixauth.Open(a.ctx, matrixauth.OpenOptions{Database: ready.database, Create: true, KeyFile: ready.config.KeyFile, LockWait: wait})
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +157,7 @@ func (a *App) wait(trouble *obstacle) {
 	tolerated.swap(a, nil, trouble)
 	a.logger.Error("matrix_auth cannot open; all other sites are served, ours answers 503 until it can", "error", trouble.error)
 	a.waiting.Go(func() {
-		for b := (backoff{}); b.wait(ctx); {
+		for b := (backoff{pace: trouble.pace()}); b.wait(ctx); b.pace = trouble.pace() {
 			again := a.open(0)
 			tolerated.swap(a, trouble, again)
 			if again == nil {
@@ -161,12 +182,16 @@ func (a *App) endWait() {
 
 func (a *App) tolerate(subject string, why error) { tolerated.add(a, subject, why.Error()) }
 
-// pageFindings returns findings about the operator's pages that could not be used.
-func (a *App) pageFindings() []matrixauth.Finding {
+// fileFindings returns findings about files of the operator that could not be used.
+func (a *App) fileFindings() []matrixauth.Finding {
 	var findings []matrixauth.Finding
 	for _, p := range a.settings.unusable {
-		findings = append(findings, matrixauth.Wrong("pages", "unusable", "the built-in ones stand in: "+p.Error(),
-			p.Option+" in the Caddyfile", "mend the files, and reload Caddy: caddy reload --force"))
+		where, fix := p.Option+" in the Caddyfile", "mend the files, and reload Caddy: caddy reload --force"
+		if p.Option == blocklistOption {
+			findings = append(findings, matrixauth.Wrong("passwords", "unusable", "the built-in list stands in alone: "+p.Error(), where, fix))
+			continue
+		}
+		findings = append(findings, matrixauth.Wrong("pages", "unusable", "the built-in ones stand in: "+p.Error(), where, fix))
 	}
 	return findings
 }

@@ -12,12 +12,12 @@ import (
 //	bool             nothing: being there is all
 //	caddy.Duration   a duration above zero
 //	argumentsReader  what the type itself says
-//	struct           a block of options
+//	struct           a block of options, behind a value if one of its fields is the argument
 //	[]struct         such a block behind a name, as often as one likes
 //
 // The tag caddyfile says what a type cannot:
 //
-//	argument    the name before the block of a []struct, and no option in it
+//	argument    what stands before a block, and is no option in it; each []struct has one, a name
 //	unnamed     a struct whose options are told in messages without its name
 //	lines       a []string that may stand in several lines
 //	colour      a string that begins a comment if it is written as stylesheets have it
@@ -111,6 +111,9 @@ func eachText(block reflect.Value, prefix string, visit func(option string, text
 		name, value := o.below(prefix), block.FieldByIndex(o.Index)
 		switch {
 		case o.isBlock():
+			if before := argument(value); before.IsValid() {
+				visitText(before, name, visit)
+			}
 			eachText(value, o.prefix(name), visit)
 		case value.Kind() == reflect.String:
 			visitText(value, name, visit)

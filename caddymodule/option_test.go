@@ -92,12 +92,24 @@ func setOther(t *testing.T, value reflect.Value, name string) {
 		*into = "other"
 	case *[]string:
 		*into = []string{"https://other.example.com/"}
+	case *Words:
+		*into = Words{"https://other.example.com/terms", "2"}
 	case *Addresses:
 		*into = Addresses{"127.0.0.1:9081"}
 	case *bool:
 		*into = true
 	case *caddy.Duration:
 		*into = caddy.Duration(7e9)
+	case *Count:
+		*into = 5
+	case *Score:
+		*into = Score{Set: true}
+	case *Notices:
+		*into = Notices{"off"}
+	case *MailServer:
+		*into = MailServer{"mail.example.com:587"}
+	case *Sendmail:
+		*into = "/usr/sbin/other"
 	case *Rate:
 		*into = Rate{Burst: 3, PerMinute: 4}
 	default:
@@ -110,7 +122,7 @@ func setOther(t *testing.T, value reflect.Value, name string) {
 func TestSettingsPlaceholders(t *testing.T) {
 	t.Setenv("TEST_WORD", "word")
 	given := Settings{
-		Issuer: "https://{env.TEST_WORD}.example.com", Database: "/{env.TEST_WORD}.db", SealFile: "/{env.TEST_WORD}.seal", KeyFile: "/{env.TEST_WORD}.key", InternalListen: Addresses{"{env.TEST_WORD}:8080", "127.0.0.1:8080"},
+		Issuer: "https://{env.TEST_WORD}.example.com", Database: "/{env.TEST_WORD}.db", SealFile: "/{env.TEST_WORD}.seal", KeyFile: "/{env.TEST_WORD}.key", Backup: Backups{Dir: "/{env.TEST_WORD}"}, InternalListen: Addresses{"{env.TEST_WORD}:8080", "127.0.0.1:8080"},
 		Matrix: Homeserver{Homeserver: "{env.TEST_WORD}", Secret: "{env.TEST_WORD}"}, Branding: Branding{Name: "{env.TEST_WORD}"},
 		Client: []Client{{ID: "{env.TEST_WORD}", RedirectURI: []string{"https://{env.TEST_WORD}.example.com/"}}},
 	}
@@ -120,7 +132,7 @@ func TestSettingsPlaceholders(t *testing.T) {
 		t.Fatal(err, r.missing)
 	}
 	for what, pair := range map[string][2]string{
-		"issuer": {r.config.Issuer, "https://word.example.com"}, "database": {r.database, "/word.db"}, "seal_file": {r.config.SealFile, "/word.seal"}, "key_file": {r.config.KeyFile, "/word.key"}, "internal_listen": {r.listen[0], "word:8080"},
+		"issuer": {r.config.Issuer, "https://word.example.com"}, "database": {r.database, "/word.db"}, "seal_file": {r.config.SealFile, "/word.seal"}, "key_file": {r.config.KeyFile, "/word.key"}, "backup": {r.config.Backup.Dir, "/word"}, "internal_listen": {r.listen[0], "word:8080"},
 		"homeserver": {r.config.ServerName, "word"}, "secret": {r.config.Secret, "word"}, "branding name": {r.config.Branding.Name, "word"},
 		"client": {r.config.Clients[0].ID, "word"}, "redirect_uri": {r.config.Clients[0].RedirectURIs[0], "https://word.example.com/"},
 	} {

@@ -29,6 +29,22 @@ func (r *Rate) readArguments(args []string) string {
 	return ""
 }
 
+// Count is how many there are of something, above zero.
+type Count int
+
+func (c *Count) readArguments(args []string) string {
+	text, problem := oneValue(args)
+	if problem != "" {
+		return problem
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return "takes a number above zero, such as 7"
+	}
+	*c = Count(n)
+	return ""
+}
+
 // Addresses are the addresses of listeners, or "off".
 type Addresses []string
 
@@ -40,8 +56,65 @@ func (a *Addresses) readArguments(args []string) string {
 	return ""
 }
 
+// Words are several values in one line.
+type Words []string
+
+func (w *Words) readArguments(args []string) string {
+	if len(args) == 0 {
+		return "takes a value"
+	}
+	*w = args
+	return ""
+}
+
 // off reports whether there is to be no listener.
 func (a Addresses) off() bool { return len(a) == 1 && a[0] == listenOff }
+
+// MailServer is HOST:PORT, and perhaps how the connection is secured.
+type MailServer []string
+
+func (m *MailServer) readArguments(args []string) string {
+	if len(args) != 1 && len(args) != 2 {
+		return "takes HOST:PORT and, if the port does not say it, tls, starttls or plain, such as mail.example.com:587 starttls"
+	}
+	*m = args
+	return ""
+}
+
+// parts returns the address and the security, which may be empty.
+func (m MailServer) parts() (address, security string) {
+	if len(m) > 1 {
+		security = m[1]
+	}
+	if len(m) > 0 {
+		address = m[0]
+	}
+	return address, security
+}
+
+// Sendmail is the path of the sendmail command.
+type Sendmail string
+
+func (s *Sendmail) readArguments(args []string) string {
+	if len(args) == 0 {
+		*s = matrixauth.DefaultSendmail
+		return ""
+	}
+	path, problem := oneValue(args)
+	*s = Sendmail(path)
+	return problem
+}
+
+// Notices are what people are told of by mail, or "off".
+type Notices []string
+
+func (n *Notices) readArguments(args []string) string {
+	if len(args) == 0 {
+		return "takes what people are told of by mail, or off"
+	}
+	*n = args
+	return ""
+}
 
 // oneValue returns the only argument of an option, and what is wrong if it is not the only one, or empty.
 func oneValue(args []string) (value, problem string) {

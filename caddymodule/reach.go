@@ -46,10 +46,22 @@ func (s site) reach(ctx context.Context, cmd *cobra.Command) (*matrixauth.Operat
 	return operator, say(cmd.ErrOrStderr(), "database %s (%s)", operator.Database(), how)
 }
 
+// checkClosed returns a *matrixauth.ClosedError if a server of the site would not open its database.
+func (s site) checkClosed(ctx context.Context) error {
+	path, _, err := s.stored()
+	if err != nil || s.databaseNamed || s.problem != nil {
+		return err
+	}
+	return matrixauth.CheckClosed(ctx, path, s.config.KeyFile)
+}
+
 // open opens the database itself.
 func (s site) open(ctx context.Context, cmd *cobra.Command) (*matrixauth.Operator, error) {
 	if s.problem != nil {
 		return nil, s.problem
+	}
+	if err := s.checkClosed(ctx); err != nil {
+		return nil, err
 	}
 	path, there, err := s.stored()
 	if err != nil {

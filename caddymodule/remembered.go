@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 )
 
 // A disk that is not mounted yet looks like a server that was never started. A new database in its place would
@@ -23,8 +25,10 @@ func rememberedFile() string { return filepath.Join(caddy.AppDataDir(), "matrix_
 // remembering guards the file: a reload may open two databases.
 var remembering sync.Mutex
 
-func remembered() ([]string, error) {
-	text, err := os.ReadFile(rememberedFile())
+func remembered() ([]string, error) { return readRemembered(rememberedFile()) }
+
+func readRemembered(file string) ([]string, error) {
+	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -43,7 +47,7 @@ func checkPresent(database string) error {
 		return fmt.Errorf("which databases there were cannot be read: %w", err)
 	}
 	if slices.Contains(known, database) {
-		return fmt.Errorf("database %s was here and is not: is its disk mounted? If it is meant to be gone, take its line out of %s, and a new one is made", database, rememberedFile())
+		return fmt.Errorf("database %s was here and is not: is its disk mounted? If it is lost for good, \"caddy matrix-auth forget\" has a new one made (by taking its line out of %s)", database, rememberedFile())
 	}
 	return nil
 }
@@ -70,4 +74,23 @@ func remember(database string) error {
 	}
 	_, err = f.WriteString(database + "\n")
 	return errors.Join(err, f.Close())
+}
+
+// remembers reports whether a file keeps that there was a database, which is not there.
+func remembers(file, database string) bool {
+	if _, err := os.Lstat(database); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	known, err := readRemembered(file)
+	return err == nil && slices.Contains(known, database)
+}
+
+// unremember takes a database out of a file that keeps that there was one.
+func unremember(file, database string) error {
+	known, err := readRemembered(file)
+	if err != nil {
+		return err
+	}
+	left := slices.DeleteFunc(known, func(line string) bool { return line == database })
+	return matrixauth.ReplaceFile(file, []byte(strings.Join(append(left, ""), "\n")))
 }

@@ -111,11 +111,16 @@ func (s Settings) settle() (r resolved, err error) {
 	}
 	r.config.Secret, err = r.secret("", s.Matrix.secretOptions(), expanded.Matrix.secretOptions())
 	errs = append(errs, err)
+	if problem := s.Mail.credentials(); problem.Text != "" {
+		errs = append(errs, problem)
+	}
+	r.config.Mail.Password, err = r.secret("mail ", s.Mail.secretOptions(), expanded.Mail.secretOptions())
+	errs = append(errs, err)
 	for i, c := range expanded.Client {
 		itself := matrixauth.ClientOption(s.Client[i].ID, "")
 		known := c.withoutSecret()
 		known.Secret, err = r.secret(itself+" ", s.Client[i].secretOptions(), c.secretOptions())
-		if errs = append(errs, err); err == nil && !r.lacksSecret(itself+" ") {
+		if errs = append(errs, err); err == nil && !r.lacksSecret(itself+" ", "secret") {
 			r.config.Clients = append(r.config.Clients, known)
 		}
 	}
@@ -157,13 +162,40 @@ func (s Settings) config() matrixauth.Config {
 		AccessTokenLifetime: timeOf(s.AccessTokenLifetime),
 		LoginsPerNetwork:    matrixauth.Rate(s.LoginLimit.Network), LoginsPerAccount: matrixauth.Rate(s.LoginLimit.Account),
 		RegistrationsPerNetwork: matrixauth.Rate(s.RegistrationLimit), RefreshesPerSession: matrixauth.Rate(s.RefreshLimit), AllowHTTPClients: s.AllowHTTPClients,
-		Branding: matrixauth.Branding(s.Branding), Templates: s.Templates, SealFile: s.SealFile, KeyFile: s.KeyFile,
+		Passwords: s.Passwords.config(),
+		Backup:    matrixauth.Backups{Dir: s.Backup.Dir, Every: timeOf(s.Backup.Every), Keep: int(s.Backup.Keep)},
+		Mail:      s.Mail.config(),
+		Recovery:  s.Recovery,
+		Branding:  matrixauth.Branding(s.Branding), Templates: s.Templates, SealFile: s.SealFile, KeyFile: s.KeyFile,
+		Registration: s.Registration.config(),
 	}.WithDefaults()
 }
 
+// config returns how mails are sent. The password is not in it.
+func (m Mail) config() matrixauth.Mail {
+	address, security := m.SMTP.parts()
+	return matrixauth.Mail{
+		From: m.From, ReplyTo: m.ReplyTo, SMTP: address, Security: security, User: m.User, Sendmail: string(m.Sendmail), Notices: m.Notices,
+	}
+}
+
+// credentials returns what is wrong with a user and a password of which one alone is there.
+func (m Mail) credentials() (problem matrixauth.Problem) {
+	secret := m.Password != "" || m.PasswordFile != ""
+	switch {
+	case m.User != "" && !secret:
+		return matrixauth.Problem{Option: "mail user", Text: "there is no password for it; write password {env.NAME}, or password_file /path/to/a/file"}
+	case m.User == "" && secret:
+		return matrixauth.Problem{Option: "mail password", Text: "there is no user for it; write user NAME"}
+	}
+	return problem
+}
+
 // dispensable reports whether ours stand in for what an option names, if it cannot be used: files may be there
-// again later, and nobody's session hangs on a picture.
-func dispensable(option string) bool { return option == "templates" || option == "branding logo" }
+// again later, and nobody's session hangs on a picture or a list.
+func dispensable(option string) bool {
+	return option == "templates" || option == "branding logo" || option == blocklistOption
+}
 
 // lacks reports whether the value of an option cannot be had now.
 func (r *resolved) lacks(option string) bool {
@@ -179,6 +211,8 @@ func (r *resolved) check() (mistakes []error) {
 			r.unusable, r.config.Templates = append(r.unusable, p), ""
 		case p.Option == "branding logo":
 			r.unusable, r.config.Branding.Logo = append(r.unusable, p), ""
+		case p.Option == blocklistOption:
+			r.unusable, r.config.Passwords.Blocklist = append(r.unusable, p), ""
 		default:
 			mistakes = append(mistakes, p)
 		}
@@ -211,40 +245,47 @@ func (c Client) withoutSecret() matrixauth.Client {
 	}
 }
 
-// secretOptions are the two ways to configure one secret.
-type secretOptions struct{ secret, file string }
+// secretOptions are the two ways to configure one secret: by the option name, or by a file.
+type secretOptions struct{ name, secret, file string }
 
-func (h Homeserver) secretOptions() secretOptions { return secretOptions{h.Secret, h.SecretFile} }
+func (h Homeserver) secretOptions() secretOptions {
+	return secretOptions{"secret", h.Secret, h.SecretFile}
+}
 
-func (c Client) secretOptions() secretOptions { return secretOptions{c.Secret, c.SecretFile} }
+func (c Client) secretOptions() secretOptions { return secretOptions{"secret", c.Secret, c.SecretFile} }
+
+func (m Mail) secretOptions() secretOptions {
+	return secretOptions{"password", m.Password, m.PasswordFile}
+}
 
 // secret returns a configured secret, or nothing if none is configured or it cannot be had now. written is what
 // the settings say, expanded the same with placeholders replaced; prefix stands before the options' names.
 func (r *resolved) secret(prefix string, written, expanded secretOptions) (string, error) {
+	name := written.name
 	if written.secret != "" && written.file != "" {
-		return "", matrixauth.Problem{Option: prefix + "secret", Text: "secret and secret_file are both there; one of them is enough"}
+		return "", matrixauth.Problem{Option: prefix + name, Text: name + " and " + name + "_file are both there; one of them is enough"}
 	}
-	if r.lacksSecret(prefix) {
+	if r.lacksSecret(prefix, name) {
 		return "", nil
 	}
 	if written.file != "" {
 		secret, err := readSecret(expanded.file)
 		if err != nil {
-			r.missing = append(r.missing, absence{matrixauth.Problem{Option: prefix + "secret_file", Text: err.Error()}, false})
+			r.missing = append(r.missing, absence{matrixauth.Problem{Option: prefix + name + "_file", Text: err.Error()}, false})
 			return "", nil
 		}
 		return secret, nil
 	}
 	secret := strings.TrimSpace(expanded.secret)
 	if written.secret != "" && secret == "" {
-		r.missing = append(r.missing, absence{matrixauth.Problem{Option: prefix + "secret", Text: "is empty"}, false})
+		r.missing = append(r.missing, absence{matrixauth.Problem{Option: prefix + name, Text: "is empty"}, false})
 	}
 	return secret, nil
 }
 
 // lacksSecret reports whether a secret is configured and cannot be had now.
-func (r *resolved) lacksSecret(prefix string) bool {
-	return r.lacks(prefix+"secret") || r.lacks(prefix+"secret_file")
+func (r *resolved) lacksSecret(prefix, name string) bool {
+	return r.lacks(prefix+name) || r.lacks(prefix+name+"_file")
 }
 
 // empty reports whether these are the settings of a handler that joins the instance of another.

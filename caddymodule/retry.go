@@ -107,26 +107,34 @@ func (t *toleratedFaults) has(subject string) bool {
 	return false
 }
 
+// pace is how something is tried on that failed.
+type pace struct {
+	// longest is the longest wait between two tries, and loggedEvery how many failures share a line in the log.
+	longest     time.Duration
+	loggedEvery int
+}
+
+// usualPace has a line every ten minutes.
+var usualPace = pace{longest: lastPause, loggedEvery: 20}
+
 const (
-	// firstPause is the wait after the first failure; each further one waits twice as long, up to lastPause.
+	// firstPause is the wait after the first failure; each further one waits twice as long.
 	firstPause = 500 * time.Millisecond
 	lastPause  = 30 * time.Second
-	// loggedEvery is how many failures share a line in the log after the first: ten minutes' worth.
-	loggedEvery = 20
 )
 
 // after is the clock of all that is tried again. Tests replace it.
 var after = time.After
 
 // backoff paces what is tried until it works.
-type backoff struct{ tries int }
+type backoff struct {
+	pace
+	tries int
+}
 
 // wait waits for the time of the next try. It reports false if ctx ended before.
 func (b *backoff) wait(ctx context.Context) bool {
-	pause := lastPause
-	if b.tries < 6 {
-		pause = firstPause << b.tries
-	}
+	pause := min(firstPause<<min(b.tries, 6), b.longest)
 	b.tries++
 	select {
 	case <-ctx.Done():
@@ -137,4 +145,4 @@ func (b *backoff) wait(ctx context.Context) bool {
 }
 
 // logs reports whether the failure of this try is to be logged.
-func (b *backoff) logs() bool { return b.tries%loggedEvery == 0 }
+func (b *backoff) logs() bool { return b.tries%b.loggedEvery == 0 }

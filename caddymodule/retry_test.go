@@ -143,6 +143,14 @@ func TestStartInTrouble(t *testing.T) {
 				must(t, os.Rename(elsewhere, dir))
 			}
 		}, "is its disk mounted?"},
+		{"the database is gone, and its keys are there", func(t *testing.T, h *house) (func(*setup), func()) {
+			return lose(h), func() { find(h) }
+		}, "caddy matrix-auth forget"},
+		{"an empty file is in the place of the database", func(t *testing.T, h *house) (func(*setup), func()) {
+			change := lose(h)
+			must(t, os.WriteFile(h.setup.Database, nil, 0o600))
+			return change, func() { find(h) }
+		}, "is empty"},
 		{"the generated secret cannot be read", func(t *testing.T, h *house) (func(*setup), func()) {
 			file := filepath.Join(filepath.Dir(h.setup.Database), "matrix_auth.secret")
 			must(t, os.MkdirAll(file, 0o700))
@@ -192,13 +200,97 @@ func TestStartInTrouble(t *testing.T) {
 
 func unchanged(*setup) {}
 
+// lose takes the database, and the generated secret beside it, away from a server that was used, and leaves its keys. find
+// puts them back.
+func lose(h *house) func(*setup) {
+	h.t.Helper()
+	h.setup.Secret = ""
+	must(h.t, os.MkdirAll(filepath.Dir(h.setup.Database), 0o700))
+	must(h.t, os.WriteFile(secretBeside(h), []byte(testSecret+"\n"), 0o600))
+	h.start()
+	h.addUser("zoe")
+	must(h.t, caddy.Stop())
+	h.awaitClosed(h.setup.Database)
+	for _, file := range []string{h.setup.Database, secretBeside(h)} {
+		must(h.t, os.Rename(file, file+".lost"))
+	}
+	must(h.t, os.Remove(h.setup.Database+".lock"))
+	return unchanged
+}
+
+func find(h *house) {
+	h.t.Helper()
+	for _, file := range []string{h.setup.Database, secretBeside(h)} {
+		must(h.t, os.Rename(file+".lost", file))
+	}
+}
+
+func secretBeside(h *house) string {
+	return filepath.Join(filepath.Dir(h.setup.Database), "matrix_auth.secret")
+}
+
+// TestClosed: a server that waits for its database makes nothing in its place, says once a minute what to do, reloads and
+// stops as ever, and leaves the database to whichever of two servers is first when it is back.
+func TestClosed(t *testing.T) {
+	clock := newTicks(t)
+	h := newHouse(t)
+	lose(h)
+	before := tree(t, filepath.Dir(h.setup.Database))
+	wantNothingMade := func(when string) {
+		t.Helper()
+		if after := tree(t, filepath.Dir(h.setup.Database)); !slices.Equal(before, after) {
+			t.Errorf("%s there is %v, before there was %v", when, after, before)
+		}
+	}
+	h.start()
+	h.wantWaiting()
+	h.get("/account/").want(t, http.StatusServiceUnavailable, "")
+	h.get("/_matrix/federation/v1/version").want(t, http.StatusOK, passedOn) // what the gateway need not check goes on
+	for range 4 + 2*12 {
+		clock.fire(1)
+	}
+	wantNothingMade("after two minutes")
+	lines := append(h.lines("matrix_auth cannot open"), h.lines("matrix_auth still cannot open")...)
+	if len(lines) != 3 {
+		t.Errorf("in two minutes the log says %q", lines)
+	}
+	for _, line := range lines {
+		for _, word := range []string{h.setup.Database, matrixauth.KeyFile(h.setup.Database), "caddy matrix-auth restore FILE", "caddy matrix-auth forget"} {
+			if !strings.Contains(line, word) {
+				t.Errorf("the line lacks %q: %s", word, line)
+			}
+		}
+	}
+	if longest := slices.Max(clock.pauses); longest != 5*time.Second {
+		t.Errorf("it looks every %s", longest)
+	}
+	must(t, h.load(func(s *setup) { s.Rest = `respond /new "new page"` }))
+	h.await("/new", "new page")
+	h.wantWaiting()
+	wantNothingMade("after a reload")
+	must(t, caddy.Stop())
+	wantNothingMade("after the stop")
+
+	h.start()
+	h.wantWaiting()
+	find(h)
+	other, err := matrixauth.Open(t.Context(), matrixauth.OpenOptions{Database: h.setup.Database, Create: true})
+	must(t, err)
+	clock.fire(1)
+	h.wantWaiting()
+	must(t, other.Close())
+	clock.fire(0)
+	h.await("/_matrix/client/v3/login", "m.login.password")
+	h.login("zoe", testPassword).want(t, http.StatusOK, "access_token")
+}
+
 // TestTroubleIsLoggedSeldom: who waits for days fills no disk.
 func TestTroubleIsLoggedSeldom(t *testing.T) {
 	clock := newTicks(t)
 	h := newHouse(t)
 	must(t, os.WriteFile(filepath.Dir(h.setup.Database), nil, 0o600))
 	h.start()
-	const tries = 2*loggedEvery + 1
+	tries := 2*usualPace.loggedEvery + 1
 	for range tries {
 		clock.fire(1)
 	}
@@ -343,6 +435,34 @@ func TestPagesInTrouble(t *testing.T) {
 	must(t, h.load(more("access_token_lifetime 2m")))
 	must(t, os.RemoveAll(templates))
 	wantError(t, h.load(more("access_token_lifetime 3m")), "templates", "no such file")
+}
+
+// TestPasswordListInTrouble: a list of refused passwords that cannot be read when Caddy starts costs nobody their sign-in, and
+// the built-in list stands in for it.
+func TestPasswordListInTrouble(t *testing.T) {
+	h := newHouse(t)
+	list := filepath.Join(h.dir, "refused.txt")
+	must(t, os.WriteFile(list, []byte("not\nin order\n"), 0o600))
+	options := "passwords {\n blocklist " + list + "\n}"
+	h.start(more(options))
+	h.addUser("alice")
+	h.login("alice", testPassword).want(t, http.StatusOK, "access_token")
+	set := func(password string) error {
+		_, err := matrixauth.SetPassword.Do(t.Context(), h.operator(), matrixauth.NameAndPassword{Name: matrixauth.Name{User: "alice"}, Password: password})
+		return err
+	}
+	wantError(t, set("trustno1"), "guessed first")
+	must(t, set("in order to be brief"))
+	found, err := matrixauth.Examine.Do(t.Context(), h.operator(), matrixauth.Examination{})
+	must(t, err)
+	if !slices.ContainsFunc(found.Findings, func(f matrixauth.Finding) bool {
+		return !f.OK && f.Check == "passwords" && strings.Contains(f.What, "line 2")
+	}) {
+		t.Errorf("the doctor finds %+v", found.Findings)
+	}
+	must(t, os.WriteFile(list, []byte("in order to be brief\nnot\n"), 0o600))
+	must(t, h.load(more("access_token_lifetime 1m")))
+	wantError(t, set("In Order to be Brief"), "guessed first")
 }
 
 // TestSiteTakesOurPort: one of the owner's sites needs the port that is ours by default. Sites come first.

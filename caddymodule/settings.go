@@ -24,6 +24,16 @@ type Settings struct {
 	// `.key`.
 	KeyFile string `json:"key_file,omitempty"`
 
+	// Copies of the database that the server makes by itself. Default: none.
+	Backup Backups `json:"backup,omitzero"`
+
+	// How mails are sent. Default: none are, and nothing that needs one is offered.
+	Mail Mail `json:"mail,omitzero"`
+
+	// Whether people who forgot their password can ask for a link by mail: `on` or `off`. Default: on, where mail is
+	// configured.
+	Recovery string `json:"recovery,omitempty"`
+
 	// The addresses on which the homeserver reaches us, or `off`.
 	// Default: `127.0.0.1:8080` and `[::1]:8080`.
 	InternalListen Addresses `json:"internal_listen,omitempty"`
@@ -40,6 +50,9 @@ type Settings struct {
 	// Refreshes of one session. Default: 60, then 60 per minute.
 	RefreshLimit Rate `json:"refresh_limit,omitzero"`
 
+	// What new passwords must be like.
+	Passwords Passwords `json:"passwords,omitzero"`
+
 	// The OAuth clients that need not register.
 	Client []Client `json:"client,omitempty"`
 
@@ -49,8 +62,23 @@ type Settings struct {
 	// How pages look.
 	Branding Branding `json:"branding,omitzero"`
 
+	// Who can make an account of their own. Default: `off`, nobody.
+	Registration Registration `json:"registration,omitzero"`
+
 	// A folder with files that replace templates, texts or the stylesheet of pages.
 	Templates string `json:"templates,omitempty"`
+}
+
+// Backups are copies of the database that the server makes by itself.
+type Backups struct {
+	// The folder of the copies, by its whole path. It should be on another disk than the database.
+	Dir string `json:"dir,omitempty" caddyfile:"argument"`
+
+	// The time between two copies. Default: 24h.
+	Every caddy.Duration `json:"every,omitempty"`
+
+	// How many copies are kept. Default: 7.
+	Keep Count `json:"keep,omitempty"`
 }
 
 // Branding is how pages look.
@@ -133,4 +161,34 @@ type LoginLimit struct {
 
 	// Attempts at one account. Default: 10, then 2 per minute.
 	Account Rate `json:"account,omitzero"`
+}
+
+// Mail is how mails are sent: by a mail server or by the sendmail command.
+type Mail struct {
+	// The sender, with or without a name: `matrix@example.com`, or `"Example <matrix@example.com>"`. Required.
+	From string `json:"from,omitempty"`
+
+	// Where answers go. Default: to `from`.
+	ReplyTo string `json:"reply_to,omitempty"`
+
+	// The mail server as `HOST:PORT`, and behind it `tls`, `starttls` or `plain`.
+	// Default: `tls` at port 465, else `starttls`, without which nothing is sent.
+	SMTP MailServer `json:"smtp,omitempty"`
+
+	// The user at the mail server. Default: none.
+	User string `json:"user,omitempty"`
+
+	// The password at the mail server. Use a placeholder such as `{env.MAIL_PASSWORD}` or `{file./path}`, as a literal
+	// password would be part of the stored configuration.
+	Password string `json:"password,omitempty"`
+
+	// A file that holds the password, in place of it.
+	PasswordFile string `json:"password_file,omitempty"`
+
+	// Sends by the sendmail command in place of a mail server. Default path: `/usr/sbin/sendmail`.
+	Sendmail Sendmail `json:"sendmail,omitempty"`
+
+	// What the holders of accounts are told of by mail: `sign_in`, `password`, `addresses`, `deactivated`, or `off`.
+	// Default: all.
+	Notices Notices `json:"notices,omitempty"`
 }

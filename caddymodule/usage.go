@@ -14,6 +14,7 @@ var placeholders = []struct{ word, meaning string }{
 	{"CLIENT", `the id of an app, which "client list" shows`},
 	{"TEXT", "a text, in quotes if it has blanks"},
 	{"JOB", `the number of a job, which "outbox list" shows`},
+	{"INVITATION", `the id of an invitation, which "registration-token list" shows, or its token`},
 	{"FILE", "a file that is not there yet"},
 }
 

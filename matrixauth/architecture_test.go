@@ -20,6 +20,8 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/recovery"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/registration"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -31,41 +33,49 @@ const module = "github.com/caddy-matrix-auth/caddy-matrix-auth/"
 // mayImport is the picture of docs/architecture.md: what each package may import of ours.
 var mayImport = map[string][]string{
 	"caddymodule": {"matrixauth"},
-	"matrixauth": {"internal/bound", "internal/account", "internal/browser", "internal/client", "internal/compat", "internal/control", "internal/doctor", "internal/edge", "internal/gateway", "internal/grant",
-		"internal/homeserver", "internal/limit", "internal/metrics", "internal/model", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/password", "internal/place", "internal/reconcile", "internal/seal", "internal/session", "internal/signin", "internal/store", "internal/synapseconfig", "internal/tokenkey", "internal/user", "internal/web"},
+	"matrixauth": {"internal/backup", "internal/bound", "internal/account", "internal/browser", "internal/client", "internal/compat", "internal/control", "internal/doctor", "internal/edge", "internal/gateway", "internal/grant",
+		"internal/homeserver", "internal/limit", "internal/mail", "internal/metrics", "internal/model", "internal/notify", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/password", "internal/place", "internal/reconcile", "internal/registration", "internal/seal", "internal/session", "internal/signin", "internal/store", "internal/synapseconfig", "internal/tokenkey", "internal/user", "internal/verification", "internal/web",
+		"internal/recovery"},
 	// Where requests come in.
 	"internal/edge": {"internal/gateway", "internal/limit", "internal/model", "internal/outbox", "internal/store", "internal/web"},
 	// What tells operators how it goes.
-	"internal/doctor":  {"internal/account", "internal/compat", "internal/edge", "internal/homeserver", "internal/model", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/place", "internal/seal", "internal/store", "internal/synapseconfig", "internal/tokenkey", "internal/web"},
-	"internal/metrics": {"internal/limit", "internal/model", "internal/oauth", "internal/store"},
+	"internal/doctor":  {"internal/account", "internal/backup", "internal/compat", "internal/edge", "internal/homeserver", "internal/mail", "internal/model", "internal/notify", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/place", "internal/seal", "internal/store", "internal/synapseconfig", "internal/tokenkey", "internal/web"},
+	"internal/metrics": {"internal/limit", "internal/mail", "internal/model", "internal/oauth", "internal/store"},
 	// Doors. They never import one another, and reach rows only through the domain.
 	"internal/compat":  {"internal/bound", "internal/model", "internal/session", "internal/signin", "internal/user", "internal/web"},
 	"internal/oauth":   {"internal/bound", "internal/client", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/session", "internal/signin", "internal/web"},
-	"internal/account": {"internal/bound", "internal/browser", "internal/client", "internal/grant", "internal/model", "internal/page", "internal/session", "internal/signin", "internal/user", "internal/web"},
+	"internal/account": {"internal/bound", "internal/browser", "internal/client", "internal/grant", "internal/model", "internal/page", "internal/password", "internal/recovery", "internal/registration", "internal/session", "internal/signin", "internal/user", "internal/web"},
 	"internal/gateway": {"internal/bound", "internal/limit", "internal/model", "internal/session", "internal/web"},
 	// What operators have done, and the way to it.
 	"internal/control": {"internal/model", "internal/place"},
-	"internal/operate": {"internal/browser", "internal/client", "internal/grant", "internal/homeserver", "internal/model", "internal/outbox", "internal/reconcile", "internal/session", "internal/store", "internal/tokenkey", "internal/user", "internal/web"},
+	"internal/operate": {"internal/browser", "internal/client", "internal/grant", "internal/homeserver", "internal/model", "internal/notify", "internal/outbox", "internal/reconcile", "internal/recovery", "internal/registration", "internal/session", "internal/store", "internal/tokenkey", "internal/user", "internal/web"},
 	// The domain.
+	"internal/recovery":  {"internal/bound", "internal/limit", "internal/model", "internal/notify", "internal/outbox", "internal/page", "internal/seal", "internal/session", "internal/store", "internal/user"},
 	"internal/reconcile": {"internal/homeserver", "internal/model", "internal/outbox", "internal/session", "internal/store", "internal/user"},
 
-	"internal/grant":    {"internal/bound", "internal/client", "internal/model", "internal/session", "internal/store"},
-	"internal/client":   {"internal/bound", "internal/model", "internal/store"},
-	"internal/browser":  {"internal/bound", "internal/model", "internal/store"},
-	"internal/signin":   {"internal/bound", "internal/browser", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/store", "internal/user"},
-	"internal/user":     {"internal/bound", "internal/browser", "internal/homeserver", "internal/model", "internal/outbox", "internal/password", "internal/session", "internal/store"},
-	"internal/session":  {"internal/bound", "internal/fault", "internal/homeserver", "internal/limit", "internal/model", "internal/outbox", "internal/store", "internal/tokenkey"},
-	"internal/outbox":   {"internal/bound", "internal/model", "internal/store"},
-	"internal/seal":     {"internal/place", "internal/store"},
-	"internal/tokenkey": {"internal/model", "internal/place", "internal/store"},
-	"internal/store":    {"internal/bound", "internal/model", "internal/place"},
-	"internal/model":    {"internal/bound"},
+	"internal/registration": {"internal/bound", "internal/limit", "internal/model", "internal/notify", "internal/outbox", "internal/page", "internal/seal", "internal/store", "internal/user", "internal/verification"},
+
+	"internal/grant":        {"internal/bound", "internal/client", "internal/model", "internal/session", "internal/store"},
+	"internal/client":       {"internal/bound", "internal/model", "internal/store"},
+	"internal/browser":      {"internal/bound", "internal/model", "internal/store"},
+	"internal/signin":       {"internal/bound", "internal/browser", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/store", "internal/user"},
+	"internal/user":         {"internal/bound", "internal/browser", "internal/homeserver", "internal/model", "internal/notify", "internal/outbox", "internal/password", "internal/session", "internal/store", "internal/verification"},
+	"internal/session":      {"internal/bound", "internal/fault", "internal/homeserver", "internal/limit", "internal/model", "internal/outbox", "internal/store", "internal/tokenkey"},
+	"internal/verification": {"internal/bound", "internal/model", "internal/notify", "internal/outbox", "internal/page", "internal/seal", "internal/store"},
+	"internal/outbox":       {"internal/bound", "internal/model", "internal/store"},
+	"internal/seal":         {"internal/place", "internal/store"},
+	"internal/tokenkey":     {"internal/fault", "internal/model", "internal/place", "internal/store"},
+	"internal/backup":       {"internal/place", "internal/store"},
+	"internal/store":        {"internal/bound", "internal/fault", "internal/model", "internal/place"},
+	"internal/model":        {"internal/bound"},
+	"internal/notify":       {"internal/bound", "internal/limit", "internal/mail", "internal/model", "internal/outbox", "internal/page", "internal/store"},
 	// Tools at the side.
 	"internal/bound":         {},
 	"internal/web":           {"internal/bound", "internal/model"},
 	"internal/limit":         {"internal/bound", "internal/model"},
-	"internal/page":          {"internal/bound", "internal/model", "internal/web"},
+	"internal/page":          {"internal/bound", "internal/model", "internal/password", "internal/web"},
 	"internal/homeserver":    {"internal/bound"},
+	"internal/mail":          {},
 	"internal/password":      {"internal/bound"},
 	"internal/fault":         {},
 	"internal/place":         {},
@@ -81,8 +91,10 @@ var oneImporter = map[string]string{
 	"database/sql":                         "internal/store",
 	"golang.org/x/crypto/":                 "internal/password",
 	"golang.org/x/crypto/chacha20poly1305": "internal/seal",
+	"github.com/trustelem/zxcvbn":          "internal/password",
 	"go.yaml.in/yaml/v3":                   "internal/synapseconfig",
 	"github.com/klauspost/compress":        "internal/gateway",
+	"github.com/wneessen/go-mail":          "internal/mail",
 }
 
 // forTests are the packages that only tests may import, these and what is below them. They are no part of the
@@ -157,7 +169,7 @@ func judgeImports(t *testing.T, name string, imports []string) {
 // to the store or the homeserver without an import.
 func TestDomainKeepsItsFields(t *testing.T) {
 	for _, of := range []any{
-		session.Sessions{}, session.Registry{}, user.Users{}, grant.Grants{}, client.Clients{}, browser.Browsers{}, reconcile.Reconciler{}, signin.SignIns{},
+		registration.Registrations{}, session.Sessions{}, session.Registry{}, user.Users{}, grant.Grants{}, client.Clients{}, browser.Browsers{}, reconcile.Reconciler{}, recovery.Recoveries{}, signin.SignIns{},
 		outbox.Outbox{}, store.Store{},
 	} {
 		shape := reflect.TypeOf(of)

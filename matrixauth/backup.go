@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
@@ -28,4 +29,14 @@ func (s *Server) noteBackup(context.Context, model.Actor, struct{}) (struct{}, e
 		s.core.logger().Warn("the time of a backup could not be kept", "error", err)
 	}
 	return struct{}{}, nil
+}
+
+// backupState tells of the copies that the server in force makes by itself, if it does.
+func (c *Core) backupState() (newest time.Time, failing, configured bool) {
+	s := c.current()
+	if s == nil || s.backups == nil {
+		return time.Time{}, false, false
+	}
+	state := s.backups.State()
+	return state.Newest, state.Problem != nil, true
 }

@@ -1,6 +1,7 @@
 package matrixauth
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"net/url"
@@ -49,6 +50,8 @@ type Config struct {
 	// RefreshesPerSession bounds the refreshes of one session. What is beyond is answered 503, never an error
 	// that would end the session.
 	RefreshesPerSession Rate
+	// Passwords says what new passwords must be like.
+	Passwords Passwords
 	// Clients are the OAuth clients that need not register.
 	Clients []Client
 	// AllowHTTPClients lets clients register http addresses on loopback, for development.
@@ -63,6 +66,55 @@ type Config struct {
 	KeyFile string
 	// Templates is a folder with files that replace templates, texts or the stylesheet of our pages; empty for none.
 	Templates string
+	// Recovery says whether people can ask for a link when they forgot their password: RecoveryOn or RecoveryOff. Without Mail
+	// they cannot.
+	Recovery string
+	// Backup are the copies of the database that the server makes by itself.
+	Backup Backups
+	// Mail says how mails are sent.
+	Mail Mail
+	// Registration says who can make an account of their own.
+	Registration Registration
+}
+
+// Backups are copies of the database that the server makes by itself; none without a Dir.
+type Backups struct {
+	// Dir is the folder of the copies, by its whole path.
+	Dir string
+	// Every is the time between two copies, and Keep how many there are at most.
+	Every time.Duration
+	Keep  int
+}
+
+// The defaults of Backups.
+const (
+	DefaultBackupEvery = 24 * time.Hour
+	DefaultBackupKeep  = 7
+)
+
+// The least and the greatest time between two copies, and how many may be kept.
+const (
+	backupLeast, backupMost = time.Second, 90 * 24 * time.Hour
+	backupsMost             = 1000
+)
+
+func (b Backups) problems() (all []Problem) {
+	if b == (Backups{}) {
+		return nil
+	}
+	if b.Dir == "" {
+		all = append(all, Problem{"backup", "names no folder for the copies; write it before the block, such as backup /var/backups/matrix_auth"})
+	}
+	if text := checkWholePath(b.Dir); text != "" {
+		all = append(all, Problem{"backup", text})
+	}
+	if b.Every < backupLeast || b.Every > backupMost {
+		all = append(all, Problem{"backup every", "must be between 1s and 90d"})
+	}
+	if b.Keep < 1 || b.Keep > backupsMost {
+		all = append(all, Problem{"backup keep", "must be between 1 and " + strconv.Itoa(backupsMost)})
+	}
+	return all
 }
 
 // Branding is how pages look. All of it may be empty.
@@ -127,6 +179,13 @@ func (c Config) WithDefaults() Config {
 	if c.RefreshesPerSession == (Rate{}) {
 		c.RefreshesPerSession = DefaultRefreshesPerSession
 	}
+	c.Passwords = c.Passwords.withDefaults()
+	if c.Backup != (Backups{}) {
+		c.Backup.Every = cmp.Or(c.Backup.Every, DefaultBackupEvery)
+		c.Backup.Keep = cmp.Or(c.Backup.Keep, DefaultBackupKeep)
+	}
+	c.Mail = c.Mail.withDefaults()
+	c.Recovery = cmp.Or(c.Recovery, RecoveryOn)
 	if c.Branding.Name == "" {
 		c.Branding.Name = c.ServerName
 	}
@@ -169,6 +228,11 @@ func (c Config) Validate() []Problem {
 	add("refresh_limit", checkRate(c.RefreshesPerSession))
 	add("seal_file", checkWholePath(c.SealFile))
 	add("key_file", checkWholePath(c.KeyFile))
+	all = append(all, c.Passwords.problems()...)
+	all = append(all, c.Backup.problems()...)
+	all = append(all, c.Mail.problems()...)
+	all = append(all, c.Registration.problems(c)...)
+	all = append(all, recoveryProblems(c.Recovery)...)
 	all = append(all, c.Branding.problems()...)
 	if c.Templates != "" {
 		add("templates", textOf(page.CheckFolder(c.Templates)))

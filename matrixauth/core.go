@@ -1,6 +1,7 @@
 package matrixauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -13,7 +14,9 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/mail"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/metrics"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
@@ -37,11 +40,15 @@ type Core struct {
 	passwords      *password.Hasher
 	metrics        *metrics.Metrics
 	probes         doctor.Probes
+	// mailer sends mails in place of what the configuration says; nil outside of tests.
+	mailer mail.Sender
 	// wired is told of what each Server consists; it may be nil.
 	wired  func(Wiring)
 	socket *control.Server
 	// aside reports whether this is another database than the server's, as a backup is: see Target.Aside.
 	aside bool
+	// copying is held while a backup is made by itself.
+	copying sync.Mutex
 	// gate counts the requests under way.
 	gate edge.Gate
 
@@ -64,8 +71,12 @@ type Core struct {
 type OpenOptions struct {
 	// Database is the path of the SQLite file.
 	Database string
-	// Create allows it to be made.
+	// Create allows it to be made, unless there are keys of tokens already: see ClosedError.
 	Create bool
+	// KeyFile is the file of the keys of tokens; empty means the one beside the database.
+	KeyFile string
+	// Aside says that this is another database than a server's, such as a backup, to which no keys belong.
+	Aside bool
 	// LockWait bounds the wait for whoever has the database now; a reload may find the old
 	// configuration's handle still closing.
 	LockWait time.Duration
@@ -73,9 +84,19 @@ type OpenOptions struct {
 	Now func() time.Time
 }
 
-// Open opens a database and makes it ready for Servers. Its errors name the path and what to do.
+// Open opens a database and makes it ready for Servers. Its errors name the path and what to do. It is a *ClosedError if
+// there are keys of tokens, and not the database that they belong to.
 func Open(ctx context.Context, o OpenOptions) (*Core, error) {
-	s, err := store.Open(ctx, store.Options{Path: o.Database, Create: o.Create, LockWait: o.LockWait, Now: o.Now})
+	options := store.Options{Path: o.Database, Create: o.Create, LockWait: o.LockWait, Now: o.Now, Aside: o.Aside}
+	keyFile := cmp.Or(o.KeyFile, KeyFile(o.Database))
+	if !o.Aside && isThere(keyFile) {
+		if err := CheckClosed(ctx, o.Database, keyFile); err != nil {
+			return nil, err
+		}
+		options.Create = false
+		options.Accept = func(found store.Contents) error { return checkBelongs(o.Database, keyFile, found) }
+	}
+	s, err := store.Open(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -134,10 +155,21 @@ func (c *Core) Run() error {
 func (c *Core) runBackground(ctx context.Context) {
 	c.work.Go(func() { c.outbox.Run(ctx) })
 	c.work.Go(func() {
-		c.registry.Run(ctx, func(err error) { c.logger().Error("uses of tokens could not be written", "error", err) })
+		c.registry.Run(ctx, func(err error) {
+			if !errors.Is(err, model.DatabaseDown) { // of which watchStore tells
+				c.logger().Error("uses of tokens could not be written", "error", err)
+			}
+		})
+	})
+	c.work.Go(func() { c.watchStore(ctx) })
+	c.work.Go(func() {
+		if err := c.store.QuickCheck(ctx); err != nil && ctx.Err() == nil {
+			c.logger().Error("whether the database is whole could not be seen", "error", err)
+		}
 	})
 	c.work.Go(func() { c.reconcileQueue.Run(ctx) })
 	c.work.Go(func() { c.retain(ctx) })
+	c.work.Go(func() { c.keepAlive(ctx) })
 	c.work.Go(func() { c.releaseMemory(ctx) })
 	c.work.Go(func() { c.tellCounts(ctx) })
 }
@@ -158,6 +190,9 @@ func (c *Core) retain(ctx context.Context) {
 		case <-timer.C:
 		}
 		removed, err := c.store.Retain(ctx)
+		if err == nil {
+			err = session.ForgetSoftEnds(ctx, c.store, c.outbox)
+		}
 		if err != nil && ctx.Err() == nil {
 			c.logger().Error("old rows could not be removed", "error", err)
 		}
@@ -168,26 +203,38 @@ func (c *Core) retain(ctx context.Context) {
 	}
 }
 
+// aliveEvery is how often it is noted beside the database that it lives.
+const aliveEvery = time.Minute
+
+// keepAlive notes beside the database that it lives, so that an earlier state of it that is put in its place is told from
+// a server that was only down.
+func (c *Core) keepAlive(ctx context.Context) {
+	if c.store.FoundBack() {
+		c.logger().Warn("the database is an earlier state of itself, as a backup that was put back is: codes and requests of then are worthless, and no device of then is deleted")
+	}
+	failed := false
+	note := func() {
+		err := c.store.KeepAlive(ctx)
+		if err != nil && !failed && ctx.Err() == nil {
+			c.logger().Error("a database that is put back by hand might not be noticed", "error", err)
+		}
+		failed = err != nil
+	}
+	note()
+	every(ctx, aliveEvery, note)
+}
+
 // countsEvery is how often the counts of refused tokens, and of requests without a line, are looked at.
 const countsEvery = 10 * time.Second
 
 func (c *Core) tellCounts(ctx context.Context) {
-	ticker := time.NewTicker(countsEvery)
-	defer ticker.Stop()
-	for {
-		over := false
-		select {
-		case <-ctx.Done():
-			over = true
-		case <-ticker.C:
-		}
+	tell := func(all bool) {
 		logger, serverName := c.logSettings()
-		c.refusals.Tell(logger, serverName, over)
-		c.lines.Tell(logger, serverName, over)
-		if over {
-			return
-		}
+		c.refusals.Tell(logger, serverName, all)
+		c.lines.Tell(logger, serverName, all)
 	}
+	every(ctx, countsEvery, func() { tell(false) })
+	tell(true)
 }
 
 // drainLimit bounds how long Close waits for requests under way.
@@ -199,22 +246,15 @@ const quietTime = 30 * time.Second
 // releaseMemory returns the memory of password hashes to the system once a burst of logins is over. Each
 // hash takes 19 MB, and Go would keep the room for as many as ever ran close together.
 func (c *Core) releaseMemory(ctx context.Context) {
-	ticker := time.NewTicker(quietTime)
-	defer ticker.Stop()
 	var given, before uint64
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	every(ctx, quietTime, func() {
 		now := c.passwords.Stats().Hashes
 		if now == before && now != given {
 			debug.FreeOSMemory()
 			given = now
 		}
 		before = now
-	}
+	})
 }
 
 // Close waits for the requests under way, ends the work in the background, writes what is in memory
@@ -228,6 +268,8 @@ func (c *Core) Close() error {
 		errs = append(errs, c.socket.Close())
 		c.stop()
 		c.work.Wait()
+		// Otherwise a clock that was set back within the last minute would look like a database that went back.
+		errs = append(errs, c.store.KeepAlive(context.Background()))
 	}
 	return errors.Join(append(errs, c.store.Close())...)
 }

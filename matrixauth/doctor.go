@@ -79,7 +79,7 @@ func FindObstacles(paths []string, serverName string) ([]Obstacle, error) {
 // doctor returns what the doctor looks at.
 func (s *Server) doctor() doctor.Config {
 	return doctor.Config{
-		Store: s.core.store, Outbox: s.core.outbox, Seal: s.seal, Keys: s.keys, Homeserver: s.homeserver, Probes: &s.core.probes,
+		Store: s.core.store, Outbox: s.core.outbox, Seal: s.seal, Keys: s.keys, Backups: s.backups, Homeserver: s.homeserver, Letters: s.letters, MailVia: s.config.Mail.via(), HeldBack: s.core.registry.HeldBack, Probes: &s.core.probes,
 		Issuer: s.config.Issuer, Public: s.issuer, ServerName: s.config.ServerName, Endpoint: s.config.Endpoint,
 		SecretFile: SecretFile(s.core.Database()), Sites: s.deps.Sites, Surroundings: s.deps.Surroundings,
 	}

@@ -2,7 +2,6 @@ package matrixauth
 
 import (
 	"context"
-	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/tokenkey"
 )
@@ -23,10 +22,6 @@ func (c *Core) ring(path, serverName string) *tokenkey.Ring {
 	return c.rings[path]
 }
 
-// keysInterval is the time between two looks at the keys: a file that somebody took away comes back while the server has
-// it in memory, and one that is put back is taken soon.
-const keysInterval = 15 * time.Second
-
 // loadKeys reads the keys of tokens, or makes the first one. A server without them goes on with tokens that claim
 // nothing.
 func (s *Server) loadKeys(ctx context.Context) {
@@ -42,23 +37,14 @@ func (s *Server) loadKeys(ctx context.Context) {
 	}
 }
 
-// watchKeys looks at the keys now and then until ctx ends.
-func (s *Server) watchKeys(ctx context.Context) {
-	ticker := time.NewTicker(keysInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		before := s.keys.State().Problem
-		err := s.keys.Load(ctx)
-		switch {
-		case err != nil && before == nil && ctx.Err() == nil:
-			s.deps.Logger.Error("the keys of tokens cannot be used", "path", s.keys.Path(), "error", err)
-		case err == nil && before != nil:
-			s.deps.Logger.Info("the keys of tokens can be used again", "path", s.keys.Path())
-		}
+// checkKeys reads the keys again. The log tells if they cannot be used any more, or can be again.
+func (s *Server) checkKeys(ctx context.Context) {
+	before := s.keys.State().Problem
+	err := s.keys.Load(ctx)
+	switch {
+	case err != nil && before == nil && ctx.Err() == nil:
+		s.deps.Logger.Error("the keys of tokens cannot be used", "path", s.keys.Path(), "error", err)
+	case err == nil && before != nil:
+		s.deps.Logger.Info("the keys of tokens can be used again", "path", s.keys.Path())
 	}
 }

@@ -45,6 +45,24 @@ func TestLicences(t *testing.T) {
 	}
 }
 
+// TestLicencesOfLists: what is carried as data is under a permissive licence too, whose text goes along.
+func TestLicencesOfLists(t *testing.T) {
+	const dir = "internal/password/lists"
+	readme, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := regexp.MustCompile("`(LICENSE-[a-z-]+\\.txt)`").FindAllStringSubmatch(string(readme), -1)
+	if len(texts) != 2 || licenceIn(t, dir) == "" {
+		t.Errorf("%d sources are named, of licences %q", len(texts), licenceIn(t, dir))
+	}
+	for _, text := range texts {
+		if _, err := os.Stat(filepath.Join(dir, text[1])); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // licenceIn names the licence of a module; empty if it has none that may be linked. Of several texts each must be
 // permissive, as they may be for parts of the module.
 func licenceIn(t *testing.T, dir string) (found string) {

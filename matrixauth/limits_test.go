@@ -22,9 +22,9 @@ import (
 var unmet = []string{
 	"account.maxProduct", "control.maxMessage", "doctor.maxAnswer", "doctor.maxHosts", "doctor.maxProbes", "doctor.maxRedirects", "edge.maxOmissions", "edge.maxUnescape", "homeserver.maxText", "limit.maxKey", "model.maxGen", "model.maxLife", "model.maxMarks", "operate.maxPage",
 	"page.maxPreference", "password.maxBcryptCost", "password.maxEncoded", "password.maxIterations", "password.maxMemory",
-	"password.maxParallelism", "password.maxSalt", "password.maxTag", "password.maxTime", "password.maxWork",
+	"password.MaxScore", "password.maxParallelism", "password.maxSalt", "password.maxTag", "password.maxTime", "password.maxWork",
 	"password.minSalt", "password.minTag", "place.maxAccessList", "place.maxLinks", "place.maxSmall", "reconcile.maxUsers",
-	"seal.maxFile", "session.InternalLife", "session.maxInternal", "session.maxPending", "signin.maxRequest", "store.MaxBrowserHashes", "store.keepIdleBrowser",
+	"seal.maxFile", "session.InternalLife", "session.maxInternal", "session.maxPending", "session.maxUnwritten", "signin.maxRequest", "store.MaxBrowserHashes", "store.maxByHand", "store.keepIdleBrowser",
 	"store.maxBatch", "synapseconfig.maxSecretSize", "tokenkey.maxFile", "tokenkey.maxNumber", "web.cookieLife", "web.deviceLife",
 }
 
@@ -86,7 +86,7 @@ var units = map[string]int64{
 
 // told is a value as the page tells it, in one shape with those of the code; empty for what is none.
 func told(cell string) string {
-	if rate := regexp.MustCompile(`^(\d+) at once, (\d+) a minute$`).FindStringSubmatch(cell); rate != nil {
+	if rate := regexp.MustCompile(`^(\d+) at once, ([\d.]+) a minute$`).FindStringSubmatch(cell); rate != nil {
 		return rate[1] + ", " + rate[2]
 	}
 	parts := regexp.MustCompile(`^([\d,]+) ?([A-Za-z ]*)$`).FindStringSubmatch(cell)
@@ -152,6 +152,10 @@ func valueOf(e ast.Expr) string {
 			pair, ok := element.(*ast.KeyValueExpr)
 			if !ok {
 				return ""
+			}
+			if number, ok := pair.Value.(*ast.BasicLit); ok && number.Kind == token.FLOAT {
+				numbers = append(numbers, number.Value)
+				continue
 			}
 			numbers = append(numbers, valueOf(pair.Value))
 		}

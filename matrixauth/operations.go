@@ -37,6 +37,10 @@ type (
 	AdminRight = operate.AdminRight
 	// ResetAllowed is a user whose clients may replace the cross-signing keys, and until when.
 	ResetAllowed = operate.ResetAllowed
+	// NewRecoveryLink asks for a link for recovery, and RecoveryLink is one.
+	NewRecoveryLink = operate.NewRecoveryLink
+	// RecoveryLink is a link for recovery, which is a secret.
+	RecoveryLink = operate.RecoveryLink
 	// Session is a session as operators see it.
 	Session = operate.Session
 	// SessionQuery says which sessions are asked for.
@@ -63,6 +67,16 @@ type (
 	JobPage = operate.JobPage
 	// JobRef names a job by its position.
 	JobRef = operate.JobRef
+	// LostSession is a session that the database may have forgotten.
+	LostSession = operate.LostSession
+	// LostQuery says which of them are asked for.
+	LostQuery = operate.LostQuery
+	// LostPage is a page of them.
+	LostPage = operate.LostPage
+	// LostSessionsToEnd says which of them end.
+	LostSessionsToEnd = operate.LostSessionsToEnd
+	// EndedLost tells which of them ended.
+	EndedLost = operate.EndedLost
 	// SessionsToEnd names the sessions to end.
 	SessionsToEnd = operate.SessionsToEnd
 	// Ended is how many sessions were ended.
@@ -85,8 +99,15 @@ type (
 	Event = operate.Event
 	// KeyRenewal says how to renew the key that tokens are proven by, and RenewedKey is the new one.
 	KeyRenewal = operate.KeyRenewal
+	// MailTest is to whom a mail is sent to see whether mails arrive, and MailTried what came of it.
+	MailTest  = operate.MailTest
+	MailTried = operate.MailTried
 	// RenewedKey is a new key.
 	RenewedKey = operate.RenewedKey
+	// RestrictedAgain counts what was done again to a backup that is put back.
+	RestrictedAgain = operate.RestrictedAgain
+	// ByHand is something that an operator has to do again after a restore.
+	ByHand = operate.ByHand
 	// Comparison asks for a part of the accounts to be compared with Synapse's.
 	Comparison = operate.Comparison
 	// Compared is what came of a comparison.
@@ -133,13 +154,18 @@ const (
 	ReactivateUser    = operate.ReactivateUser
 	SetAdmin          = operate.SetAdmin
 	AllowReset        = operate.AllowReset
+	// IssueRecoveryLink makes a link by which a user sets a new password.
+	IssueRecoveryLink = operate.IssueRecoveryLink
 	ListSessions      = operate.ListSessions
 	EndSessions       = operate.EndSessions
+	ListLostSessions  = operate.ListLostSessions
+	EndLostSessions   = operate.EndLostSessions
 	IssueToken        = operate.IssueToken
 	ListConsents      = operate.ListConsents
 	WithdrawConsents  = operate.WithdrawConsents
 	ListEvents        = operate.ListEvents
 	RenewKey          = operate.RenewKey
+	TestMail          = operate.TestMail
 	CompareAccounts   = operate.CompareAccounts
 	MendDifference    = operate.MendDifference
 )
@@ -168,12 +194,12 @@ const (
 
 // wireOperations makes the table of everything that commands can have done.
 func (s *Server) wireOperations() {
-	ops := operate.New(operate.Config{
+	s.operations = operate.New(operate.Config{
 		Store: s.core.store, Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants,
-		Reconciler: s.reconciler, Outbox: s.core.outbox, Keys: s.keys, ServerName: s.config.ServerName,
+		Reconciler: s.reconciler, Outbox: s.core.outbox, Keys: s.keys, Letters: s.letters, Registrations: s.registrations, Recoveries: s.recoveries, Issuer: s.issuer.URL, ServerName: s.config.ServerName,
 	})
 	s.table = operate.NewTable(operate.TableConfig{Aside: s.core.aside, ServerName: s.config.ServerName, Logger: s.deps.Logger},
-		append(ops.Rows(),
+		append(s.operations.Rows(),
 			operate.Bind(Examine, operate.Reads|operate.AsksSynapse, s.examine),
 			operate.Bind(NoteBackup, operate.Reads, s.noteBackup),
 			operate.Bind(TellInstance, operate.Reads, s.tellInstance),

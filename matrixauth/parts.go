@@ -3,19 +3,23 @@ package matrixauth
 import (
 	"context"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/backup"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/doctor"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/gateway"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/mail"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/metrics"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/notify"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/verification"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -31,17 +35,23 @@ type Parts struct {
 	Refusals       *gateway.Refusals
 	Passwords      *password.Hasher
 	Lines          *edge.Lines
+	// Mailer sends mails in place of what the configuration says, if it has any sent.
+	Mailer mail.Sender
 	// Wired is told what each Server that New makes on the Core consists of. It may be nil.
 	Wired func(Wiring)
 }
 
 // Wiring is what a Server consists of, for tests that look behind its doors.
 type Wiring struct {
-	Users    *user.Users
-	Sessions *session.Sessions
-	Clients  *client.Clients
-	Gateway  *gateway.Gateway
-	Doctor   doctor.Config
+	Users         *user.Users
+	Sessions      *session.Sessions
+	Clients       *client.Clients
+	Gateway       *gateway.Gateway
+	Letters       *notify.Letters
+	Verifications *verification.Verifications
+	Doctor        doctor.Config
+	// Backups are nil if none are configured. They run with the Server.
+	Backups *backup.Backups
 	// Issuer is where the public address is, and Routes are what is served there and inside.
 	Issuer edge.Issuer
 	Routes []web.Bound
@@ -54,7 +64,7 @@ type Wiring struct {
 // NewCore makes a Core of its parts. If it fails the store stays open.
 func NewCore(ctx context.Context, p Parts) (*Core, error) {
 	now := p.Store.Now
-	c := &Core{store: p.Store, outbox: p.Outbox, registry: p.Registry, reconcileQueue: p.ReconcileQueue, limiter: p.Limiter, refusals: p.Refusals, passwords: p.Passwords, lines: p.Lines, wired: p.Wired}
+	c := &Core{store: p.Store, outbox: p.Outbox, registry: p.Registry, reconcileQueue: p.ReconcileQueue, limiter: p.Limiter, refusals: p.Refusals, passwords: p.Passwords, lines: p.Lines, mailer: p.Mailer, wired: p.Wired}
 	if c.outbox == nil {
 		c.outbox = outbox.New(p.Store)
 	}
@@ -66,6 +76,7 @@ func NewCore(ctx context.Context, p Parts) (*Core, error) {
 	}
 	c.metrics = metrics.New(c.store, c.limiter)
 	c.metrics.SealUsable = c.sealUsable
+	c.metrics.Backups = c.backupState
 	if c.refusals == nil {
 		c.refusals = gateway.NewRefusals(now)
 	}
@@ -97,7 +108,7 @@ func (s *Server) tellWiring() {
 		return
 	}
 	s.core.wired(Wiring{
-		Users: s.users, Sessions: s.sessions, Clients: s.clients, Gateway: s.gateway, Doctor: s.doctor(), Issuer: s.issuer, Routes: s.routes(),
+		Users: s.users, Sessions: s.sessions, Clients: s.clients, Gateway: s.gateway, Letters: s.letters, Verifications: s.verifications, Doctor: s.doctor(), Backups: s.backups, Issuer: s.issuer, Routes: s.routes(),
 		Operator: s.operator(model.Operator("", "unknown"), ""), Attach: s.attach,
 	})
 }

@@ -103,7 +103,7 @@ func (t Target) open(ctx context.Context, config Config, deps Deps) (server *Ser
 	if acting, err = place.BecomeOwner(path); err != nil {
 		return nil, "", err
 	}
-	core, err := Open(ctx, OpenOptions{Database: path})
+	core, err := Open(ctx, OpenOptions{Database: path, KeyFile: config.KeyFile, Aside: t.Aside})
 	if err != nil {
 		return nil, "", err
 	}

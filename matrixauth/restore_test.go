@@ -78,7 +78,7 @@ func (h traveller) pass(d time.Duration) {
 }
 
 // wantLater wants an answer that has a client try again, and keep what it has.
-func wantLater(t *testing.T, what string, a house.Answer) {
+func wantLater(t testing.TB, what string, a house.Answer) {
 	t.Helper()
 	if a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
 		t.Errorf("%s: got %d %s, Retry-After %q", what, a.Status, a.Body, a.Header.Get("Retry-After"))
@@ -108,7 +108,7 @@ func TestRestore(t *testing.T) {
 		h.pass(time.Hour)
 		h.refreshed(phone, 3)
 		h.Tokens(h.Renew("app", next.RefreshToken))
-		if log := h.Log.String(); strings.Count(log, "a refresh token that the database had forgotten was taken") != 2 || strings.Contains(log, `"level":"ERROR"`) {
+		if log := h.Log.String(); strings.Count(log, "a token that the database had forgotten was taken") != 2 || strings.Contains(log, `"level":"ERROR"`) {
 			t.Errorf("the log is %s", log)
 		}
 	})
@@ -201,16 +201,23 @@ func TestRestore(t *testing.T) {
 	})
 }
 
-// TestTidiedToken: a token whose row went because its turn was long over stays worthless, and ends nothing.
+// TestTidiedToken: a token whose row went because its turn was long over goes on where the session's other refreshes come
+// from, and ends it softly from elsewhere. To revoke one ends nothing.
 func TestTidiedToken(t *testing.T) {
 	h := newTraveller(t)
 	h.pass(2 * time.Minute) // a database that is new knows nothing of what was before
 	first := h.legacy()
-	phone := h.refreshed(first, 20)
+	copied := h.refreshed(first, 2)
+	phone := h.refreshed(copied, 18)
 	h.SQL("DELETE FROM tokens WHERE generation < 5")
-	h.Refresh(first.RefreshToken).Shows(t, http.StatusUnauthorized, "M_UNKNOWN_TOKEN")
 	h.Logout(first.AccessToken).Shows(t, http.StatusUnauthorized, `"soft_logout":true`)
 	phone = h.refreshed(phone, 2)
+	h.refreshed(first, 1) // from the same network
+	phone = h.refreshed(phone, 1)
+	h.Do(house.Call{
+		Method: http.MethodPost, Path: house.RefreshPath, Body: house.JSON(house.Object{"refresh_token": copied.RefreshToken}), IP: "198.51.100.77",
+	}).Shows(t, http.StatusUnauthorized, `"soft_logout":true`)
+	h.Refresh(phone.RefreshToken).Shows(t, http.StatusUnauthorized, `"soft_logout":true`)
 	laptop := h.OauthSession("bob", "app", "LAPTOP")
 	old := laptop
 	for range 20 {
@@ -223,5 +230,48 @@ func TestTidiedToken(t *testing.T) {
 		h.Do(house.Call{Method: http.MethodPost, Path: "/oauth2/revoke", Header: house.FormType, Body: house.Form("token", token, "client_id", "app")}).WantStatus(t, http.StatusOK)
 	}
 	h.Tokens(h.Renew("app", laptop.RefreshToken))
-	h.refreshed(phone, 1)
+}
+
+// from refreshes from an address, and uses what it gets.
+func (h traveller) from(ip, token string) (next string, a house.Answer) {
+	h.T.Helper()
+	a = h.Do(house.Call{Method: http.MethodPost, Path: house.RefreshPath, Header: http.Header{"X-Test-Ip": {ip}}, Body: house.JSON(house.Object{"refresh_token": token})})
+	if a.Status != http.StatusOK {
+		return "", a
+	}
+	s := h.SignedIn(a)
+	h.WantActive(s.AccessToken, "PHONE")
+	return s.RefreshToken, a
+}
+
+// TestThiefAfterRestore: a token that was consumed before a backup was put back, and is not any more by what the backup
+// knows, lets nobody from elsewhere live on beside the owner (REF-5).
+func TestThiefAfterRestore(t *testing.T) {
+	h := newTraveller(t)
+	const home, elsewhere = "192.0.2.1", "203.0.113.5"
+	token := h.legacy().RefreshToken
+	refresh := func(times int) {
+		for range times {
+			h.pass(4 * time.Minute)
+			var a house.Answer
+			if token, a = h.from(home, token); token == "" {
+				t.Fatalf("the owner is out: %d %s", a.Status, a.Body)
+			}
+		}
+	}
+	refresh(2)
+	stolen, backup := token, h.copied()
+	refresh(4)
+	h.backTo(backup)
+	refresh(3)
+	for n := range 4 {
+		next, a := h.from(elsewhere, stolen)
+		if next == "" && n > 0 {
+			a.Shows(t, http.StatusUnauthorized, `"soft_logout":true`)
+			return
+		}
+		stolen = next
+		refresh(1)
+	}
+	t.Error("the thief goes on")
 }

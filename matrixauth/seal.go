@@ -2,7 +2,6 @@ package matrixauth
 
 import (
 	"context"
-	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 )
@@ -23,10 +22,6 @@ func (c *Core) keeper(path string) *seal.Keeper {
 	return c.seals[path]
 }
 
-// sealInterval is the time between two looks at the seal: a file that has gone is told while the server has it in memory
-// yet, and one that is put back is taken soon.
-const sealInterval = 15 * time.Second
-
 // loadSeal reads the seal, or makes it for a database that never sealed anything. A server without one goes on:
 // nobody's session hangs on it. What is wrong is in the log once, and in the health, the metrics and the doctor
 // for as long as it lasts.
@@ -36,20 +31,6 @@ func (s *Server) loadSeal(ctx context.Context) {
 	}
 	if what := s.seal.Mended(); what != "" {
 		s.deps.Logger.Warn("a file beside the database was open to others: " + what)
-	}
-}
-
-// watchSeal looks at the seal now and then until ctx ends.
-func (s *Server) watchSeal(ctx context.Context) {
-	ticker := time.NewTicker(sealInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		s.checkSeal(ctx)
 	}
 }
 

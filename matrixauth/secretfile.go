@@ -56,6 +56,14 @@ func MakeSecretDir(path string, uid, gid int) error {
 	return nil
 }
 
+// MakeDatabaseDir is MakeSecretDir for a database that is to be put there.
+func MakeDatabaseDir(path string, uid, gid int) error {
+	if err := place.MakeDir(filepath.Dir(path), uid, gid); err != nil {
+		return fmt.Errorf("the database %s cannot be put there: %w", path, err)
+	}
+	return nil
+}
+
 // EnsureSecret reads the secret that was generated earlier, or generates it: once, readable by its owner
 // alone. It belongs to the directory's owner if root runs it.
 func EnsureSecret(path string) (string, error) {
@@ -92,3 +100,7 @@ func ReplaceSecret(path, secret string) error {
 	}
 	return nil
 }
+
+// ReplaceFile puts a file in the place of one that a server keeps, at once and durably, for its owner alone. It belongs
+// to the directory's owner if root runs it.
+func ReplaceFile(path string, data []byte) error { return place.Replace(path, data) }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/account"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/backup"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
@@ -23,16 +24,21 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/notify"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/recovery"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/registration"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/tokenkey"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/verification"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -64,24 +70,32 @@ type Server struct {
 	homeserver *homeserver.Client
 	seal       *seal.Keeper
 	keys       *tokenkey.Ring
-	sessions   *session.Sessions
-	users      *user.Users
-	browsers   *browser.Browsers
-	signIns    *signin.SignIns
-	reconciler *reconcile.Reconciler
-	clients    *client.Clients
-	grants     *grant.Grants
-	compat     *compat.Door
-	oauth      *oauth.Door
-	account    *account.Door
-	gateway    *gateway.Gateway
-	cookie     *web.BrowserCookie
-	devices    *web.DeviceCookie
-	pages      *page.Pages
-	edge       *edge.Edge
+	// backups are nil if none are configured.
+	backups       *backup.Backups
+	registrations *registration.Registrations
+	sessions      *session.Sessions
+	users         *user.Users
+	browsers      *browser.Browsers
+	signIns       *signin.SignIns
+	reconciler    *reconcile.Reconciler
+	recoveries    *recovery.Recoveries
+	clients       *client.Clients
+	grants        *grant.Grants
+	compat        *compat.Door
+	oauth         *oauth.Door
+	account       *account.Door
+	gateway       *gateway.Gateway
+	cookie        *web.BrowserCookie
+	devices       *web.DeviceCookie
+	pages         *page.Pages
+	letters       *notify.Letters
+	// verifications have addresses proven.
+	verifications *verification.Verifications
+	edge          *edge.Edge
 
-	// table has what commands can have done.
-	table *operate.Table
+	// operations are what commands can have done, and table has them by their names.
+	operations *operate.Operations
+	table      *operate.Table
 	// kept counts the lines about operators' actions that keepLine kept.
 	kept atomic.Int64
 
@@ -119,10 +133,16 @@ func New(core *Core, config Config, deps Deps) (*Server, error) {
 	s := &Server{core: core, config: config, deps: deps, issuer: issuer}
 	s.homeserver = homeserver.New(homeserver.Config{Endpoint: endpoint, Secret: config.Secret, ServerName: config.ServerName, HTTP: deps.HTTP})
 	s.seal = core.keeper(cmp.Or(config.SealFile, SealFile(core.Database())))
+	if b := config.Backup; b.Dir != "" {
+		s.backups = backup.New(backup.Config{
+			Store: core.store, Dir: b.Dir, Every: b.Every, Keep: b.Keep, ServerName: config.ServerName, Turn: &core.copying, Logger: deps.Logger,
+		})
+	}
 	s.keys = core.ring(cmp.Or(config.KeyFile, KeyFile(core.Database())), config.ServerName)
 	if err := s.wirePages(); err != nil {
 		return nil, err
 	}
+	s.wireMail()
 	s.wireDomain()
 	s.wireDoors()
 	s.wireEdge()
@@ -139,7 +159,7 @@ func (s *Server) wirePages() error {
 	s.cookie, s.devices = web.NewBrowserCookie(issuer), web.NewDeviceCookie(issuer)
 	s.pages, err = page.New(page.Config{
 		Issuer: issuer, Cookie: s.cookie, Name: s.config.Branding.Name, Logo: s.config.Branding.Logo, Accent: s.config.Branding.Accent,
-		Links:  s.config.Branding.links(),
+		Links: s.config.Branding.links(), PasswordLeast: s.config.Passwords.MinLength,
 		Folder: s.config.Templates, Now: s.core.store.Now,
 	})
 	return err
@@ -150,14 +170,24 @@ func (s *Server) wireDomain() {
 		Store: s.core.store, Outbox: s.core.outbox, Registry: s.core.registry, Keys: s.keys, Homeserver: s.homeserver,
 		ReadOnly: s.config.Kind == SynapseReadOnly, AccessLife: s.config.AccessTokenLifetime,
 		Limiter: s.core.limiter, Refreshes: s.config.RefreshesPerSession, ServerName: s.config.ServerName, Logger: s.deps.Logger,
-		Refreshed: s.core.reconcileQueue.Refreshed,
-		// Users are made below, as they end sessions.
+		Refreshed: s.core.reconcileQueue.Refreshed, Count: s.core.metrics.CountSession,
+		// Users and the reconciler are made below, as they end sessions.
+		FindDevice: func(ctx context.Context, of model.Session) (session.DeviceStanding, error) {
+			return s.reconciler.Device(ctx, of)
+		},
+		Started: s.letters.AppSignedIn,
 		Confirm: func(ctx context.Context, who model.User) error { return s.users.ConfirmInLane(ctx, who) },
 	})
-	s.browsers = browser.New(s.core.store)
+	s.verifications = verification.New(verification.Config{
+		Store: s.core.store, Outbox: s.core.outbox, Seal: s.seal, Letters: s.letters, ServerName: s.config.ServerName,
+	})
+	s.browsers = browser.New(s.core.store, func(tx *store.Tx, of model.BrowserSession, p browser.Start) error {
+		return s.letters.BrowserSignedIn(tx, of, p.Known, p.Language, p.Agent)
+	})
 	s.users = user.New(user.Config{
-		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Browsers: s.browsers, Passwords: s.core.passwords,
-		Homeserver: s.homeserver, ReadOnly: s.config.Kind == SynapseReadOnly, ServerName: s.config.ServerName, Logger: s.deps.Logger,
+		Verifications: s.verifications, Letters: s.letters, AllowEmail: func(address string) bool { return s.registrations.Rules().Domains.Allow(address) },
+		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Browsers: s.browsers, Passwords: s.core.passwords, Policy: s.config.Passwords.policy(s.deps.Logger),
+		Homeserver: s.homeserver, ReadOnly: s.config.Kind == SynapseReadOnly, ServerName: s.config.ServerName, Notify: s.letters.Notify, Logger: s.deps.Logger,
 	})
 	s.reconciler = reconcile.New(reconcile.Config{
 		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Users: s.users, Homeserver: s.homeserver,
@@ -165,9 +195,17 @@ func (s *Server) wireDomain() {
 	})
 	s.clients = client.New(client.Config{Store: s.core.store, Static: s.config.staticClients(), AllowHTTP: s.config.AllowHTTPClients})
 	s.grants = grant.New(grant.Config{Store: s.core.store, Clients: s.clients, Sessions: s.sessions})
+	s.recoveries = recovery.New(recovery.Config{
+		Store: s.core.store, Users: s.users, Sessions: s.sessions, Limiter: s.core.limiter, Outbox: s.core.outbox, Seal: s.seal, Letters: s.letters,
+		On: s.config.Recovery != RecoveryOff, Issuer: s.issuer.URL, ServerName: s.config.ServerName,
+	})
+	s.registrations = registration.New(registration.Config{
+		Store: s.core.store, Users: s.users, Limiter: s.core.limiter, Seal: s.seal, Verifications: s.verifications, Letters: s.letters, Outbox: s.core.outbox, Rules: s.config.Registration.rules(s.config),
+		ServerName: s.config.ServerName, Logger: s.deps.Logger,
+	})
 	s.signIns = signin.New(signin.Config{Store: s.core.store, Users: s.users, Browsers: s.browsers, Grants: s.grants, Limits: signin.Limits{
 		Limiter: s.core.limiter, PerNetwork: s.config.LoginsPerNetwork, PerAccount: s.config.LoginsPerAccount,
-	}})
+	}, Registers: s.registrations.On})
 }
 
 func (s *Server) wireDoors() {
@@ -176,7 +214,7 @@ func (s *Server) wireDoors() {
 		Count: s.core.metrics.CountCompat, Logger: s.deps.Logger,
 	})
 	s.account = account.New(account.Config{
-		SignIns: s.signIns, Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants,
+		SignIns: s.signIns, Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants, Registrations: s.registrations, Recoveries: s.recoveries,
 		Cookie: s.cookie, Devices: s.devices, Pages: s.pages, Base: s.issuer.Base, ServerName: s.config.ServerName,
 		Now: s.core.store.Now, Count: func(outcome string) { s.core.metrics.CountCompat("login", outcome) },
 	})
@@ -259,9 +297,9 @@ func (s *Server) tokenRefused(refused model.Token) {
 // and nothing is done for a database that is not the server's.
 func (s *Server) jobs() outbox.Config {
 	return outbox.Config{
-		Handlers:   slices.Concat(s.users.Handlers(), s.sessions.Handlers()),
+		Handlers:   slices.Concat(s.users.Handlers(), s.sessions.Handlers(), s.letters.Handlers(), s.verifications.Handlers(), s.registrations.Handlers(), s.recoveries.Handlers()),
 		Paused:     s.core.aside,
-		Pace:       map[model.Destination]outbox.Pace{model.ToHomeserver: {Paused: s.config.Kind == SynapseReadOnly}},
+		Pace:       map[model.Destination]outbox.Pace{model.ToHomeserver: {Paused: s.config.Kind == SynapseReadOnly}, model.ToMail: notify.Pace()},
 		ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	}
 }
@@ -276,9 +314,11 @@ func (s *Server) Start() {
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
 	s.tellKept(ctx)
-	s.work.Go(func() { s.watchSeal(ctx) })
-	s.work.Go(func() { s.watchKeys(ctx) })
+	s.work.Go(func() { every(ctx, filesInterval, func() { s.checkSeal(ctx); s.checkKeys(ctx) }) })
 	s.work.Go(func() { s.awaitHomeserver(ctx) })
+	if s.backups != nil {
+		s.work.Go(func() { s.backups.Run(ctx) })
+	}
 }
 
 // Stop undoes Start. Requests under way may still finish.
@@ -291,6 +331,10 @@ func (s *Server) Stop() {
 	s.work.Wait()
 	s.stop = nil
 }
+
+// filesInterval is the time between two looks at the seal and the keys beside the database: a file that somebody took away
+// is told, or comes back, while the server has it in memory yet, and one that is put back is taken soon.
+const filesInterval = 15 * time.Second
 
 const (
 	versionTimeout  = 10 * time.Second

@@ -12,6 +12,8 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/recovery"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/registration"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
@@ -20,15 +22,18 @@ import (
 
 // Config is what the door depends upon.
 type Config struct {
-	SignIns  *signin.SignIns
-	Users    *user.Users
-	Sessions *session.Sessions
-	Browsers *browser.Browsers
-	Clients  *client.Clients
-	Grants   *grant.Grants
-	Cookie   *web.BrowserCookie
-	Devices  *web.DeviceCookie
-	Pages    *page.Pages
+	SignIns       *signin.SignIns
+	Users         *user.Users
+	Sessions      *session.Sessions
+	Browsers      *browser.Browsers
+	Clients       *client.Clients
+	Grants        *grant.Grants
+	Registrations *registration.Registrations
+	// Recoveries set new passwords by links.
+	Recoveries *recovery.Recoveries
+	Cookie     *web.BrowserCookie
+	Devices    *web.DeviceCookie
+	Pages      *page.Pages
 	// Base is the path below which our pages are, with a slash at its end.
 	Base string
 	// ServerName is the homeserver's name in Matrix ids.
@@ -69,10 +74,16 @@ func (d *Door) blocked(w http.ResponseWriter, r *http.Request, who model.User, s
 	web.SetUser(r.Context(), who.ID, who.Localpart)
 	shown.Code = model.AsError(err).Code
 	shown.Account = model.MatrixID(who.Localpart, d.ServerName)
+	return d.refuse(w, r, shown, err)
+}
+
+// refuse shows a page with what stands in the way, and returns the error: the answer is written then, and the log says what
+// it was.
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, shown page.Page, err error) error {
 	if failed := d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown); failed != nil {
 		return failed
 	}
-	return err // the answer is written; the log says what it was
+	return err
 }
 
 // lead leads on to a step on the way to a goal.
@@ -101,7 +112,7 @@ func (d *Door) owner(w http.ResponseWriter, r *http.Request, goal signin.Account
 		web.SetUser(r.Context(), at.User.ID, at.User.Localpart)
 		return at.Session, at.User, true, nil
 	case signin.Blocked:
-		return at.Session, at.User, false, d.blocked(w, r, at.User, page.Blocked{Goal: page.Goal{Action: goal.Action, DeviceID: goal.DeviceID}}, left.Reason)
+		return at.Session, at.User, false, d.blocked(w, r, at.User, page.Blocked{Goal: goalOf(goal)}, left.Reason)
 	}
 	return at.Session, at.User, false, d.lead(w, goal, step)
 }

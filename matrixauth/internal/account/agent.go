@@ -34,6 +34,15 @@ func describeAgent(agent string) string {
 	return name + ", " + system
 }
 
+// browserOf is describeAgent for mails: it knows browsers alone, as what programs call themselves is a stranger's word
+// (MAIL-11).
+func browserOf(agent string) string {
+	if !strings.HasPrefix(agent, browserToken) {
+		return ""
+	}
+	return describeAgent(agent)
+}
+
 // product returns the browser's name, or what a program calls itself before the comment of its header (RFC
 // 9110 section 10.1.5). It is a stranger's word.
 func product(agent string) string {

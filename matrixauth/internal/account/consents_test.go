@@ -96,7 +96,7 @@ func TestSignOutWithdrawsConsent(t *testing.T) {
 			a.Introspect(next.AccessToken)
 			a.Clock.Move(2 * time.Minute)
 			a.Renew("app", a.tokens.RefreshToken).Shows(a.T, http.StatusBadRequest, "invalid_grant")
-		}, asks, asks, keeps, false},
+		}, keeps, keeps, keeps, true},
 		"another sign-in on the device": {func(a *signedInApp) {
 			a.House.Tokens(a.Exchange("app", a.browser.Consent(house.Params("app"))))
 		}, keeps, keeps, keeps, true},

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
@@ -33,8 +34,13 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	action := goal.Kind()
-	if action == signin.ResetCrossSigning {
+	switch action {
+	case signin.ResetCrossSigning:
 		return d.askReset(w, r, signedIn, who)
+	case signin.ChangePassword:
+		return d.seeOther(w, page.PasswordPath, nil)
+	case signin.AddAddress:
+		return d.seeOther(w, page.AddAddressPath, nil)
 	}
 	named := d.named(r.Context(), d.Pages.Language(r, ""))
 	sessions, err := d.sessions(r.Context(), who, named)
@@ -63,9 +69,14 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	addresses, err := d.addresses(r, who)
+	if err != nil {
+		return err
+	}
 	return d.Pages.Render(w, r, http.StatusOK, page.Account{
-		MatrixID: model.MatrixID(who.Localpart, d.ServerName), Sessions: sessions, Browsers: browsers, Granted: granted,
-		Ended: query.Has(endedParam) && query.Get(endedParam) != endedAll, EndedAll: query.Get(endedParam) == endedAll,
+		MatrixID: model.MatrixID(who.Localpart, d.ServerName), Addresses: addresses, MayAddAddress: d.Users.MayAddEmails(), AddressesChanged: query.Has(addressesParam), Sessions: sessions, Browsers: browsers, Granted: granted,
+		Changed: d.showsChanged(r),
+		Ended:   query.Has(endedParam) && query.Get(endedParam) != endedAll, EndedAll: query.Get(endedParam) == endedAll,
 	})
 }
 
@@ -97,6 +108,7 @@ func (d *Door) sessions(ctx context.Context, who model.User, named naming) ([]pa
 	for _, s := range live {
 		one := page.Session{ID: s.ID, DeviceID: s.DeviceID, DeviceName: model.PlainText(s.DeviceName),
 			Agent: describeAgent(s.UserAgent), SignedIn: s.CreatedAt, LastActive: s.LastActiveAt, IP: s.LastIP}
+		one.Twice = !s.TwiceAt.IsZero() && d.Sessions.Now().Sub(s.TwiceAt) < bound.ShowTwice
 		if s.ClientID != "" {
 			if one.ClientName, one.ClientHost, err = named(s.ClientID); err != nil {
 				return nil, err

@@ -14,6 +14,9 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
+// hintParam says who most likely signs in, for who comes without a request of an app.
+const hintParam = "login_hint"
+
 // staleParam marks the address to which a form leads back that was not of this browser any more.
 const staleParam = "stale"
 
@@ -26,7 +29,7 @@ func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	switch step.(type) {
-	case signin.Password, signin.Blocked: // whoever is blocked may sign in as somebody else
+	case signin.Password, signin.Blocked, signin.Register: // whoever is blocked may sign in as somebody else
 	default:
 		return d.lead(w, goal, step)
 	}
@@ -45,17 +48,17 @@ func (d *Door) LoginPage(w http.ResponseWriter, r *http.Request) error {
 
 // loginPage returns the sign-in page for a goal. It returns RequestExpired if the goal is a request that is over.
 func (d *Door) loginPage(r *http.Request, goal signin.Goal, step signin.Step) (shown page.Login, err error) {
+	shown.Goal, shown.Recovery, shown.Registers = d.pageGoal(r, goal, step), d.Recoveries.Offered(), d.Registrations.On()
 	at := step.At()
-	switch goal := goal.(type) {
+	switch goal.(type) {
 	case signin.AccountPage:
-		shown.Action, shown.DeviceID = goal.Action, goal.DeviceID
+		shown.Username = d.prefill(r.URL.Query().Get(hintParam))
 	case signin.Request:
 		if at.Pending == nil {
 			return shown, model.NewError(model.RequestExpired)
 		}
 		asked := at.Pending.Asked
-		shown.Request, shown.Client = goal.ID, at.Pending.Client.Name(d.Pages.Language(r, asked.UILocales))
-		shown.Create, shown.Admin, shown.UILocales = asked.Create, at.Pending.Administers(), asked.UILocales
+		shown.Create, shown.Admin = asked.Create && !shown.Registers, at.Pending.Administers()
 		shown.Username = d.prefill(asked.LoginHint)
 	}
 	if p, ok := step.(signin.Password); ok && p.Again {
@@ -108,16 +111,14 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 		e := model.AsError(err)
 		web.SetRetryAfter(w.Header(), web.PageWire, e)
 		shown.Problem, shown.Retry, shown.Username = e.Code, e.Retry, form["username"]
-		if failed := d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown); failed != nil {
-			return failed
-		}
-		return err // the answer is written; the log says what it was
+		return d.refuse(w, r, shown, err)
 	}
 	if err != nil {
 		return d.blocked(w, r, proof.User, page.Blocked{Goal: shown.Goal}, err)
 	}
 	web.SetUser(r.Context(), proof.User.ID, proof.User.Localpart)
 	start := browser.Start{Proof: proof.Proof, Value: model.NewBrowserValue(), Replaced: d.Cookie.Value(r), Device: proof.Device, Source: web.SourceOf(r)}
+	start.Known, start.Language, start.Agent = proof.Device != "", d.Pages.Language(r, shown.UILocales), browserOf(start.Source.UserAgent)
 	if start.Device == "" {
 		start.Device = model.NewBrowserValue()
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
 
@@ -126,4 +127,41 @@ func TestAccountPageTells(t *testing.T) {
 	if text := house.Shown(v.At); strings.Count(text, "Active 2 days ago · signed in 2 days ago") != 6 {
 		t.Errorf("the page says %s", text)
 	}
+}
+
+// TestAccountPageTellsOfTwo: a session that two parties refresh from one network says so, to its owner and to the operator.
+func TestAccountPageTellsOfTwo(t *testing.T) {
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
+	h.LoginOn("alice", "OTHER")
+	first := h.Login("alice", house.Object{"device_id": "PHONE", "refresh_token": true})
+	one, other := h.SignedIn(h.Refresh(first.RefreshToken)), h.SignedIn(h.Refresh(first.RefreshToken))
+	h.WantActive(h.SignedIn(h.Refresh(one.RefreshToken)).AccessToken, "PHONE")
+	h.Clock.Move(2 * time.Minute)
+	v := h.Browser()
+	v.SignIn("alice", "")
+	const told = "use this sign-in at the same time"
+	tells := func(want int) {
+		t.Helper()
+		v.Get("/account/").WantPage(t, http.StatusOK, "Your account")
+		if got := strings.Count(house.Shown(v.At), told); got != want {
+			t.Errorf("the page tells of %d sessions, want %d: %s", got, want, house.Shown(v.At))
+		}
+	}
+	tells(0)
+	h.SignedIn(h.Refresh(other.RefreshToken))
+	tells(1)
+	marked := 0
+	for _, s := range house.Act(h, matrixauth.ListSessions, matrixauth.SessionQuery{User: "alice"}).Sessions {
+		if !s.TwiceAt.IsZero() && s.DeviceID == "PHONE" {
+			marked++
+		}
+	}
+	if marked != 1 {
+		t.Errorf("%d sessions are marked in the list", marked)
+	}
+	h.Clock.Move(31 * 24 * time.Hour)
+	v = h.Browser()
+	v.SignIn("alice", "")
+	tells(0)
 }

@@ -101,8 +101,5 @@ func (d *Door) refuseReset(w http.ResponseWriter, r *http.Request, shown page.Re
 		return err
 	}
 	shown.Problem, shown.Retry = e.Code, web.SetRetryAfter(w.Header(), web.PageWire, e)
-	if err := d.Pages.Render(w, r, web.StatusOf(web.PageWire, err), shown); err != nil {
-		return err
-	}
-	return err // the log says what it was; the answer is written
+	return d.refuse(w, r, shown, err)
 }

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
@@ -19,7 +20,7 @@ func endpoint(name, path string) web.Endpoint {
 
 // Routes is what the door serves.
 var Routes = web.Routes[*Door]{
-	Routes: []web.Route[*Door]{
+	Routes: slices.Concat([]web.Route[*Door]{
 		{Endpoint: LoginEndpoint, Get: (*Door).LoginPage, Post: (*Door).Login},
 		{Endpoint: endpoint("sign_out", page.LogoutPath), Post: (*Door).Logout},
 		{Endpoint: endpoint("signed_out", page.SignedOutPath), Get: (*Door).SignedOut},
@@ -29,7 +30,16 @@ var Routes = web.Routes[*Door]{
 		{Endpoint: endpoint("end_others", page.EndOthersPath), Get: (*Door).AskEndOthers, Post: (*Door).EndOthers},
 		{Endpoint: endpoint("withdraw_consent", page.WithdrawConsentPath), Post: (*Door).WithdrawConsent},
 		{Endpoint: endpoint("withdrawn", page.ConsentWithdrawnPath), Get: (*Door).Withdrawn},
+		{Endpoint: endpoint("password", page.PasswordPath), Get: (*Door).AskPassword, Post: (*Door).ChangePassword},
+		{Endpoint: endpoint("add_address", page.AddAddressPath), Get: (*Door).AskAddress, Post: (*Door).AddAddress},
+		{Endpoint: endpoint("address_code", page.AddressCodePath), Get: (*Door).AskAddressCode, Post: (*Door).ConfirmAddress},
+		{Endpoint: endpoint("address_resend", page.AddressResendPath), Post: (*Door).ResendAddressCode},
+		{Endpoint: endpoint("address", page.AddressPath), Get: (*Door).AskOneAddress, Post: (*Door).ChangeAddress},
 		{Endpoint: endpoint("cross_signing_reset", page.ResetPath), Post: (*Door).Reset},
-	},
+		{Endpoint: endpoint("recover", page.RecoverPath), Get: (*Door).RecoverPage, Post: (*Door).Recover},
+		{Endpoint: endpoint("recover_sent", page.RecoverSentPath), Get: (*Door).RecoverSent},
+		{Endpoint: endpoint("new_password", page.RecoverPasswordPath), Get: (*Door).NewPasswordPage, Post: (*Door).NewPassword},
+		{Endpoint: endpoint("recovered", page.RecoverDonePath), Get: (*Door).Recovered},
+	}, registerRoutes()),
 	Families: []web.Family{{Prefix: page.AccountPath, Wire: web.PageWire}},
 }

@@ -14,12 +14,17 @@ import (
 
 // Browsers starts, recognises and ends browser sessions.
 type Browsers struct {
-	store   *store.Store
-	signIns signIns
+	store    *store.Store
+	started  Started
+	signIns  signIns
+	renewals renewals
 }
 
-// New makes the browser sessions of a store.
-func New(s *store.Store) *Browsers { return &Browsers{store: s} }
+// Started is told of each sign-in in its transaction.
+type Started func(tx *store.Tx, s model.BrowserSession, p Start) error
+
+// New makes the browser sessions of a store. started is told of each sign-in; it may be nil.
+func New(s *store.Store, started Started) *Browsers { return &Browsers{store: s, started: started} }
 
 const (
 	// activityGrain is the resolution of the last activity.
@@ -38,6 +43,10 @@ type Start struct {
 	// Device belongs into the device cookie, by which the limits of sign-ins know the browser again; empty for none.
 	Device string
 	Source model.Source
+	// Known reports whether the account was known in this browser before. Language is that of the page, as a BCP 47 tag, and
+	// Agent names the browser by words of ours; both may be empty.
+	Known           bool
+	Language, Agent string
 }
 
 // Start begins the browser session of a sign-in.
@@ -66,7 +75,10 @@ func (b *Browsers) Start(ctx context.Context, p Start) (s model.BrowserSession, 
 		if err := tx.InsertBrowserSession(s, model.HashToken(p.Value)); err != nil {
 			return err
 		}
-		return tx.Record(by, model.ActionStartSession, s.UserID, s.Details())
+		if err := tx.Record(by, model.ActionStartSession, s.UserID, s.Details()); err != nil || b.started == nil {
+			return err
+		}
+		return b.started(tx, s, p)
 	})
 	return s, err
 }
@@ -170,7 +182,7 @@ func (b *Browsers) EndOwn(ctx context.Context, by model.Actor, id string) error 
 // EndOthers ends all live sessions of a user but one, at their own wish, and returns their number.
 func (b *Browsers) EndOthers(ctx context.Context, by model.Actor, kept string) (ended int, err error) {
 	err = b.store.Update(ctx, func(tx *store.Tx) error {
-		ended, err = b.endAllBut(tx, by, by.ID, kept, model.EndSignedOut)
+		ended, err = b.EndAllBut(tx, by, by.ID, kept, model.EndSignedOut)
 		return err
 	})
 	return ended, err
@@ -215,10 +227,11 @@ func end(tx *store.Tx, by model.Actor, s model.BrowserSession, reason model.EndR
 
 // EndAll ends all sessions of a user and returns their number.
 func (b *Browsers) EndAll(tx *store.Tx, by model.Actor, userID string, reason model.EndReason) (int, error) {
-	return b.endAllBut(tx, by, userID, "", reason)
+	return b.EndAllBut(tx, by, userID, "", reason)
 }
 
-func (b *Browsers) endAllBut(tx *store.Tx, by model.Actor, userID, kept string, reason model.EndReason) (ended int, err error) {
+// EndAllBut ends all sessions of a user but one, and returns their number. Nothing is kept for an empty id.
+func (b *Browsers) EndAllBut(tx *store.Tx, by model.Actor, userID, kept string, reason model.EndReason) (ended int, err error) {
 	live, err := b.Live(tx, userID)
 	if err != nil {
 		return 0, err

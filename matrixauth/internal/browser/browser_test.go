@@ -27,7 +27,7 @@ func newBench(t *testing.T) *bench {
 	b.store, err = store.Open(t.Context(), store.Options{Rehearse: true, NoSync: true, Path: filepath.Join(t.TempDir(), "test.db"), Create: true, Now: b.clock.Now})
 	b.must(err)
 	t.Cleanup(func() { b.must(b.store.Close()) })
-	b.browsers = New(b.store)
+	b.browsers = New(b.store, nil)
 	b.alice = model.User{ID: "alice", Localpart: "alice", CreatedAt: b.clock.Now()}
 	b.must(b.store.Update(t.Context(), func(tx *store.Tx) error { return tx.InsertUser(b.alice) }))
 	return b

@@ -11,9 +11,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/backup"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/edge"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/notify"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -27,6 +29,8 @@ type Examination struct {
 	SynapseEndpoint string `json:"synapse_endpoint"`
 	// Authorities are certificates in PEM that are trusted beside those of the machine.
 	Authorities string `json:"authorities,omitempty"`
+	// CheckDatabase has all of the database be read.
+	CheckDatabase bool `json:"check_database,omitempty"`
 }
 
 // Diagnosis is what the doctor found.
@@ -40,11 +44,19 @@ type Diagnosis struct {
 
 // Config is what the doctor looks at.
 type Config struct {
-	Store      *store.Store
-	Outbox     *outbox.Outbox
-	Seal       *seal.Keeper
-	Keys       *tokenkey.Ring
+	Store  *store.Store
+	Outbox *outbox.Outbox
+	Seal   *seal.Keeper
+	Keys   *tokenkey.Ring
+	// Backups are nil if none are configured.
+	Backups    *backup.Backups
 	Homeserver *homeserver.Client
+	// Letters sends mails, and MailVia is the mail server, or the command, that takes them.
+	Letters *notify.Letters
+	MailVia string
+	// HeldBack returns when a session was last kept from ending because too many devices are missing at the homeserver;
+	// zero if none was lately.
+	HeldBack func() time.Time
 	// Probes knows which of the doctor's tokens the homeserver asked about.
 	Probes *Probes
 	// Issuer is our public address as it was configured, and Public where the paths of endpoints are.
@@ -99,7 +111,11 @@ func (c Config) Examine(ctx context.Context, e Examination) (Diagnosis, error) {
 	d.Files()
 	d.SealedValues(ctx)
 	d.TokenKeys(ctx)
+	d.LostSessions(ctx)
+	d.MissingDevices()
+	d.LookAtBackups()
 	d.WaitingJobs(ctx)
+	d.Mail(ctx)
 	version, up := d.Version(ctx)
 	comparable := false
 	if up {

@@ -32,6 +32,8 @@ type healthAnswer struct {
 	Status string       `json:"status"`
 	Schema int64        `json:"schema"`
 	Outbox outboxHealth `json:"outbox"`
+	// Database is "damaged" if a page of it was found to be.
+	Database string `json:"database,omitempty"`
 	// Seal is "unusable" if what was sealed in the database cannot be opened.
 	Seal string `json:"seal,omitempty"`
 	// NotListening are the addresses at which the homeserver should reach us and cannot.
@@ -44,13 +46,16 @@ type outboxHealth struct {
 	OldestAgeSeconds int64 `json:"oldest_age_seconds"`
 }
 
-// answer answers GET /health: 200 while the database answers, whatever the homeserver does.
+// answer answers GET /health: 200 while the database answers and takes what is written, whatever the homeserver does.
 func (h *Health) answer(w http.ResponseWriter, r *http.Request) error {
 	unavailable := func(err error) error {
 		return model.NewError(model.TemporarilyDown).WithCause(err)
 	}
 	if err := h.Store.Check(r.Context()); err != nil {
 		return unavailable(err)
+	}
+	if t := h.Store.CannotWrite(); t != nil {
+		return unavailable(t.Err)
 	}
 	schema, err := h.Store.Schema(r.Context())
 	if err != nil {
@@ -63,6 +68,9 @@ func (h *Health) answer(w http.ResponseWriter, r *http.Request) error {
 	answer := healthAnswer{Status: "ok", Schema: schema, Outbox: outboxHealth{Waiting: state.Waiting, SetAside: state.SetAside}}
 	if !state.Oldest.IsZero() {
 		answer.Outbox.OldestAgeSeconds = int64(max(0, h.Store.Now().Sub(state.Oldest)) / time.Second)
+	}
+	if h.Store.Damaged() != nil {
+		answer.Database = "damaged"
 	}
 	if !h.SealUsable() {
 		answer.Seal = "unusable"

@@ -5,7 +5,6 @@
 package gateway
 
 import (
-	"errors"
 	"log/slog"
 	"net/http"
 
@@ -75,7 +74,7 @@ func (g *Gateway) Check(r *http.Request, found Reading) (known web.Outcome, err 
 		return known, nil
 	}
 	owner, err := g.Sessions.MayPass(found.token)
-	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.UserLocked) {
+	if e := model.AsError(err); e != nil && e.Kind() == model.Unauthenticated {
 		known = web.Outcome{Refused: model.HashToken(found.token), Owner: owner}
 	}
 	return known, err

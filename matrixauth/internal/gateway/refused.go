@@ -43,6 +43,10 @@ func (g *Gateway) keepSession(p passage, body []byte) ([]byte, error) {
 		return nil, nil
 	}
 	token, err := g.bearer(p)
+	if errors.Is(err, model.EndedSoftly) {
+		document["soft_logout"] = json.RawMessage("true")
+		return json.Marshal(document)
+	}
 	if err != nil || token == nil {
 		return nil, err
 	}
@@ -60,28 +64,38 @@ func (g *Gateway) keepSession(p passage, body []byte) ([]byte, error) {
 	return json.Marshal(document)
 }
 
-// expiredRefusal is the refusal of an expired token whose session lives.
-const expiredRefusal = `{"errcode":"M_UNKNOWN_TOKEN","error":"The access token has expired","soft_logout":true}`
+// expiredRefusal is the refusal of an expired token whose session lives, endedRefusal that of a token whose session
+// ended softly.
+const (
+	expiredRefusal = `{"errcode":"M_UNKNOWN_TOKEN","error":"The access token has expired","soft_logout":true}`
+	endedRefusal   = `{"errcode":"M_UNKNOWN_TOKEN","error":"The session has ended; sign in again","soft_logout":true}`
+)
 
-// keepExpired is keepSession for an answer that cannot be read. The answer to an expired token can say but one
-// thing, and says it in our words; any other passes.
+// keepExpired is keepSession for an answer that cannot be read. The answer to an expired token, or to one of a session
+// that ended softly, can say but one thing, and says it in our words; any other passes.
 func (g *Gateway) keepExpired(p passage) ([]byte, error) {
 	token, err := g.bearer(p)
+	if errors.Is(err, model.EndedSoftly) {
+		return []byte(endedRefusal), nil
+	}
 	if err != nil || token == nil || !token.Expired(g.Sessions.Now()) {
 		return nil, err
 	}
 	return []byte(expiredRefusal), nil
 }
 
-// bearer finds the token of a refused request if its session lives, and counts the refusal if not.
+// bearer finds the token of a refused request if its session lives, and counts the refusal if not. Its error is
+// EndedSoftly for a token of a session that ended so.
 func (g *Gateway) bearer(p passage) (*model.Token, error) {
 	value, ok := web.BearerOf(p.authorization, p.query)
 	if !ok {
 		return nil, nil
 	}
 	token, err := g.owner(value)
-	if errors.Is(err, model.UnknownToken) {
+	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.EndedSoftly) {
 		g.noteUnknown(p, value)
+	}
+	if errors.Is(err, model.UnknownToken) {
 		return nil, nil
 	}
 	if err != nil {
@@ -136,7 +150,7 @@ func (g *Gateway) Throttle(r *http.Request) (known web.Outcome, err error) {
 	case err == nil && !token.Expired(g.Sessions.Now()):
 		g.Refusals.Forget(hash)
 		return known, nil
-	case err != nil && !errors.Is(err, model.UnknownToken):
+	case err != nil && !errors.Is(err, model.UnknownToken) && !errors.Is(err, model.EndedSoftly):
 		return known, err
 	}
 	return web.Outcome{Refused: hash}, model.NewError(model.RateLimited).WithRetry(wait)
@@ -150,7 +164,7 @@ func (g *Gateway) owner(value string) (model.Token, error) {
 	}
 	defer leave()
 	token, err := g.Sessions.Owner(value)
-	if err != nil && !errors.Is(err, model.UnknownToken) {
+	if model.Inconclusive(err) {
 		g.Logger.Error("the owner of a refused token could not be read", "error", err)
 		return token, model.NewError(model.TemporarilyDown).WithCause(err)
 	}

@@ -12,8 +12,8 @@ type promptValue struct {
 	value string
 	// alone reports whether no other value may stand beside it.
 	alone bool
-	// unlisted reports whether the metadata is silent about it: clients are led to what it asks for by other ways.
-	unlisted bool
+	// registers reports whether the metadata tells of it only where people can make accounts.
+	registers bool
 	// note keeps that it was asked for; nil for a value that decides how the request is answered, and is not kept.
 	note func(*model.Asked)
 }
@@ -27,14 +27,14 @@ var prompts = []promptValue{
 	{value: "login", note: func(r *model.Asked) { r.Login = true }},
 	{value: "consent", note: func(r *model.Asked) { r.Consent = true }},
 	{value: "select_account", note: func(r *model.Asked) { r.Select = true }},
-	// There is no registration of accounts to lead to: who asks for it is shown the way to an account that is there.
-	{value: "create", unlisted: true, note: func(r *model.Asked) { r.Create = true }},
+	// Where nobody can make an account, who asks for it is shown the way to one that is there (CREATE-1).
+	{value: "create", registers: true, note: func(r *model.Asked) { r.Create = true }},
 }
 
-// PromptValues returns the values of prompt that the metadata tells of.
-func PromptValues() (values []string) {
+// PromptValues returns the values of prompt that the metadata tells of, where people can make accounts or not.
+func PromptValues(registers bool) (values []string) {
 	for _, p := range prompts {
-		if !p.unlisted {
+		if registers || !p.registers {
 			values = append(values, p.value)
 		}
 	}

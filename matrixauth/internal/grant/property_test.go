@@ -341,7 +341,7 @@ func (w *walk) ended(id string, reason model.EndReason) {
 
 // withdrawn is what must follow for the consents and codes of a client; an empty one is none.
 func (w *walk) withdrawn(client string, reason model.EndReason) {
-	kept := map[model.EndReason]bool{model.EndReplaced: true, model.EndIdle: true}
+	kept := map[model.EndReason]bool{model.EndReplaced: true, model.EndIdle: true, model.EndReplay: true, model.EndApart: true, model.EndCodeReplay: true, model.EndDeviceMissing: true}
 	all := reason == model.EndPassword || reason == model.EndDeactivated
 	maps.DeleteFunc(w.consents, func(c string, _ bool) bool { return all || c == client && !kept[reason] })
 	for _, r := range w.requests {

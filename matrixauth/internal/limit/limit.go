@@ -45,11 +45,31 @@ const (
 	WrongSecrets
 	// Refreshes counts refreshes by session.
 	Refreshes
+	// Names counts the names that people who register ask for, by network.
+	Names
+	// NewPasswordsByNetwork counts passwords of people who register by network, NewPasswords all of them.
+	NewPasswordsByNetwork
+	NewPasswords
+	// InvitationsByNetwork counts guesses at registration tokens by network, Invitations all of them.
+	InvitationsByNetwork
+	Invitations
+	// NewAccounts counts the accounts that are made or asked for, by network.
+	NewAccounts
+	// RecoveryTickets counts tickets for recovery that somebody brings, by network.
+	RecoveryTickets
 	// LinesOfSignIns, LinesOfLimits and LinesOfRequests count lines of the log, about passwords that were wrong,
 	// requests that were one too many, and all others, by network or user.
 	LinesOfSignIns
 	LinesOfLimits
 	LinesOfRequests
+	// MailsByNetwork, MailsByAddress and MailsByAccount count mails that somebody asked for, by their network, by the
+	// address that is to get one, and by the account of who asks; MailsInAll counts them all.
+	MailsByNetwork
+	MailsByAddress
+	MailsByAccount
+	MailsInAll
+	// NoticesByAccount counts notices of what happened to an account.
+	NoticesByAccount
 
 	classes
 )
@@ -59,7 +79,12 @@ var names = [classes]string{
 	LoginsByNetwork: "logins_by_network", LoginsByAccount: "logins_by_account", LoginsByPlace: "logins_by_place",
 	LoginsByBrowser: "logins_by_browser", LoginsInBrowser: "logins_in_browser", Registrations: "registrations",
 	Authorizations: "authorizations", Exchanges: "exchanges", WrongSecrets: "wrong_secrets", Refreshes: "refreshes",
+	MailsByNetwork: "mails_by_network", MailsByAddress: "mails_by_address", MailsByAccount: "mails_by_account", MailsInAll: "mails_in_all",
+	NoticesByAccount: "notices_by_account",
+	Names:            "names", NewPasswordsByNetwork: "new_passwords_by_network", NewPasswords: "new_passwords",
+	InvitationsByNetwork: "invitations_by_network", Invitations: "invitations", NewAccounts: "new_accounts",
 	LinesOfSignIns: "log_lines_of_sign_ins", LinesOfLimits: "log_lines_of_limits", LinesOfRequests: "log_lines_of_requests",
+	RecoveryTickets: "recovery_tickets",
 }
 
 // String returns the name of a class in metrics.

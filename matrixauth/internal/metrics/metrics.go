@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/mail"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/oauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -23,16 +24,23 @@ type Metrics struct {
 	logins         *prometheus.CounterVec
 	refreshes      *prometheus.CounterVec
 	introspections *prometheus.CounterVec
+	sessionEvents  *prometheus.CounterVec
+	mails          *prometheus.CounterVec
 	hashSeconds    prometheus.Histogram
 	population     populationCounter
 
 	jobs, setAside, oldest, lanes *prometheus.Desc
 	users, sessions               *prometheus.Desc
 	limited, backup, up, seal     *prometheus.Desc
+	failing                       *prometheus.Desc
+	writable, damaged             *prometheus.Desc
 
 	// SealUsable reports whether what was sealed in the database can be opened, if that is known. It is set before
 	// the first scrape.
 	SealUsable func() (usable, known bool)
+	// Backups tells of the copies that the server makes by itself, if it does: when the newest was made, and whether the
+	// last one that was due failed. It is set before the first scrape.
+	Backups func() (newest time.Time, failing, configured bool)
 }
 
 // New makes the metrics of a database and of what a limiter refused.
@@ -47,12 +55,18 @@ func New(s *store.Store, limiter *limit.Limiter) *Metrics {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("matrix_auth_"+name, help, labels, nil)
 	}
+	events := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "matrix_auth", Name: "session_events_total", Help: "What happened to sessions out of the ordinary."}, []string{"event"})
+	for _, event := range model.SessionEvents {
+		events.WithLabelValues(string(event))
+	}
 	return &Metrics{
+		sessionEvents:  events,
 		store:          s,
 		limiter:        limiter,
 		logins:         counter("logins_total", "Passwords tried and codes exchanged, by outcome.", results()),
 		refreshes:      counter("refreshes_total", "Token refreshes by outcome.", results()),
 		introspections: counter("introspections_total", "Introspections by outcome.", oauth.Outcomes),
+		mails:          counter("mails_total", "Tries to hand a mail over, by outcome.", mailOutcomes()),
 		hashSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "matrix_auth", Name: "password_hash_seconds", Help: "Time taken by password hashes.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5},
@@ -66,7 +80,10 @@ func New(s *store.Store, limiter *limit.Limiter) *Metrics {
 		sessions:   desc("sessions", "Live sessions by kind.", "kind"),
 		limited:    desc("limited_total", "Requests refused by a limit, by its class.", "class"),
 		up:         desc("database_up", "Whether the database answered this scrape. What it did not tell is missing."),
-		backup:     desc("backup_timestamp_seconds", "When the last backup was taken by the command; zero if none was."),
+		backup:     desc("backup_timestamp_seconds", "When the newest backup was made, by the command or by itself; zero if none was."),
+		failing:    desc("backup_failing", "Whether the last backup that was due by itself could not be made."),
+		writable:   desc("database_writable", "Whether the last write to the database became durable."),
+		damaged:    desc("database_damaged", "Whether a page of the database was found to be damaged since the start."),
 		seal:       desc("seal_usable", "Whether what was sealed in the database can be opened, now and after the next start."),
 	}
 }
@@ -80,12 +97,32 @@ func results() []string {
 	return all
 }
 
+// mailSent is the outcome of a mail that was taken. The others are the stages at which one was not.
+const mailSent = "sent"
+
+func mailOutcomes() []string {
+	all := []string{mailSent}
+	for _, stage := range mail.Stages {
+		all = append(all, string(stage))
+	}
+	return all
+}
+
+// CountMail counts a try to hand a mail over, by the stage at which it failed; empty if it was taken.
+func (m *Metrics) CountMail(failed mail.Stage) {
+	outcome := mailSent
+	if failed != "" {
+		outcome = string(failed)
+	}
+	m.mails.WithLabelValues(outcome).Inc()
+}
+
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, c := range []prometheus.Collector{m.logins, m.refreshes, m.introspections, m.hashSeconds} {
+	for _, c := range []prometheus.Collector{m.logins, m.refreshes, m.introspections, m.sessionEvents, m.mails, m.hashSeconds} {
 		c.Describe(out)
 	}
-	for _, d := range []*prometheus.Desc{m.jobs, m.setAside, m.oldest, m.lanes, m.users, m.sessions, m.limited, m.backup, m.up, m.seal} {
+	for _, d := range []*prometheus.Desc{m.jobs, m.setAside, m.oldest, m.lanes, m.users, m.sessions, m.limited, m.backup, m.failing, m.up, m.seal, m.writable, m.damaged} {
 		out <- d
 	}
 }
@@ -95,31 +132,46 @@ const scrapeTimeout = 2 * time.Second
 
 // Collect implements prometheus.Collector. The outbox is read when somebody asks.
 func (m *Metrics) Collect(out chan<- prometheus.Metric) {
-	for _, c := range []prometheus.Collector{m.logins, m.refreshes, m.introspections, m.hashSeconds} {
+	for _, c := range []prometheus.Collector{m.logins, m.refreshes, m.introspections, m.sessionEvents, m.mails, m.hashSeconds} {
 		c.Collect(out)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	// An invalid metric would have Caddy refuse the whole scrape, with the metrics of all else in it.
 	err := errors.Join(m.collectOutbox(ctx, out), m.collectPopulation(ctx, out))
-	up := 1.0
-	if err != nil {
-		up = 0
+	gauge := func(d *prometheus.Desc, is bool) {
+		value := 0.0
+		if is {
+			value = 1
+		}
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
 	}
-	out <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, up)
+	gauge(m.up, err == nil)
+	gauge(m.writable, m.store.CannotWrite() == nil)
+	gauge(m.damaged, m.store.Damaged() != nil)
 	for class, n := range m.limiter.Refused() {
 		out <- prometheus.MustNewConstMetric(m.limited, prometheus.CounterValue, float64(n), class.String())
 	}
 	if usable, known := m.SealUsable(); known {
-		value := 0.0
-		if usable {
-			value = 1
-		}
-		out <- prometheus.MustNewConstMetric(m.seal, prometheus.GaugeValue, value)
+		gauge(m.seal, usable)
 	}
+	m.collectBackups(out)
+}
+
+// collectBackups tells when the newest backup was made, and whether they fail.
+func (m *Metrics) collectBackups(out chan<- prometheus.Metric) {
+	newest, failing := m.store.Copied(), 0.0
+	if m.Backups != nil {
+		if own, fails, configured := m.Backups(); configured {
+			if newest = own; fails {
+				failing = 1
+			}
+		}
+	}
+	out <- prometheus.MustNewConstMetric(m.failing, prometheus.GaugeValue, failing)
 	at := 0.0
-	if copied := m.store.Copied(); !copied.IsZero() {
-		at = float64(copied.Unix())
+	if !newest.IsZero() {
+		at = float64(newest.Unix())
 	}
 	out <- prometheus.MustNewConstMetric(m.backup, prometheus.GaugeValue, at)
 }
@@ -183,6 +235,11 @@ func (m *Metrics) CountGrant(grantType, outcome string) {
 // CountIntrospection counts an introspection.
 func (m *Metrics) CountIntrospection(outcome string) {
 	m.introspections.WithLabelValues(outcome).Inc()
+}
+
+// CountSession counts what happens to a session out of the ordinary.
+func (m *Metrics) CountSession(event model.SessionEvent) {
+	m.sessionEvents.WithLabelValues(string(event)).Inc()
 }
 
 // ObserveHash notes how long the hash of a password took.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
 
@@ -103,6 +104,48 @@ func TestWhatIsCounted(t *testing.T) {
 			h.SQL("ALTER TABLE tokens RENAME TO elsewhere")
 			return func() { ask(h, s.AccessToken, house.SharedKey) }
 		}, counts{"introspections_total failed": 1}},
+		"about a token of a session that is lost": {func(h *house.House) func() {
+			s := h.LoginOn("alice", "PHONE")
+			h.SQL("DELETE FROM tokens; DELETE FROM sessions")
+			return func() { ask(h, s.AccessToken, house.SharedKey) }
+		}, counts{"introspections_total lost": 1, "session_events_total lost": 1}},
+		"about a token of a lost session that no key proves": {func(h *house.House) func() {
+			d, _ := model.Describe(h.LoginOn("alice", "PHONE").AccessToken)
+			h.SQL("DELETE FROM tokens; DELETE FROM sessions")
+			d.Tags.Made[0] ^= 1
+			h.SQL("UPDATE gaps SET ended = 9223372036854775807")
+			return func() { ask(h, model.NewSelfDescribingToken(d.Kind, d.Signed, d.Tags), house.SharedKey) }
+		}, counts{"introspections_total lost": 1, "session_events_total unproven": 1}},
+		"a refresh of a session that is lost": {func(h *house.House) func() {
+			s := h.Login("alice", house.Object{"refresh_token": true})
+			h.SQL("DELETE FROM tokens; DELETE FROM sessions")
+			return func() { h.Refresh(s.RefreshToken) }
+		}, counts{"refreshes_total temporarily_unavailable": 1, "session_events_total lost": 1}},
+		"a token that the database forgot": {func(h *house.House) func() {
+			s := h.Login("alice", house.Object{"refresh_token": true})
+			h.SQL("DELETE FROM tokens")
+			return func() { ask(h, s.AccessToken, house.SharedKey); ask(h, s.AccessToken, house.SharedKey) }
+		}, counts{"introspections_total active": 2, "session_events_total rowless": 1}},
+		"a refresh token that the database forgot": {func(h *house.House) func() {
+			s := h.Login("alice", house.Object{"refresh_token": true})
+			h.SQL("DELETE FROM tokens")
+			return func() { h.SignedIn(h.Refresh(s.RefreshToken)) }
+		}, counts{"refreshes_total ok": 1, "session_events_total rowless": 1}},
+		"a refresh token that comes again": {func(h *house.House) func() {
+			first := h.Login("alice", house.Object{"refresh_token": true})
+			second := h.SignedIn(h.Refresh(first.RefreshToken))
+			h.SignedIn(h.Refresh(second.RefreshToken))
+			h.Clock.Move(2 * time.Minute)
+			return func() { h.Refresh(first.RefreshToken) }
+		}, counts{"refreshes_total ended_softly": 1, "session_events_total soft_end": 1, "sessions compat": -1}},
+		"a session that two refresh": {func(h *house.House) func() {
+			first := h.Login("alice", house.Object{"refresh_token": true})
+			a, b := h.SignedIn(h.Refresh(first.RefreshToken)), h.SignedIn(h.Refresh(first.RefreshToken))
+			a, b = h.SignedIn(h.Refresh(a.RefreshToken)), h.SignedIn(h.Refresh(b.RefreshToken))
+			h.SignedIn(h.Refresh(a.RefreshToken))
+			h.Clock.Move(2 * time.Minute)
+			return func() { h.SignedIn(h.Refresh(b.RefreshToken)) }
+		}, counts{"refreshes_total ok": 1, "session_events_total twice_at_once": 1}},
 		"a logout": {func(h *house.House) func() {
 			s := h.LoginOn("alice", "PHONE")
 			return func() { h.Logout(s.AccessToken) }

@@ -203,3 +203,9 @@ type NetworkMark string
 func (m NetworkMark) Meets(other NetworkMark) bool {
 	return m == "" || other == "" || m[0] != other[0] || m == other
 }
+
+// Places are the networks of the last two refreshes on the way to a pair of tokens.
+type Places struct {
+	// Minted is where the pair was asked for, and Before where that which minted it was; for a login the same.
+	Minted, Before NetworkMark
+}

@@ -60,10 +60,14 @@ const (
 	ExpiredToken Code = "expired_token"
 	// RefreshRefused is a refresh token that is unknown, replayed or of an ended session.
 	RefreshRefused Code = "refresh_refused"
-	// RefreshPassed is a refresh token whose turn is over in a session that lives on.
-	RefreshPassed   Code = "refresh_passed"
+	// EndedSoftly is a token of a session that the server ended of its own accord: its client keeps its keys and
+	// signs in again on its device.
+	EndedSoftly     Code = "ended_softly"
 	RateLimited     Code = "rate_limited"
 	TemporarilyDown Code = "temporarily_unavailable"
+	// DatabaseDown is a database that the machine keeps from being read or written: the disk is full or fails, or a page
+	// is damaged.
+	DatabaseDown Code = "database_unavailable"
 	// ClientGone is a request whose client hung up before it was answered, or before all of it had arrived.
 	ClientGone         Code = "client_gone"
 	NotRecognized      Code = "not_recognized"
@@ -80,7 +84,18 @@ const (
 	ConsentNotFound Code = "consent_not_found"
 	UserExists      Code = "user_exists"
 	EmailInUse      Code = "email_in_use"
+	// EmailNotAllowed is an address that the operator's rules for domains refuse, EmailOwned one that the account has
+	// already, and TooManyEmails one more than an account may have.
+	EmailNotAllowed Code = "email_not_allowed"
+	EmailOwned      Code = "email_owned"
+	TooManyEmails   Code = "too_many_emails"
+	// EmailNotFound is an address that the account has not.
+	EmailNotFound   Code = "email_not_found"
 	UserUnavailable Code = "user_unavailable"
+	// CodeWrong is a code from a mail that is not the right one; CodeOver is one that is worth nothing any more, whatever it
+	// is.
+	CodeWrong Code = "code_wrong"
+	CodeOver  Code = "code_over"
 
 	// UnknownClient and RedirectMismatch are told to the person alone: there is nobody whom an answer
 	// could safely be sent to (AUTHZ-3).
@@ -88,6 +103,8 @@ const (
 	RedirectMismatch Code = "redirect_mismatch"
 	// RequestExpired is an authorization request that is unknown, over, or was answered already.
 	RequestExpired Code = "request_expired"
+	// RecoveryOver is a link for recovery that is unknown, used, replaced or too old.
+	RecoveryOver Code = "recovery_over"
 	// CrossOrigin is a form that another site sent, or one of a page from before the sign-in.
 	CrossOrigin Code = "cross_origin"
 	// NotSignedIn is a page for people who are signed in.
@@ -106,6 +123,13 @@ const (
 	RequestNotSupported     Code = "request_not_supported"
 	RequestURINotSupported  Code = "request_uri_not_supported"
 	RegistrationUnsupported Code = "registration_not_supported"
+
+	// RegistrationOver is a registration of an account that is unknown in the browser, over, or took too long.
+	RegistrationOver Code = "registration_over"
+	// InvitationRefused is a registration token that is unknown, used up, over or revoked (CREATE-7).
+	InvitationRefused Code = "invitation_refused"
+	// InvitationNotFound is a registration token that an operator names and that is not there.
+	InvitationNotFound Code = "invitation_not_found"
 )
 
 // kinds has the kind of every code.
@@ -126,9 +150,10 @@ var kinds = map[Code]Kind{
 	UnknownToken:            Unauthenticated,
 	ExpiredToken:            Unauthenticated,
 	RefreshRefused:          Unauthenticated,
-	RefreshPassed:           Unauthenticated,
+	EndedSoftly:             Unauthenticated,
 	RateLimited:             Limited,
 	TemporarilyDown:         Unavailable,
+	DatabaseDown:            Unavailable,
 	ClientGone:              Unavailable,
 	NotRecognized:           NotFound,
 	MethodNotAllowed:        Invalid,
@@ -143,10 +168,17 @@ var kinds = map[Code]Kind{
 	ConsentNotFound:         NotFound,
 	UserExists:              Conflict,
 	EmailInUse:              Conflict,
+	EmailNotAllowed:         Invalid,
+	EmailOwned:              Conflict,
+	TooManyEmails:           Conflict,
+	EmailNotFound:           NotFound,
 	UserUnavailable:         Conflict,
+	CodeWrong:               Denied,
+	CodeOver:                Denied,
 	UnknownClient:           Invalid,
 	RedirectMismatch:        Invalid,
 	RequestExpired:          NotFound,
+	RecoveryOver:            NotFound,
 	CrossOrigin:             Denied,
 	NotSignedIn:             Unauthenticated,
 	AccessDenied:            Denied,
@@ -163,6 +195,9 @@ var kinds = map[Code]Kind{
 	RequestNotSupported:     Invalid,
 	RequestURINotSupported:  Invalid,
 	RegistrationUnsupported: Invalid,
+	RegistrationOver:        NotFound,
+	InvitationRefused:       Denied,
+	InvitationNotFound:      NotFound,
 }
 
 // Codes lists every code, sorted.
@@ -260,11 +295,11 @@ func AsError(err error) *Error {
 	return &Error{Code: ServerError, Err: err}
 }
 
-// Inconclusive reports whether an error says nothing of what was asked: it is a fault of ours, or the client has hung up.
-// Nothing may follow from it.
+// Inconclusive reports whether an error says nothing of what was asked: it is a fault of ours or of the machine's, or the
+// client has hung up. Nothing may follow from it.
 func Inconclusive(err error) bool {
 	e := AsError(err)
-	return e != nil && (e.Kind() == Internal || e.Code == ClientGone)
+	return e != nil && (e.Kind() == Internal || e.Code == DatabaseDown || e.Code == ClientGone)
 }
 
 // Result returns how something went, for metrics: "ok", or the code of the error.

@@ -7,24 +7,33 @@ type Action string
 
 // The actions of events: changes of an account and of what it has. In parentheses are their details.
 const (
-	ActionAddUser         Action = "user.add" // existing, admin, email
-	ActionSetPassword     Action = "user.set-password"
-	ActionAddEmail        Action = "user.add-email"        // email
-	ActionRemoveEmail     Action = "user.remove-email"     // email
-	ActionSetDisplayName  Action = "user.set-display-name" // display_name
-	ActionRemoveClient    Action = "client.remove"         // client_id, name, sessions, consents
-	ActionRetryJob        Action = "outbox.retry"          // position, job
-	ActionDropJob         Action = "outbox.drop"           // position, job
-	ActionLockUser        Action = "user.lock"
-	ActionUnlockUser      Action = "user.unlock"
-	ActionDeactivateUser  Action = "user.deactivate"
-	ActionReactivateUser  Action = "user.reactivate"
-	ActionSetAdmin        Action = "user.set-admin"   // admin
-	ActionAllowReset      Action = "user.allow-reset" // until
-	ActionStartSession    Action = "session.start"    // kind, session_id, device_id, client_id
-	ActionEndSession      Action = "session.end"      // kind, session_id, device_id, client_id, reason
-	ActionWithdrawConsent Action = "consent.withdraw" // client_id or all, consents
-	ActionRenewKey        Action = "key.renew"        // number, leaked
+	ActionAddUser            Action = "user.add"                  // existing, admin, email
+	ActionRegisterUser       Action = "user.register"             // registration, token, email, terms
+	ActionCreateToken        Action = "registration-token.create" // token, uses, expires_at, name, email
+	ActionRevokeToken        Action = "registration-token.revoke" // token
+	ActionRejectRegistration Action = "registration.reject"       // registration, name
+	ActionSetPassword        Action = "user.set-password"
+	ActionAddEmail           Action = "user.add-email"        // email
+	ActionRemoveEmail        Action = "user.remove-email"     // email
+	ActionRecoveryEmail      Action = "user.recovery-email"   // email
+	ActionRecoveryLink       Action = "user.recovery-link"    // expires
+	ActionRecover            Action = "user.recover"          // operator, apps
+	ActionSetDisplayName     Action = "user.set-display-name" // display_name
+	ActionRemoveClient       Action = "client.remove"         // client_id, name, sessions, consents
+	ActionRetryJob           Action = "outbox.retry"          // position, job
+	ActionDropJob            Action = "outbox.drop"           // position, job
+	ActionLockUser           Action = "user.lock"
+	ActionUnlockUser         Action = "user.unlock"
+	ActionDeactivateUser     Action = "user.deactivate"
+	ActionReactivateUser     Action = "user.reactivate"
+	ActionSetAdmin           Action = "user.set-admin"   // admin
+	ActionAllowReset         Action = "user.allow-reset" // until
+	ActionStartSession       Action = "session.start"    // kind, session_id, device_id, client_id
+	ActionEndSession         Action = "session.end"      // kind, session_id, device_id, client_id, reason
+	ActionEndLost            Action = "session.end-lost" // began_before, sessions
+	ActionWithdrawConsent    Action = "consent.withdraw" // client_id or all, consents
+	ActionRenewKey           Action = "key.renew"        // number, leaked
+	ActionRestore            Action = "restore"          // as_of
 )
 
 // Details are what an Event tells beyond its action, by name. They hold no secret.

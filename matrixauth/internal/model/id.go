@@ -14,6 +14,26 @@ func NewID(now time.Time) string {
 	return ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()
 }
 
+// IDTime is the time part of an id of NewID, in milliseconds; zero for a text that is no such id.
+func IDTime(id string) time.Time {
+	parsed, err := ulid.ParseStrict(id)
+	if err != nil {
+		return time.Time{}
+	}
+	return ulid.Time(parsed.Time()).UTC()
+}
+
+// FirstID is the least id that NewID can make at a time, of which the milliseconds count. The zero time has the least
+// of all.
+func FirstID(at time.Time) string {
+	if at.IsZero() {
+		return ulid.Zero.String()
+	}
+	var id ulid.ULID
+	_ = id.SetTime(ulid.Timestamp(at)) // fails in the year 10889
+	return id.String()
+}
+
 // deviceIDLetters are the letters of a generated device id: capitals, as Synapse made them, so that
 // clients which assume that shape keep working.
 const deviceIDLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -1,6 +1,9 @@
 package model
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Destination is whom a job is for. The values are stored.
 type Destination string
@@ -29,6 +32,16 @@ type Lane struct {
 	Subject string
 }
 
+// SubjectOf returns the subject of jobs about a user that must not wait for one another, such as mails to different
+// addresses: the id of the user, and what tells one lane from the others.
+func SubjectOf(userID, of string) string { return userID + "/" + of }
+
+// UserOfSubject returns the id of the user that a subject is about, if it is about one.
+func UserOfSubject(subject string) string {
+	id, _, _ := strings.Cut(subject, "/")
+	return id
+}
+
 // JobKind names a kind of work. The values are stored.
 type JobKind string
 
@@ -42,10 +55,23 @@ const (
 	JobDeactivateUser JobKind = "deactivate_user"
 	// JobReactivateUser makes a deactivated account usable again at the homeserver.
 	JobReactivateUser JobKind = "reactivate_user"
+	// JobNotice tells one address of an account what happened to it.
+	JobNotice JobKind = "mail_notice"
+	// JobMailCode mails the code that proves an address.
+	JobMailCode JobKind = "mail_code"
+	// JobMailDecided mails what an operator decided of a registration.
+	JobMailDecided JobKind = "mail_decided"
+	// JobRecoveryLink looks up whom a request for recovery is about, and sends the link.
+	JobRecoveryLink JobKind = "mail_recovery_link"
 )
 
 // JobKinds lists every kind of work.
-var JobKinds = []JobKind{JobProvisionUser, JobDeleteDevice, JobDeactivateUser, JobReactivateUser}
+var JobKinds = []JobKind{JobProvisionUser, JobDeleteDevice, JobDeactivateUser, JobReactivateUser, JobNotice, JobMailCode, JobMailDecided, JobRecoveryLink}
+
+// HeldBack is the reason of a job that is set aside because the database went back in time: it may have been done
+// then, and what it is about may be something else by now. The value is stored.
+const HeldBack = "not done, as the database went back in time: it would delete devices, and one may be that of an app that signed in since; " +
+	"\"outbox retry\" has it done, \"outbox drop\" forgets it"
 
 // Job is one row of the outbox.
 type Job struct {

@@ -38,12 +38,17 @@ const (
 	// EndByOperator keeps the value of the time when the command was called "session kill".
 	EndByOperator  EndReason = "killed_by_operator"
 	EndDeactivated EndReason = "user_deactivated"
-	EndReplay      EndReason = "refresh_token_replayed"
-	EndRevoked     EndReason = "revoked"
-	EndCodeReplay  EndReason = "code_replayed"
-	EndSignedOut   EndReason = "signed_out"
-	EndPassword    EndReason = "password_changed"
-	EndIdle        EndReason = "idle"
+	// EndReplay is a session of which a refresh token came again long after its successor was used.
+	EndReplay EndReason = "refresh_token_replayed"
+	// EndApart is a session that two refreshed, from networks that have nothing to do with each other.
+	EndApart      EndReason = "refreshed_in_two_places"
+	EndRevoked    EndReason = "revoked"
+	EndCodeReplay EndReason = "code_replayed"
+	EndSignedOut  EndReason = "signed_out"
+	EndPassword   EndReason = "password_changed"
+	EndIdle       EndReason = "idle"
+	// EndDeviceMissing is a session whose device the homeserver no longer had when the database went back in time.
+	EndDeviceMissing EndReason = "device_missing"
 	// EndDeviceDeleted is a session whose device the homeserver deleted of its own accord.
 	EndDeviceDeleted EndReason = "device_deleted"
 )
@@ -63,25 +68,31 @@ const (
 
 // Withdraws returns what the end of a session for this reason does to remembered consents. Who signs an app
 // out, or has an operator do so, here or at the homeserver, does not mean it to be in again without a
-// question. Nor may what stole a refresh token or a code, which can be a script in the app itself, go on
-// without one. A device that signs in anew, and one that nobody used, tell nothing of what its owner
+// question. What ends softly takes nothing: its owner is to come back by the shortest way. A device that signs in anew, and one that nobody used, tell nothing of what its owner
 // thinks of the app. A new password and a deactivation mean everything that was granted before.
 func (r EndReason) Withdraws() Withdrawal {
 	switch r {
-	case EndLogout, EndLogoutAll, EndByOperator, EndRevoked, EndSignedOut, EndReplay, EndCodeReplay, EndDeviceDeleted:
+	case EndLogout, EndLogoutAll, EndByOperator, EndRevoked, EndSignedOut, EndDeviceDeleted:
 		return WithdrawClient
 	case EndPassword, EndDeactivated:
 		return WithdrawAll
-	case EndReplaced, EndIdle:
+	case EndReplaced, EndIdle, EndReplay, EndApart, EndCodeReplay, EndDeviceMissing:
 		return WithdrawNone
 	}
 	return WithdrawClient // a reason that nobody decided about
 }
 
+// Soft reports whether the server ended the session of its own accord, because somebody else may have its secrets. Its
+// owner did nothing: the device stays at the homeserver for bound.KeepEndedSession unless a sign-in takes it, and
+// clients are told to keep their keys (soft_logout). Hard is only what a person, an operator or the homeserver ended.
+func (r EndReason) Soft() bool {
+	return r == EndReplay || r == EndApart || r == EndCodeReplay || r == EndDeviceMissing
+}
+
 // EndReasons lists every reason, for tests that range over them.
 var EndReasons = []EndReason{
-	EndLogout, EndLogoutAll, EndReplaced, EndByOperator, EndDeactivated, EndReplay, EndRevoked, EndCodeReplay, EndSignedOut, EndPassword, EndIdle,
-	EndDeviceDeleted,
+	EndLogout, EndLogoutAll, EndReplaced, EndByOperator, EndDeactivated, EndReplay, EndApart, EndRevoked, EndCodeReplay, EndSignedOut, EndPassword, EndIdle,
+	EndDeviceDeleted, EndDeviceMissing,
 }
 
 // Session is a sign-in of a user on a device. It lives until it is ended; its tokens are rows of
@@ -110,6 +121,9 @@ type Session struct {
 	UserAgent    string
 	EndedAt      time.Time
 	EndReason    EndReason
+	// TwiceAt is when two parties were last found to refresh the session at once; zero if they never were. It may be a
+	// second window of the owner's.
+	TwiceAt time.Time
 	// Seed is what the session's tokens are proven by beside the key of the server; empty in a session of before
 	// there were keys.
 	Seed Seed
@@ -133,3 +147,6 @@ func (s Seed) GoString() string { return s.String() }
 
 // Ended reports whether the session is over.
 func (s Session) Ended() bool { return !s.EndedAt.IsZero() }
+
+// EndedSoftly reports whether the session is over and its client is to keep its keys.
+func (s Session) EndedSoftly() bool { return s.Ended() && s.EndReason.Soft() }

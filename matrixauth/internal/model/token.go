@@ -48,6 +48,9 @@ type Token struct {
 	// was first presented when its first child was created.
 	UsedAt time.Time
 
+	// Places are where a refresh token was minted and where its parent was.
+	Places Places
+
 	UserID    string
 	Localpart string
 	DeviceID  string
@@ -59,6 +62,8 @@ type Token struct {
 	Rowless bool
 	// Narrowed reports that a rowless token grants less than its session; how much, only its row said.
 	Narrowed bool
+	// KnownGeneration is, with a rowless token, the newest generation of the session that the store knows of.
+	KnownGeneration int64
 }
 
 // Owner says whose a token is or was, as far as that is known. It is for the log.

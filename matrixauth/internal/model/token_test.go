@@ -79,6 +79,9 @@ func FuzzParseToken(f *testing.F) {
 	f.Add("")
 	f.Add("mct_" + strings.Repeat("0", 30) + "_000000")
 	f.Add(strings.Repeat("_", 41))
+	for _, claims := range seedClaims() {
+		f.Add(claimedToken(f, OAuthAccess, claims, 0x5a))
+	}
 	f.Fuzz(func(t *testing.T, token string) {
 		kind, ok := ParseToken(token)
 		if ok && !strings.HasPrefix(token, kind.row().prefix) {

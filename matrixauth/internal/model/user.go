@@ -62,16 +62,6 @@ func (u User) State() string {
 	return "active"
 }
 
-// Email is a mail address of a user. Address keeps the spelling that was given; Key is its
-// case-folded form, by which it is looked up and unique (Matrix appendices, 3PIDs).
-type Email struct {
-	ID        string
-	UserID    string
-	Address   string
-	Key       string
-	CreatedAt time.Time
-}
-
 // MatrixID builds the full user id of a localpart on a server.
 func MatrixID(localpart, serverName string) string { return "@" + localpart + ":" + serverName }
 

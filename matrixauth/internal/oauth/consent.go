@@ -34,6 +34,8 @@ func (d *Door) Consent(w http.ResponseWriter, r *http.Request) error {
 	}
 	shown := d.consentPage(asked.Review, asked.User, d.Pages.Language(r, asked.Review.Asked.UILocales))
 	shown.Destination = to.destination(asked.Review.Delivery)
+	// Who was signed in when the app asked for a new account may want one all the same (CREATE-1).
+	shown.Create = asked.Review.Asked.Create && d.SignIns.Registers() && asked.Session.CreatedAt.Before(asked.Review.CreatedAt)
 	return d.Pages.Render(w, r, http.StatusOK, shown)
 }
 

@@ -36,17 +36,18 @@ type introspection struct {
 const compatClient = "legacy"
 
 // The outcomes of an introspection, for metrics: a token that lives, one that does not, one of a locked user,
-// a caller with a wrong secret, and a database that did not answer.
+// a caller with a wrong secret, a database that may have forgotten the session, and one that did not answer.
 const (
 	outcomeActive   = "active"
 	outcomeInactive = "inactive"
 	outcomeLocked   = "locked"
 	outcomeRefused  = "refused"
+	outcomeLost     = "lost"
 	outcomeFailed   = "failed"
 )
 
 // Outcomes lists the outcomes of an introspection that Count is told.
-var Outcomes = []string{outcomeActive, outcomeInactive, outcomeLocked, outcomeRefused, outcomeFailed}
+var Outcomes = []string{outcomeActive, outcomeInactive, outcomeLocked, outcomeRefused, outcomeLost, outcomeFailed}
 
 // Introspect answers POST /oauth2/introspect: for the homeserver about every token, and for confidential
 // clients about their own (INTRO-9). The hint is not needed to find a token (INTRO-4).
@@ -54,6 +55,11 @@ func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) error {
 	form, formErr := web.ReadForm(w, r)
 	caller, err := d.introspector(r, form)
 	if err != nil {
+		// A database that forgot a session forgot the registration of its client too.
+		if lost := d.Sessions.CheckLost(form["token"], false, model.Source{}); lost != nil && !errors.Is(lost, model.EndedSoftly) {
+			d.Count(failedOutcome(lost))
+			return lost
+		}
 		d.Count(outcomeRefused)
 		return err
 	}
@@ -64,7 +70,7 @@ func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) error {
 		return missing("token")
 	}
 	token, err := d.inspected(caller, form["token"])
-	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.ExpiredToken) {
+	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.ExpiredToken) || errors.Is(err, model.EndedSoftly) {
 		d.Count(outcomeInactive)
 		return web.WriteJSON(w, http.StatusOK, struct {
 			Active bool `json:"active"`
@@ -77,11 +83,19 @@ func (d *Door) Introspect(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err != nil {
-		d.Count(outcomeFailed)
+		d.Count(failedOutcome(err))
 		return err
 	}
 	d.Count(outcomeActive)
 	return web.WriteJSON(w, http.StatusOK, d.describe(caller, token))
+}
+
+// failedOutcome is the outcome of an introspection that an error other than one about the token itself answered.
+func failedOutcome(err error) string {
+	if errors.Is(err, model.TemporarilyDown) {
+		return outcomeLost
+	}
+	return outcomeFailed
 }
 
 // inspector is who asks about a token: the homeserver, or a client.

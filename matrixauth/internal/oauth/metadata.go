@@ -63,7 +63,7 @@ func (d *Door) describeServer() metadata {
 		RevocationAuthMethods:    model.AuthMethods,
 		IntrospectionAuthMethods: model.ProvingAuthMethods(),
 		ChallengeMethods:         []string{grant.ChallengeMethod},
-		PromptValues:             grant.PromptValues(),
+		PromptValues:             grant.PromptValues(d.SignIns.Registers()),
 		UILocales:                d.Pages.Languages(),
 
 		IssInResponse: true,

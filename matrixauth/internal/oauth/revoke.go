@@ -21,10 +21,12 @@ func (d *Door) Revoke(w http.ResponseWriter, r *http.Request) error {
 		return missing("token")
 	}
 	caller, err := d.revoker(r, form)
-	if err != nil {
-		return err
+	if err == nil {
+		err = d.revoke(r, caller, form["token"])
+	} else {
+		err = d.revokeLost(r, form["token"], err)
 	}
-	if err := d.revoke(r, caller, form["token"]); err != nil {
+	if err != nil {
 		return err
 	}
 	return web.WriteJSON(w, http.StatusOK, struct{}{})
@@ -49,13 +51,23 @@ func (d *Door) revoker(r *http.Request, form map[string]string) (model.Client, e
 	return found, err
 }
 
+// revokeLost is revoke for a client that could not prove itself: a database that forgot a session forgot the registration
+// of its client too. Any other token is left alone, and refused is returned.
+func (d *Door) revokeLost(r *http.Request, token string, refused error) error {
+	lost := d.Sessions.CheckLost(token, false, web.SourceOf(r))
+	if lost == nil || errors.Is(lost, model.EndedSoftly) {
+		return refused
+	}
+	return d.Sessions.EndLost(r.Context(), lost)
+}
+
 func (d *Door) revoke(r *http.Request, caller model.Client, token string) error {
 	found, err := d.Sessions.Find(token)
-	if errors.Is(err, model.UnknownToken) {
+	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.EndedSoftly) {
 		return nil
 	}
 	if err != nil {
-		return err
+		return d.Sessions.EndLost(r.Context(), err)
 	}
 	if found.ClientID != "" && found.ClientID != caller.ID {
 		owner, err := d.Clients.Find(r.Context(), found.ClientID)

@@ -73,7 +73,7 @@ func (d *Door) mint(r *http.Request, name string, form map[string]string) (sessi
 	c, err := d.clientOf(r, form)
 	if err != nil {
 		// A database that forgot the session forgot the client's registration too, and "invalid client" would end it.
-		if lost := d.Sessions.CheckLost(form["refresh_token"]); lost != nil {
+		if lost := d.Sessions.CheckLost(form["refresh_token"], true, web.SourceOf(r)); lost != nil {
 			err = lost
 		}
 		return session.Tokens{}, err

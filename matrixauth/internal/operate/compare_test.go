@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
 // compare compares all accounts and says the differences in short.
@@ -131,6 +132,19 @@ func TestCompareAccounts(t *testing.T) {
 		h.Settle()
 		h.WantDevices("alice", "ALICE", "BRIDGE", "TWICE")
 		h.WantActive(s.AccessToken, "TWICE")
+	})
+	t.Run("after the database went back a device may have a session that is forgotten", func(t *testing.T) {
+		h, _ := house.Household(t, "alice")
+		gone := h.LoginOn("alice", "GONE")
+		h.Logout(gone.AccessToken).Want(t, http.StatusOK, "")
+		h.Settle()
+		h.Clock.Move(time.Minute)
+		h.Must(h.Store.Update(t.Context(), func(tx *store.Tx) error { return tx.NoteWentBack(tx.Now) }))
+		h.Fake.AddDevice("alice", "GONE")
+		if why := mended(h, wantDifferences(h, "alice device_without_session GONE")); len(why) != 1 {
+			t.Errorf("not mended: %q", why)
+		}
+		h.WantDevices("alice", "ALICE", "GONE")
 	})
 	t.Run("what is on its way to the homeserver is left out", func(t *testing.T) {
 		h, sessions := house.Household(t, "alice", "bob")

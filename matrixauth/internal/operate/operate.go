@@ -13,8 +13,11 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/client"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/grant"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/notify"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/recovery"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/registration"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/tokenkey"
@@ -31,7 +34,13 @@ type Config struct {
 	Grants     *grant.Grants
 	Reconciler *reconcile.Reconciler
 	Outbox     *outbox.Outbox
+	Recoveries *recovery.Recoveries
 	Keys       *tokenkey.Ring
+	// Registrations has people register. Issuer is the public address, with a slash at its end.
+	Registrations *registration.Registrations
+	Issuer        string
+	// Letters sends mails.
+	Letters *notify.Letters
 	// ServerName is the homeserver's name in Matrix ids.
 	ServerName string
 }
@@ -60,9 +69,12 @@ func (o *Operations) Rows() []Row {
 		Bind(ReactivateUser, 0, o.reactivateUser),
 		Bind(SetAdmin, 0, o.setAdmin),
 		Bind(AllowReset, AsksSynapse, o.allowReset),
+		Bind(IssueRecoveryLink, OwnPages, o.issueRecoveryLink),
 
 		Bind(ListSessions, Reads, o.listSessions),
 		Bind(EndSessions, 0, o.endSessions),
+		Bind(ListLostSessions, Reads, o.listLost),
+		Bind(EndLostSessions, 0, o.endLost),
 		Bind(IssueToken, AsksSynapse, o.issueToken),
 
 		Bind(ListClients, Reads, o.listClients),
@@ -79,6 +91,16 @@ func (o *Operations) Rows() []Row {
 		Bind(ListEvents, Reads, o.listEvents),
 
 		Bind(RenewKey, OwnFiles, o.renewKey),
+
+		Bind(CreateInvitation, 0, o.createInvitation),
+		Bind(ListInvitations, Reads, o.listInvitations),
+		Bind(ShowInvitation, 0, o.showInvitation),
+		Bind(RevokeInvitation, 0, o.revokeInvitation),
+
+		Bind(ListRegistrations, Reads, o.listRegistrations),
+		Bind(ApproveRegistration, AsksSynapse, o.approveRegistration),
+		Bind(RejectRegistration, 0, o.rejectRegistration),
+		Bind(TestMail, 0, o.testMail),
 
 		Bind(CompareAccounts, Reads|AsksSynapse, o.compareAccounts),
 		Bind(MendDifference, AsksSynapse, o.mendDifference),

@@ -73,7 +73,7 @@ func (o *Operations) listJobs(ctx context.Context, _ model.Actor, p JobQuery) (J
 			if err != nil {
 				return JobPage{}, err
 			}
-			filter.Destination, filter.Subject = model.ToHomeserver, found.ID
+			filter.Subject = found.ID
 		}
 		found, err := tx.Jobs(filter, p.After, size+1)
 		if err != nil {
@@ -98,7 +98,7 @@ func (o *Operations) listJobs(ctx context.Context, _ model.Actor, p JobQuery) (J
 
 // subjectOf returns the user whom a job is about; the zero User if it is about none, or they are gone.
 func subjectOf(tx *store.Tx, job model.Job) (model.User, error) {
-	who, err := tx.User(job.Lane.Subject)
+	who, err := tx.User(model.UserOfSubject(job.Lane.Subject))
 	if errors.Is(err, model.ErrNotFound) {
 		return model.User{}, nil
 	}

@@ -39,6 +39,8 @@ type Session struct {
 	LastActiveAt time.Time `json:"last_active_at"`
 	LastIP       string    `json:"last_ip,omitempty"`
 	UserAgent    string    `json:"user_agent,omitempty"`
+	// TwiceAt is when two parties were last found to refresh the session at once, from one network.
+	TwiceAt time.Time `json:"twice_at,omitzero"`
 	// EndedAt and EndReason are of a session that has ended.
 	EndedAt   time.Time `json:"ended_at,omitzero"`
 	EndReason string    `json:"end_reason,omitempty"`
@@ -139,7 +141,7 @@ func describeSession(one store.ListedSession, clientName string) Session {
 	return Session{
 		ID: one.ID, Kind: string(one.Kind), User: one.Localpart, ClientID: one.ClientID, ClientName: clientName,
 		DeviceID: one.DeviceID, DeviceName: one.DeviceName, Scope: one.Scope, CreatedAt: one.CreatedAt, LastActiveAt: one.LastActiveAt,
-		LastIP: one.LastIP, UserAgent: one.UserAgent, EndedAt: one.EndedAt, EndReason: string(one.EndReason),
+		LastIP: one.LastIP, UserAgent: one.UserAgent, TwiceAt: one.TwiceAt, EndedAt: one.EndedAt, EndReason: string(one.EndReason),
 	}
 }
 

@@ -49,6 +49,8 @@ const (
 	AsksSynapse
 	// OwnFiles is an operation that changes a file beside the server's database, which another database has not.
 	OwnFiles
+	// OwnPages is an operation whose result only the pages of the server honour, such as a link to one.
+	OwnPages
 )
 
 // Row is an operation in a Table.
@@ -123,6 +125,9 @@ func (t *Table) Names(traits Traits) (names []string) {
 // errAside says that a database is not the one that Synapse belongs to.
 var errAside = model.Errorf(model.InvalidParam, "this is not the database of the server but another file, such as a backup: what needs Synapse is not done on it; leave --database out, or put the file in the place of the database first")
 
+// errNoPages says that no server would honour what an operation makes.
+var errNoPages = model.Errorf(model.InvalidParam, "this is not the database of the server but another file, such as a backup: no page of the server would honour the link; leave --database out")
+
 // Perform performs an operation by its name. Its errors have a text that may be shown to who asks.
 func (t *Table) Perform(ctx context.Context, by model.Actor, name string, params []byte) ([]byte, error) {
 	row, ok := t.rows[name]
@@ -132,9 +137,12 @@ func (t *Table) Perform(ctx context.Context, by model.Actor, name string, params
 	var done trail
 	var result []byte
 	var err error
-	if t.Aside && row.traits&(AsksSynapse|OwnFiles) != 0 {
+	switch {
+	case t.Aside && row.traits&(AsksSynapse|OwnFiles) != 0:
 		err = errAside
-	} else {
+	case t.Aside && row.traits&OwnPages != 0:
+		err = errNoPages
+	default:
 		result, err = row.perform(context.WithValue(ctx, trailKey{}, &done), by, params)
 	}
 	t.tell(ctx, by, row, &done, err)

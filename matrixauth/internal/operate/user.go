@@ -46,6 +46,14 @@ type User struct {
 	CreatedAt     time.Time `json:"created_at"`
 	LockedAt      time.Time `json:"locked_at,omitzero"`
 	DeactivatedAt time.Time `json:"deactivated_at,omitzero"`
+	// Terms are the versions of the terms of service that the holder accepted, oldest first; only ShowUser tells them.
+	Terms []AcceptedTerms `json:"terms,omitempty"`
+}
+
+// AcceptedTerms is a version of the terms of service that somebody accepted.
+type AcceptedTerms struct {
+	Version string    `json:"version"`
+	At      time.Time `json:"at"`
 }
 
 // UserQuery says which accounts are asked for. What is empty chooses all.
@@ -77,8 +85,10 @@ type NameAndDisplayName struct {
 // NewUser is an account to add.
 type NewUser struct {
 	// Localpart is a localpart, or the full Matrix id with our server name.
-	Localpart   string `json:"localpart"`
-	Password    string `json:"password"`
+	Localpart string `json:"localpart"`
+	Password  string `json:"password"`
+	// Weak takes a password that the policy refuses, but for what it never lets pass.
+	Weak        bool   `json:"weak,omitempty"`
 	Email       string `json:"email,omitempty"`
 	DisplayName string `json:"display_name,omitempty"`
 	Admin       bool   `json:"admin,omitempty"`
@@ -102,6 +112,8 @@ func (n Name) typedUser() string { return n.User }
 type NameAndPassword struct {
 	Name
 	Password string `json:"password"`
+	// Weak takes a password that the policy refuses, but for what it never lets pass.
+	Weak bool `json:"weak,omitempty"`
 }
 
 // NameAndEmail is a user and an address to add.
@@ -136,6 +148,7 @@ func (o *Operations) checkNewUser(ctx context.Context, _ model.Actor, p NewUser)
 func (o *Operations) addUser(ctx context.Context, by model.Actor, p NewUser) (User, error) {
 	created, err := o.c.Users.Create(ctx, by, user.NewUser(p))
 	note(ctx, created, slog.Bool("existing", p.Existing), slog.Bool("force", p.Force), slog.Bool("admin", p.Admin))
+	noteWeak(ctx, p.Weak)
 	if err != nil {
 		return User{}, err
 	}
@@ -188,7 +201,15 @@ func (o *Operations) showUser(ctx context.Context, _ model.Actor, p Name) (User,
 		if err != nil {
 			return User{}, err
 		}
-		return o.describe(tx, found)
+		shown, err := o.describe(tx, found)
+		if err != nil {
+			return User{}, err
+		}
+		accepted, err := tx.AcceptedTerms(found.ID)
+		for _, a := range accepted {
+			shown.Terms = append(shown.Terms, AcceptedTerms(a))
+		}
+		return shown, err
 	})
 }
 
@@ -206,12 +227,31 @@ func (o *Operations) change(ctx context.Context, name string, f func(tx *store.T
 	})
 }
 
+// noteWeak has the log tell of an operator who goes against the policy of passwords.
+func noteWeak(ctx context.Context, weak bool) {
+	if weak {
+		note(ctx, model.User{}, slog.Bool("weak", true))
+	}
+}
+
 func (o *Operations) setPassword(ctx context.Context, by model.Actor, p NameAndPassword) (User, error) {
-	hash, err := o.c.Users.HashPassword(ctx, p.Password)
+	who, err := view(ctx, o, func(tx *store.Tx) (model.User, error) { return o.find(ctx, tx, p.User) })
 	if err != nil {
 		return User{}, err
 	}
-	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error { return o.c.Users.SetPassword(tx, by, *who, hash) })
+	noteWeak(ctx, p.Weak)
+	var hash string
+	if p.Weak {
+		hash, err = o.c.Users.HashWeakPassword(ctx, p.Password)
+	} else {
+		hash, err = o.c.Users.HashPasswordFor(ctx, who, p.Password)
+	}
+	if err != nil {
+		return User{}, err
+	}
+	return o.change(ctx, p.User, func(tx *store.Tx, who *model.User) error {
+		return o.c.Users.SetPassword(tx, by, *who, hash, user.Ends{})
+	})
 }
 
 func (o *Operations) addEmail(ctx context.Context, by model.Actor, p NameAndEmail) (User, error) {

@@ -63,7 +63,7 @@ func (k Kind[P]) Waits(tx *store.Tx, subject string) (bool, error) {
 // Handler does the jobs of one kind. Kind.Handle makes it.
 type Handler struct {
 	kind model.JobKind
-	run  func(ctx context.Context, job model.Job) error
+	run  func(ctx context.Context, job model.Job) (Note, error)
 	// attrs are the fields of the log for a job's payload.
 	attrs func(job model.Job) []slog.Attr
 }
@@ -71,10 +71,19 @@ type Handler struct {
 // Kind returns the kind that the handler does.
 func (h Handler) Kind() model.JobKind { return h.kind }
 
+// Note writes what came of a try. It runs in the transaction that writes down the outcome, so that both are known or
+// neither is.
+type Note func(tx *store.Tx) error
+
 // Handle makes the handler of a kind. f must be idempotent: a crash may let it run twice. Its error means "try
 // again later", unless it says of itself that no retry cures it (see Permanent). A payload that cannot be
 // decoded is such an error, and f is not called.
 func (k Kind[P]) Handle(f func(ctx context.Context, job Job[P]) error) Handler {
+	return k.HandleAndNote(func(ctx context.Context, job Job[P]) (Note, error) { return nil, f(ctx, job) })
+}
+
+// HandleAndNote is Handle for what is to be noted of a try, whether it failed or not. The note may be nil.
+func (k Kind[P]) HandleAndNote(f func(ctx context.Context, job Job[P]) (Note, error)) Handler {
 	decode := func(job model.Job) (payload P, err error) {
 		if err := json.Unmarshal([]byte(job.Payload), &payload); err != nil {
 			return payload, Permanent(fmt.Errorf("the payload cannot be read: %w", err))
@@ -83,10 +92,10 @@ func (k Kind[P]) Handle(f func(ctx context.Context, job Job[P]) error) Handler {
 	}
 	return Handler{
 		kind: k.name,
-		run: func(ctx context.Context, job model.Job) error {
+		run: func(ctx context.Context, job model.Job) (Note, error) {
 			payload, err := decode(job)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			return f(ctx, Job[P]{job.Position, job.Lane.Subject, payload, job.Attempts, job.CreatedAt})
 		},
@@ -119,8 +128,8 @@ func (permanent) Retryable() bool { return false }
 // Retryable() bool: the job is set aside for the operator to see and holds up nobody.
 func Permanent(err error) error { return permanent{err} }
 
-// isPermanent asks an error whether no retry cures it.
-func isPermanent(err error) bool {
+// IsPermanent reports whether an error of a handler says that no retry cures it.
+func IsPermanent(err error) bool {
 	var r retryable
 	return errors.As(err, &r) && !r.Retryable()
 }

@@ -68,5 +68,8 @@ func (o *Outbox) manage(ctx context.Context, position int64, change func(*store.
 		}
 		return also(tx, job)
 	})
+	if err == nil {
+		o.unwritten.take(position) // what came of it does not count any more
+	}
 	return job, err
 }

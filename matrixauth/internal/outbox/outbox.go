@@ -27,9 +27,10 @@ type Outbox struct {
 	store *store.Store
 	lanes lanes
 	// wake has a channel for each destination.
-	wake   map[model.Destination]chan struct{}
-	mu     sync.RWMutex
-	config settings
+	wake      map[model.Destination]chan struct{}
+	unwritten outcomes
+	mu        sync.RWMutex
+	config    settings
 }
 
 // Config is what a configuration brings to the outbox.
@@ -54,6 +55,9 @@ type Pace struct {
 	// FirstDelay is the wait after the first failure of a job, one second by default. It doubles with each
 	// further one up to MaxDelay, five minutes by default.
 	FirstDelay, MaxDelay time.Duration
+	// KeepAside is how many jobs that were refused for good are kept, the newest; all by default. It is for what strangers
+	// can cause.
+	KeepAside int
 	// Timeout bounds one try of a job; 30 seconds by default.
 	Timeout time.Duration
 }

@@ -39,6 +39,14 @@ func TestStandstill(t *testing.T) {
 				if tries != 1 || wait <= 0 {
 					t.Errorf("%d tries in one pass, and the next in %v", tries, wait)
 				}
+				// What was done is not done again only because nobody could write that: it may be a mail.
+				passed(t, store.ReadOnly(context.Background()), r)
+				passed(t, context.Background(), r)
+				state, err := r.outbox.State(t.Context())
+				r.must(err)
+				if waits := outcome == errDown; tries != 1 || state.Waiting != 0 != waits || (state.SetAside == 1) != IsPermanent(outcome) {
+					t.Errorf("%d tries once it can be written: %+v", tries, state)
+				}
 			})
 		}
 	})

@@ -82,63 +82,92 @@ func (o *Outbox) do(ctx context.Context, job model.Job) error {
 	case !ok:
 		return fmt.Errorf("%w: nothing handles jobs of kind %s", errStands, job.Kind)
 	}
-	work, cancel := context.WithTimeout(ctx, pace.Timeout)
-	defer cancel()
-	failure := try(work, config.Logger, handler, job)
+	came, known := o.unwritten.take(job.Position)
+	if !known {
+		work, cancel := context.WithTimeout(ctx, pace.Timeout)
+		defer cancel()
+		came.note, came.failure = try(work, config.Logger, handler, job)
+		if came.failure != nil && ctx.Err() != nil && !IsPermanent(came.failure) {
+			return ctx.Err() // ended from outside, so this says nothing about the job
+		}
+		o.tell(config, handler, job, came.failure)
+	}
 	// What happened is written down whether or not the caller still waits for it.
-	ctx, ended := context.WithoutCancel(ctx), ctx.Err()
+	ctx = context.WithoutCancel(ctx)
+	if err := o.write(ctx, pace, job, came); err != nil {
+		o.unwritten.keep(job.Position, came)
+		return errors.Join(came.failure, o.notWritten(config, err))
+	}
+	if IsPermanent(came.failure) {
+		return nil // it holds up nobody
+	}
+	return came.failure
+}
+
+// tell writes the line of the log about a try that failed.
+func (o *Outbox) tell(config settings, handler Handler, job model.Job, failure error) {
 	switch {
 	case failure == nil:
-		return o.written(config, o.done(ctx, job))
-	case isPermanent(failure):
-		config.Logger.LogAttrs(ctx, slog.LevelWarn, "a job was refused for good; it is set aside", o.attrs(config, handler, job, failure)...)
-		return o.written(config, o.store.Update(ctx, func(tx *store.Tx) error { return tx.SetJobAside(job.Position, failure.Error()) }))
-	case ended != nil:
-		// Ended from outside, so this says nothing about the job.
-		return ended
+	case IsPermanent(failure):
+		config.Logger.LogAttrs(context.Background(), slog.LevelWarn, "a job was refused for good; it is set aside", o.attrs(config, handler, job, failure)...)
+	default:
+		config.Logger.LogAttrs(context.Background(), slog.LevelWarn, "a job failed and is tried again later",
+			append(o.attrs(config, handler, job, failure), slog.Int("attempts", job.Attempts+1))...)
 	}
-	config.Logger.LogAttrs(ctx, slog.LevelWarn, "a job failed and is tried again later",
-		append(o.attrs(config, handler, job, failure), slog.Int("attempts", job.Attempts+1))...)
-	err := o.store.Update(ctx, func(tx *store.Tx) error {
-		return tx.PostponeJob(job.Position, failure.Error(), tx.Now.Add(pace.backoff(job.Attempts)))
+}
+
+// write writes down what came of a try, with its note.
+func (o *Outbox) write(ctx context.Context, pace Pace, job model.Job, came outcome) error {
+	return o.store.Update(ctx, func(tx *store.Tx) error {
+		if came.note != nil {
+			if err := came.note(tx); err != nil {
+				return err
+			}
+		}
+		switch {
+		case came.failure == nil:
+			return o.done(tx, job)
+		case IsPermanent(came.failure):
+			if err := tx.SetJobAside(job.Position, came.failure.Error()); err != nil || pace.KeepAside == 0 {
+				return err
+			}
+			return tx.TrimSetAside(job.Lane.Destination, pace.KeepAside)
+		}
+		return tx.PostponeJob(job.Position, came.failure.Error(), tx.Now.Add(pace.backoff(job.Attempts)))
 	})
-	return errors.Join(failure, o.written(config, err))
 }
 
 // try has a handler do a job. A panic is a failure as any other: a fault in one kind of job must not end the process,
 // which has other sites than ours, and not at each start anew.
-func try(ctx context.Context, logger *slog.Logger, handler Handler, job model.Job) (err error) {
+func try(ctx context.Context, logger *slog.Logger, handler Handler, job model.Job) (note Note, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			logger.Error("a job panicked", "job", string(job.Kind), "panic", v, "stack", string(debug.Stack()))
-			err = fmt.Errorf("a fault of the server: %v", v)
+			note, err = nil, fmt.Errorf("a fault of the server: %v", v)
 		}
 	}()
 	return handler.run(ctx, job)
 }
 
-// written is the error of writing down how a try went, if there is one. The job is as due as before then, and what it
-// calls would be called as fast as it answers.
-func (o *Outbox) written(config settings, err error) error {
-	if err == nil {
-		return nil
+// notWritten is the error of an outcome that could not be written down. The job is as due as before then, and is looked at
+// again later.
+func (o *Outbox) notWritten(config settings, err error) error {
+	if !errors.Is(err, model.DatabaseDown) { // of which the server tells once a minute
+		config.Logger.Error("the outcome of a job could not be written down; that is tried again", "error", err)
 	}
-	config.Logger.Error("the outcome of a job could not be written down; it is tried again", "error", err)
 	return fmt.Errorf("%w: %w", errStands, err)
 }
 
 // done removes a job that was done.
-func (o *Outbox) done(ctx context.Context, job model.Job) error {
-	return o.store.Update(ctx, func(tx *store.Tx) error {
-		if job.Attempts > 0 {
-			// The destination answers again: what waits for it need not wait longer.
-			if err := tx.HastenJobs(job.Lane.Destination); err != nil {
-				return err
-			}
-			tx.AfterCommit(func() { o.wakeUp(job.Lane.Destination) })
+func (o *Outbox) done(tx *store.Tx, job model.Job) error {
+	if job.Attempts > 0 {
+		// The destination answers again: what waits for it need not wait longer.
+		if err := tx.HastenJobs(job.Lane.Destination); err != nil {
+			return err
 		}
-		return tx.DeleteJob(job.Position)
-	})
+		tx.AfterCommit(func() { o.wakeUp(job.Lane.Destination) })
+	}
+	return tx.DeleteJob(job.Position)
 }
 
 // attrs returns the fields of a line of the log about a job.
@@ -151,11 +180,11 @@ func (o *Outbox) attrs(config settings, handler Handler, job model.Job, failure 
 func (o *Outbox) subject(job model.Job, serverName string) slog.Attr {
 	var who model.User
 	err := o.store.View(context.Background(), func(tx *store.Tx) (err error) {
-		who, err = tx.User(job.Lane.Subject)
+		who, err = tx.User(model.UserOfSubject(job.Lane.Subject))
 		return err
 	})
 	if err != nil {
-		return slog.String("user_id", job.Lane.Subject) // a job may outlive what it was about
+		return slog.String("user_id", model.UserOfSubject(job.Lane.Subject)) // a job may outlive what it was about
 	}
 	return model.LogUser(who.Localpart, serverName, who.ID)
 }

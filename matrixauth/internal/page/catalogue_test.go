@@ -12,6 +12,7 @@ import (
 	"testing/fstest"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 )
 
 func ourTexts(t testing.TB) *catalogue {
@@ -51,19 +52,24 @@ func TestLanguagesAreComplete(t *testing.T) {
 // TestTextsAreUsed: no text is nobody's, and nobody asks for one that is not there.
 func TestTextsAreUsed(t *testing.T) {
 	used := map[string]bool{}
-	quoted := regexp.MustCompile(`(?:T|Rich|count) ?\(?"([a-z]+\.[A-Za-z.]+|[a-z]+\.[A-Za-z.]+)"`)
-	err := fs.WalkDir(embedded, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+	quoted := regexp.MustCompile(`(?:T|Rich|count|Count) ?\(?"([a-z]+\.[A-Za-z.]+|[a-z]+\.[A-Za-z.]+)"`)
+	for _, ours := range []fs.FS{embedded, embeddedLetters} {
+		err := fs.WalkDir(ours, ".", func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			text, err := fs.ReadFile(ours, path)
+			note(used, quoted, string(text))
 			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		text, err := fs.ReadFile(embedded, path)
-		note(used, quoted, string(text))
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	for _, name := range []string{"view.go", "links.go"} {
+	for _, reason := range password.Reasons {
+		used["password.weak."+string(reason)] = true
+	}
+	for _, name := range []string{"view.go", "links.go", "weak.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -88,6 +94,9 @@ func TestTextsAreUsed(t *testing.T) {
 			prefix = "return"
 		}
 		used[prefix+".title"], used[prefix+".text"] = true, true
+	}
+	for _, kind := range model.NoticeKinds {
+		used["mail.notice."+string(kind)+".title"], used["mail.notice."+string(kind)+".text"] = true, true
 	}
 	texts := ourTexts(t).languages[0].messages
 	for key := range used {

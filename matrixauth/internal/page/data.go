@@ -2,7 +2,6 @@ package page
 
 import (
 	"cmp"
-	"net/url"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -60,19 +59,10 @@ func (g Goal) uiLocales() string { return g.UILocales }
 
 // query returns the goal as it stands in an address, with the question mark.
 func (g Goal) query() string {
-	values := url.Values{}
-	switch {
-	case g.Request != "":
-		values.Set("request", g.Request)
-	case g.Action != "":
-		values.Set("action", g.Action)
-		if g.DeviceID != "" {
-			values.Set("device_id", g.DeviceID)
-		}
-	default:
-		return ""
+	if values := g.values(); len(values) > 0 {
+		return "?" + values.Encode()
 	}
-	return "?" + values.Encode()
+	return ""
 }
 
 // Login is the sign-in page. Where to go afterwards stands in the form's address, so that it is known
@@ -85,10 +75,14 @@ type Login struct {
 	Username string
 	// Create reports whether the app asked for a new account, which the operator alone can make (CREATE-1).
 	Create bool
+	// Registers reports whether people can make an account by themselves.
+	Registers bool
 	// Again reports whether the person is signed in already and the app wants them to prove it again.
 	Again bool
 	// Admin reports whether the app asks to administer the homeserver, for which the password must be a fresh one.
 	Admin bool
+	// Recovery reports whether a link for a forgotten password can be asked for.
+	Recovery bool
 }
 
 func (Login) template() string { return "login" }
@@ -116,6 +110,8 @@ type Consent struct {
 	// Account is the Matrix id of who is signed in, OtherAccount the one that the app asked for if that
 	// is another (SESS-9).
 	Account, OtherAccount string
+	// Create reports whether the app asked for a new account, which the person can make in place of going on.
+	Create bool
 	// Device is the device that the app will be; empty for an app without one. Replaces tells that it is
 	// signed in already and that session will end.
 	Device   string
@@ -207,10 +203,16 @@ type Account struct {
 	MatrixID string
 	// Sessions are those of apps, Browsers those of our pages.
 	Sessions, Browsers []Session
+	// Addresses are the mail addresses of the account, MayAddAddress reports whether more can be added, and AddressesChanged
+	// whether something was done to them just now.
+	Addresses                       []Address
+	MayAddAddress, AddressesChanged bool
 	// Granted are the apps that need not ask again.
 	Granted []Granted
 	// Ended reports whether a session was signed out just now, and EndedAll whether several were.
 	Ended, EndedAll bool
+	// Changed reports whether the password was changed just now.
+	Changed bool
 }
 
 func (Account) template() string { return "account" }
@@ -243,6 +245,8 @@ type Session struct {
 	// SignedIn is the time of the sign-in, LastActive that of the last use.
 	SignedIn, LastActive time.Time
 	IP                   string
+	// Twice reports whether two parties were found to refresh the session of an app at once, from one network.
+	Twice bool
 	// Current is the browser that asks; Chosen the session that a link asked for.
 	Current, Chosen bool
 }

@@ -39,6 +39,8 @@ type Config struct {
 	Accent string
 	// Links are the operator's own pages.
 	Links Links
+	// PasswordLeast is the least number of characters of a new password.
+	PasswordLeast int
 	// Folder holds files of the operator that replace ours; empty for none.
 	Folder string
 	// Now is the clock by which pages say how long ago something was.
@@ -52,6 +54,7 @@ type Pages struct {
 
 	catalogue *catalogue
 	templates map[string]*template.Template
+	letters   map[string]letterTemplates
 	assets    []asset
 }
 
@@ -101,6 +104,9 @@ func New(c Config) (*Pages, error) {
 			return nil, err
 		}
 	}
+	if err := p.makeLetters(folder); err != nil {
+		return nil, err
+	}
 	return p, p.executeSamples()
 }
 
@@ -126,7 +132,7 @@ func checkFolder(folder fs.FS) error {
 			return fmt.Errorf("%s is not used; the stylesheet is %s", entry.Name(), styleFile)
 		}
 	}
-	return nil
+	return checkLetters(folder)
 }
 
 // parse reads the layout with one template in it.

@@ -12,9 +12,28 @@ const (
 	SignedOutPath        = AccountPath + "signed-out"
 	EndSessionPath       = AccountPath + "sessions/end"
 	EndOthersPath        = AccountPath + "sessions/end-others"
+	PasswordPath         = AccountPath + "password"
+	AddAddressPath       = AccountPath + "addresses/add"
+	AddressCodePath      = AccountPath + "addresses/code"
+	AddressResendPath    = AccountPath + "addresses/resend"
+	AddressPath          = AccountPath + "address"
 	ResetPath            = AccountPath + "cross-signing-reset"
 	WithdrawConsentPath  = AccountPath + "consents/withdraw"
 	ConsentWithdrawnPath = AccountPath + "consents/withdrawn"
+	RecoverPath          = AccountPath + "recover"
+	RecoverSentPath      = AccountPath + "recover/sent"
+	RecoverPasswordPath  = AccountPath + "recover/password"
+	RecoverDonePath      = AccountPath + "recover/done"
+
+	RegisterPath           = AccountPath + "register"
+	RegisterInvitationPath = RegisterPath + "/invitation"
+	RegisterNamePath       = RegisterPath + "/name"
+	RegisterEmailPath      = RegisterPath + "/email"
+	RegisterCodePath       = RegisterPath + "/code"
+	RegisterPasswordPath   = RegisterPath + "/password"
+	RegisterTermsPath      = RegisterPath + "/terms"
+	RegisterProfilePath    = RegisterPath + "/profile"
+	RegisterWaitingPath    = RegisterPath + "/waiting"
 )
 
 // linked are the paths that templates lead to, by the names that they have there.
@@ -25,8 +44,14 @@ var linked = map[string]string{
 	"logout":           LogoutPath,
 	"end_session":      EndSessionPath,
 	"end_others":       EndOthersPath,
+	"password":         PasswordPath,
+	"add_address":      AddAddressPath,
+	"address_resend":   AddressResendPath,
+	"address":          AddressPath,
 	"reset":            ResetPath,
 	"withdraw_consent": WithdrawConsentPath,
+	"register":         RegisterPath,
+	"recover":          RecoverPath,
 }
 
 // Path returns the path of one of our pages at the issuer's host, by its name.

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"slices"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -9,22 +10,31 @@ import (
 // Samples returns pages with made-up data, each template in each of its shapes. Templates are tried with
 // them before they are used, and pictures of the pages show them.
 func Samples(now time.Time) []Page {
+	return slices.Concat(
+		firstSamples(now),
+		recoverySamples(),
+	)
+}
+
+// firstSamples are those of the pages whose data have no file of their own.
+func firstSamples(now time.Time) []Page {
 	phone := Session{
 		ID: "01JSAMPLE0000000000000001", ClientName: "Element X", ClientHost: "element.io", DeviceID: "WXYZABCDEF", DeviceName: "Pixel 9",
 		SignedIn: now.Add(-40 * 24 * time.Hour), LastActive: now.Add(-3 * time.Minute), IP: "192.0.2.7", Chosen: true,
 	}
 	element := Goal{Request: "01JSAMPLE0000000000000009", Client: "Element"}
 	device := Goal{Action: "org.matrix.device_view", DeviceID: "WXYZABCDEF"}
-	return []Page{
-		Login{},
-		Login{Goal: element, Username: "alice", Create: true},
+	return slices.Concat(passwordSamples(), addressSamples(), registerSamples(), []Page{
+		Login{Recovery: true},
+		Login{Goal: element, Registers: true, Recovery: true},
+		Login{Goal: element, Username: "alice", Create: true, Recovery: true},
 		Login{Goal: device, Username: "alice", Form: Form{Problem: model.InvalidCredentials}},
 		Login{Form: Form{Problem: model.RateLimited, Retry: 3 * time.Minute}},
 		Login{Goal: element, Username: "alice", Again: true},
 		Login{Goal: Goal{Request: element.Request, Client: "Synapse Admin"}, Username: "alice", Again: true, Admin: true},
 		Consent{
 			Goal: element, ClientURI: "https://app.element.io/", ClientHost: "app.element.io", Destination: "app.element.io",
-			TOSURI: "https://element.io/terms", PolicyURI: "https://element.io/privacy", Account: "@alice:example.com", Device: "WXYZABCDEF", Scopes: model.ScopesIn(model.CompatScope(false)),
+			TOSURI: "https://element.io/terms", PolicyURI: "https://element.io/privacy", Account: "@alice:example.com", Create: true, Device: "WXYZABCDEF", Scopes: model.ScopesIn(model.CompatScope(false)),
 		},
 		Consent{
 			Goal: Goal{Client: "An administration tool whose name is far too long for one line"}, Destination: "com.example.admin-tool:", Admin: true, Vouched: true,
@@ -35,7 +45,7 @@ func Samples(now time.Time) []Page {
 			Sessions: []Session{
 				phone,
 				{ID: "01JSAMPLE0000000000000002", ClientName: "Element", ClientHost: "app.element.io", DeviceID: "ABCDEFGHIJ", SignedIn: now.Add(-200 * 24 * time.Hour), LastActive: now.Add(-26 * time.Hour), IP: "2001:db8::1"},
-				{ID: "01JSAMPLE0000000000000003", DeviceName: "backup-bot", DeviceID: "BOT", SignedIn: now.Add(-400 * 24 * time.Hour), LastActive: now.Add(-40 * 24 * time.Hour)},
+				{ID: "01JSAMPLE0000000000000003", DeviceName: "backup-bot", DeviceID: "BOT", Twice: true, SignedIn: now.Add(-400 * 24 * time.Hour), LastActive: now.Add(-40 * 24 * time.Hour)},
 				{ID: "01JSAMPLE0000000000000004", ClientName: "Synapse Admin", SignedIn: now.Add(-2 * time.Hour), LastActive: now.Add(-90 * time.Minute)},
 				{ID: "01JSAMPLE0000000000000007", Agent: "matrix-nio/0.26", DeviceID: "NIO", SignedIn: now.Add(-30 * time.Hour), LastActive: now.Add(-30 * time.Hour)},
 			},
@@ -47,9 +57,14 @@ func Samples(now time.Time) []Page {
 				{ClientID: "01JSAMPLE0000000000000007", ClientName: "Element", Host: "app.element.io", At: now.Add(-30 * 24 * time.Hour)},
 				{ClientID: "01JSAMPLE0000000000000008", Host: "chat.example.org", At: now},
 			},
-			Ended: true,
+			Changed: true,
 		},
-		Account{MatrixID: "@bob:example.com", EndedAll: true},
+		Account{
+			MatrixID: "@bob:example.com", MayAddAddress: true, AddressesChanged: true,
+			Addresses: []Address{{ID: "01JSAMPLE0000000000000011", Address: "alice@example.org", Recovery: true}, {ID: "01JSAMPLE0000000000000012", Address: "alice.with.a.long.name@department.example.com"}},
+		},
+		Account{MatrixID: "@bob:example.com", EndedAll: true, MayAddAddress: true},
+		Account{MatrixID: "@bob:example.com", Ended: true},
 		EndSession{phone},
 		EndOthers{Apps: true, Number: 4},
 		EndOthers{Number: 1},
@@ -70,5 +85,5 @@ func Samples(now time.Time) []Page {
 		Done{Client: "Element", URL: "https://app.element.io/"},
 		Done{Client: "FluffyChat"},
 		FormPost{Action: "https://app.example/callback", Fields: []Field{{"code", "sample"}, {"state", "sample"}}},
-	}
+	})
 }

@@ -19,9 +19,11 @@ var kindTopics = map[model.Kind]string{
 var topics = map[model.Code]string{
 	model.InvalidCredentials: "credentials",
 	model.UserDeactivated:    "deactivated",
+	model.CodeWrong:          "code",
+	model.CodeOver:           "codeover",
 	model.UserLocked:         "locked",
 	model.RefreshRefused:     "request",
-	model.RefreshPassed:      "request",
+	model.EndedSoftly:        "request",
 	model.MethodNotAllowed:   "method",
 	model.DeviceIDForbidden:  "request",
 	model.InvalidClient:      "client",
@@ -31,10 +33,14 @@ var topics = map[model.Code]string{
 	model.UnknownClient:      "client",
 	model.RedirectMismatch:   "redirect",
 	model.RequestExpired:     "expired",
+	model.RecoveryOver:       "expired",
 	model.CrossOrigin:        "origin",
 	model.ConsentRequired:    "request",
 	model.InvalidGrant:       "expired",
 	model.InvalidRedirectURI: "redirect",
+	model.RegistrationOver:   "registration",
+	model.InvitationRefused:  "request",
+	model.InvitationNotFound: "request",
 }
 
 // topic returns the part of the catalogue for a code.

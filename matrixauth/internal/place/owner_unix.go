@@ -85,6 +85,25 @@ func BecomeOwner(path string) (name string, err error) {
 	return UserName(owner), become(owner, group(info))
 }
 
+// BecomeOwnerOfMissing is BecomeOwner for a database that is to be made in a directory: its owner has it then.
+func BecomeOwnerOfMissing(path string) (name string, err error) {
+	if os.Geteuid() != 0 {
+		return "", nil
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	owner, _ := Owner(dir)
+	if owner == 0 {
+		return "", nil
+	}
+	return UserName(owner), become(owner, group(dir))
+}
+
 // become gives up root. The system's own groups of the user come along.
 func become(uid, gid int) error {
 	gid, groups, err := groupsOf(uid, gid)

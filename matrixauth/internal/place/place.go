@@ -210,6 +210,15 @@ func Replace(path string, data []byte) error {
 	return errors.Join(dir.replace(filepath.Base(path), "."+filepath.Base(path)+"."+rand.Text(), data), dir.close())
 }
 
+// Rename gives a file another name in its directory, at once and durably. What had that name is replaced.
+func Rename(path, name string) error {
+	dir, err := openDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.rename(filepath.Base(path), filepath.Base(name)), dir.close())
+}
+
 // Create makes a file with the given content, for its owner alone, without following a link on the way. Root
 // gives it to the owner of the directory. It is fs.ErrExist if there is anything of this name.
 func Create(path string, data []byte) error {

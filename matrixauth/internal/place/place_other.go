@@ -54,6 +54,10 @@ func (d directory) replace(name, temporary string, data []byte) error {
 	return nil
 }
 
+func (d directory) rename(name, as string) error {
+	return os.Rename(filepath.Join(d.path, name), filepath.Join(d.path, as))
+}
+
 func (d directory) create(name string, data []byte) error {
 	path := filepath.Join(d.path, name)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -79,3 +83,6 @@ func Guarded(string) (owner int, ok bool) { return 0, false }
 
 // BecomeOwner does nothing: this system has no root.
 func BecomeOwner(string) (name string, err error) { return "", nil }
+
+// BecomeOwnerOfMissing does nothing: this system has no root.
+func BecomeOwnerOfMissing(string) (name string, err error) { return "", nil }

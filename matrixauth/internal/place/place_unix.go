@@ -194,6 +194,13 @@ func (d directory) replace(name, temporary string, data []byte) error {
 	return d.f.Sync()
 }
 
+func (d directory) rename(name, as string) error {
+	if err := unix.Renameat(int(d.f.Fd()), name, int(d.f.Fd()), as); err != nil {
+		return &fs.PathError{Op: "rename", Path: filepath.Join(d.f.Name(), name), Err: err}
+	}
+	return d.f.Sync()
+}
+
 // create writes a file that was not there.
 func (d directory) create(name string, data []byte) error {
 	path := filepath.Join(d.f.Name(), name)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
@@ -40,7 +41,7 @@ func (r *Reconciler) Devices(ctx context.Context, userID string) (restored bool,
 	if err != nil || len(missing) == 0 {
 		return false, err
 	}
-	if restored, err = r.restored(ctx, missing); err != nil {
+	if restored, err = r.restored(ctx, missing, r.config.Store.Now().Add(-witnessActive)); err != nil {
 		return false, err
 	}
 	if restored {
@@ -49,6 +50,43 @@ func (r *Reconciler) Devices(ctx context.Context, userID string) (restored bool,
 		return true, nil
 	}
 	return false, r.end(context.WithoutCancel(ctx), u, missing)
+}
+
+// Device asks the homeserver about the device of a live session, which is older than the state to which our database went
+// back. An error means that the homeserver did not answer.
+func (r *Reconciler) Device(ctx context.Context, s model.Session) (session.DeviceStanding, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	active, err := r.account(ctx, s.UserID)
+	if err != nil {
+		return session.DeviceThere, err
+	}
+	u, err := r.user(ctx, s.UserID)
+	if err != nil || u.Deactivated() {
+		return session.DeviceThere, err
+	}
+	if !active { // it does not know the account, of which the session tells that it was there
+		return session.DevicesMissing, nil
+	}
+	has, err := r.devices(ctx, u)
+	if err != nil || has[s.DeviceID] {
+		return session.DeviceThere, err
+	}
+	var back store.WentBack
+	if err := r.config.Store.View(ctx, func(tx *store.Tx) (err error) {
+		back, err = tx.WentBack()
+		return err
+	}); err != nil {
+		return session.DeviceThere, err
+	}
+	restored, err := r.restored(ctx, []model.Session{s}, back.Since.Add(-witnessActive))
+	switch {
+	case err != nil:
+		return session.DeviceThere, err
+	case restored:
+		return session.DevicesMissing, nil
+	}
+	return session.DeviceMissing, nil
 }
 
 // missing lists the live sessions of a user whose devices the homeserver lacks. It reads the sessions first, so that
@@ -95,13 +133,13 @@ func (r *Reconciler) devices(ctx context.Context, u model.User) (map[string]bool
 
 // restored reports whether another user, whose session started close to a missing one, misses a device too. A database
 // that was restored from a backup lacks everything that was made since, for all users; somebody who deletes a device
-// leaves those that were made shortly before and after it.
-func (r *Reconciler) restored(ctx context.Context, missing []model.Session) (bool, error) {
+// leaves those that were made shortly before and after it. Only sessions count that were active since a time.
+func (r *Reconciler) restored(ctx context.Context, missing []model.Session, activeSince time.Time) (bool, error) {
 	// All of them belong to one user, and usually there is one; the last one stands for all.
 	last := missing[len(missing)-1]
 	var near []model.Session
 	err := r.config.Store.View(ctx, func(tx *store.Tx) (err error) {
-		near, err = tx.SessionsNear(last, witnesses, tx.Now.Add(-witnessActive))
+		near, err = tx.SessionsNear(last, witnesses, activeSince)
 		return err
 	})
 	if err != nil {

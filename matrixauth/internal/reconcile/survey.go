@@ -281,14 +281,19 @@ func accountDifferences(u model.User, there homeserver.Account, unknown bool) []
 	return []Difference{d}
 }
 
-// wasOurs reports whether one of our ended sessions had a device, which should have been deleted then.
+// wasOurs reports whether one of our ended sessions had a device, which should have been deleted then. After a soft end
+// it waits for its owner, and after the database went back a session that is forgotten may have it.
 func (r *Reconciler) wasOurs(ctx context.Context, userID, deviceID string) (ours bool, err error) {
 	err = r.config.Store.View(ctx, func(tx *store.Tx) error {
 		s, err := tx.LastEndedOnDevice(userID, deviceID)
-		ours = err == nil && s.EndReason != model.EndReplaced
 		if errors.Is(err, model.ErrNotFound) {
 			return nil
 		}
+		if err != nil {
+			return err
+		}
+		back, err := tx.BeforeGoingBack(s.EndedAt)
+		ours = !back && s.EndReason != model.EndReplaced && !s.EndReason.Soft()
 		return err
 	})
 	return ours, err

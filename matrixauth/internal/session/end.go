@@ -10,14 +10,19 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
-// End ends a live session: its tokens are gone with the commit, its device at the homeserver soon
-// after, and the consents that the reason withdraws with it. It needs no homeserver to succeed.
+// End ends a live session: its tokens are worth nothing with the commit, its device at the homeserver goes soon
+// after, and the consents that the reason withdraws with it. If the end is soft the device stays, until ForgetSoftEnds.
+// It needs no homeserver to succeed.
 func (s *Sessions) End(tx *store.Tx, by model.Actor, session model.Session, reason model.EndReason) error {
 	if err := s.endRows(tx, by, session, reason); err != nil {
 		return err
 	}
 	if err := Withdraw(tx, session.UserID, session.ClientID, reason); err != nil {
 		return err
+	}
+	if reason.Soft() {
+		tx.AfterCommit(func() { s.count(model.SoftEnd) })
+		return nil
 	}
 	if session.DeviceID == "" {
 		return nil
@@ -34,8 +39,9 @@ func (s *Sessions) EndLive(tx *store.Tx, by model.Actor, id string, reason model
 	return ended, true, s.End(tx, by, ended, reason)
 }
 
-// EndStolen is EndLive for a session of which somebody else holds a secret too, the refresh token of EndReplay
-// or the code of EndCodeReplay, that came again from clientIP. The log tells of it.
+// EndStolen is EndLive for a session of which somebody else holds a secret too, a refresh token or the code of
+// EndCodeReplay, that came from clientIP. The log tells of it. The end is soft: who of the two is the owner nobody
+// knows, and the owner's keys must not be lost.
 func (s *Sessions) EndStolen(tx *store.Tx, id string, reason model.EndReason, clientIP string) error {
 	ended, lived, err := s.EndLive(tx, model.TheServer(), id, reason)
 	if err != nil || !lived {
@@ -47,11 +53,14 @@ func (s *Sessions) EndStolen(tx *store.Tx, id string, reason model.EndReason, cl
 	}
 	tx.AfterCommit(func() {
 		about := []any{model.LogUser(owner.Localpart, s.config.ServerName, owner.ID), "session_id", id, "client_ip", clientIP}
-		if reason == model.EndCodeReplay {
+		switch reason {
+		case model.EndCodeReplay:
 			s.config.Logger.Warn("a code was presented again; its session is ended", about...)
-			return
+		case model.EndApart:
+			s.config.Logger.Warn("a session was refreshed from two places that have nothing to do with each other; it is ended", about...)
+		default:
+			s.config.Logger.Warn("a consumed refresh token was presented again; its session is ended", about...)
 		}
-		s.config.Logger.Warn("a consumed refresh token was presented again; its session is ended", about...)
 	})
 	return nil
 }
@@ -112,21 +121,22 @@ func (s *Sessions) EndAll(tx *store.Tx, by model.Actor, userID string, reason mo
 	return len(live), tx.SpendAllCodes(userID)
 }
 
-// endRows ends a session in the store. Its access tokens are remembered for a while, because Synapse
-// honours them from memory as long as their device is there.
+// endRows ends a session in the store. It is remembered for a while with its access tokens, because Synapse honours
+// those from memory as long as their device is there.
 func (s *Sessions) endRows(tx *store.Tx, by model.Actor, session model.Session, reason model.EndReason) error {
 	tokens, err := tx.LiveAccessTokens(session.ID)
 	if err != nil {
 		return err
 	}
-	if err := tx.DeleteTokens(session.ID); err != nil {
+	spend := tx.DeleteTokens
+	if reason.Soft() { // clients are told to keep their keys, by the rows of their tokens
+		spend = tx.ExpireTokens
+	}
+	if err := spend(session.ID); err != nil {
 		return err
 	}
-	for i := range tokens {
-		tokens[i].UserID, tokens[i].DeviceID = session.UserID, session.DeviceID
-	}
-	now := tx.Now
-	tx.AfterCommit(func() { s.config.Registry.retire(tokens, now) })
+	over := retired{owner: model.Owner{UserID: session.UserID, DeviceID: session.DeviceID}, soft: reason.Soft(), at: tx.Now}
+	tx.AfterCommit(func() { s.config.Registry.retireSession(session.ID, tokens, over) })
 	if err := tx.EndSession(session.ID, reason); err != nil {
 		return err
 	}
@@ -175,12 +185,12 @@ func (s *Sessions) EndAllOwn(ctx context.Context, by model.Actor) (ended int, er
 	return ended, nil
 }
 
-// Logout ends the session of an access token that came from source (LEG-37), and tells whose it was. It works for locked users too
-// (LEG-39).
+// Logout ends the session of an access token that came from source (LEG-37), and tells whose it was. It works for locked
+// users too (LEG-39), and for a session that the database may have forgotten, of which it does not tell whose it was.
 func (s *Sessions) Logout(ctx context.Context, token string, source model.Source) (model.Owner, error) {
-	t, err := s.Peek(token)
+	t, err := s.Unexpired(token)
 	if err != nil {
-		return model.Owner{}, err
+		return model.Owner{}, s.EndLost(ctx, err)
 	}
 	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {
 		_, ended, err := s.EndLive(tx, model.Holder(t.UserID, source), t.SessionID, model.EndLogout)

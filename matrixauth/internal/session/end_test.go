@@ -225,6 +225,7 @@ func TestEnd(t *testing.T) {
 func TestEndStolen(t *testing.T) { // REF-5
 	for reason, text := range map[model.EndReason]string{
 		model.EndReplay:     "a consumed refresh token was presented again; its session is ended",
+		model.EndApart:      "a session was refreshed from two places that have nothing to do with each other; it is ended",
 		model.EndCodeReplay: "a code was presented again; its session is ended",
 	} {
 		s := newServed(t, nil)
@@ -240,7 +241,7 @@ func TestEndStolen(t *testing.T) { // REF-5
 		steal(session.ID)
 		s.wantEnded(session.ID, reason)
 		steal(session.ID) // which has ended
-		lines := s.log.Lines(t, 0, "again")
+		lines := s.log.Lines(t, 0, "is ended")
 		if len(lines) != 1 || lines[0]["msg"] != text || lines[0]["level"] != "WARN" || lines[0]["client_ip"] != "203.0.113.5" || lines[0]["session_id"] != session.ID || lines[0]["user"] != "@alice:example.test" {
 			t.Errorf("%s logged %v", reason, lines)
 		}

@@ -12,36 +12,43 @@ type verdict int
 const (
 	// mint: the token yields a new pair of the next generation.
 	mint verdict = iota
-	// refuse: the token's turn is over, but it was never consumed; it may be an old sibling that a
-	// slow client kept. The session lives on.
-	refuse
+	// compare: two lines of refreshes go on at once. The token mints if it comes from where the others do.
+	compare
 	// replay: the token was consumed and its successor is in use. Somebody else has a copy: the
 	// session ends (REF-5, RFC 9700 section 4.14.2).
 	replay
 )
 
-// successorUse is what has become of the tokens that follow a refresh token of generation g, which is all that the
+// standing is how a refresh token of generation g stands among the tokens of its session, which is all that the
 // verdict on it depends upon.
-type successorUse struct {
-	// Own reports whether a token that this very token minted has been used.
-	Own bool
+type standing struct {
+	// Consumed reports whether a token that this very token minted has been used.
+	Consumed bool
 	// FirstAt is the time at which a token of generation g+1 was first used; zero if none was.
 	FirstAt time.Time
 	// Forgotten reports whether a token of g+1 was used so long ago that its row is gone.
 	Forgotten bool
-	Now       time.Time
+	// Tidied reports whether the row of the token is gone because later generations are in use. Then it may have been
+	// consumed although no row tells.
+	Tidied bool
+	// Parted reports whether a token of g was used that another parent minted.
+	Parted bool
+	Now    time.Time
+}
+
+// over reports whether the token's turn is over: the next generation has been in use for the time of grace. A clock
+// that stepped back makes the difference negative, and the token is given the benefit.
+func (s standing) over() bool {
+	return s.Forgotten || !s.FirstAt.IsZero() && s.Now.Sub(s.FirstAt) >= bound.RefreshGrace
 }
 
 // verdict is the state machine of refresh. docs/sessions.md draws it.
-func (u successorUse) verdict() verdict {
-	unused := u.FirstAt.IsZero() && !u.Forgotten
-	// A clock that stepped back makes the difference negative, and the token is given the benefit.
-	racing := !u.FirstAt.IsZero() && u.Now.Sub(u.FirstAt) < bound.RefreshGrace
-	if unused || racing {
-		return mint
-	}
-	if u.Own {
+func (s standing) verdict() verdict {
+	switch {
+	case s.over() && s.Consumed:
 		return replay
+	case s.over() || s.Parted:
+		return compare
 	}
-	return refuse
+	return mint
 }

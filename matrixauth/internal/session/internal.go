@@ -53,7 +53,7 @@ func (r *Registry) mintInternal(user model.User, scope string) (token string, dr
 		UserID: user.ID, Localpart: user.Localpart, Scope: scope, ClientID: "internal",
 	}
 	r.internal.tokens[hash] = row
-	r.retire([]model.Token{row}, now)
+	r.retireToken(hash, retired{owner: row.Owner(), at: now})
 	return token, func() {
 		r.internal.mu.Lock()
 		defer r.internal.mu.Unlock()

@@ -68,9 +68,12 @@ func TestRegistryBounds(t *testing.T) {
 	for i := range bound.RetiredTokens + 1 {
 		many = append(many, model.Token{Hash: model.HashToken(fmt.Sprint(i))})
 	}
-	r.retire(many, now)
-	if len(r.retired.tokens) != bound.RetiredTokens {
-		t.Errorf("%d tokens are remembered", len(r.retired.tokens))
+	for i := range bound.RetiredTokens + 1 {
+		r.retireSession(fmt.Sprint(i), nil, retired{at: now})
+	}
+	r.retireSession("of many tokens", many, retired{at: now})
+	if len(r.retired.tokens) != bound.RetiredTokens || len(r.retired.sessions) != bound.RetiredTokens {
+		t.Errorf("%d tokens and %d sessions are remembered", len(r.retired.tokens), len(r.retired.sessions))
 	}
 }
 

@@ -31,8 +31,8 @@ type Refresh struct {
 }
 
 // Refresh mints a new pair for a refresh token. The pair is durable before it is returned (REF-16). Its errors:
-// RefreshRefused for a token that is unknown, of another client, replayed or of an ended session; RefreshPassed for
-// one that mints no more while the session lives on; UserLocked for a locked user, whose tokens stay valid (MOD-6);
+// RefreshRefused for a token that is unknown, of another client or of an ended session; EndedSoftly for one of a session
+// that ended softly, which it may have ended itself; UserLocked for a locked user, whose tokens stay valid (MOD-6);
 // InvalidScope for a scope that was not granted; and one of kind Unavailable for a session that refreshes without a
 // pause.
 func (s *Sessions) Refresh(ctx context.Context, p Refresh) (Tokens, error) {
@@ -40,9 +40,12 @@ func (s *Sessions) Refresh(ctx context.Context, p Refresh) (Tokens, error) {
 	if found, ok := model.ParseToken(p.Token); !ok || found != kind {
 		return Tokens{}, refused()
 	}
-	r := rotation{sessions: s, asked: p, hash: model.HashToken(p.Token)}
-	if err := s.config.Store.Update(ctx, r.run); err != nil {
+	if err := s.confirmDevice(ctx, p); err != nil {
 		return Tokens{}, err
+	}
+	r := rotation{sessions: s, asked: p, hash: model.HashToken(p.Token), place: s.config.Keys.Network(p.Source.IP)}
+	if err := s.config.Store.Update(ctx, r.run); err != nil {
+		return Tokens{}, s.noteLost(err, true, p.Source)
 	}
 	fault.Point("refresh-after-commit")
 	if r.answer == nil && s.config.Refreshed != nil {
@@ -57,6 +60,8 @@ type rotation struct {
 	sessions *Sessions
 	asked    Refresh
 	hash     model.TokenHash
+	// place is the network that asks.
+	place model.NetworkMark
 
 	// scope is what the new access token grants; empty for all that the session has.
 	scope  string
@@ -68,12 +73,12 @@ type rotation struct {
 	limited error
 }
 
-// resolveRefresh finds a refresh token and the live session that it belongs to.
+// resolveRefresh finds a refresh token and the session that it belongs to, which lives or has ended softly.
 func resolveRefresh(tx *store.Tx, hash model.TokenHash) (token model.Token, session model.Session, err error) {
 	if token, err = tx.RefreshToken(hash); err != nil {
 		return token, session, err
 	}
-	session, err = tx.LiveSession(token.SessionID)
+	session, err = tx.Session(token.SessionID)
 	_, token.Kind = session.Kind.Tokens()
 	token.UserID, token.DeviceID, token.Scope, token.ClientID = session.UserID, session.DeviceID, session.Scope, session.ClientID
 	return token, session, err
@@ -94,6 +99,10 @@ func (r *rotation) run(tx *store.Tx) error {
 	if r.scope, r.answer = r.narrow(session); r.answer != nil {
 		return nil
 	}
+	if session.Ended() {
+		r.answer = endedSoftly()
+		return nil
+	}
 	written, err := r.sessions.config.Registry.writeUses(tx, session.ID)
 	if err != nil {
 		return err
@@ -107,55 +116,85 @@ func (r *rotation) run(tx *store.Tx) error {
 	if r.answer = r.sessions.mayUse(token); r.answer != nil {
 		return nil
 	}
-	use, err := useOf(tx, session, token)
+	stands, err := standingOf(tx, session, token)
 	if err != nil {
 		return err
 	}
-	if token.Rowless {
-		return r.runRowless(tx, session, token, use)
-	}
-	switch use.verdict() {
+	switch stands.verdict() {
 	case replay:
-		r.answer = refused()
-		return r.sessions.EndStolen(tx, session.ID, model.EndReplay, r.asked.Source.IP)
-	case refuse:
-		r.answer = model.NewError(model.RefreshPassed)
-		return nil
+		return r.end(tx, session, model.EndReplay)
+	case compare:
+		if goes, err := r.compare(tx, session, token, stands.Tidied); err != nil || !goes {
+			return err
+		}
+	}
+	if token.Rowless {
+		if session, err = r.restore(tx, token); err != nil {
+			return err
+		}
 	}
 	return r.mint(tx, session, token)
 }
 
-// runRowless goes on with a token that has no row. If the database may never have had one, nobody knows what else was
-// minted by it, and it mints. If not, its row was tidied away as its turn was long over.
-func (r *rotation) runRowless(tx *store.Tx, session model.Session, token model.Token, use successorUse) error {
-	if use.verdict() != mint {
-		never, err := neverHad(tx, token.CreatedAt)
-		if err != nil {
-			return err
-		}
-		if !never {
-			r.answer = refused()
-			return nil
-		}
+// end ends the session softly.
+func (r *rotation) end(tx *store.Tx, session model.Session, reason model.EndReason) error {
+	r.answer = endedSoftly()
+	return r.sessions.EndStolen(tx, session.ID, reason, r.asked.Source.IP)
+}
+
+// twiceLine is the least time between two lines of the log about one session that is refreshed by two parties.
+const twiceLine = time.Hour
+
+// compare reports whether a token goes on that has the company of another line of refreshes: it does from where that
+// one comes. It may be a second window, or a thief in the owner's own network, so the session is marked. From elsewhere
+// it ends the session. A limit comes first, as the comparison reads all tokens of the session.
+func (r *rotation) compare(tx *store.Tx, session model.Session, token model.Token, tidied bool) (goes bool, err error) {
+	if err := r.count(session.ID); err != nil {
+		return false, err
 	}
-	if err := restore(tx, token); err != nil {
-		return err
-	}
-	session, err := tx.LiveSession(session.ID)
+	near, err := r.near(tx, token, tidied)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if !near {
+		return false, r.end(tx, session, model.EndApart)
+	}
+	if tx.Now.Sub(session.TwiceAt).Abs() < twiceLine {
+		return true, nil
 	}
 	tx.AfterCommit(func() {
-		r.sessions.config.Logger.Info("a refresh token that the database had forgotten was taken", model.LogUser(token.Localpart, r.sessions.config.ServerName, token.UserID), "session_id", session.ID,
-			"generation", token.Generation, "minted_at", token.CreatedAt)
+		r.sessions.count(model.TwiceAtOnce)
+		r.sessions.config.Logger.Warn("two parties refresh a session at once, from one network",
+			model.LogUser(token.Localpart, r.sessions.config.ServerName, token.UserID), "session_id", session.ID, "client_ip", r.asked.Source.IP)
 	})
-	return r.mint(tx, session, token)
+	return true, tx.NoteTwice(session.ID)
+}
+
+// restore writes the row of a token that the database had forgotten, and returns its session as it is then.
+func (r *rotation) restore(tx *store.Tx, token model.Token) (model.Session, error) {
+	if err := restore(tx, token); err != nil {
+		return model.Session{}, err
+	}
+	session, err := tx.LiveSession(token.SessionID)
+	if err != nil {
+		return session, err
+	}
+	tx.AfterCommit(func() { r.sessions.tookRowless(token, token.KnownGeneration) })
+	return session, nil
+}
+
+// count counts the refresh once, although a transaction may run twice, and returns an error if it is one too many.
+func (r *rotation) count(sessionID string) error {
+	if !r.counted {
+		r.counted, r.limited = true, r.sessions.mayMint(sessionID)
+	}
+	return r.limited
 }
 
 // mayMint bounds how often a session refreshes, as each refresh keeps two rows for an hour. The limit is far above
 // what any working client does. A refusal is temporary and changes nothing: the same token works a moment later, so
-// that nobody loses a session to a limit (REF-8, TOK-23). Only a refresh that would mint a pair counts: a limit must
-// not hide a theft, and a token that mints no more must not use it up.
+// that nobody loses a session to a limit (REF-8, TOK-23). A limit must not hide a theft: a consumed token is judged all
+// the same.
 func (s *Sessions) mayMint(sessionID string) error {
 	err := s.config.Limiter.Take(limit.Refreshes, sessionID, s.config.Refreshes)
 	if err == nil {
@@ -187,18 +226,29 @@ func (r *rotation) narrow(session model.Session) (scope string, err error) {
 	return strings.Join(kept, " "), nil
 }
 
-// useOf reads what has become of the successors of a refresh token.
-func useOf(tx *store.Tx, session model.Session, token model.Token) (use successorUse, err error) {
-	use.Now = tx.Now
-	if session.UsedGeneration <= token.Generation {
-		return use, nil
+// standingOf reads how a refresh token stands among the tokens of its session.
+func standingOf(tx *store.Tx, session model.Session, token model.Token) (stands standing, err error) {
+	stands.Now = tx.Now
+	if session.UsedGeneration < token.Generation {
+		return stands, nil
 	}
-	if use.FirstAt, err = tx.GenerationUsedAt(session, token.Generation+1); err != nil {
-		return use, err
+	if stands.Parted, err = tx.Parted(session, token); err != nil || session.UsedGeneration == token.Generation {
+		return stands, err
 	}
-	use.Forgotten = use.FirstAt.IsZero()
-	use.Own, err = tx.Consumed(session, token)
-	return use, err
+	if stands.FirstAt, err = tx.GenerationUsedAt(session, token.Generation+1); err != nil {
+		return stands, err
+	}
+	stands.Forgotten = stands.FirstAt.IsZero()
+	if token.Rowless {
+		never, err := neverHad(tx, token.CreatedAt)
+		if err != nil {
+			return stands, err
+		}
+		stands.Tidied = !never
+	}
+	// Rows of what it minted tell that it was consumed although its own is gone.
+	stands.Consumed, err = tx.Consumed(session, token)
+	return stands, err
 }
 
 // activityGrain is the resolution at which a refresh notes activity.
@@ -206,15 +256,12 @@ const activityGrain = time.Minute
 
 // mint makes the successor pair. Its rows say that this token was presented, and when.
 func (r *rotation) mint(tx *store.Tx, session model.Session, token model.Token) (err error) {
-	if !r.counted { // a transaction may run it twice
-		r.counted, r.limited = true, r.sessions.mayMint(session.ID)
-	}
-	if r.limited != nil {
-		return r.limited
+	if err := r.count(session.ID); err != nil {
+		return err
 	}
 	r.userID = token.UserID
 	if r.tokens, err = r.sessions.mintPair(tx, minting{
-		session: session, localpart: token.Localpart, parent: &token, life: r.sessions.config.AccessLife, scope: r.scope,
+		session: session, localpart: token.Localpart, parent: &token, life: r.sessions.config.AccessLife, scope: r.scope, place: r.place,
 	}); err != nil {
 		return err
 	}

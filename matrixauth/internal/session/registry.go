@@ -20,6 +20,9 @@ type Registry struct {
 
 	retired  retirement
 	internal internalTokens
+	lost     lostNotes
+	rowless  rowlessNotes
+	back     wentBack
 
 	mu     sync.Mutex
 	uses   map[string]map[model.TokenHash]use
@@ -45,15 +48,21 @@ const (
 	// maxPending bounds each map. Uses beyond it are written at once; activity beyond it is dropped
 	// until the next flush, as it is for people's eyes only.
 	maxPending = 4096
+	// maxUnwritten bounds the sessions whose uses are kept while the database cannot be written: about 32 MB. A use
+	// beyond it counts when its token is presented again.
+	maxUnwritten = 1 << 16
 )
 
-// NewRegistry makes the registry of a store and learns who is locked.
+// NewRegistry makes the registry of a store and learns who is locked, and whether the database went back in time.
 func NewRegistry(ctx context.Context, s *store.Store) (*Registry, error) {
 	r := &Registry{
 		store: s, uses: map[string]map[model.TokenHash]use{}, active: map[string]time.Time{},
-		full: make(chan struct{}, 1),
+		full: make(chan struct{}, 1), back: wentBack{asking: make(chan struct{}, deviceQuestions)},
 	}
 	err := s.View(ctx, func(tx *store.Tx) error {
+		if err := r.back.learn(tx); err != nil {
+			return err
+		}
 		ids, err := tx.LockedUsers()
 		if err != nil || len(ids) == 0 {
 			return err
@@ -109,16 +118,21 @@ func (r *Registry) setLocked(userID string, locked bool) {
 	r.locked.Store(&next)
 }
 
-// noteUse notes that a token was presented. It counts from this moment (REF-4, INTRO-10).
-func (r *Registry) noteUse(t model.Token, at time.Time) {
+// noteUse notes that a token was presented, and reports whether that is news. It counts from this moment (REF-4,
+// INTRO-10).
+func (r *Registry) noteUse(t model.Token, at time.Time) (first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	tokens := r.uses[t.SessionID]
+	if tokens == nil && len(r.uses) >= maxUnwritten {
+		return false
+	}
 	if tokens == nil {
 		tokens = map[model.TokenHash]use{}
 		r.uses[t.SessionID] = tokens
 	}
 	if _, known := tokens[t.Hash]; !known {
+		first = true
 		noted := use{generation: t.Generation, at: at}
 		if t.Rowless {
 			noted.row = &t
@@ -131,6 +145,7 @@ func (r *Registry) noteUse(t model.Token, at time.Time) {
 		default:
 		}
 	}
+	return first
 }
 
 // noteActivity notes that a session was seen. A later time that is noted already stands.
@@ -186,8 +201,12 @@ func (r *Registry) Run(ctx context.Context, failed func(error)) {
 	uses, activity := time.NewTicker(useFlush), time.NewTicker(activityFlush)
 	defer uses.Stop()
 	defer activity.Stop()
+	var err error
 	for {
-		var err error
+		full := r.full
+		if err != nil {
+			full = nil // no faster than it may be over
+		}
 		r.retired.forget(r.store.Now())
 		select {
 		case <-ctx.Done():
@@ -199,7 +218,7 @@ func (r *Registry) Run(ctx context.Context, failed func(error)) {
 			err = r.Flush(ctx)
 		case <-uses.C:
 			err = r.flushUses(ctx)
-		case <-r.full:
+		case <-full:
 			err = r.flushUses(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -229,8 +248,9 @@ func (r *Registry) Flush(ctx context.Context) error {
 		for id, at := range pending {
 			r.noteActivity(id, at)
 		}
+		return err
 	}
-	return err
+	return r.flushLost(ctx)
 }
 
 func (r *Registry) flushUses(ctx context.Context) error {

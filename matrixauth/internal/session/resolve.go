@@ -18,29 +18,37 @@ func (s *Sessions) Access(token string) (model.Token, error) {
 		return t, err
 	}
 	now := s.config.Store.Now()
-	if t.UsedAt.IsZero() {
-		s.config.Registry.noteUse(t, now)
+	if t.UsedAt.IsZero() && s.config.Registry.noteUse(t, now) && t.Rowless {
+		s.tookRowless(t, t.KnownGeneration)
 	}
 	s.config.Registry.noteActivity(t.SessionID, now)
 	return t, nil
 }
 
-// Peek finds a live access token without noting any use. Its errors: ExpiredToken for one that has expired
-// and whose session lives, so that nobody tells its client that all is over (SOFT-3); UnknownToken for any
-// other.
+// Peek finds a live access token without noting any use. Its errors are those of Unexpired, and one of kind Unavailable
+// for one of which only its row, which the database has forgotten, says what it may.
 func (s *Sessions) Peek(token string) (model.Token, error) {
-	t, err := s.Owner(token)
-	if err == nil && t.Expired(s.config.Store.Now()) {
-		return model.Token{}, model.NewError(model.ExpiredToken)
-	}
+	t, err := s.Unexpired(token)
 	if err == nil && t.Narrowed {
-		return model.Token{}, lost() // until its end, as nobody knows what it may
+		return model.Token{}, lost()
 	}
 	return t, err
 }
 
-// Owner finds the row of an access token of a live session, expired or not: it tells whose it is, and
-// is not a proof that it may be used.
+// Unexpired finds a live access token, whatever it may: it is enough to sign out. Its errors: ExpiredToken for one that
+// has expired and whose session lives or has ended softly, so that nobody tells its client that all is over (SOFT-3);
+// one of kind Unavailable for one whose session the database may have forgotten, and EndedSoftly once that has ended;
+// UnknownToken for any other.
+func (s *Sessions) Unexpired(token string) (model.Token, error) {
+	t, err := s.Owner(token)
+	if err == nil && t.Expired(s.config.Store.Now()) {
+		return model.Token{}, model.NewError(model.ExpiredToken)
+	}
+	return t, err
+}
+
+// Owner finds the row of an access token of a session that lives, or that ended softly, expired or not: it tells whose
+// it is, and is not a proof that it may be used.
 func (s *Sessions) Owner(token string) (model.Token, error) {
 	if kind, ok := model.StoredToken(token); !ok || kind.Refresh() {
 		return model.Token{}, unknownToken()
@@ -48,8 +56,9 @@ func (s *Sessions) Owner(token string) (model.Token, error) {
 	return s.Find(token)
 }
 
-// Find finds the row of a token of a live session, access or refresh token, of whatever kind and however old: its
-// bearer may revoke it (REV-2, REV-5, REV-6, AMB-14). A result does not mean that the token may be used.
+// Find finds the row of a token of a session that lives, or that ended softly, access or refresh token, of whatever kind
+// and however old: its bearer may revoke it (REV-2, REV-5, REV-6, AMB-14). A result does not mean that the token may be
+// used. Tokens of a session that ended softly have expired.
 func (s *Sessions) Find(token string) (model.Token, error) {
 	if _, ok := model.StoredToken(token); !ok {
 		return model.Token{}, unknownToken()
@@ -70,23 +79,27 @@ func (s *Sessions) Watchful() bool { return s.config.Registry.watchful() }
 // Retired finds a token whose session ended so recently that the homeserver may not know yet, and says
 // whose it was.
 func (s *Sessions) Retired(hash model.TokenHash) (who model.Owner, found bool) {
-	return s.config.Registry.retiredOwner(hash)
+	as, found := s.config.Registry.retiredToken(hash)
+	return as.owner, found
 }
 
 // MayPass judges a request that goes on to the homeserver with an access token. Its errors: UnknownToken
 // for a token of a session that ended a moment ago, which the homeserver may still honour from memory
-// (REV-9); UserLocked for one of a locked user, expired or not, as its client would go on to refresh and
-// should learn the reason (MOD-1); and that of a store that cannot be read. Any other token passes,
-// known or not: the homeserver judges it. The owner is told with UserLocked.
+// (REV-9), and ExpiredToken if it ended softly; UserLocked for one of a locked user, expired or not, as its client would
+// go on to refresh and should learn the reason (MOD-1); and that of a store that cannot be read. Any other token passes,
+// known or not: the homeserver judges it. The owner is told with the refusal of a session and with UserLocked.
 func (s *Sessions) MayPass(token string) (model.Owner, error) {
-	if _, retired := s.Retired(model.HashToken(token)); retired {
-		return model.Owner{}, unknownToken()
+	if as, retired := s.config.Registry.retiredBearer(token); retired {
+		if as.soft {
+			return as.owner, model.NewError(model.ExpiredToken)
+		}
+		return as.owner, unknownToken()
 	}
 	if !s.config.Registry.anyLocked() {
 		return model.Owner{}, nil
 	}
 	t, err := s.Owner(token)
-	if errors.Is(err, model.UnknownToken) {
+	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.EndedSoftly) {
 		return model.Owner{}, nil
 	}
 	if err != nil {
@@ -119,7 +132,7 @@ func (s *Sessions) Introspect(token string) (model.Token, error) {
 	if err == nil {
 		err = s.mayUse(t)
 	}
-	return t, err
+	return t, s.noteLost(err, false, model.Source{})
 }
 
 // IntrospectOwn finds a live token, of either kind, that a client asks about and that was given to it
@@ -135,5 +148,5 @@ func (s *Sessions) IntrospectOwn(token, clientID string) (model.Token, error) {
 	if err == nil {
 		err = s.mayUse(t)
 	}
-	return t, err
+	return t, s.noteLost(err, false, model.Source{})
 }

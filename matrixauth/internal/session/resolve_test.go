@@ -12,7 +12,7 @@ import (
 // endRows ends a session as a refresh that was replayed does: in the store alone.
 func (b *bench) endRows(session model.Session) {
 	b.t.Helper()
-	b.update(func(tx *store.Tx) error { return b.sessions.endRows(tx, model.TheServer(), session, model.EndReplay) })
+	b.update(func(tx *store.Tx) error { return b.sessions.endRows(tx, model.TheServer(), session, model.EndRevoked) })
 }
 
 // foreign are tokens that no row can have.
@@ -197,12 +197,12 @@ func TestRetired(t *testing.T) { // REV-9
 	}
 	retired := &b.sessions.config.Registry.retired
 	retired.forget(b.clock.Now())
-	if len(retired.tokens) != 1 || !b.sessions.Watchful() {
+	if len(retired.tokens) != 1 || len(retired.sessions) != 1 || !b.sessions.Watchful() {
 		t.Errorf("%d are remembered, want that of the session that ended later", len(retired.tokens))
 	}
 	b.clock.Move(homeserverMemory)
 	retired.forget(b.clock.Now())
-	if len(retired.tokens) != 0 || b.sessions.Watchful() {
+	if len(retired.tokens) != 0 || len(retired.sessions) != 0 || b.sessions.Watchful() {
 		t.Errorf("%d are remembered", len(retired.tokens))
 	}
 }

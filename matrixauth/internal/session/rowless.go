@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -17,37 +15,26 @@ import (
 // that were given out since. Who refreshed since then must not be told that they are signed out: clients destroy
 // their keys upon it. So a token without a row is asked what it says of itself, and believed if that is proven.
 
-// lostRetry is when a client whose session is lost may ask again: somebody has to put a database back.
-const lostRetry = time.Minute
-
-// lost is the answer to a token that was given out, and that the database may have forgotten: a passing condition, as
-// nothing else keeps the client from signing out.
-func lost() error {
-	return model.Errorf(model.TemporarilyDown, "the server does not know this session at present; its owner may have restored a backup").WithRetry(lostRetry)
-}
-
 // findRowless finds a token without a row by what it says of itself. Its errors: model.ErrNotFound for one that is
-// worth nothing; one of kind Unavailable for one that may be, if only the database knew.
+// worth nothing; one of kind Unavailable for one that may be, if only the database knew; EndedSoftly if that was settled.
 func (s *Sessions) findRowless(tx *store.Tx, token string) (model.Token, model.Session, error) {
 	proof := s.config.Keys.Check(token)
 	switch proof.Standing {
 	case tokenkey.Foreign:
 		return model.Token{}, model.Session{}, model.ErrNotFound
 	case tokenkey.Unproven:
-		// The key may be gone together with the database.
-		forgotten, err := tx.InGap(proof.Claims.MintedAt, tx.Now.Add(-bound.KeepEndedSession))
-		return model.Token{}, model.Session{}, errOr(err, forgotten)
+		return model.Token{}, model.Session{}, unproven(tx, proof.Claims)
 	}
 	session, err := tx.Session(proof.Claims.SessionID)
 	if errors.Is(err, model.ErrNotFound) {
-		forgotten, err := neverHadSession(tx, proof.Claims)
-		return model.Token{}, model.Session{}, errOr(err, forgotten)
+		return model.Token{}, model.Session{}, unknownSession(tx, proof)
 	}
 	if err != nil {
 		return model.Token{}, model.Session{}, err
 	}
 	access, refresh := session.Kind.Tokens()
-	if session.Ended() || !proof.Authentic(session.Seed) || proof.Kind != access && proof.Kind != refresh {
+	hard := session.Ended() && !session.EndedSoftly()
+	if hard || !proof.Authentic(session.Seed) || proof.Kind != access && proof.Kind != refresh {
 		return model.Token{}, model.Session{}, model.ErrNotFound
 	}
 	owner, err := tx.User(session.UserID)
@@ -57,9 +44,12 @@ func (s *Sessions) findRowless(tx *store.Tx, token string) (model.Token, model.S
 	found := model.Token{
 		Hash: model.HashToken(token), Kind: proof.Kind, SessionID: session.ID, Generation: proof.Claims.Generation, CreatedAt: proof.Claims.MintedAt,
 		UserID: session.UserID, Localpart: owner.Localpart, DeviceID: session.DeviceID, Scope: session.Scope, ClientID: session.ClientID,
-		Rowless: true, Narrowed: proof.Claims.Narrowed,
+		Rowless: true, Narrowed: proof.Claims.Narrowed, KnownGeneration: session.Generation,
 	}
-	if proof.Kind == access {
+	switch {
+	case session.Ended():
+		found.ExpiresAt = session.EndedAt
+	case proof.Kind == access:
 		// One without an end would never be forgotten: it counts by its row alone.
 		if found.ExpiresAt = proof.Claims.ExpiresAt(); found.ExpiresAt.IsZero() {
 			return model.Token{}, model.Session{}, model.ErrNotFound
@@ -68,15 +58,52 @@ func (s *Sessions) findRowless(tx *store.Tx, token string) (model.Token, model.S
 	return found, session, nil
 }
 
-// errOr returns an error, or what becomes of a token that the database may have forgotten or not.
-func errOr(err error, forgotten bool) error {
+// unproven is what becomes of a token that no key proves: the key may be gone together with the database. Anybody can
+// make one, so that it waits only for so long, and until somebody has ended what is lost; then its client keeps what it has.
+func unproven(tx *store.Tx, c model.Claims) error {
+	forgotten, err := tx.InGap(c.MintedAt, time.Time{})
+	if err != nil || !forgotten {
+		return errOrNotFound(err)
+	}
+	since, err := tx.LostEnd()
+	if err != nil {
+		return err
+	}
+	if long := tx.Now.Add(-bound.KeepEndedSession); since.Before(long) {
+		since = long
+	}
+	waits, err := tx.InGap(c.MintedAt, since)
 	switch {
 	case err != nil:
 		return err
-	case forgotten:
-		return lost()
+	case !waits:
+		return endedSoftly()
 	}
-	return model.ErrNotFound
+	return lost().WithCause(&lostSession{unproven: true})
+}
+
+// unknownSession is what becomes of a token that was made here for a session which the database does not know.
+func unknownSession(tx *store.Tx, proof tokenkey.Proof) error {
+	forgotten, err := neverHadSession(tx, proof.Claims)
+	if err != nil || !forgotten {
+		return errOrNotFound(err)
+	}
+	ended, err := tx.LostSessionEnded(proof.Claims.SessionID)
+	if err != nil {
+		return err
+	}
+	if ended {
+		return endedSoftly()
+	}
+	return lost().WithCause(&lostSession{id: proof.Claims.SessionID, kind: ofToken(proof.Kind)})
+}
+
+// errOrNotFound returns an error, or ErrNotFound if there is none.
+func errOrNotFound(err error) error {
+	if err == nil {
+		err = model.ErrNotFound
+	}
+	return err
 }
 
 // neverHad reports whether the database may never have had a row of a token that it has not: it was given out while
@@ -90,11 +117,7 @@ func neverHad(tx *store.Tx, mintedAt time.Time) (bool, error) {
 
 // neverHadSession is neverHad for a session that the database has not, by one of its tokens.
 func neverHadSession(tx *store.Tx, c model.Claims) (bool, error) {
-	id, err := ulid.ParseStrict(c.SessionID)
-	if err != nil {
-		return false, err
-	}
-	if tx.Now.Sub(ulid.Time(id.Time())) < bound.KeepEndedSession {
+	if tx.Now.Sub(model.IDTime(c.SessionID)) < bound.KeepEndedSession {
 		return true, nil
 	}
 	return tx.InGap(c.MintedAt, time.Time{})
@@ -117,15 +140,6 @@ func restore(tx *store.Tx, t model.Token) error {
 		t.UserID, t.DeviceID, t.Scope, t.ClientID = "", "", "", ""
 	}
 	return tx.InsertToken(t)
-}
-
-// CheckLost returns an error of kind Unavailable for a token that was given out, and that the database may have
-// forgotten. It returns nil for any other, good or bad.
-func (s *Sessions) CheckLost(token string) error {
-	if _, err := s.Find(token); !errors.Is(err, model.UnknownToken) {
-		return err
-	}
-	return nil
 }
 
 // byClaims is findRowless outside of a transaction, with the errors of Find.

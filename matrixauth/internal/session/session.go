@@ -27,11 +27,18 @@ type Config struct {
 	// ReadOnly keeps everything from being written to the homeserver: a session starts only on a
 	// device that must be there already.
 	ReadOnly bool
+	// Started is told of each session that its user starts, in the transaction and before the row is there; nil tells nobody.
+	Started func(tx *store.Tx, s model.Session) error
 	// Confirm is asked in the user's lane, before a session starts, whether the homeserver still has the
 	// user; its error refuses the session. Nil asks nobody.
 	Confirm func(context.Context, model.User) error
+	// FindDevice asks the homeserver about the device of a live session; its error means that there was no answer. It is
+	// asked for sessions whose database went back in time. Nil asks nobody.
+	FindDevice func(context.Context, model.Session) (DeviceStanding, error)
 	// Refreshed is told whose tokens were refreshed. It must be quick. Nil tells nobody.
 	Refreshed func(userID string)
+	// Count is told of what happens to sessions out of the ordinary. Nil tells nobody.
+	Count func(model.SessionEvent)
 	// AccessLife is the life of an access token that can be refreshed.
 	AccessLife time.Duration
 	// Limiter counts refreshes by session, and Refreshes is their rate.

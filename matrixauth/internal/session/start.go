@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -81,6 +82,13 @@ func (s *Sessions) Start(ctx context.Context, p Start) (model.Session, Tokens, e
 	if p.created, err = s.ensureDevice(work, p); err != nil {
 		return model.Session{}, Tokens{}, err
 	}
+	if !p.created && note != 0 {
+		// It was there before, perhaps with keys: whatever fails from here on must not delete it.
+		if err := s.config.Store.Update(work, func(tx *store.Tx) error { return tx.DeleteJob(note) }); err != nil {
+			return model.Session{}, Tokens{}, err
+		}
+		note = 0
+	}
 	// From here on the homeserver has done its part: a client that hangs up does not undo it.
 	return s.commit(context.WithoutCancel(ctx), p, note)
 }
@@ -124,8 +132,9 @@ func CheckDevice(id string) error {
 
 // noteDevice durably notes "delete this device unless a session has it", so that a crash between
 // the homeserver's making of the device and our commit leaves no device without a session. It returns
-// the position of the note. While the homeserver is read-only no device is made and nothing is noted:
-// such a note would wait, and delete a device that the homeserver has from elsewhere.
+// the position of the note; zero for none. While the homeserver is read-only no device is made and nothing is noted:
+// such a note would wait, and delete a device that the homeserver has from elsewhere. Nor is a device noted that waits
+// for its owner after a soft end: it has keys.
 func (s *Sessions) noteDevice(ctx context.Context, userID, deviceID string) (job int64, err error) {
 	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {
 		_, err := tx.LiveSessionOnDevice(userID, deviceID)
@@ -136,6 +145,10 @@ func (s *Sessions) noteDevice(ctx context.Context, userID, deviceID string) (job
 			return model.Errorf(model.TemporarilyDown, "new devices cannot be made while the homeserver is read-only")
 		case s.config.ReadOnly:
 			return nil
+		}
+		last, err := tx.LastEndedOnDevice(userID, deviceID)
+		if err != nil && !errors.Is(err, model.ErrNotFound) || err == nil && last.EndedSoftly() {
+			return err
 		}
 		job, err = DeleteDeviceJob.Note(tx, userID, DeleteDevice{deviceID})
 		return err
@@ -191,6 +204,11 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 			CreatedAt: tx.Now, LastActiveAt: tx.Now, LastIP: p.Source.IP, UserAgent: p.Source.UserAgent,
 			ClientID: p.ClientID, BrowserSessionID: p.BrowserSessionID, Seed: model.NewSeed(),
 		}
+		if s.config.Started != nil && p.By.Kind == "" {
+			if err := s.config.Started(tx, session); err != nil {
+				return err
+			}
+		}
 		if err := tx.InsertSession(session); err != nil {
 			return err
 		}
@@ -204,7 +222,9 @@ func (s *Sessions) commit(ctx context.Context, p Start, job int64) (session mode
 		if !p.Refreshable {
 			life = 0
 		}
-		if tokens, err = s.mintPair(tx, minting{session: session, localpart: user.Localpart, life: life}); err != nil {
+		if tokens, err = s.mintPair(tx, minting{
+			session: session, localpart: user.Localpart, life: life, place: s.config.Keys.Network(p.Source.IP),
+		}); err != nil {
 			return err
 		}
 		if p.Consume != nil {
@@ -243,6 +263,8 @@ type minting struct {
 	life time.Duration
 	// scope narrows the access token; empty leaves it the session's.
 	scope string
+	// place is the network that asks.
+	place model.NetworkMark
 }
 
 // mintPair mints tokens of the generation that follows the parent.
@@ -252,7 +274,11 @@ func (s *Sessions) mintPair(tx *store.Tx, p minting) (Tokens, error) {
 		SessionID: of.ID, CreatedAt: tx.Now, UserID: of.UserID, Localpart: p.localpart, DeviceID: of.DeviceID, Scope: of.Scope, ClientID: of.ClientID,
 	}
 	used := int64(0)
+	row.Places = model.Places{Minted: p.place, Before: p.place}
 	if p.parent != nil {
+		// Where nobody knows where the parent was minted, as the database went back, this place counts for it: else the next
+		// refresh would be near to all.
+		row.Places.Before = cmp.Or(p.parent.Places.Minted, p.place)
 		row.Parent, row.Generation, used = p.parent.Hash, p.parent.Generation+1, p.parent.Generation
 	}
 	var err error
@@ -263,6 +289,7 @@ func (s *Sessions) mintPair(tx *store.Tx, p minting) (Tokens, error) {
 		return Tokens{}, err
 	}
 	access, refresh := row, row
+	access.Places = model.Places{}
 	access.Kind, refresh.Kind = of.Kind.Tokens()
 	if p.scope != "" {
 		access.Scope = p.scope

@@ -239,6 +239,15 @@ func TestStartRefused(t *testing.T) {
 			s.wantDevices()
 		}
 	})
+	t.Run("a_device_that_was_there_before_keeps_its_keys", func(t *testing.T) { // as of a session that the database forgot
+		s := newServed(t, nil)
+		s.synapse.AddDevice("alice", "D")
+		p := s.asked("D")
+		p.Consume = func(*store.Tx, model.Session) error { return model.NewError(model.InvalidGrant) }
+		refused(t, s, p, model.InvalidGrant)
+		s.work()
+		s.wantDevices("D")
+	})
 	t.Run("who_is_not_confirmed", func(t *testing.T) { // MOD-11
 		s := newServed(t, func(c *Config) {
 			c.Confirm = func(_ context.Context, u model.User) error {

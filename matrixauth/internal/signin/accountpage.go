@@ -28,6 +28,8 @@ const (
 	ViewSession
 	EndSession
 	ResetCrossSigning
+	ChangePassword
+	AddAddress
 )
 
 // actions are the actions of MSC4191 with the names that they had before (ACCT-2, ACCT-3). Any other
@@ -44,7 +46,16 @@ var actions = map[string]Action{
 	"session_end":              EndSession,
 	ResetAction:                ResetCrossSigning,
 	"cross_signing_reset":      ResetCrossSigning,
+	PasswordAction:             ChangePassword,
+	AddressAction:              AddAddress,
 }
+
+// PasswordAction leads to the page on which the password is changed. No specification has one for that, so clients are not
+// told of it.
+const PasswordAction = "password"
+
+// AddressAction leads to the page on which a mail address is added. It is ours as well.
+const AddressAction = "add_address"
 
 // ResetAction is the action with which Synapse and clients send people to the page that lets their
 // clients replace the cross-signing keys. It has one name in all versions of MSC4191 and MSC4312.
@@ -85,7 +96,12 @@ func (p AccountPage) Query() url.Values {
 	return values
 }
 
-func (AccountPage) path() string { return page.AccountPath }
+func (p AccountPage) path() string {
+	if p.Kind() == ChangePassword {
+		return page.PasswordPath
+	}
+	return page.AccountPath
+}
 
 func (AccountPage) next(s *SignIns, tx *store.Tx, v *Visit) (Step, error) {
 	return first(s, tx, v, blocked, password)

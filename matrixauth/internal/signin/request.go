@@ -39,7 +39,7 @@ func (r Request) next(s *SignIns, tx *store.Tx, v *Visit) (Step, error) {
 	if err := r.find(s, tx, v); err != nil {
 		return nil, err
 	}
-	return first(s, tx, v, blocked, r.answered, password, consent)
+	return first(s, tx, v, blocked, r.answered, register, password, consent)
 }
 
 // find notes the request of a visit, if it waits for its user.

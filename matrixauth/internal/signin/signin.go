@@ -17,6 +17,8 @@ type Config struct {
 	Browsers *browser.Browsers
 	Grants   *grant.Grants
 	Limits   Limits
+	// Registers reports whether people can make accounts of their own; nil if nobody can.
+	Registers func() bool
 }
 
 // SignIns has people sign in, and leads them on to where they want to be.

@@ -46,6 +46,13 @@ func (tx *Tx) EndBrowserSession(id string, reason model.EndReason) error {
 	return err
 }
 
+// RenewBrowserSession puts a live browser session under the hash of another cookie. That of the one before finds nothing any
+// more.
+func (tx *Tx) RenewBrowserSession(id string, hash model.TokenHash) error {
+	_, err := tx.exec("UPDATE browser_sessions SET hash = ?2 WHERE id = ?1 AND ended_at IS NULL", id, hash[:])
+	return err
+}
+
 // ProveBrowserSession notes that the person has proved again who they are. A proof older than the one that is known
 // changes nothing.
 func (tx *Tx) ProveBrowserSession(id string, p model.Proof) error {

@@ -46,6 +46,11 @@ func (tx *Tx) DeleteConsents(userID, clientID string) (int64, error) {
 	return tx.exec("DELETE FROM consents WHERE user_id = ?1 AND client_id = ?2", userID, clientID)
 }
 
+// DeleteConsent forgets the consent of a user to a client at one redirect URI, and returns how many there were.
+func (tx *Tx) DeleteConsent(userID, clientID, redirectURI string) (int64, error) {
+	return tx.exec("DELETE FROM consents WHERE user_id = ?1 AND client_id = ?2 AND redirect_uri = ?3", userID, clientID, redirectURI)
+}
+
 // DeleteAllConsents forgets the consents of a user to all clients and returns their number.
 func (tx *Tx) DeleteAllConsents(userID string) (int64, error) {
 	return tx.exec("DELETE FROM consents WHERE user_id = ?1", userID)

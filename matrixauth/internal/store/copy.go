@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
 )
 
 // Copy is a consistent copy of the database, open for reading. Close removes its file.
@@ -34,18 +35,27 @@ func (s *Store) Copy(ctx context.Context) (Copy, error) {
 	return made, nil
 }
 
-// removeCopies removes the files of a process that died during a copy. The caller holds the lock.
-func (s *Store) removeCopies() error {
-	entries, err := os.ReadDir(filepath.Dir(s.path))
+// CopyTo makes a consistent copy at a path, where nothing may be yet, for its owner alone. It returns once the copy is on
+// the disk; after an error there may be a part of it.
+func (s *Store) CopyTo(ctx context.Context, path string) error {
+	f, _, err := place.Open(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, place.Closed)
 	if err != nil {
-		return fmt.Errorf("database %s: %w", s.path, err)
+		return fmt.Errorf("copy of the database: %w", err)
 	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), filepath.Base(s.path)+copyMark) && strings.HasSuffix(e.Name(), copyEnd) {
-			if err := os.Remove(filepath.Join(filepath.Dir(s.path), e.Name())); err != nil {
-				return fmt.Errorf("database %s: %w", s.path, err)
-			}
-		}
+	if err = s.copyInto(ctx, path); err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("copy of the database: %w", err)
 	}
 	return nil
+}
+
+// CheckCopy reads a copy that nobody writes to, and returns an error if it is not whole.
+func CheckCopy(ctx context.Context, path string) error {
+	problem, err := integrityProblem(ctx, path)
+	if err == nil && problem != "" {
+		err = fmt.Errorf("the copy %s is damaged (%s), and so may the database be; look at the disk", path, problem)
+	}
+	return err
 }

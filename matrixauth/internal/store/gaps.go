@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -30,21 +29,6 @@ func (tx *Tx) NoteAlive() error {
 	}
 	_, err = tx.exec("INSERT INTO alive (id, at) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET at = excluded.at", micros(tx.Now))
 	return err
-}
-
-// noteOpening notes that the database lives from now on, and that nobody knows what became of it since the last note.
-// One that has no note was not there before.
-func (s *Store) noteOpening(ctx context.Context) error {
-	return s.Update(ctx, func(tx *Tx) error {
-		last, err := tx.alive()
-		if err != nil {
-			return err
-		}
-		if err := tx.addGap(last, tx.Now); err != nil {
-			return err
-		}
-		return tx.NoteAlive()
-	})
 }
 
 // alive returns the last note of life; the beginning of time if there is none.
@@ -85,10 +69,14 @@ func (tx *Tx) addGap(from, until time.Time) error {
 	return tx.boundGaps()
 }
 
+// boundGaps has the two oldest gaps become one if there are more than bound.Gaps.
 func (tx *Tx) boundGaps() error {
-	oldest, err := many(tx, func(s scanner) (at int64, err error) { return at, s.Scan(&at) },
-		"SELECT began FROM gaps ORDER BY began LIMIT (CASE WHEN (SELECT COUNT(*) FROM gaps) > ?1 THEN 2 ELSE 0 END)", bound.Gaps)
-	if err != nil || len(oldest) < 2 {
+	count, err := one(tx, scanCount, "SELECT COUNT(*) FROM gaps")
+	if err != nil || count <= bound.Gaps {
+		return err
+	}
+	oldest, err := many(tx, scanCount, "SELECT began FROM gaps ORDER BY began LIMIT 2")
+	if err != nil {
 		return err
 	}
 	if _, err := tx.exec("UPDATE gaps SET ended = (SELECT MAX(ended) FROM gaps WHERE began IN (?1, ?2)) WHERE began = ?1", oldest[0], oldest[1]); err != nil {

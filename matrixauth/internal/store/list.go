@@ -110,16 +110,16 @@ func (tx *Tx) Sessions(f SessionFilter) ([]ListedSession, error) {
 	if f.ClientID != "" {
 		apps, browsers = apps+" AND client_id = ?4", browsers+" AND ?4 = ''"
 	}
-	query := `SELECT id, kind, user_id, device_id, device_name, scope, created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, client_id, browser,
+	query := `SELECT id, kind, user_id, device_id, device_name, scope, created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, client_id, twice_at, browser,
 		(SELECT localpart FROM users WHERE id = user_id) FROM (
-		SELECT * FROM (SELECT id, kind, user_id, device_id, device_name, scope, created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, client_id,
+		SELECT * FROM (SELECT id, kind, user_id, device_id, device_name, scope, created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, client_id, twice_at,
 			FALSE AS browser FROM sessions` + apps + order + `)
 		UNION ALL
-		SELECT * FROM (SELECT id, 'browser', user_id, '', '', '', created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, '',
+		SELECT * FROM (SELECT id, 'browser', user_id, '', '', '', created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, '', NULL,
 			TRUE FROM browser_sessions` + browsers + order + `)) AS page` + order
 	return many(tx, func(s scanner) (v ListedSession, err error) {
 		err = s.Scan(&v.ID, &v.Kind, &v.UserID, &v.DeviceID, &v.DeviceName, &v.Scope, timeInto{&v.CreatedAt}, timeInto{&v.LastActiveAt}, &v.LastIP, &v.UserAgent,
-			timeInto{&v.EndedAt}, &v.EndReason, &v.ClientID, &v.Browser, &v.Localpart)
+			timeInto{&v.EndedAt}, &v.EndReason, &v.ClientID, timeInto{&v.TwiceAt}, &v.Browser, &v.Localpart)
 		return v, err
 	}, query, f.After, f.Limit, f.UserID, f.ClientID, f.Prefix, f.Prefix+"\U0010ffff")
 }
@@ -165,10 +165,4 @@ func (tx *Tx) DeleteClient(id string) (there bool, consents int64, err error) {
 	}
 	consents, err = tx.exec("DELETE FROM consents WHERE client_id = ?1", id)
 	return true, consents, err
-}
-
-// DeleteEmail removes an address of a user by its key, and reports whether it was there.
-func (tx *Tx) DeleteEmail(userID, key string) (bool, error) {
-	n, err := tx.exec("DELETE FROM user_emails WHERE user_id = ?1 AND key = ?2", userID, key)
-	return n > 0, err
 }

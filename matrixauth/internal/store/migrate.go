@@ -23,7 +23,7 @@ func migrate(ctx context.Context, db *sql.DB, path string) error {
 	if err != nil {
 		return fmt.Errorf("database %s: %w", path, err)
 	}
-	provider, err := goose.NewProvider(dialect, db, files, goose.WithTableName(versionTable))
+	provider, err := goose.NewProvider(dialect, db, files, goose.WithTableName(versionTable), goose.WithGoMigrations(codeMigrations...))
 	if err != nil {
 		return fmt.Errorf("database %s: %w", path, err)
 	}
@@ -54,6 +54,9 @@ func NewestSchema() (newest int64, err error) {
 		}
 		newest = max(newest, number)
 	}
+	for _, m := range codeMigrations {
+		newest = max(newest, m.Version)
+	}
 	return newest, nil
 }
 
@@ -61,5 +64,5 @@ func NewestSchema() (newest int64, err error) {
 func (s *Store) Schema(ctx context.Context) (int64, error) {
 	var version int64
 	err := s.reader.QueryRowContext(ctx, "SELECT MAX(version_id) FROM schema_version").Scan(&version)
-	return version, err
+	return version, s.met(err, false)
 }

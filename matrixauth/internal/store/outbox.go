@@ -34,7 +34,7 @@ func (tx *Tx) Job(position int64) (model.Job, error) {
 // Jobs lists at most limit jobs that a filter chooses, in the order of their positions, beginning behind after.
 func (tx *Tx) Jobs(f model.JobFilter, after int64, limit int) ([]model.Job, error) {
 	return many(tx, scanJob, selectJob+` WHERE position > ?1 AND (?2 OR set_aside_at IS NOT NULL) AND (?3 OR set_aside_at IS NULL)
-		AND (?4 = '' OR destination = ?4) AND (?5 = '' OR kind = ?5) AND (?6 = '' OR subject = ?6) ORDER BY position LIMIT ?7`,
+		AND (?4 = '' OR destination = ?4) AND (?5 = '' OR kind = ?5) AND (?6 = '' OR subject = ?6 OR substr(subject, 1, length(?6) + 1) = ?6 || '/') ORDER BY position LIMIT ?7`,
 		after, f.State != model.JobSetAside, f.State != model.JobWaiting, f.Destination, f.Kind, f.Subject, limit)
 }
 
@@ -88,8 +88,16 @@ func (tx *Tx) HastenJobs(to model.Destination) error {
 }
 
 // JobsSetAside lists at most limit jobs set aside, newest first.
-func (tx *Tx) JobsSetAside(limit int) ([]model.Job, error) {
-	return many(tx, scanJob, selectJob+" WHERE set_aside_at IS NOT NULL ORDER BY position DESC LIMIT ?1", limit)
+func (tx *Tx) JobsSetAside(limit int) ([]model.Job, error) { return tx.JobsSetAsideOf("", limit) }
+
+// JobsSetAsideOf lists at most limit jobs for a destination that are set aside, newest first; those for all if it is empty.
+func (tx *Tx) JobsSetAsideOf(to model.Destination, limit int) ([]model.Job, error) {
+	return many(tx, scanJob, selectJob+" WHERE set_aside_at IS NOT NULL AND (?1 = '' OR destination = ?1) ORDER BY position DESC LIMIT ?2", to, limit)
+}
+
+// CountHeldBack counts the jobs that are set aside because the database went back.
+func (tx *Tx) CountHeldBack() (int64, error) {
+	return one(tx, scanCount, "SELECT COUNT(*) FROM outbox WHERE set_aside_at IS NOT NULL AND last_error = ?1", model.HeldBack)
 }
 
 // OutboxState is how much work waits.
@@ -103,13 +111,17 @@ type OutboxState struct {
 }
 
 // OutboxState counts the jobs of the outbox.
-func (tx *Tx) OutboxState() (OutboxState, error) {
+func (tx *Tx) OutboxState() (OutboxState, error) { return tx.OutboxStateOf("") }
+
+// OutboxStateOf counts the jobs for a destination; those for all if it is empty.
+func (tx *Tx) OutboxStateOf(to model.Destination) (OutboxState, error) {
 	return one(tx, func(s scanner) (v OutboxState, err error) {
 		err = s.Scan(&v.Waiting, &v.SetAside, timeInto{&v.Oldest}, &v.LastError)
 		return v, err
 	}, `SELECT COUNT(*) FILTER (WHERE set_aside_at IS NULL), COUNT(*) FILTER (WHERE set_aside_at IS NOT NULL),
 		MIN(created_at) FILTER (WHERE set_aside_at IS NULL),
-		COALESCE((SELECT last_error FROM outbox WHERE set_aside_at IS NULL ORDER BY position LIMIT 1), '') FROM outbox`)
+		COALESCE((SELECT last_error FROM outbox WHERE (?1 = '' OR destination = ?1) AND set_aside_at IS NULL ORDER BY position LIMIT 1), '')
+		FROM outbox WHERE (?1 = '' OR destination = ?1)`, to)
 }
 
 // JobCount is how much work of one kind waits.

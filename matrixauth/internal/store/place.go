@@ -21,7 +21,7 @@ var sidecars = []string{"-wal", "-shm", "-journal"}
 
 // Files returns the paths of the database and of all that lies beside it but the socket.
 func Files(path string) []string {
-	files := []string{path, lockPath(path), copiedPath(path)}
+	files := []string{path, lockPath(path), copiedPath(path), alivePath(path)}
 	for _, suffix := range sidecars {
 		files = append(files, path+suffix)
 	}
@@ -53,7 +53,7 @@ func preparePlace(path string, create bool) (mended []string, err error) {
 				return nil, err
 			}
 		}
-		what, err := openFile(path)
+		what, err := openFile(path, create)
 		if err != nil {
 			return nil, err
 		}
@@ -86,10 +86,14 @@ func preparePlace(path string, create bool) (mended []string, err error) {
 	return mended, nil
 }
 
-// openFile makes the database with mode 0600 before SQLite opens it, as SQLite follows the umask. If the file is there
-// it checks it; an empty file counts as a new database.
-func openFile(path string) (mended string, err error) {
-	f, mended, err := place.Open(path, os.O_CREATE|os.O_RDWR, place.Closed)
+// openFile makes the database with mode 0600, if it may, before SQLite opens it, as SQLite follows the umask. If the file
+// is there it checks it; an empty file counts as a new database.
+func openFile(path string, create bool) (mended string, err error) {
+	flags := os.O_RDWR
+	if create {
+		flags |= os.O_CREATE
+	}
+	f, mended, err := place.Open(path, flags, place.Closed)
 	if err != nil {
 		return "", fmt.Errorf("the database: %w", err)
 	}

@@ -36,7 +36,7 @@ func TestPlans(t *testing.T) {
 		})
 	}
 	t.Run("room", func(t *testing.T) {
-		for index, c := range map[string]crowd{"authorizations_waiting": waitingCrowd, "clients_unproven": unprovenCrowd} {
+		for index, c := range map[string]crowd{"authorizations_waiting": waitingCrowd, "clients_unproven": unprovenCrowd, "registrations_open": openCrowd} {
 			for _, query := range []string{c.weigh, c.evict} {
 				if plan := planOf(t, s, query, strings.Count(query, "?")); !strings.Contains(plan, "USING COVERING INDEX "+index) {
 					t.Errorf("%s\n%s", query, plan)

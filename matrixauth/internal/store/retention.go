@@ -22,11 +22,13 @@ var retention = []struct {
 	query string
 	age   time.Duration
 }{
-	{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at < ?1 LIMIT ?2)`, bound.KeepEndedSession},
+	{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE ended_at < ?1 AND NOT (` + endedSoftly + `) LIMIT ?2)`, bound.KeepEndedSession},
 	{`DELETE FROM outbox WHERE position IN (SELECT position FROM outbox WHERE set_aside_at < ?1 LIMIT ?2)`, bound.KeepSetAsideJob},
 	{`UPDATE sessions SET last_ip = '' WHERE id IN (SELECT id FROM sessions WHERE last_ip <> '' AND last_active_at < ?1 LIMIT ?2)`, bound.KeepInactiveLastIP},
 	// A row holds its own time: a request that nobody answered is kept only as long as it can be answered.
 	{`DELETE FROM authorizations WHERE id IN (SELECT id FROM authorizations WHERE expires_at < ?1 LIMIT ?2)`, 0},
+	// A row holds its own time here too.
+	{`DELETE FROM registrations WHERE id IN (SELECT id FROM registrations WHERE expires_at < ?1 LIMIT ?2)`, 0},
 	{`UPDATE browser_sessions SET ended_at = last_active_at, end_reason = 'idle' WHERE id IN (
 		SELECT id FROM browser_sessions WHERE ended_at IS NULL AND last_active_at < ?1 LIMIT ?2)`, keepIdleBrowser},
 	{`DELETE FROM browser_sessions WHERE id IN (SELECT id FROM browser_sessions WHERE ended_at < ?1 LIMIT ?2)`, bound.KeepEndedSession},
@@ -39,6 +41,13 @@ var retention = []struct {
 	{`DELETE FROM consents WHERE (user_id, client_id, redirect_uri) IN (
 		SELECT user_id, client_id, redirect_uri FROM consents WHERE granted_at < ?1
 		AND NOT EXISTS (SELECT 1 FROM clients WHERE id = consents.client_id) LIMIT ?2)`, bound.KeepUnusedClient},
+	// One whose session came back.
+	{`DELETE FROM lost_sessions WHERE session_id IN (SELECT session_id FROM lost_sessions WHERE last_seen_at < ?1
+		AND EXISTS (SELECT 1 FROM sessions WHERE id = lost_sessions.session_id) LIMIT ?2)`, 0},
+	{`UPDATE lost_sessions SET last_ip = '', user_agent = '' WHERE session_id IN (
+		SELECT session_id FROM lost_sessions WHERE (last_ip <> '' OR user_agent <> '') AND last_seen_at < ?1 LIMIT ?2)`, bound.KeepInactiveLastIP},
+	{`DELETE FROM recoveries WHERE id IN (SELECT id FROM recoveries WHERE expires_at < ?1 LIMIT ?2)`, bound.KeepRecovery},
+	{`DELETE FROM verifications WHERE id IN (SELECT id FROM verifications WHERE created_at < ?1 LIMIT ?2)`, bound.VerificationLife},
 	{`DELETE FROM events WHERE position IN (SELECT position FROM events WHERE at < ?1 LIMIT ?2)`, bound.KeepEvent},
 	{`UPDATE events SET ip = '', user_agent = '' WHERE position IN (
 		SELECT position FROM events WHERE (ip <> '' OR user_agent <> '') AND at < ?1 LIMIT ?2)`, bound.KeepEventSource},

@@ -47,9 +47,14 @@ func (c crowd) cleared(statement string) crowd {
 const asked = "id IN (SELECT client_id FROM authorizations WHERE user_id IS NULL AND shown_at IS NOT NULL)"
 
 var (
-	waitingCrowd  = crowdOf("authorizations", "user_id IS NULL", "created_at", "shown_at IS NOT NULL", bound.WaitingRequests).cleared(clearWaiting)
+	waitingCrowd = crowdOf("authorizations", "user_id IS NULL", "created_at", "shown_at IS NOT NULL", bound.WaitingRequests).cleared(clearWaiting)
+	// Who has typed a password was let through the limits on hashes; who only asked for a name was not.
+	openCrowd     = crowdOf("registrations", "state = 'open'", "created_at", "password_at IS NOT NULL", bound.OpenRegistrations).cleared(clearRegistrations)
 	unprovenCrowd = crowdOf("clients", "proven_at IS NULL", "used_at", asked, bound.UnprovenClients)
 )
+
+// clearRegistrations removes registrations that can no longer be finished.
+const clearRegistrations = "DELETE FROM registrations WHERE expires_at <= ?1"
 
 // weights are upper bounds of what crowds weigh, by their statements: the weight at the last look, and what was added
 // since. Only the writer uses them. Rows that were removed in between make a weight too high, so a crowd is weighed

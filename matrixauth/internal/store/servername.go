@@ -2,9 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
@@ -76,26 +76,8 @@ func (s *Store) Adopt(ctx context.Context, serverName string) error {
 // PeekServerName reads the server name of the accounts in a database that this process has not open, without
 // a lock, a change or a new file. known is false if it cannot be told so.
 func PeekServerName(ctx context.Context, path string) (serverName string, known bool) {
-	still := true
-	for _, file := range []string{path, path + "-wal", path + "-shm"} {
-		info, err := os.Lstat(file)
-		switch {
-		case errors.Is(err, os.ErrNotExist) && file != path:
-			continue
-		case err != nil || !info.Mode().IsRegular():
-			return "", false
-		case file == path+"-wal" && info.Size() > 0:
-			// A server has it open, or was killed: the name may be in the -wal file only.
-			if _, err := os.Lstat(path + "-shm"); err != nil {
-				return "", false
-			}
-			still = false
-		}
-	}
-	db, err := openUntouched(path, still)
-	if err != nil {
-		return "", false
-	}
-	err = db.QueryRowContext(ctx, "SELECT server_name FROM homeserver").Scan(&serverName)
-	return serverName, errors.Join(err, db.Close()) == nil
+	known = peek(path, func(db *sql.DB) error {
+		return db.QueryRowContext(ctx, "SELECT server_name FROM homeserver").Scan(&serverName)
+	})
+	return serverName, known
 }

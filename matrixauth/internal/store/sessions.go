@@ -2,18 +2,20 @@ package store
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
 const selectSession = `SELECT id, kind, user_id, device_id, device_name, scope, generation, used_generation, pairs,
-	created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, client_id, browser_session_id, seed FROM sessions`
+	created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, client_id, browser_session_id, seed, twice_at FROM sessions`
 
 func scanSession(s scanner) (v model.Session, err error) {
 	err = s.Scan(&v.ID, &v.Kind, &v.UserID, &v.DeviceID, &v.DeviceName, &v.Scope, &v.Generation, &v.UsedGeneration, &v.Pairs,
 		timeInto{&v.CreatedAt}, timeInto{&v.LastActiveAt}, &v.LastIP, &v.UserAgent, timeInto{&v.EndedAt}, &v.EndReason,
-		&v.ClientID, &v.BrowserSessionID, (*[]byte)(&v.Seed))
+		&v.ClientID, &v.BrowserSessionID, (*[]byte)(&v.Seed), timeInto{&v.TwiceAt})
 	return v, err
 }
 
@@ -113,6 +115,38 @@ func (tx *Tx) RaiseUsedGeneration(sessionID string, generation int64) error {
 // NameDevice keeps a new name of a session's device.
 func (tx *Tx) NameDevice(sessionID, name string) error {
 	_, err := tx.exec("UPDATE sessions SET device_name = ?2 WHERE id = ?1", sessionID, clip(name))
+	return err
+}
+
+// NoteTwice notes that two parties refresh a session at once.
+func (tx *Tx) NoteTwice(id string) error {
+	_, err := tx.exec("UPDATE sessions SET twice_at = ?2 WHERE id = ?1", id, micros(tx.Now))
+	return err
+}
+
+// endedSoftly is the condition of sessions that ended softly.
+var endedSoftly = func() string {
+	var reasons []string
+	for _, reason := range model.EndReasons {
+		if reason.Soft() {
+			reasons = append(reasons, "'"+string(reason)+"'")
+		}
+	}
+	return "ended_at IS NOT NULL AND end_reason IN (" + strings.Join(reasons, ", ") + ")"
+}()
+
+// OldSoftEnds lists sessions that ended softly and are no longer kept, the oldest first and at most limit. Retain leaves
+// them, as their devices are still at the homeserver.
+func (tx *Tx) OldSoftEnds(limit int) ([]model.Session, error) {
+	return many(tx, scanSession, selectSession+" WHERE "+endedSoftly+" AND ended_at < ?1 ORDER BY ended_at LIMIT ?2", tx.before(bound.KeepEndedSession), limit)
+}
+
+// DeleteSession removes a session that has ended, with what is left of its tokens.
+func (tx *Tx) DeleteSession(id string) error {
+	if err := tx.DeleteTokens(id); err != nil {
+		return err
+	}
+	_, err := tx.exec("DELETE FROM sessions WHERE id = ?1 AND ended_at IS NOT NULL", id)
 	return err
 }
 

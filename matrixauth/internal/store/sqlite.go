@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+	"syscall"
 
 	"github.com/mattn/go-sqlite3"
 	"github.com/pressly/goose/v3"
@@ -79,6 +80,12 @@ func checkTables(ctx context.Context, db *sql.DB, path string) error {
 	return nil
 }
 
+// hasTable reports whether a database has a table.
+func hasTable(ctx context.Context, db *sql.DB, name string) (has bool, err error) {
+	err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)", name).Scan(&has)
+	return has, err
+}
+
 // copyInto reads by a connection of its own: those of the reader pool may not write even to another
 // file, and the writer's would hold up everybody for as long as the copy takes.
 func (s *Store) copyInto(ctx context.Context, file string) (err error) {
@@ -101,4 +108,121 @@ func SQLiteVersion(ctx context.Context) (version string, err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	err = db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version)
 	return version, err
+}
+
+// integrityProblem returns what is wrong with a file that this process does not use; empty if it is whole.
+func integrityProblem(ctx context.Context, path string) (problem string, err error) {
+	db, err := openUntouched(path, true)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&problem); isDamage(err) {
+		return err.Error(), nil
+	} else if err != nil {
+		return "", err
+	}
+	if problem == "ok" {
+		problem = ""
+	}
+	return problem, nil
+}
+
+// troubleOf returns what the machine keeps SQLite from, in a few words; empty for an error about what was asked. damaged
+// reports whether it is the content of the file.
+func troubleOf(err error) (what string, damaged bool) {
+	var of sqlite3.Error
+	switch {
+	case !errors.As(err, &of):
+		return "", false
+	case isDamage(of):
+		return "the file is damaged", true
+	case of.Code == sqlite3.ErrFull, of.SystemErrno == syscall.ENOSPC, of.SystemErrno == syscall.EDQUOT:
+		return "the disk is full", false
+	}
+	return machineTroubles[of.Code], false
+}
+
+var machineTroubles = map[sqlite3.ErrNo]string{
+	sqlite3.ErrReadonly: "the file or its disk can only be read",
+	sqlite3.ErrPerm:     "the file or its disk can only be read",
+	sqlite3.ErrIoErr:    "the disk fails",
+	sqlite3.ErrCantOpen: "a file of the database cannot be opened",
+	sqlite3.ErrBusy:     "another program has the database locked",
+	sqlite3.ErrLocked:   "another program has the database locked",
+	sqlite3.ErrProtocol: "another program has the database locked",
+	sqlite3.ErrNomem:    "there is no memory left",
+}
+
+// QuickCheck looks at each page of the database once, while everything goes on, and notes it if one is damaged. It is for
+// the time after a start: some 150 MB take a second.
+func (s *Store) QuickCheck(ctx context.Context) error {
+	_, err := s.check(ctx, "PRAGMA quick_check(1)")
+	return err
+}
+
+// FullCheck looks at the database whole, indexes against tables, while everything goes on, and returns what is wrong with
+// it, at most 20 things. It takes several times as long as QuickCheck.
+func (s *Store) FullCheck(ctx context.Context) (problems []string, err error) {
+	return s.check(ctx, "PRAGMA integrity_check(20)")
+}
+
+func (s *Store) check(ctx context.Context, pragma string) (problems []string, err error) {
+	db, err := openReader(s.path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	rows, err := db.QueryContext(ctx, pragma)
+	if err == nil {
+		defer func() { err = errors.Join(err, rows.Close()) }()
+		for rows.Next() {
+			var line string
+			if err := rows.Scan(&line); err != nil {
+				return nil, err
+			}
+			if line != "ok" {
+				problems = append(problems, line)
+			}
+		}
+		err = rows.Err()
+	}
+	if isDamage(err) {
+		problems, err = append(problems, err.Error()), nil
+	}
+	if len(problems) > 0 {
+		s.foundDamage(problems[0])
+	}
+	return problems, err
+}
+
+// isDamage reports whether an error says that a file is no database, or not a whole one.
+func isDamage(err error) bool {
+	var of sqlite3.Error
+	return errors.As(err, &of) && (of.Code == sqlite3.ErrNotADB || of.Code == sqlite3.ErrCorrupt)
+}
+
+// foldLog brings what stands in a database's log into its file, and removes the log. The caller holds the lock.
+func foldLog(ctx context.Context, path string) (err error) {
+	db, err := sql.Open(driver, dsn(path, ""))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var busy, frames, folded int
+	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &folded); err != nil {
+		return err
+	}
+	if busy != 0 {
+		return errors.New("another program reads the database")
+	}
+	return nil
+}
+
+// attachReplaced makes the tables of another file readable in write transactions, under the name of replaced. It must
+// have no log.
+func (s *Store) attachReplaced(ctx context.Context, path string) error {
+	address := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: "mode=ro&immutable=1"}).String()
+	_, err := s.writer.ExecContext(ctx, "ATTACH DATABASE ?1 AS replaced", address)
+	return err
 }

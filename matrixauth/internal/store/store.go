@@ -25,6 +25,8 @@ type Options struct {
 	// Create allows a database that does not exist to be made. Commands leave it off, so that none is
 	// made by accident in the wrong person's directory.
 	Create bool
+	// Accept is asked about what the database holds before anything in it is changed, and may refuse it. Nil takes all.
+	Accept func(Contents) error
 	// LockWait bounds the wait for another process, or a closing store of this one, to let go of the
 	// database. Zero tries once.
 	LockWait time.Duration
@@ -33,6 +35,11 @@ type Options struct {
 	// Rehearse runs each write twice and undoes the first run. This happens in production to writes that share a
 	// commit with one that fails. It is for tests: effects of a closure outside the database must not add up.
 	Rehearse bool
+	// PutBack says that the file is an earlier state that is put back: see Tx.WentBack.
+	PutBack bool
+	// Aside says that the file is no server's database but a copy of one, of which it tells nothing that it is opened: what
+	// it says of the time that it is of stays.
+	Aside bool
 	// NoSync does not wait for the disk at a commit. It is for tests, which need no durability.
 	NoSync bool
 }
@@ -49,8 +56,12 @@ type Store struct {
 	// mended says what was set right in the place of the database.
 	mended []string
 
+	// wentBack says that this opening found that the database went back.
+	wentBack bool
 	// copied is when the database was copied last.
 	copied atomic.Pointer[time.Time]
+
+	troubles troubles
 
 	rehearse   bool
 	noSync     bool
@@ -89,21 +100,24 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		mended = append(mended, closed)
 	}
 	s := &Store{path: path, now: o.Now, lock: lock, mended: mended, weights: weights{}, rehearse: o.Rehearse, noSync: o.NoSync}
-	if err := s.open(ctx); err != nil {
+	if err := s.open(ctx, o); err != nil {
+		if isDamage(err) { // SQLite itself refuses a file that is shorter than its header says
+			err = fmt.Errorf("database %s is damaged; put a backup back: caddy matrix-auth restore FILE: %w", path, err)
+		}
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context) (err error) {
-	mended, err := openFile(s.path)
+func (s *Store) open(ctx context.Context, o Options) (err error) {
+	mended, err := openFile(s.path, o.Create)
 	if err != nil {
 		return err
 	}
 	if mended != "" {
 		s.mended = append(s.mended, mended)
 	}
-	if err := s.removeCopies(); err != nil {
+	if err := removeLeftovers(s.path); err != nil {
 		return err
 	}
 	s.readCopied()
@@ -111,6 +125,15 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return fmt.Errorf("database %s: %w", s.path, err)
 	}
 	s.writer.SetMaxOpenConns(1)
+	if o.Accept != nil {
+		found, err := contents(ctx, s.writer, s.path)
+		if err != nil {
+			return fmt.Errorf("database: %w", err)
+		}
+		if err := o.Accept(found); err != nil {
+			return err
+		}
+	}
 	if err := migrate(ctx, s.writer, s.path); err != nil {
 		return err
 	}
@@ -122,9 +145,10 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.token, err = s.reader.PrepareContext(ctx, selectToken+" WHERE hash = ?1"); err != nil {
 		return fmt.Errorf("database %s: %w", s.path, err)
 	}
-	// A full disk keeps nobody from reading: all since the last note is in a gap then, until one succeeds.
-	_ = s.noteOpening(ctx)
-	return nil
+	if o.Aside {
+		return nil
+	}
+	return s.noteOpening(ctx, o.PutBack)
 }
 
 // Mended returns sentences that say which files were open to others and were closed when the database was opened.
@@ -159,5 +183,5 @@ func (s *Store) closeFiles() error {
 // Check reads one row, to tell whether the database answers.
 func (s *Store) Check(ctx context.Context) error {
 	var one int
-	return s.reader.QueryRowContext(ctx, "SELECT 1 FROM "+versionTable+" LIMIT 1").Scan(&one)
+	return s.met(s.reader.QueryRowContext(ctx, "SELECT 1 FROM "+versionTable+" LIMIT 1").Scan(&one), false)
 }

@@ -37,6 +37,44 @@ func (d hashInto) Scan(src any) error {
 	return errors.New("a token hash is stored in the wrong form")
 }
 
+// markSize is the size of a network's mark as it is stored. Zeros are the mark of a network that nobody knows.
+const markSize = 9
+
+// placesInto scans places; NULL are those that nobody knows.
+type placesInto struct{ p *model.Places }
+
+// Scan implements sql.Scanner.
+func (d placesInto) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*d.p = model.Places{}
+		return nil
+	case []byte:
+		if len(v) == 2*markSize {
+			*d.p = model.Places{Minted: readMark(v[:markSize]), Before: readMark(v[markSize:])}
+			return nil
+		}
+	}
+	return errors.New("the places of a token are stored in the wrong form")
+}
+
+func readMark(stored []byte) model.NetworkMark {
+	if stored[0] == 0 { // no key has this number
+		return ""
+	}
+	return model.NetworkMark(stored)
+}
+
+func placesOrNull(p model.Places) any {
+	if p == (model.Places{}) {
+		return nil
+	}
+	stored := make([]byte, 2*markSize)
+	copy(stored, p.Minted)
+	copy(stored[markSize:], p.Before)
+	return stored
+}
+
 func hashOrNull(h model.TokenHash) any {
 	if h == (model.TokenHash{}) {
 		return nil
@@ -58,7 +96,10 @@ func (s *Store) Token(hash model.TokenHash) (model.Token, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return t, model.ErrNotFound
 	}
-	return t, err
+	if err != nil {
+		return t, s.met(err, false)
+	}
+	return t, nil
 }
 
 // Token finds a token of either kind, without what a refresh token's session has.
@@ -70,16 +111,16 @@ func (tx *Tx) Token(hash model.TokenHash) (model.Token, error) {
 func (tx *Tx) RefreshToken(hash model.TokenHash) (model.Token, error) {
 	return one(tx, func(s scanner) (t model.Token, err error) {
 		t.Hash = hash
-		return t, s.Scan(&t.SessionID, &t.Generation, timeInto{&t.CreatedAt}, &t.Localpart)
-	}, "SELECT session_id, generation, created_at, localpart FROM tokens WHERE hash = ?1", hash[:])
+		return t, s.Scan(&t.SessionID, &t.Generation, hashInto{&t.Parent}, timeInto{&t.CreatedAt}, &t.Localpart, placesInto{&t.Places})
+	}, "SELECT session_id, generation, parent, created_at, localpart, places FROM tokens WHERE hash = ?1", hash[:])
 }
 
 const insertToken = `INSERT INTO tokens (hash, kind, session_id, generation, pair, parent, created_at, expires_at, used_at,
-	user_id, localpart, device_id, scope, client_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	user_id, localpart, device_id, scope, client_id, places) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 func tokenArgs(t model.Token) []any {
 	return []any{t.Hash[:], t.Kind, t.SessionID, t.Generation, t.Pair, hashOrNull(t.Parent), micros(t.CreatedAt), micros(t.ExpiresAt),
-		micros(t.UsedAt), t.UserID, t.Localpart, t.DeviceID, t.Scope, t.ClientID}
+		micros(t.UsedAt), t.UserID, t.Localpart, t.DeviceID, t.Scope, t.ClientID, placesOrNull(t.Places)}
 }
 
 // InsertToken adds a token.
@@ -92,7 +133,7 @@ func (tx *Tx) InsertToken(t model.Token) error {
 // writes.
 func (tx *Tx) InsertTokenPair(access, refresh model.Token) error {
 	refresh.UserID, refresh.DeviceID, refresh.Scope, refresh.ClientID = "", "", "", "" // its session has them
-	_, err := tx.exec(insertToken+", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(tokenArgs(access), tokenArgs(refresh)...)...)
+	_, err := tx.exec(insertToken+", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(tokenArgs(access), tokenArgs(refresh)...)...)
 	return err
 }
 
@@ -126,6 +167,28 @@ func (tx *Tx) Consumed(s model.Session, t model.Token) (bool, error) {
 		s.ID, t.Generation, t.Hash[:], access, refresh)
 }
 
+// Parted reports whether a pair of the generation of a refresh token was used that another token minted: two lines of
+// refreshes have come as far. A parent that is not known tells nothing.
+func (tx *Tx) Parted(s model.Session, t model.Token) (bool, error) {
+	if t.Parent == (model.TokenHash{}) {
+		return false, nil
+	}
+	access, refresh := s.Kind.Tokens()
+	return one(tx, func(s scanner) (parted bool, err error) { return parted, s.Scan(&parted) },
+		`SELECT EXISTS (SELECT 1 FROM tokens WHERE session_id = ?1 AND kind = ?4 AND generation = ?2 AND parent <> ?3 AND used_at IS NOT NULL)
+		OR EXISTS (SELECT 1 FROM tokens other JOIN tokens child ON child.parent = other.hash
+			AND child.session_id = ?1 AND child.kind = ?5 AND child.generation = ?2 + 1
+			WHERE other.session_id = ?1 AND other.kind = ?5 AND other.generation = ?2 AND other.parent <> ?3)`,
+		s.ID, t.Generation, t.Parent[:], access, refresh)
+}
+
+// SessionTokens lists the tokens of a session, as far as tells how they follow from each other.
+func (tx *Tx) SessionTokens(sessionID string) ([]model.Token, error) {
+	return many(tx, func(s scanner) (t model.Token, err error) {
+		return t, s.Scan(hashInto{&t.Hash}, &t.Kind, &t.Pair, hashInto{&t.Parent}, timeInto{&t.CreatedAt}, timeInto{&t.UsedAt}, placesInto{&t.Places})
+	}, "SELECT hash, kind, pair, parent, created_at, used_at, places FROM tokens WHERE session_id = ?1", sessionID)
+}
+
 // TrimSiblings deletes the oldest pairs of a generation of which no token was used, so that keep of
 // them remain.
 func (tx *Tx) TrimSiblings(s model.Session, generation int64, keep int) error {
@@ -151,6 +214,12 @@ var isAccess = func() string {
 func (tx *Tx) LiveAccessTokens(sessionID string) ([]model.Token, error) {
 	return many(tx, func(s scanner) (t model.Token, err error) { return t, s.Scan(hashInto{&t.Hash}, &t.Localpart) },
 		"SELECT hash, localpart FROM tokens WHERE session_id = ?1 AND "+isAccess+" AND (expires_at IS NULL OR expires_at > ?2)", sessionID, micros(tx.Now))
+}
+
+// ExpireTokens ends the life of all tokens of a session and keeps their rows, which tell that they were given out.
+func (tx *Tx) ExpireTokens(sessionID string) error {
+	_, err := tx.exec("UPDATE tokens SET expires_at = ?2 WHERE session_id = ?1 AND (expires_at IS NULL OR expires_at > ?2)", sessionID, micros(tx.Now))
+	return err
 }
 
 // DeleteTokens removes all tokens of a session.

@@ -26,6 +26,8 @@ type Tx struct {
 	// touched reports whether a failed closure may have left changes: a statement wrote, or failed, after which SQLite
 	// may have undone more than that statement.
 	touched bool
+	// changed reports whether a statement has changed a row.
+	changed bool
 	// Now is the time of the transaction: one for all that happens in it, in the resolution of rows.
 	Now time.Time
 }
@@ -38,11 +40,11 @@ func (tx *Tx) AfterCommit(f func()) { tx.after = append(tx.after, f) }
 func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
 	q, err := s.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return err
+		return s.met(err, false)
 	}
 	// Nothing was written, so a failed rollback loses nothing.
 	defer func() { _ = q.Rollback() }()
-	return f(&Tx{ctx: ctx, q: q, path: s.path, ran: &s.statements, Now: s.Now()})
+	return s.met(f(&Tx{ctx: ctx, q: q, path: s.path, ran: &s.statements, Now: s.Now()}), false)
 }
 
 // Statements counts the statements that transactions have run so far. Tests use it to show that two ways cost the
@@ -106,6 +108,7 @@ func (s *Store) commit(batch []*write) {
 		if w.err = errs[i]; w.err == nil {
 			w.err = err
 		}
+		w.err = s.met(w.err, true)
 	}
 	var faults error
 	for _, f := range after {
@@ -136,7 +139,7 @@ func (s *Store) tryBatch(batch []*write, errs []error, savepoints bool) (after [
 	if err != nil {
 		return nil, false, fmt.Errorf("begin: %w", err)
 	}
-	worked := false
+	worked, changed := false, false
 	for i, w := range batch {
 		if errs[i] = w.ctx.Err(); errs[i] != nil && !w.begun {
 			continue
@@ -163,7 +166,7 @@ func (s *Store) tryBatch(batch []*write, errs []error, savepoints bool) (after [
 			return nil, false, errors.Join(failed.batch, q.Rollback())
 		}
 		if errs[i] = failed.own; errs[i] == nil {
-			worked = true
+			worked, changed = true, changed || tx.changed
 			after = append(after, tx.after...)
 		} else if tx.looked {
 			clear(s.weights) // what gave way is there again
@@ -174,6 +177,9 @@ func (s *Store) tryBatch(batch []*write, errs []error, savepoints bool) (after [
 	}
 	if err := q.Commit(); err != nil {
 		return nil, false, fmt.Errorf("commit: %w", err)
+	}
+	if changed { // a commit of nothing needs no disk
+		s.wrote()
 	}
 	return after, false, nil
 }
@@ -226,7 +232,9 @@ func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return result.RowsAffected()
+	rows, err := result.RowsAffected()
+	tx.changed = tx.changed || rows > 0
+	return rows, err
 }
 
 // one reads a single row; model.ErrNotFound if there is none.
@@ -242,7 +250,7 @@ func one[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any
 
 // written returns one for a statement that writes and returns a row.
 func written[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any) (T, error) {
-	tx.touched = true
+	tx.touched, tx.changed = true, true
 	return one(tx, scan, query, args...)
 }
 

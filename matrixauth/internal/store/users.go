@@ -45,11 +45,6 @@ func (tx *Tx) UserByLogin(name string) (model.User, error) {
 	return one(tx, scanUser, selectUser+" WHERE localpart IN (?1, ?2) ORDER BY localpart = ?1 DESC LIMIT 1", name, strings.ToLower(name))
 }
 
-// UserByEmail finds an account by the key of one of its addresses.
-func (tx *Tx) UserByEmail(key string) (model.User, error) {
-	return one(tx, scanUser, selectUser+" WHERE id = (SELECT user_id FROM user_emails WHERE key = ?1)", key)
-}
-
 // Users lists at most limit accounts in the order of their localparts, beginning behind after.
 func (tx *Tx) Users(after string, limit int) ([]model.User, error) {
 	return many(tx, scanUser, selectUser+" WHERE localpart > ?1 ORDER BY localpart LIMIT ?2", after, limit)
@@ -93,27 +88,6 @@ func (tx *Tx) UpgradePassword(userID, old, hash string) error {
 // Password finds the hash of a user's password.
 func (tx *Tx) Password(userID string) (string, error) {
 	return one(tx, scanText, "SELECT hash FROM passwords WHERE user_id = ?1", userID)
-}
-
-// InsertEmail adds an address. The caller has made sure that its key is free.
-func (tx *Tx) InsertEmail(e model.Email) error {
-	_, err := tx.exec("INSERT INTO user_emails (id, user_id, address, key, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-		e.ID, e.UserID, e.Address, e.Key, micros(e.CreatedAt))
-	return err
-}
-
-// Emails lists the addresses of a user, oldest first.
-func (tx *Tx) Emails(userID string) ([]model.Email, error) {
-	return many(tx, func(s scanner) (e model.Email, err error) {
-		err = s.Scan(&e.ID, &e.UserID, &e.Address, &e.Key, timeInto{&e.CreatedAt})
-		return e, err
-	}, "SELECT id, user_id, address, key, created_at FROM user_emails WHERE user_id = ?1 ORDER BY created_at, id", userID)
-}
-
-// DeleteEmails removes all addresses of a user.
-func (tx *Tx) DeleteEmails(userID string) error {
-	_, err := tx.exec("DELETE FROM user_emails WHERE user_id = ?1", userID)
-	return err
 }
 
 // clip shortens text that came from outside to bound.ClientText bytes of valid UTF-8.

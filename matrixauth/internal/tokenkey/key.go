@@ -41,13 +41,14 @@ func newKey(number byte, serverName string) (*key, error) {
 	return keyOf(number, secret, serverName)
 }
 
-// keyOf derives what a key is used for. The server's name is part of it, so that a file which is copied to another
-// server is worth nothing there.
+// keyOf derives what a key is used for. The server's name is part of what tokens are proven by, so that a file which is
+// copied to another server is worth nothing there.
 func keyOf(number byte, secret [secretSize]byte, serverName string) (*key, error) {
 	k := &key{number: number, secret: secret}
+	// A database knows a key under any name: while it has no accounts, a name that was mistyped costs nothing.
 	var fingerprint []byte
-	for use, into := range map[string]*[]byte{"tag A": &k.made, "tag B": &k.authentic, "networks": &k.networks, "fingerprint": &fingerprint} {
-		derived, err := hkdf.Key(sha256.New, secret[:], nil, "matrix-auth token: "+use+" of "+serverName, sha256.Size)
+	for info, into := range map[string]*[]byte{"tag A of " + serverName: &k.made, "tag B of " + serverName: &k.authentic, "networks of " + serverName: &k.networks, "fingerprint": &fingerprint} {
+		derived, err := hkdf.Key(sha256.New, secret[:], nil, "matrix-auth token: "+info, sha256.Size)
 		if err != nil {
 			return nil, err
 		}

@@ -22,6 +22,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/fault"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/place"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -33,6 +34,33 @@ const maxFile = 16 << 10
 // Path is where the keys of a database lie that no configuration moves.
 func Path(database string) string {
 	return strings.TrimSuffix(database, filepath.Ext(database)) + ".key"
+}
+
+// Fingerprints returns what the keys of a file are known by to its database, without a change to the file or its mode.
+// It is fs.ErrNotExist if there is no file.
+func Fingerprints(path string) ([]string, error) {
+	if info, err := os.Lstat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() { // opening a pipe would wait
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|place.NoFollow, 0)
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxFile))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	keys, err := parse(content, "")
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", path, err)
+	}
+	var all []string
+	for _, k := range keys {
+		all = append(all, k.fingerprint)
+	}
+	return all, nil
 }
 
 // Ring has the keys of a database. It is safe for concurrent use. One process has one ring of a file. A nil ring has no
@@ -84,8 +112,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.cause }
 
 // Load reads the file, or makes it if there is none, with the keys that the ring has from before, and has the database
-// know its keys. Its error is an *Error, or
-// one of the database; with it the ring keeps the keys that it had. Whoever calls it has the database alone.
+// know its keys. Its error is an *Error, or one of the database; with it the ring keeps the keys that it had. Whoever
+// calls it has the database alone.
 func (r *Ring) Load(ctx context.Context) error {
 	r.looking.Lock()
 	defer r.looking.Unlock()
@@ -104,14 +132,22 @@ func (r *Ring) Load(ctx context.Context) error {
 			return r.failed(err)
 		}
 	}
-	if gone || !mint {
-		if err := r.write(keys); err != nil {
+	written := gone || !mint
+	if written {
+		if err := r.prepare(keys); err != nil {
 			return r.failed(err)
 		}
 	}
+	fault.Point("key-prepared")
 	if !noted(keys, known) {
 		if err := r.store.Update(ctx, func(tx *store.Tx) error { return note(tx, keys) }); err != nil {
 			return fmt.Errorf("the database cannot note its keys: %w", err)
+		}
+	}
+	fault.Point("key-noted")
+	if written {
+		if err := r.install(); err != nil {
+			return r.failed(err)
 		}
 	}
 	r.use(keys)
@@ -222,12 +258,26 @@ func (r *Ring) added(keys []*key, known []store.TokenKey) ([]*key, error) {
 	return append(slices.Clone(keys), made), err
 }
 
-// write puts the keys in the place of the file, under another name first, so that none is ever there in part.
-func (r *Ring) write(keys []*key) error {
-	if err := place.Replace(r.path, text(keys)); err != nil {
-		return &fileError{"cannot be made (" + err.Error() + ")", "let the server's user write to " + filepath.Dir(r.path)}
+// A key is written under another name, noted in the database, and put in its place: a file that is there is known to
+// its database whenever a process dies, as one of which a database without accounts knows nothing is of another, and
+// such a database is not opened. A number is noted only once there is a file to go with it.
+
+// preparedPath is the name under which keys are written first.
+func (r *Ring) preparedPath() string { return r.path + ".new" }
+
+// prepare writes the keys for install.
+func (r *Ring) prepare(keys []*key) error {
+	return r.cannotBeMade(place.Replace(r.preparedPath(), text(keys)))
+}
+
+// install puts what prepare wrote in the place of the file, at once.
+func (r *Ring) install() error { return r.cannotBeMade(place.Rename(r.preparedPath(), r.path)) }
+
+func (r *Ring) cannotBeMade(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return &fileError{"cannot be made (" + err.Error() + ")", "let the server's user write to " + filepath.Dir(r.path)}
 }
 
 // note has the database know the keys.
@@ -256,17 +306,22 @@ func (r *Ring) Renew(ctx context.Context, leaked bool, record func(tx *store.Tx,
 	if leaked {
 		keys = keys[len(keys)-1:]
 	}
-	if err := r.write(keys); err != nil {
+	if err := r.prepare(keys); err != nil {
 		return r.failed(err)
 	}
-	r.use(keys)
-	// A crash before the database notes it makes up for itself at the next start.
-	return r.store.Update(ctx, func(tx *store.Tx) error {
+	if err := r.store.Update(ctx, func(tx *store.Tx) error {
 		if err := note(tx, keys); err != nil {
 			return err
 		}
 		return record(tx, int(keys[len(keys)-1].number))
-	})
+	}); err != nil {
+		return err
+	}
+	if err := r.install(); err != nil {
+		return r.failed(err)
+	}
+	r.use(keys)
+	return nil
 }
 
 // State is what the last look at the file found.

@@ -228,7 +228,7 @@ func TestEmails(t *testing.T) {
 		local + strings.Repeat("b", bound.Email-len(local)-5) + ".test": true, local + strings.Repeat("b", bound.Email-len(local)-4) + ".test": false,
 		"a.b+c@example.test": true, "": false, "a": false, "a@": false, "@b": false, "A <a@example.test>": false, "<a@example.test>": false, "a@example.test\n": false, "a b@example.test": false, `"a b"@example.test`: false, "a@example.test, b@example.test": false,
 	} {
-		if _, err := newEmail(address); (err == nil) != good {
+		if _, err := ParseEmail(address); (err == nil) != good {
 			t.Errorf("%q of %d bytes gave %v", address, len(address), err)
 		}
 	}

@@ -49,7 +49,7 @@ func newBench(t *testing.T) *bench {
 		Limiter: limit.New(b.clock.Now), Refreshes: limit.Rate{Burst: 60, PerMinute: 60}, Logger: logger,
 	})
 	b.Users = New(Config{
-		Store: b.store, Outbox: jobs, Sessions: sessions, Browsers: browser.New(b.store), Passwords: password.New(cheap),
+		Store: b.store, Outbox: jobs, Sessions: sessions, Browsers: browser.New(b.store, nil), Passwords: password.New(cheap), Policy: password.NewPolicy(password.PolicyConfig{MinScore: password.DefaultMinScore}),
 		Homeserver: b.synapse.Client(), ServerName: "example.test", Logger: logger,
 	})
 	jobs.Configure(outbox.Config{Handlers: append(b.Handlers(), sessions.Handlers()...), ServerName: "example.test", Logger: logger})

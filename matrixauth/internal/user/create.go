@@ -16,6 +16,8 @@ type NewUser struct {
 	Localpart string
 	// Password is the clear password; empty for an account that cannot sign in by one.
 	Password string
+	// Weak takes a password that the policy refuses, as far as HashWeakPassword does.
+	Weak bool
 	// Email is an address that is taken as verified; empty for none.
 	Email string
 	// DisplayName is given to the homeserver; empty leaves it to the homeserver.
@@ -50,7 +52,7 @@ func (u *Users) checkNew(ctx context.Context, n NewUser) (j checked, err error) 
 		return j, err
 	}
 	if n.Email != "" {
-		if j.email, err = newEmail(n.Email); err != nil {
+		if j.email, err = ParseEmail(n.Email); err != nil {
 			return j, err
 		}
 	}
@@ -112,7 +114,7 @@ func (u *Users) Create(ctx context.Context, by model.Actor, n NewUser) (model.Us
 	}
 	hash := ""
 	if n.Password != "" {
-		if hash, err = u.HashPassword(ctx, n.Password); err != nil {
+		if hash, err = u.hashNew(ctx, n, j.localpart); err != nil {
 			return model.User{}, err
 		}
 	}
@@ -138,6 +140,13 @@ func (u *Users) Create(ctx context.Context, by model.Actor, n NewUser) (model.Us
 		return u.insert(tx, created, hash, j.email, n.DisplayName)
 	})
 	return created, err
+}
+
+func (u *Users) hashNew(ctx context.Context, n NewUser, localpart string) (string, error) {
+	if n.Weak {
+		return u.HashWeakPassword(ctx, n.Password)
+	}
+	return u.HashPassword(ctx, n.Password, localpart, n.DisplayName, n.Email)
 }
 
 func (u *Users) insert(tx *store.Tx, created model.User, hash string, email model.Email, displayName string) error {

@@ -97,5 +97,24 @@ func (u *Users) deactivateRows(tx *store.Tx, by model.Actor, user *model.User, d
 	if err := tx.ForgetPlaces(user.ID); err != nil {
 		return err
 	}
+	if err := u.endWaysIn(tx, *user, model.RecoveryBlocked); err != nil { // MAIL-6
+		return err
+	}
+	emails, err := tx.Emails(user.ID)
+	if err != nil {
+		return err
+	}
+	if len(emails) > 0 {
+		if err := u.notify(tx, model.NoticeDeactivated, user.ID, emails); err != nil {
+			return err
+		}
+	}
+	// Addresses stand in what is kept of their registration and in a code that waits, too.
+	if err := tx.DeleteVerification(ofAccount(*user)); err != nil {
+		return err
+	}
+	if err := tx.DeleteRegistrationOf(user.ID); err != nil {
+		return err
+	}
 	return tx.DeleteEmails(user.ID)
 }

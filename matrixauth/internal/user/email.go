@@ -2,36 +2,18 @@ package user
 
 import (
 	"errors"
-	"net/mail"
-	"strings"
+	"slices"
 
-	"golang.org/x/text/cases"
-
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
-// emailKey folds an address for look-ups: full Unicode case folding, as the Matrix appendices ask
-// for 3PIDs (LEG-18, MAIL-9). Dots and plus signs stay.
-func emailKey(address string) string { return cases.Fold().String(address) }
-
-// newEmail checks an address: one plain addr-spec, no display name, no line breaks.
-func newEmail(address string) (model.Email, error) {
-	invalid := model.Errorf(model.InvalidEmail, "this is not a mail address")
-	if len(address) > bound.Email || strings.ContainsAny(address, "\r\n\x00 <>") {
-		return model.Email{}, invalid
-	}
-	parsed, err := mail.ParseAddress(address)
-	if err != nil || parsed.Address != address {
-		return model.Email{}, invalid.WithCause(err)
-	}
-	return model.Email{Address: address, Key: emailKey(address)}, nil
-}
+// ParseEmail checks an address, and returns it with the key by which it is compared: see model.ParseEmail.
+func ParseEmail(address string) (model.Email, error) { return model.ParseEmail(address) }
 
 // AddEmail adds an address that is taken as verified. Errors: InvalidEmail, EmailInUse, UserDeactivated.
 func (u *Users) AddEmail(tx *store.Tx, by model.Actor, user model.User, address string) error {
-	email, err := newEmail(address)
+	email, err := ParseEmail(address)
 	if err != nil {
 		return err
 	}
@@ -42,6 +24,9 @@ func (u *Users) AddEmail(tx *store.Tx, by model.Actor, user model.User, address 
 		return err
 	}
 	if err := tx.Record(by, model.ActionAddEmail, user.ID, model.Details{"email": address}); err != nil {
+		return err
+	}
+	if err := u.notify(tx, model.NoticeAddressAdded, user.ID, nil); err != nil { // MAIL-8
 		return err
 	}
 	return ProvisionJob.Enqueue(u.config.Outbox, tx, user.ID, Provision{SetEmails: true})
@@ -67,17 +52,45 @@ func insertEmail(tx *store.Tx, userID string, email model.Email) error {
 	return tx.InsertEmail(email)
 }
 
-// RemoveEmail removes an address. Errors: InvalidParam if the user has it not.
+// RemoveEmail removes an address, whichever way it is spelled. What was sent to it to recover the account is worth nothing
+// any more. Errors: InvalidParam if the user has it not.
 func (u *Users) RemoveEmail(tx *store.Tx, by model.Actor, user model.User, address string) error {
-	there, err := tx.DeleteEmail(user.ID, emailKey(address))
-	if err == nil && !there {
-		err = model.Errorf(model.InvalidParam, "%s has no such address", user.Localpart)
-	}
+	all, err := tx.Emails(user.ID)
 	if err != nil {
+		return err
+	}
+	key := model.EmailKey(address)
+	i := slices.IndexFunc(all, func(e model.Email) bool { return e.Address == address || e.Key == key })
+	if i < 0 {
+		return model.Errorf(model.InvalidParam, "%s has no such address", user.Localpart)
+	}
+	if _, err := tx.DeleteEmail(user.ID, all[i].ID); err != nil {
+		return err
+	}
+	if err := tx.EndRecoveries(user.ID, model.RecoveryAddress); err != nil {
 		return err
 	}
 	if err := tx.Record(by, model.ActionRemoveEmail, user.ID, model.Details{"email": address}); err != nil {
 		return err
 	}
+	if err := u.notify(tx, model.NoticeAddressRemoved, user.ID, all); err != nil { // MAIL-8
+		return err
+	}
 	return ProvisionJob.Enqueue(u.config.Outbox, tx, user.ID, Provision{SetEmails: true})
+}
+
+// UseForRecovery makes an address the one to which the link goes when somebody asks for recovery by the user's name.
+// Errors: InvalidParam if the user has it not.
+func (u *Users) UseForRecovery(tx *store.Tx, by model.Actor, user model.User, id string) error {
+	found, err := tx.Email(id)
+	if errors.Is(err, model.ErrNotFound) || err == nil && found.UserID != user.ID {
+		return model.Errorf(model.InvalidParam, "%s has no such address", user.Localpart)
+	}
+	if err != nil {
+		return err
+	}
+	if err := tx.UseForRecovery(user.ID, id); err != nil {
+		return err
+	}
+	return tx.Record(by, model.ActionRecoveryEmail, user.ID, model.Details{"email": found.Address})
 }

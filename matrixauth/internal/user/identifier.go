@@ -34,7 +34,7 @@ func (id Identifier) trimmed() Identifier {
 func (u *Users) Key(id Identifier) string {
 	id = id.trimmed()
 	if id.Name == "" {
-		return emailKey(id.Email)
+		return model.EmailKey(id.Email)
 	}
 	if localpart, server, ok := model.ParseMatrixID(id.Name); ok && server == u.config.ServerName {
 		return strings.ToLower(localpart)
@@ -47,7 +47,7 @@ func (u *Users) Key(id Identifier) string {
 func (u *Users) Identified(tx *store.Tx, id Identifier) (model.User, error) {
 	id = id.trimmed()
 	if id.Name == "" {
-		return tx.UserByEmail(emailKey(id.Email))
+		return tx.UserByEmail(model.EmailKey(id.Email))
 	}
 	return tx.UserByLogin(u.ownLocalpart(id.Name))
 }

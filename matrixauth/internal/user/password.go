@@ -3,11 +3,8 @@ package user
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
-	"unicode/utf8"
 
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
@@ -20,20 +17,31 @@ const busyRetry = 5 * time.Second
 // badCredentials is the answer to every password login that fails, whatever the reason (LEG-20).
 func badCredentials() error { return model.NewError(model.InvalidCredentials) }
 
-// HashPassword hashes a new password after checking it, for SetPassword. Errors: InvalidPassword, and
-// TemporarilyDown if too many are being hashed.
-func (u *Users) HashPassword(ctx context.Context, clear string) (string, error) {
-	if !utf8.ValidString(clear) || strings.ContainsRune(clear, 0) {
-		// No client could send it: what they send is JSON or a form in UTF-8.
-		return "", model.Errorf(model.InvalidPassword, "this password is not text: it is not UTF-8, or holds a NUL")
+// HashPassword hashes a new password for SetPassword, once the policy finds nothing wrong with it. about is what the password
+// must not be made of, beside the server name: the localpart, the display name, addresses. Errors: InvalidPassword, of
+// which password.ReasonOf tells the reason and whose text is a sentence for operators and programs; and TemporarilyDown
+// if too many are being hashed.
+func (u *Users) HashPassword(ctx context.Context, clear string, about ...string) (string, error) {
+	var weak error
+	// The judgement takes as long as a hash, so it waits for its turn like one.
+	err := u.config.Passwords.InTurn(ctx, func() { weak = u.config.Policy.Check(clear, append(about, u.config.ServerName)...) })
+	if err != nil {
+		return "", busy(err)
 	}
-	if len([]rune(clear)) < bound.PasswordLeast {
-		return "", model.Errorf(model.InvalidPassword, "a password needs at least 8 characters")
+	return u.hash(ctx, clear, weak)
+}
+
+// HashWeakPassword is HashPassword for an operator who goes against the policy knowingly. What the policy never lets pass
+// is refused all the same: what is shorter than bound.PasswordLeast, too long, or not text.
+func (u *Users) HashWeakPassword(ctx context.Context, clear string) (string, error) {
+	return u.hash(ctx, clear, u.config.Policy.CheckFloor(clear))
+}
+
+func (u *Users) hash(ctx context.Context, clear string, weak error) (string, error) {
+	if weak != nil {
+		return "", refused(weak)
 	}
 	hash, err := u.config.Passwords.Hash(ctx, clear)
-	if errors.Is(err, password.ErrTooLong) {
-		return "", model.Errorf(model.InvalidPassword, "this password is too long").WithCause(err)
-	}
 	return hash, busy(err)
 }
 
@@ -44,15 +52,33 @@ func busy(err error) error {
 	return err
 }
 
-// SetPassword replaces the password of an account by one that HashPassword hashed. Its apps stay signed in; its browsers do not, as
-// whoever knew the old password may sit at one of them (SESS-3), and what was consented to there counts
-// no more.
-func (u *Users) SetPassword(tx *store.Tx, by model.Actor, user model.User, hash string) error {
+// Ends says what ends with a new password beside the browser sessions. The zero value is what suits most: nothing else.
+type Ends struct {
+	// Keep is the browser session in which the password was changed, which goes on; empty for none.
+	Keep string
+	// Apps reports whether the sessions of apps end too, with what is encrypted for their devices alone.
+	Apps bool
+}
+
+// refused returns the error about a new password that is refused.
+func refused(weak error) error {
+	return model.Errorf(model.InvalidPassword, "%s", weak).WithCause(weak)
+}
+
+// SetPassword replaces the password of an account by one that HashPassword hashed. Its apps stay signed in unless ends says
+// otherwise; its browsers do not, as whoever knew the old password may sit at one of them (SESS-3), and what was consented
+// to there counts no more. A caller that ends apps calls session.Settle after the commit.
+func (u *Users) SetPassword(tx *store.Tx, by model.Actor, user model.User, hash string, ends Ends) error {
 	if err := CheckActive(user); err != nil {
 		return err
 	}
-	if _, err := u.config.Browsers.EndAll(tx, by, user.ID, model.EndPassword); err != nil {
+	if _, err := u.config.Browsers.EndAllBut(tx, by, user.ID, ends.Keep, model.EndPassword); err != nil {
 		return err
+	}
+	if ends.Apps {
+		if _, err := u.config.Sessions.EndAll(tx, by, user.ID, model.EndPassword); err != nil {
+			return err
+		}
 	}
 	if err := session.Withdraw(tx, user.ID, "", model.EndPassword); err != nil {
 		return err
@@ -60,7 +86,13 @@ func (u *Users) SetPassword(tx *store.Tx, by model.Actor, user model.User, hash 
 	if err := tx.SetPassword(user.ID, hash); err != nil {
 		return err
 	}
-	return tx.Record(by, model.ActionSetPassword, user.ID, nil)
+	if err := u.endWaysIn(tx, user, model.RecoveryPassword); err != nil { // MAIL-2
+		return err
+	}
+	if err := tx.Record(by, model.ActionSetPassword, user.ID, nil); err != nil {
+		return err
+	}
+	return u.notify(tx, model.NoticePassword, user.ID, nil)
 }
 
 // CheckPassword checks a password against the hash of an account, which is empty if there is nothing to prove. Every

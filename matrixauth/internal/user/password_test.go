@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -20,16 +19,43 @@ func (b *bench) hashOf(u model.User) (hash string) {
 
 func TestHashPassword(t *testing.T) {
 	b := newBench(t)
-	least := strings.Repeat("ä", bound.PasswordLeast)
+	least := "zq7ëvm2öw"
 	for clear, good := range map[string]bool{
-		least: true, least[2:]: false, "": false, "\xff" + least: false, least + "\x00": false, strings.Repeat("a", 1<<20): false,
+		least: true, "password1": false, "alicetest2024": false, least[:8]: false, "": false, "\xff" + least: false, least + "\x00": false, strings.Repeat("a", 1<<20): false,
 	} {
-		hash, err := b.HashPassword(t.Context(), clear)
+		hash, err := b.HashPassword(t.Context(), clear, "alice")
 		if good && (err != nil || hash == "") {
 			t.Errorf("%.20q gave %v", clear, err)
 		}
 		if !good {
 			wantCode(t, err, model.InvalidPassword)
+		}
+	}
+}
+
+// TestHashWeakPassword: an operator goes against the policy, but for what it never lets pass (PW-4, PW-5).
+func TestHashWeakPassword(t *testing.T) {
+	b := newBench(t)
+	alice := b.alice()
+	for clear, good := range map[string]bool{"password": true, "alicetest": true, "passwor": false, "password\x00": false, strings.Repeat("a", 1<<20): false} {
+		hash, err := b.HashWeakPassword(t.Context(), clear)
+		if good && (err != nil || b.CheckPassword(t.Context(), alice, hash, clear) != nil) {
+			t.Errorf("%.20q gave %v", clear, err)
+		}
+		if !good {
+			wantCode(t, err, model.InvalidPassword)
+		}
+	}
+}
+
+// TestPasswordOfOneself: a password is not made of what is known of the account, and the reason is told (PW-6).
+func TestPasswordOfOneself(t *testing.T) {
+	b := newBench(t)
+	alice := b.alice()
+	b.update(func(tx *store.Tx) error { return b.AddEmail(tx, by, alice, "liddell@wonderland.example") })
+	for clear, want := range map[string]password.Reason{"alice 20041865": password.Personal, "wonderland liddell": password.Personal, "test.example": password.Personal, "liddell goes to the moon": ""} {
+		if _, err := b.HashPasswordFor(t.Context(), alice, clear); password.ReasonOf(err) != want {
+			t.Errorf("%q: %v", clear, err)
 		}
 	}
 }
@@ -43,7 +69,7 @@ func TestSetPassword(t *testing.T) { // SESS-3
 	})
 	hash, err := b.HashPassword(t.Context(), "another horse")
 	b.must(err)
-	b.update(func(tx *store.Tx) error { return b.SetPassword(tx, by, alice, hash) })
+	b.update(func(tx *store.Tx) error { return b.SetPassword(tx, by, alice, hash, Ends{}) })
 	b.wantLive(alice, 1, 0) // apps stay signed in, browsers do not
 	b.wantEvent(alice, model.ActionSetPassword, nil)
 	if b.hashOf(alice) != hash {
@@ -57,7 +83,7 @@ func TestSetPassword(t *testing.T) { // SESS-3
 		if err := b.Deactivate(tx, by, &alice, false); err != nil {
 			return err
 		}
-		wantCode(t, b.SetPassword(tx, by, alice, "hash"), model.UserDeactivated)
+		wantCode(t, b.SetPassword(tx, by, alice, "hash", Ends{}), model.UserDeactivated)
 		return err
 	})
 	if b.hashOf(alice) != hash {

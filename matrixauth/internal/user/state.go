@@ -28,6 +28,9 @@ func (u *Users) setLock(tx *store.Tx, by model.Actor, user *model.User, lock boo
 	user.LockedAt = time.Time{}
 	if lock {
 		action, user.LockedAt = model.ActionLockUser, tx.Now
+		if err := u.endWaysIn(tx, *user, model.RecoveryBlocked); err != nil { // MAIL-6
+			return err
+		}
 	}
 	if err := tx.UpdateUser(*user); err != nil {
 		return err

@@ -10,25 +10,36 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/notify"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/verification"
 )
 
 // Config is what accounts depend upon.
 type Config struct {
-	Store      *store.Store
-	Outbox     *outbox.Outbox
-	Sessions   *session.Sessions
-	Browsers   *browser.Browsers
-	Passwords  *password.Hasher
+	Store     *store.Store
+	Outbox    *outbox.Outbox
+	Sessions  *session.Sessions
+	Browsers  *browser.Browsers
+	Passwords *password.Hasher
+	// Policy judges new passwords.
+	Policy     *password.Policy
 	Homeserver *homeserver.Client
+	// Verifications prove the addresses that people add, and Letters says whether that can be.
+	Verifications *verification.Verifications
+	Letters       *notify.Letters
+	// AllowEmail reports whether the operator's rules let people have an address.
+	AllowEmail func(address string) bool
 	// ReadOnly keeps everything from being written to the homeserver.
 	ReadOnly bool
 	// ServerName is the homeserver's name in Matrix ids.
 	ServerName string
-	Logger     *slog.Logger
+	// Notify tells the holder of an account what happened to it, in the transaction of that; nil tells nobody.
+	Notify func(tx *store.Tx, n model.Notice) error
+	Logger *slog.Logger
 }
 
 // Users creates and changes accounts.
@@ -36,6 +47,18 @@ type Users struct{ config Config }
 
 // New makes the accounts of a configuration.
 func New(c Config) *Users { return &Users{c} }
+
+// notify has the holder of an account told what happened to it. No addresses means all that the account has.
+func (u *Users) notify(tx *store.Tx, kind model.NoticeKind, userID string, to []model.Email) error {
+	if u.config.Notify == nil {
+		return nil
+	}
+	n := model.Notice{Kind: kind, UserID: userID}
+	for _, email := range to {
+		n.Addresses = append(n.Addresses, email.Address)
+	}
+	return u.config.Notify(tx, n)
+}
 
 // matrixID returns the full Matrix id of a localpart of ours.
 func (u *Users) matrixID(localpart string) string {

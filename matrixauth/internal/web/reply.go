@@ -64,9 +64,10 @@ var codeReplies = map[model.Code]codeReply{
 	model.UnknownToken:       {text: "unknown token", matrix: reply{text: "Unknown access token"}},
 	model.ExpiredToken:       {text: "the token has expired", matrix: reply{text: "The access token has expired"}, softLogout: true},
 	model.RefreshRefused:     {text: "invalid refresh token", oauth: reply{status: 400, code: "invalid_grant"}},
-	model.RefreshPassed:      {text: "this refresh token has been replaced", oauth: reply{status: 400, code: "invalid_grant"}, softLogout: true},
+	model.EndedSoftly:        {text: "the session has ended; sign in again on this device", oauth: reply{status: 400, code: "invalid_grant"}, softLogout: true},
 	model.RateLimited:        {text: "too many requests"},
 	model.TemporarilyDown:    {text: "try again later", matrix: reply{text: "The homeserver cannot be reached right now; try again"}},
+	model.DatabaseDown:       {text: "the server's database cannot be used right now; try again later"},
 	model.ClientGone:         {text: "the client is gone"},
 	model.NotRecognized:      {text: "no such endpoint", matrix: reply{code: "M_UNRECOGNIZED", text: "Unrecognized request"}},
 	model.MethodNotAllowed:   {text: "method not allowed", matrix: reply{status: 405, code: "M_UNRECOGNIZED"}, oauth: reply{status: 405}},
@@ -84,9 +85,16 @@ var codeReplies = map[model.Code]codeReply{
 	model.UserUnavailable:    {text: "this user name cannot be used", matrix: reply{code: "M_EXCLUSIVE"}},
 
 	// No route of the Matrix wire gives these: they belong to the OAuth API and to pages.
+	model.EmailNotAllowed:         {text: "addresses of this domain are not allowed here"},
+	model.EmailOwned:              {text: "the account has this address already"},
+	model.TooManyEmails:           {text: "the account has too many addresses"},
+	model.EmailNotFound:           {text: "the account has no such address"},
+	model.CodeWrong:               {text: "this is not the code from the mail", oauth: reply{status: 403}},
+	model.CodeOver:                {text: "the code is worth nothing any more", oauth: reply{status: 403}},
 	model.UnknownClient:           {text: "this client is not known", matrix: reply{code: "M_UNKNOWN", text: "Unknown client"}, oauth: reply{status: 401, code: "invalid_client"}, pageStatus: 400},
 	model.RedirectMismatch:        {text: "redirect_uri is not one of the client's", matrix: reply{text: "The redirect URI is not the client's"}},
 	model.RequestExpired:          {text: "the request has expired", oauth: reply{status: 400}},
+	model.RecoveryOver:            {text: "the link does not work any more"},
 	model.CrossOrigin:             {text: "the form came from another site", oauth: reply{status: 403}},
 	model.NotSignedIn:             {text: "not signed in", matrix: reply{code: "M_UNAUTHORIZED"}, oauth: reply{code: "login_required"}},
 	model.AccessDenied:            {text: "access was denied"},
@@ -102,6 +110,9 @@ var codeReplies = map[model.Code]codeReply{
 	model.UnapprovedSoftware:      {text: "software statements are not accepted", oauth: reply{code: "unapproved_software_statement"}},
 	model.RequestNotSupported:     {text: "request objects are not supported", matrix: reply{code: "M_UNRECOGNIZED"}, oauth: reply{code: "request_not_supported"}},
 	model.RequestURINotSupported:  {text: "request URIs are not supported", matrix: reply{code: "M_UNRECOGNIZED"}, oauth: reply{code: "request_uri_not_supported"}},
+	model.RegistrationOver:        {text: "the registration is over"},
+	model.InvitationRefused:       {text: "the registration token is not valid", matrix: reply{code: "M_UNAUTHORIZED", text: "Invalid registration token"}, pageStatus: 403},
+	model.InvitationNotFound:      {text: "no such registration token"},
 	model.RegistrationUnsupported: {text: "registration objects are not supported", matrix: reply{code: "M_UNRECOGNIZED"}, oauth: reply{code: "registration_not_supported"}},
 }
 

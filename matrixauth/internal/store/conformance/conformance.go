@@ -51,6 +51,10 @@ func Run(t *testing.T, e Engine) {
 		"retention":      retention,
 		"seals":          seals,
 		"server_name":    serverName,
+		"gaps":           gaps,
+		"token_keys":     tokenKeys,
+		"lost_sessions":  lostSessions,
+		"verifications":  verifications,
 	} {
 		t.Run(name, func(t *testing.T) { check(newBench(t, e)) })
 	}

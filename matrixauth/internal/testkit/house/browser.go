@@ -22,6 +22,8 @@ type Browser struct {
 	// Language is the Accept-Language header.
 	Language string
 	At       Answer
+	// Where is the address of the page that was opened last.
+	Where string
 }
 
 // Browser returns a browser that has no cookies and comes from the office.
@@ -79,6 +81,7 @@ func (b *Browser) Ask(method, target, body string, header http.Header) Answer {
 // Get opens an address.
 func (b *Browser) Get(target string) Answer {
 	b.House.T.Helper()
+	b.Where = target
 	return b.Ask(http.MethodGet, target, "", nil)
 }
 

@@ -55,6 +55,8 @@ type House struct {
 	Fake   *fake.Server
 	Log    *testkit.Journal
 	Tap    *Tap
+	// Mails has what was sent, over crashes too.
+	Mails *Mailbox
 
 	mu     sync.Mutex
 	Core   *matrixauth.Core
@@ -91,7 +93,7 @@ type Change func(*matrixauth.Config)
 // a secret or tells of a panic.
 func New(t testing.TB, changes ...Change) *House {
 	t.Helper()
-	h := &House{T: t, File: filepath.Join(t.TempDir(), "auth.db"), Clock: testkit.NewClock(), Log: &testkit.Journal{}}
+	h := &House{T: t, File: filepath.Join(t.TempDir(), "auth.db"), Clock: testkit.NewClock(), Log: &testkit.Journal{}, Mails: &Mailbox{}}
 	h.Fake = fake.Start(t, fake.Config{ServerName: ServerName, Secret: SharedKey})
 	h.Tap = &Tap{base: h.Fake.HTTP().Transport}
 	h.Config = matrixauth.Config{ServerName: ServerName, Issuer: strings.TrimSuffix(Issuer, "/"), Endpoint: h.Fake.URL.String(), Secret: SharedKey}
@@ -136,14 +138,14 @@ func (h *House) Open() {
 	h.Store, err = store.Open(ctx, store.Options{Path: h.File, Create: true, LockWait: 10 * time.Second, Now: h.Clock.Now, Rehearse: true, NoSync: true})
 	h.Must(err)
 	h.Lines = edge.NewLines(h.Clock.Now)
-	h.Outbox, h.ReconcileQueue, h.Refusals, h.Browsers = outbox.New(h.Store), reconcile.NewQueue(h.Clock.Now), gateway.NewRefusals(h.Clock.Now), browser.New(h.Store)
+	h.Outbox, h.ReconcileQueue, h.Refusals, h.Browsers = outbox.New(h.Store), reconcile.NewQueue(h.Clock.Now), gateway.NewRefusals(h.Clock.Now), browser.New(h.Store, nil)
 	h.Registry, err = session.NewRegistry(ctx, h.Store)
 	h.Must(err)
 	// The cost of a hash is not what these tests are about.
 	h.Passwords = password.New(password.Config{Memory: 8, Time: 1, Concurrent: 2, Queue: 1 << 10})
 	h.Logger = slog.New(slog.NewJSONHandler(h.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var wiring matrixauth.Wiring
-	core, err := matrixauth.NewCore(ctx, matrixauth.Parts{Store: h.Store, Outbox: h.Outbox, Registry: h.Registry, ReconcileQueue: h.ReconcileQueue, Refusals: h.Refusals, Passwords: h.Passwords, Lines: h.Lines, Wired: func(w matrixauth.Wiring) { wiring = w }})
+	core, err := matrixauth.NewCore(ctx, matrixauth.Parts{Store: h.Store, Outbox: h.Outbox, Registry: h.Registry, ReconcileQueue: h.ReconcileQueue, Refusals: h.Refusals, Passwords: h.Passwords, Lines: h.Lines, Mailer: h.Mails, Wired: func(w matrixauth.Wiring) { wiring = w }})
 	h.Must(err)
 	server, err := matrixauth.New(core, h.Config, matrixauth.Deps{
 		Logger: h.Logger,

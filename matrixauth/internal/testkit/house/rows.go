@@ -10,7 +10,29 @@ import (
 )
 
 // tables are all that hold rows of ours.
-var tables = []string{"users", "user_emails", "passwords", "sessions", "tokens", "outbox", "browser_sessions", "clients", "authorizations", "consents", "known_networks", "known_browsers", "homeserver", "events"}
+var tables = []string{
+	"users",
+	"user_emails",
+	"passwords",
+	"sessions",
+	"tokens",
+	"outbox",
+	"browser_sessions",
+	"clients",
+	"authorizations",
+	"consents",
+	"known_networks",
+	"known_browsers",
+	"homeserver",
+	"registrations",
+	"registration_tokens",
+	"accepted_terms",
+	"events",
+	"lost_sessions",
+	"lost_ended",
+	"recoveries",
+	"verifications",
+}
 
 // Rows returns the content of every table, so that a test can tell that nothing was changed.
 func (h *House) Rows() string { h.T.Helper(); return sqlite.Dump(h.T, h.File, tables...) }

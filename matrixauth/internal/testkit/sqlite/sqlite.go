@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	_ "github.com/mattn/go-sqlite3" // the driver sqlite3
 )
@@ -56,6 +57,27 @@ func Dump(t testing.TB, file string, tables ...string) string {
 		return nil
 	})
 	return out.String()
+}
+
+// Clock writes what time a database last noted that it lived, as it would have each minute of a time that a test leaps
+// over. It stays open until close is called, as a test does so thousands of times.
+func Clock(t testing.TB, file string) (lived func(until time.Time), closed func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", "file:"+url.PathEscape(file)+"?_busy_timeout=5000&_sync=OFF")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lived = func(until time.Time) {
+		t.Helper()
+		if _, err := db.Exec("UPDATE alive SET at = ?1", until.UnixMicro()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return lived, func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func with(t testing.TB, file, options string, do func(*sql.DB) error) {
