@@ -50,13 +50,14 @@ GREMLINS = github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0
 mutants:
 	GREMLINS=$(GREMLINS) tests/mutants.sh $(PACKAGES)
 
+# "make bench AGAINST=COMMIT" compares introspection and refresh with those of another commit, in one run.
 bench:
-	tests/bench.sh
+	tests/bench.sh $(if $(AGAINST),against $(AGAINST))
 
 screenshots:
 	tests/setup.sh
 	mkdir -p docs/screenshots && rm -f docs/screenshots/*.png
-	SCREENSHOTS=$(CURDIR)/docs/screenshots tests/run.sh -run '^TestPages$$'
+	SCREENSHOTS=$(CURDIR)/docs/screenshots tests/run.sh -run '^Test(Pages|Registration|PeopleComeBack)$$'
 
 clean:
 	rm -rf caddy .demo tests/.cache

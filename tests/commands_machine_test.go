@@ -141,14 +141,15 @@ func (o owner) restored(t *testing.T) {
 	o.Must("root", "caddy matrix-auth user lock bob")
 	lost := o.login("alice", typed).Must(t, http.StatusOK).Text("access_token")
 	o.follow("commands.md", "Restore")
-	o.told("root", "caddy matrix-auth user show bob", byServer, "active")
+	o.told("root", "caddy matrix-auth user show bob", byServer, "locked") // as before: what restricts is done again
+	o.told("root", "caddy matrix-auth user unlock bob", byServer)
 	o.call(http.MethodGet, "/v3/account/whoami", kept, nil).Must(t, http.StatusOK)
 	o.call(http.MethodGet, "/v3/account/whoami", lost, nil).Must(t, http.StatusServiceUnavailable) // it keeps its keys, and waits
 	o.login("alice", typed).Must(t, http.StatusOK)
 	if foreign := o.Must("root", "find /var/lib/caddy ! -user caddy"); foreign != "" {
 		t.Errorf("these are not the service's: %s", foreign)
 	}
-	o.told("root", "caddy matrix-auth doctor || true", "the database and what lies beside it are the server's and closed to others", "locked at Synapse alone")
+	o.told("root", "caddy matrix-auth doctor || true", "the database and what lies beside it are the server's and closed to others")
 }
 
 // migrated moves a configuration of Synapse's whose secret is to be ours.

@@ -85,10 +85,24 @@ $issuer {
 			secret_file $demo/secret
 		}
 		internal_listen 127.0.0.1:$internal_port
+		registration open {
+			email required
+		}
+		mail {
+			from demo@localhost.localdomain
+			sendmail $demo/sendmail
+		}
 	}
 	reverse_proxy 127.0.0.1:$synapse_port
 }
 EOF
+	# No mail leaves this machine: each is a file of text.
+	mkdir -p "$demo/mail"
+	cat >"$demo/sendmail" <<EOF
+#!/bin/sh
+exec "$python" "$root/tests/demo_mail.py" "$demo/mail"
+EOF
+	chmod 700 "$demo/sendmail"
 	cat >"$demo/homeserver.yaml" <<EOF
 server_name: "localhost:$https_port"
 public_baseurl: "$issuer/"
@@ -183,6 +197,9 @@ Homeserver   $issuer
 Synapse      http://127.0.0.1:$synapse_port (behind it)
 Account      @$user:localhost:$https_port
 Password     $(cat "$demo/password")
+
+Register     $issuer/account/register in a browser that trusts $ca, or warns
+Mail         comes as files: cat "$demo/mail/"*
 
 Log in:
   curl --cacert $ca $issuer/_matrix/client/v3/login \\

@@ -57,6 +57,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("the printed login %q gave %v: %s", login, err, answer)
 	}
 	t.Run("the_doctor_is_content", func(t *testing.T) { d.testDoctor(t, out) })
+	t.Run("people_register_and_mail_is_a_file", func(t *testing.T) { d.testMail(t, out) })
 	again, err := d.run("start")
 	if err != nil || strings.Contains(again, "starting") || strings.Contains(again, "building") {
 		t.Fatalf("the second start did not reuse the first: %v\n%s", err, again)
@@ -65,6 +66,27 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Run("a_port_in_use_is_a_sentence", d.testPorts)
+}
+
+// testMail opens the page for registering that the demo prints, and has a mail sent.
+func (d *demo) testMail(t *testing.T, printed string) {
+	page := regexp.MustCompile(`Register +(https://\S+) .*trusts (\S+),`).FindStringSubmatch(printed)
+	if page == nil {
+		t.Fatalf("it prints no page for registering:\n%s", printed)
+	}
+	if out, err := exec.Command("curl", "-fsS", "--cacert", page[2], page[1]).Output(); err != nil || !strings.Contains(string(out), "Create an account") {
+		t.Errorf("%s: %v\n%s", page[1], err, out)
+	}
+	if out, err := exec.Command(filepath.Join(d.dir, "caddy"), "matrix-auth", "mail", "test", "somebody@example.org", "--config", filepath.Join(d.dir, "Caddyfile")).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	files, err := filepath.Glob(filepath.Join(d.dir, "mail", "*.txt"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v, %q", err, files)
+	}
+	if text, err := os.ReadFile(files[0]); err != nil || !strings.Contains(string(text), "To: <somebody@example.org>") && !strings.Contains(string(text), "To: somebody@example.org") {
+		t.Errorf("%v\n%s", err, text)
+	}
 }
 
 // testDoctor runs the doctor as the demo prints it, in the environment of whoever reads that.

@@ -64,7 +64,7 @@ func logged(t *testing.T, format string) owner {
 	var global string
 	for _, b := range blocksOf(t, "logs.md") {
 		switch {
-		case b.kind == "caddyfile":
+		case b.kind == "caddyfile" && strings.Contains(b.text, "exclude matrix_auth"):
 			global = strings.Replace(strings.Replace(b.text, "format json", "format "+format, 1), "exclude matrix_auth", "exclude matrix_auth\n\t\tformat "+format, 1)
 		case b.into != "":
 			o.Write(b.into, b.text, "644", "root")

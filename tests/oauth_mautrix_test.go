@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +26,18 @@ func postBy(t *testing.T, by *http.Client, address string, body any) rig.Answer 
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := by.Post(address, "application/json", bytes.NewReader(text))
+	return answerTo(t, by, address, "application/json", bytes.NewReader(text))
+}
+
+// postFormBy sends a form in the same way.
+func postFormBy(t *testing.T, by *http.Client, address string, form url.Values) rig.Answer {
+	t.Helper()
+	return answerTo(t, by, address, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
+}
+
+func answerTo(t *testing.T, by *http.Client, address, kind string, body io.Reader) rig.Answer {
+	t.Helper()
+	response, err := by.Post(address, kind, body)
 	if err != nil {
 		t.Fatal(err)
 	}

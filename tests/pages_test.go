@@ -7,7 +7,8 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/tests/rig"
 )
 
-// TestPages has a browser go through our pages by keyboard, without script, and with axe-core looking on.
+// TestPages has a browser go through our pages by keyboard, without script, and with axe-core looking on. People can
+// register and recover, so that the pages show the ways there; nobody reads the mails.
 // The directory that SCREENSHOTS names is filled with pictures of them.
 func TestPages(t *testing.T) {
 	h := rig.StartHomeserver(t, rig.Newest, rig.CaddyConfig{Options: oauthOptions + `
@@ -16,7 +17,12 @@ func TestPages(t *testing.T) {
 			privacy https://chat.example.com/privacy
 			imprint https://chat.example.com/imprint
 			help mailto:help@example.com
-		}`})
+		}
+		mail {
+			from matrix@example.com
+			sendmail /bin/true
+		}
+		registration open`})
 	alice, bob, carol, locked := h.AddUser("alice"), h.AddUser("bob"), h.AddUser("carol"), h.AddUser("locked")
 	h.MustCommand("", "user", "lock", "locked")
 	for _, device := range []string{"Laptop", "Phone"} {

@@ -97,6 +97,7 @@ all)
 	venv synapse-$newest
 	venv synapse-$oldest
 	venv nio
+	venv mail
 	node_packages
 	debian_tree
 	;;

@@ -137,6 +137,12 @@ func (o owner) restore(a *ownersApp) {
 	o.follow("commands.md", "Restore")
 	a.goesOn(o.t)
 	o.call(http.MethodGet, "/v3/account/whoami", later, nil).Must(o.t, http.StatusServiceUnavailable) // it keeps its keys, and waits
+	o.Must("root", "caddy matrix-auth session lost | grep oauth || caddy matrix-auth session lost | grep compat")
+	if found := o.Run("root", "caddy matrix-auth doctor"); found.Err == nil || !strings.Contains(found.Out, "session lost --end") {
+		o.t.Errorf("the doctor says of a session that waits\n%s", found.Out)
+	}
+	o.Must("root", "caddy matrix-auth session lost --end --yes")
+	o.Must("root", "caddy matrix-auth doctor")
 	o.Must("caddy", "test -O "+dataOf+"/matrix_auth.db")
 }
 

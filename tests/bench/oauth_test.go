@@ -54,7 +54,7 @@ func oauthRows(t *testing.T, table *table, s server) {
 			people[client].flow(t)
 			return login{people[client].access, people[client].refreshing}, nil
 		},
-		next: func(tokens login) []byte {
+		next: func(_ int, tokens login) []byte {
 			form := url.Values{"grant_type": {"refresh_token"}, "client_id": {client}, "refresh_token": {tokens.RefreshToken}}
 			return post(s.address(), "/oauth2/token", "application/x-www-form-urlencoded", "", []byte(form.Encode()))
 		},

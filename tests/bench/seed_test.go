@@ -7,9 +7,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"fmt"
-	"hash/crc32"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -21,11 +19,7 @@ const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 // tokenOf is the access token of the nth session of a seeded database.
 func tokenOf(n int) string {
 	body := fmt.Sprintf("mct_%030d", n)
-	digits := ""
-	for sum := crc32.ChecksumIEEE([]byte(body)); sum > 0; sum /= 62 {
-		digits += string(base62[sum%62])
-	}
-	return body + "_" + strings.Repeat("0", 6-len(digits)) + digits
+	return body + "_" + checksum(body)
 }
 
 // seed fills a database that Caddy has made with live sessions, a token each, which were used before:

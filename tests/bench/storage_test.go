@@ -62,7 +62,7 @@ func (r *refresher) connect() {
 func (r *refresher) refresh(times int) {
 	r.t.Helper()
 	for range times {
-		if err := call(r.conn, r.reader, r.chain.next(r.tokens), &r.tokens); err != nil {
+		if err := call(r.conn, r.reader, r.chain.next(0, r.tokens), &r.tokens); err != nil {
 			r.t.Fatal(err)
 		}
 	}

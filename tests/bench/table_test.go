@@ -50,6 +50,7 @@ func TestTable(t *testing.T) {
 	table.row("memory after 100,000 introspections (MB)", fmt.Sprintf("%+.1f", afterIntrospections(t, small)-bareIdle), "+40")
 	refreshes(t, table, small, "refresh", legacyChain(small))
 	oauthRows(t, table, small)
+	rowlessRows(t, table, small, 1000)
 	logins(t, table, small, bareIdle)
 	storage(t, table, small)
 	small.Stop()
@@ -85,20 +86,28 @@ func startBare(t *testing.T) server {
 // start starts Caddy on a database of so many sessions.
 func start(t *testing.T, sessions int) server {
 	t.Helper()
+	s := startEmpty(t, "")
+	s.Stop()
+	seed(t, s.Database(), sessions)
+	s.Start()
+	return s
+}
+
+// startEmpty starts a program of Caddy, empty for that of this checkout, on a database that has people and no sessions.
+func startEmpty(t *testing.T, program string) server {
+	t.Helper()
 	c := rig.NewCaddy(t, rig.CaddyConfig{
+		Program:    program,
 		ServerName: "bench.test", Synapse: synapse(t), Secret: secret,
 		Options: "login_limit {\n\t\t\tnetwork 1000000 1000000\n\t\t\taccount 1000000 1000000\n\t\t}\n\t\trefresh_limit 1000000 1000000",
 	})
 	text := c.Text(fmt.Sprintf(yardstick, strings.Repeat("x", answerLength)))
 	c.Write(strings.Replace(text, "auto_https off", "auto_https off\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1/32\n\t\ttrusted_proxies_strict\n\t}", 1))
 	c.Start()
-	password := "bench-password"
+	password := "bench correct horse"
 	for i := range connections {
 		c.MustCommand(password+"\n", "user", "add", fmt.Sprintf("bench%d", i))
 	}
-	c.Stop()
-	seed(t, c.Database(), sessions)
-	c.Start()
 	return server{c}
 }
 
@@ -125,18 +134,18 @@ func synapse(t *testing.T) string {
 const answerLength = 350
 
 func (s server) introspect(tokens int) func(*rand.Rand) []byte {
-	return func(r *rand.Rand) []byte {
-		form := url.Values{"token": {tokenOf(r.IntN(tokens))}, "token_type_hint": {"access_token"}}
-		return post(s.address(), "/oauth2/introspect", "application/x-www-form-urlencoded", "Bearer "+secret, []byte(form.Encode()))
-	}
+	return func(r *rand.Rand) []byte { return introspect(s, "/oauth2/introspect", tokenOf(r.IntN(tokens))) }
+}
+
+// introspect asks about a token as Synapse does.
+func introspect(s server, path, token string) []byte {
+	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
+	return post(s.address(), path, "application/x-www-form-urlencoded", "Bearer "+secret, []byte(form.Encode()))
 }
 
 func introspection(t *testing.T, table *table, s server, what string, tokens func(*rand.Rand) string) (perSecond float64) {
 	form := func(path string) func(*rand.Rand) []byte {
-		return func(r *rand.Rand) []byte {
-			body := url.Values{"token": {tokens(r)}, "token_type_hint": {"access_token"}}.Encode()
-			return post(s.address(), path, "application/x-www-form-urlencoded", "Bearer "+secret, []byte(body))
-		}
+		return func(r *rand.Rand) []byte { return introspect(s, path, tokens(r)) }
 	}
 	ask, plain := form("/oauth2/introspect"), form("/yardstick")
 	load(t, s.address(), connections, warmUp, ask)
@@ -183,14 +192,14 @@ func call(conn net.Conn, r *bufio.Reader, request []byte, into any) error {
 }
 
 func loginRequest(s server, user int) []byte {
-	body := fmt.Sprintf(`{"type":"m.login.password","identifier":{"type":"m.id.user","user":"bench%d"},"password":"bench-password","refresh_token":true,"device_id":"BENCH"}`, user)
+	body := fmt.Sprintf(`{"type":"m.login.password","identifier":{"type":"m.id.user","user":"bench%d"},"password":"bench correct horse","refresh_token":true,"device_id":"BENCH"}`, user)
 	return post(s.address(), "/_matrix/client/v3/login", "application/json", "", []byte(body))
 }
 
 // chain is how a client of an API begins, and how it refreshes.
 type chain struct {
 	begin func(conn net.Conn, r *bufio.Reader, client int) (login, error)
-	next  func(login) []byte
+	next  func(client int, tokens login) []byte
 }
 
 func legacyChain(s server) chain {
@@ -198,10 +207,12 @@ func legacyChain(s server) chain {
 		begin: func(conn net.Conn, r *bufio.Reader, client int) (tokens login, err error) {
 			return tokens, call(conn, r, loginRequest(s, client), &tokens)
 		},
-		next: func(tokens login) []byte {
-			return post(s.address(), "/_matrix/client/v3/refresh", "application/json", "", fmt.Appendf(nil, `{"refresh_token":%q}`, tokens.RefreshToken))
-		},
+		next: func(_ int, tokens login) []byte { return legacyRefresh(s, tokens.RefreshToken) },
 	}
+}
+
+func legacyRefresh(s server, token string) []byte {
+	return post(s.address(), "/_matrix/client/v3/refresh", "application/json", "", fmt.Appendf(nil, `{"refresh_token":%q}`, token))
 }
 
 // refreshChains has clients refresh one after another and measures the answers of all.
@@ -224,7 +235,7 @@ func refreshChains(t *testing.T, s server, clients int, during time.Duration, ch
 			}
 			for end := (<-begin).Add(during); err == nil && time.Now().Before(end); {
 				asked := time.Now()
-				if err = call(conn, r, chain.next(tokens), &tokens); err != nil {
+				if err = call(conn, r, chain.next(i, tokens), &tokens); err != nil {
 					t.Error(err)
 				}
 				times[i] = append(times[i], time.Since(asked))
@@ -314,7 +325,7 @@ func bareHash(t *testing.T) time.Duration {
 	for range atOnce {
 		group.Go(func() {
 			for range count {
-				argon2.IDKey([]byte("bench-password"), salt, 2, 19456, 1, 32)
+				argon2.IDKey([]byte("bench correct horse"), salt, 2, 19456, 1, 32)
 			}
 		})
 	}

@@ -1,10 +1,9 @@
 // Our pages in a browser: by keyboard alone, without script, judged by axe-core in light, dark and
 // narrow, and photographed if a directory is named.
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { arrival, arrivals, consent, consentHeading, handOver, launch, signIn, visitor } from "./browser.mjs";
 import { aside, check, done, equal, ok, settled } from "./checks.mjs";
 import { authorize, exchange, origin, redirectUri } from "./example_chat.mjs";
+import { judge as judgePage, tabTo as tabToTarget, views } from "./look.mjs";
 
 // Alice's account is looked at and photographed, Bob does everything else.
 const [base, alicePassword, bobPassword, carolPassword, lockedPassword, album] = process.argv.slice(2);
@@ -37,43 +36,14 @@ async function register(more = {}) {
 
 const browser = await launch();
 const { client_id: strange } = await register();
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const judge = (page, name, view) => judgePage(page, name, view, album);
+const tabTo = (page, role, name) => tabToTarget(page, page.getByRole(role, { name, exact: true }).first());
 
 // takeUp makes a session of what a client got.
 async function takeUp({ params }) {
     const answer = await exchange(base, params.get("code"));
     equal(answer.status, 200, "the answer to the code");
 }
-
-// judge looks at a page as it is now.
-async function judge(page, name, view) {
-    await page.evaluate(axe);
-    const { violations } = await page.evaluate(() =>
-        window.axe.run(document, {
-            runOnly: { type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] },
-        }),
-    );
-    const found = violations.map((one) => `${one.id}: ${one.help}: ${one.nodes.map((node) => node.html).join(" | ")}`);
-    equal(found, [], `what axe finds on ${name}, ${view}`);
-    const facts = await page.evaluate(() => ({
-        wide: document.documentElement.scrollWidth - window.innerWidth,
-        headings: document.querySelectorAll("h1").length,
-        lang: document.documentElement.lang,
-        title: document.title,
-        scripts: document.scripts.length,
-    }));
-    ok(facts.wide <= 0, `${name} is ${facts.wide}px too wide, ${view}`);
-    equal(facts.headings, 1, `the number of main headings of ${name}`);
-    ok(facts.lang !== "" && facts.title !== "", `${name} has no language or no title`);
-    equal(page.complaints, [], `what the browser complains of on ${name}`);
-    if (album) await page.screenshot({ path: `${album}/${name}-${view}.png`, fullPage: true });
-}
-
-const views = {
-    light: { colorScheme: "light", viewport: { width: 1024, height: 720 } },
-    dark: { colorScheme: "dark", viewport: { width: 1024, height: 720 } },
-    narrow: { colorScheme: "light", viewport: { width: 320, height: 640 } },
-};
 
 aside("axe-core finds nothing on the pages in German, and they are in German", async () => {
     const page = await visitor(browser, { ...views.light, locale: "de-DE" });
@@ -82,23 +52,6 @@ aside("axe-core finds nothing on the pages in German, and they are in German", a
     await judge(page, "sign-in-german", "light");
     await page.context().close();
 });
-
-// tabTo presses the tabulator until something that a person can see to be focused has the name.
-async function tabTo(page, role, name) {
-    for (let i = 0; i < 25; i++) {
-        const target = page.getByRole(role, { name, exact: true }).first();
-        if (await target.evaluate((node) => node === document.activeElement)) {
-            const shown = await target.evaluate((node) => {
-                const style = getComputedStyle(node);
-                return node.matches(":focus-visible") && (style.outlineStyle !== "none" || style.boxShadow !== "none");
-            });
-            ok(shown, `the focus on ${name} cannot be seen`);
-            return;
-        }
-        await page.keyboard.press("Tab");
-    }
-    throw new Error(`the tabulator does not lead to ${name}`);
-}
 
 aside("the flow goes by keyboard alone", async () => {
     const page = await visitor(browser, views.light);

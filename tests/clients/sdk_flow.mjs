@@ -1,74 +1,27 @@
 // matrix-js-sdk in a browser, today's API and the one before: sign-in on our pages, sync, refresh after
 // expiry, two tabs that share a session, logout. Access tokens of the server must live for seconds.
-import { createServer } from "node:http";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import { consent, launch, signIn, visitor, watch } from "./browser.mjs";
 import { aside, done, equal, ok, settled, until } from "./checks.mjs";
+import { away, back, ready, serve } from "./client_site.mjs";
 
 const [base, password, observer] = process.argv.slice(2);
 const alice = { name: "alice", password };
 
-// The page's modules are split, so that a client without encryption does not load that of the SDK.
-async function bundle(name) {
-    const built = await build({
-        entryPoints: [fileURLToPath(new URL(name, import.meta.url))],
-        bundle: true,
-        splitting: true,
-        format: "esm",
-        write: false,
-        outdir: "/",
-        logLevel: "error",
-        define: { global: "globalThis" },
-    });
-    return built.outputFiles.map((file) => [file.path, file.contents]);
-}
-
-const scripts = new Map([...(await bundle("sdk_page.mjs")), ...(await bundle("sdk41_page.mjs"))]);
-const server = createServer((request, response) => {
-    const { pathname } = new URL(request.url, "http://localhost");
-    if (scripts.has(pathname)) {
-        response.writeHead(200, { "Content-Type": "text/javascript" }).end(scripts.get(pathname));
-        return;
-    }
-    const script = pathname.startsWith("/old") ? "/sdk41_page.js" : "/sdk_page.js";
-    response.writeHead(200, { "Content-Type": "text/html" }).end(`<!doctype html><title>client</title><script type="module" src="${script}"></script>`);
-});
-await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-// Another name than the server's, so that the browser sees two sites.
-const origin = `http://localhost:${server.address().port}`;
-const ready = (page) => page.waitForFunction(() => window.app !== undefined);
+const origin = await serve({ "/app": "sdk_page.mjs", "/old": "sdk41_page.mjs" });
 
 async function devices() {
     const answer = await fetch(`${base}/_matrix/client/v3/devices`, { headers: { authorization: `Bearer ${observer}` } });
     return (await answer.json()).devices.map((device) => device.device_id);
 }
 
-// away sends the browser to our pages, as a client does, and back gives what it came back with.
-async function away(page, path, options) {
-    const redirectUri = `${origin}${path}?no_universal_links=true`;
-    await page.goto(origin + path);
-    await ready(page);
-    const url = await page.evaluate(([base, options]) => window.app.begin(base, options), [base, { redirectUri, ...options }]);
-    await page.evaluate((url) => window.location.assign(url), url);
-    return redirectUri;
-}
-
-async function back(page, path, ...args) {
-    await page.waitForURL(`${origin}${path}**`);
-    ok(page.url().startsWith(`${origin}${path}?no_universal_links=true`), `the registered query is lost: ${page.url()}`);
-    await ready(page);
-    return page.evaluate((args) => window.app.finish(...args), args);
-}
-
 const browser = await launch();
 
 async function start(mode) {
     const page = await visitor(browser);
-    await away(page, "/app", { mode });
+    await away(page, base, `${origin}/app`, { mode });
     await signIn(page, alice);
     await consent(page);
-    const session = await back(page, "/app");
+    const session = await back(page, `${origin}/app`);
     equal(session.who.device_id, session.asked, "the device");
     ok(session.scope.includes(`urn:matrix:client:device:${session.asked}`), `the scope is ${session.scope}`);
     equal(page.complaints.filter((line) => line.startsWith(base)), [], "what the browser complains of");
@@ -130,20 +83,20 @@ aside("two tabs that share a session refresh at once, and one logs both out", as
 
 aside("a person who declines comes back with access_denied", async () => {
     const page = await visitor(browser);
-    await away(page, "/app", { mode: "fragment" });
+    await away(page, base, `${origin}/app`, { mode: "fragment" });
     await signIn(page, alice);
     await consent(page, "Cancel");
-    equal((await back(page, "/app")).error, "access_denied", "the error");
+    equal((await back(page, `${origin}/app`)).error, "access_denied", "the error");
     await page.context().close();
 });
 
 for (const mode of ["query", "fragment"]) {
     aside(`matrix-js-sdk 41.9 signs in by ${mode} without an ID token, refreshes, and its device is gone after both revocations`, async () => {
         const page = await visitor(browser);
-        const redirectUri = await away(page, "/old", { mode });
+        const redirectUri = await away(page, base, `${origin}/old`, { mode });
         await signIn(page, alice);
         await consent(page);
-        const session = await back(page, "/old", redirectUri);
+        const session = await back(page, `${origin}/old`, redirectUri);
         equal(session.idToken, null, "the ID token");
         ok(!session.scope.split(" ").includes("openid"), `the scope is ${session.scope}`);
         await until("two refreshes", async () => {
@@ -158,5 +111,4 @@ for (const mode of ["query", "fragment"]) {
 
 await settled();
 await browser.close();
-server.close();
 done();

@@ -26,6 +26,8 @@ type CaddyConfig struct {
 	Options string
 	// Tag is the build tag of the binary.
 	Tag string
+	// Program is the path of the binary; empty for one of this checkout.
+	Program string
 	// Ready is the path that answers once Caddy has started; empty for that of the login.
 	Ready string
 	// Env is added to the environment.
@@ -57,8 +59,12 @@ func NewCaddy(t testing.TB, c CaddyConfig) *Caddy {
 	if c.InternalPort == 0 {
 		c.InternalPort = FreePort(t)
 	}
+	binary := c.Program
+	if binary == "" {
+		binary = Binary(t, c.Tag)
+	}
 	caddy := &Caddy{
-		CaddyConfig: c, Dir: t.TempDir(), t: t, binary: Binary(t, c.Tag),
+		CaddyConfig: c, Dir: t.TempDir(), t: t, binary: binary,
 		URL: fmt.Sprintf("http://127.0.0.1:%d", c.SitePort), Internal: fmt.Sprintf("http://127.0.0.1:%d/", c.InternalPort),
 	}
 	if c.User != 0 {
@@ -160,6 +166,15 @@ func (c *Caddy) Stop() {
 		return
 	}
 	if err := c.proc.end(syscall.SIGTERM); err != nil {
+		c.t.Error(err)
+	}
+	c.proc = nil
+}
+
+// Kill ends Caddy as a loss of power does.
+func (c *Caddy) Kill() {
+	c.t.Helper()
+	if err := c.proc.end(syscall.SIGKILL); err != nil {
 		c.t.Error(err)
 	}
 	c.proc = nil
