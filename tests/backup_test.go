@@ -97,9 +97,12 @@ func TestBackupsByThemselves(t *testing.T) {
 	if said := h.MustCommand("", "audit", "--limit", "20"); !strings.Contains(said, "restore") {
 		t.Errorf("the audit log is %s", said)
 	}
-	if said := h.MustCommand("", "outbox", "list", "--json"); strings.TrimSpace(said) != "[]" {
-		t.Errorf("there waits %s", said)
-	}
+	rig.Await(t, "nothing that waits for Synapse", func() error {
+		if said := h.MustCommand("", "outbox", "list", "--json"); strings.TrimSpace(said) != "[]" {
+			return fmt.Errorf("there waits %s", said)
+		}
+		return nil
+	})
 
 	// The newer database turns up again: nobody waits any more.
 	kept, err := filepath.Glob(h.Database() + ".replaced-*")
