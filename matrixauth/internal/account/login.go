@@ -123,7 +123,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 		start.Device = model.NewBrowserValue()
 	}
 	if start, err = d.Browsers.StartOnce(r.Context(), start); err != nil {
-		return err
+		return d.blocked(w, r, proof.User, page.Blocked{Goal: shown.Goal}, err)
 	}
 	d.Cookie.Set(w, start.Value)
 	d.Devices.Put(w, r, start.Device)

@@ -49,9 +49,17 @@ type Start struct {
 	Language, Agent string
 }
 
-// Start begins the browser session of a sign-in.
+// Start begins the browser session of a sign-in. It returns an Error with code UserDeactivated if the account was deactivated
+// since the proof: nothing may remain of it that would go on if it came back (MOD-11).
 func (b *Browsers) Start(ctx context.Context, p Start) (s model.BrowserSession, err error) {
 	err = b.store.Update(ctx, func(tx *store.Tx) error {
+		now, err := tx.User(p.Proof.User.ID)
+		if err == nil && now.Deactivated() {
+			err = model.NewError(model.UserDeactivated)
+		}
+		if err != nil {
+			return err
+		}
 		by := model.Holder(p.Proof.User.ID, p.Source)
 		old, err := tx.BrowserSessionByHash(model.HashToken(p.Replaced))
 		if err == nil {
