@@ -1,7 +1,6 @@
 package page
 
 import (
-	"cmp"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/text/feature/plural"
 	"golang.org/x/text/language"
@@ -50,9 +50,35 @@ func (m *message) UnmarshalJSON(data []byte) error {
 // texts are the texts of one language.
 type texts struct {
 	tag      language.Tag
-	messages map[string]message
-	// base has what is left out; nil in the fallback itself.
+	messages func() map[string]message
+	// base has what is left out; nil in our texts of the fallback.
 	base *texts
+}
+
+// ours are our texts by their languages' tags. A language is parsed when it is first asked for, once in a process: most
+// servers need few of them, and a start or a reload must not wait for all.
+var ours = func() map[string]func() map[string]message {
+	all := map[string]func() map[string]message{}
+	entries, err := languages.ReadDir("languages")
+	if err != nil {
+		panic(err) // it is part of the program
+	}
+	for _, entry := range entries {
+		all[strings.TrimSuffix(entry.Name(), ".json")] = sync.OnceValue(func() map[string]message { return parseOurs(entry.Name()) })
+	}
+	return all
+}()
+
+func parseOurs(name string) map[string]message {
+	data, err := languages.ReadFile("languages/" + name)
+	if err != nil {
+		panic(err) // as above
+	}
+	var texts map[string]message
+	if err := json.Unmarshal(data, &texts); err != nil {
+		panic(fmt.Errorf("%s: %w", name, err)) // a test reads them all
+	}
+	return texts
 }
 
 // catalogue is all languages, the fallback first.
@@ -61,29 +87,62 @@ type catalogue struct {
 	matcher   language.Matcher
 }
 
-// newCatalogue reads our languages and, over them, those of an operator: a file named by a language's
+// newCatalogue joins our languages with those of an operator, which lie over them: a file named by a language's
 // tag, such as fr.json or pt-BR.json, adds that language or changes single texts of ours.
 func newCatalogue(folder fs.FS) (*catalogue, error) {
-	ours, err := fs.Sub(languages, "languages")
+	theirs, err := readFolder(folder)
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]map[string]message{}
-	for _, source := range []fs.FS{ours, folder} {
-		if source == nil {
-			continue
+	names := slices.AppendSeq(slices.Collect(maps.Keys(ours)), maps.Keys(theirs))
+	slices.SortFunc(names, func(a, b string) int {
+		if (a == fallback) != (b == fallback) {
+			if a == fallback {
+				return -1
+			}
+			return 1
 		}
-		names, err := fs.Glob(source, "*.json")
+		return strings.Compare(a, b)
+	})
+	c := &catalogue{}
+	var tags []language.Tag
+	for _, name := range slices.Compact(names) {
+		tag, err := language.Parse(name)
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range names {
-			if err := readTexts(source, name, all); err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
+		var s *texts
+		if len(c.languages) > 0 {
+			s = c.languages[0]
+		}
+		if messages, ok := ours[name]; ok {
+			s = &texts{tag: tag, messages: messages, base: s}
+		}
+		if messages, ok := theirs[name]; ok {
+			s = &texts{tag: tag, messages: func() map[string]message { return messages }, base: s}
+		}
+		c.languages, tags = append(c.languages, s), append(tags, tag)
+	}
+	c.matcher = language.NewMatcher(tags)
+	return c, nil
+}
+
+// readFolder reads the texts of an operator, by the tags of their languages.
+func readFolder(folder fs.FS) (map[string]map[string]message, error) {
+	all := map[string]map[string]message{}
+	if folder == nil {
+		return all, nil
+	}
+	names, err := fs.Glob(folder, "*.json")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if err := readTexts(folder, name, all); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return assemble(all)
+	return all, nil
 }
 
 func readTexts(source fs.FS, name string, into map[string]map[string]message) error {
@@ -99,22 +158,13 @@ func readTexts(source fs.FS, name string, into map[string]map[string]message) er
 	if err := json.Unmarshal(data, &texts); err != nil {
 		return err
 	}
-	known := into[fallback]
-	if known == nil && tag.String() != fallback {
-		known, err = englishTexts()
-		if err != nil {
-			return err
-		}
-	}
 	for key, text := range texts {
-		original, ok := known[key]
-		if known != nil && !ok {
+		original, ok := ours[fallback]()[key]
+		if !ok {
 			return fmt.Errorf("there is no text %q", key)
 		}
-		if known != nil {
-			if err := comparePlaces(original, text); err != nil {
-				return fmt.Errorf("%s: %w", key, err)
-			}
+		if err := comparePlaces(original, text); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
 		}
 	}
 	if into[tag.String()] == nil {
@@ -122,16 +172,6 @@ func readTexts(source fs.FS, name string, into map[string]map[string]message) er
 	}
 	maps.Copy(into[tag.String()], texts)
 	return nil
-}
-
-// englishTexts returns those that every other file is compared with.
-func englishTexts() (map[string]message, error) {
-	data, err := languages.ReadFile("languages/" + fallback + ".json")
-	if err != nil {
-		return nil, err
-	}
-	var texts map[string]message
-	return texts, json.Unmarshal(data, &texts)
 }
 
 // place is a place for a value in a text.
@@ -156,33 +196,6 @@ func comparePlaces(original, text message) error {
 	return nil
 }
 
-func assemble(all map[string]map[string]message) (*catalogue, error) {
-	c := &catalogue{}
-	names := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
-		if (a == fallback) != (b == fallback) {
-			if a == fallback {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a, b)
-	})
-	tags := make([]language.Tag, 0, len(names))
-	for _, name := range names {
-		tag, err := language.Parse(name)
-		if err != nil {
-			return nil, err
-		}
-		s := &texts{tag: tag, messages: all[name]}
-		if len(c.languages) > 0 {
-			s.base = c.languages[0]
-		}
-		c.languages, tags = append(c.languages, s), append(tags, tag)
-	}
-	c.matcher = language.NewMatcher(tags)
-	return c, nil
-}
-
 // Languages lists the languages of the pages, as BCP 47 tags.
 func (p *Pages) Languages() []string {
 	names := make([]string, len(p.catalogue.languages))
@@ -191,49 +204,6 @@ func (p *Pages) Languages() []string {
 	}
 	return names
 }
-
-// maxPreference bounds what is read of a list of languages, which anybody may send.
-const maxPreference = 512
-
-// choose picks the language for a visitor: what the app asked for by ui_locales, else what the browser
-// asks for, else the fallback.
-func (c *catalogue) choose(uiLocales, acceptLanguage string) *texts {
-	var wanted []language.Tag
-	for name := range strings.FieldsSeq(clip(uiLocales)) {
-		if tag, err := language.Parse(name); err == nil {
-			wanted = append(wanted, tag)
-		}
-	}
-	if _, i, sure := c.matcher.Match(wanted...); len(wanted) > 0 && sure > language.No {
-		return c.languages[i]
-	}
-	_, i, _ := c.matcher.Match(accepted(clip(acceptLanguage))...)
-	return c.languages[i]
-}
-
-// accepted reads an Accept-Language header. Its entries are read one by one: a language that nobody
-// knows must not cost those beside it.
-func accepted(header string) []language.Tag {
-	type entry struct {
-		tag     language.Tag
-		quality float32
-	}
-	var entries []entry
-	for text := range strings.SplitSeq(header, ",") {
-		tags, qualities, err := language.ParseAcceptLanguage(text)
-		if err == nil && len(tags) == 1 {
-			entries = append(entries, entry{tags[0], qualities[0]})
-		}
-	}
-	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(b.quality, a.quality) })
-	tags := make([]language.Tag, len(entries))
-	for i, e := range entries {
-		tags[i] = e.tag
-	}
-	return tags
-}
-
-func clip(list string) string { return list[:min(len(list), maxPreference)] }
 
 // rightToLeft are the scripts that are written from right to left.
 var rightToLeft = []string{"Adlm", "Arab", "Hebr", "Mand", "Nkoo", "Rohg", "Samr", "Syrc", "Thaa"}
@@ -248,7 +218,7 @@ func (s *texts) direction() string {
 }
 
 func (s *texts) find(key string) (message, *texts) {
-	if text, ok := s.messages[key]; ok || s.base == nil {
+	if text, ok := s.messages()[key]; ok || s.base == nil {
 		return text, s
 	}
 	return s.base.find(key)
@@ -257,15 +227,45 @@ func (s *texts) find(key string) (message, *texts) {
 // text returns a text with its values, which are pairs of a name and a value.
 func (s *texts) text(key string, pairs ...string) string {
 	found, _ := s.find(key)
-	return fill(found["other"], pairs, func(value string) string { return value })
+	return fill(found["other"], pairs, s.isolate)
 }
+
+// leftToRight are the places whose values are written from left to right in every language: Matrix IDs, addresses, names
+// of hosts and devices.
+var leftToRight = []string{"account", "address", "device", "email", "host", "id", "server", "username"}
 
 // rich returns a text as HTML. Each value is kept from mixing its direction of writing with that of the
 // text around it.
 func (s *texts) rich(key string, pairs ...string) template.HTML {
 	text, _ := s.find(key)
-	isolate := func(value string) string { return "<bdi>" + html.EscapeString(value) + "</bdi>" }
+	isolate := func(name, value string) string {
+		if slices.Contains(leftToRight, name) {
+			return `<bdi dir="ltr">` + html.EscapeString(value) + "</bdi>"
+		}
+		return "<bdi>" + html.EscapeString(value) + "</bdi>"
+	}
 	return template.HTML(fill(html.EscapeString(text["other"]), pairs, isolate)) // both parts are escaped
+}
+
+// The signs of Unicode that set a piece of text apart from the direction around it (UAX #9): one that is written from left
+// to right, one whose first letter decides, and the end of both.
+const (
+	leftToRightIsolate = "\u2066"
+	firstStrongIsolate = "\u2068"
+	endOfIsolate       = "\u2069"
+)
+
+// isolate sets a value of a place apart in plain text, as rich does in HTML. In a text that is written from right to left,
+// "@alice:example.com" would end in its @ otherwise. Texts from left to right have no need of it, and stay free of signs
+// that nobody sees.
+func (s *texts) isolate(name, value string) string {
+	if s.direction() == "ltr" {
+		return value
+	}
+	if slices.Contains(leftToRight, name) {
+		return leftToRightIsolate + value + endOfIsolate
+	}
+	return firstStrongIsolate + value + endOfIsolate
 }
 
 // count returns a text in the form for a number.
@@ -275,15 +275,15 @@ func (s *texts) count(key string, n int) string {
 	if form == "" {
 		form = text["other"]
 	}
-	return fill(form, []string{"n", fmt.Sprint(n)}, func(value string) string { return value })
+	return fill(form, []string{"n", fmt.Sprint(n)}, func(_, value string) string { return value })
 }
 
 var pluralNames = map[plural.Form]string{plural.Zero: "zero", plural.One: "one", plural.Two: "two", plural.Few: "few", plural.Many: "many", plural.Other: "other"}
 
-func fill(text string, pairs []string, show func(string) string) string {
+func fill(text string, pairs []string, show func(name, value string) string) string {
 	list := make([]string, 0, len(pairs))
 	for i := 0; i+1 < len(pairs); i += 2 {
-		list = append(list, "{"+pairs[i]+"}", show(pairs[i+1]))
+		list = append(list, "{"+pairs[i]+"}", show(pairs[i], pairs[i+1]))
 	}
 	return strings.NewReplacer(list...).Replace(text)
 }

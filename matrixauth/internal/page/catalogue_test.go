@@ -1,6 +1,7 @@
 package page
 
 import (
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -10,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"golang.org/x/text/feature/plural"
+	"golang.org/x/text/language"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
@@ -24,29 +28,97 @@ func ourTexts(t testing.TB) *catalogue {
 	return c
 }
 
-// TestLanguagesAreComplete: every language of ours has every text, with the same places and with the
-// plural forms that the language needs. (Reading them has compared the places.)
+// TestLanguagesAreComplete: every language of ours has every text and no other, with the same places, and with exactly
+// those plural forms that the language has.
 func TestLanguagesAreComplete(t *testing.T) {
 	c := ourTexts(t)
 	if c.languages[0].tag.String() != fallback || len(c.languages) < 2 {
 		t.Fatalf("the first language is %s of %d", c.languages[0].tag, len(c.languages))
 	}
-	english := c.languages[0]
-	for _, s := range c.languages[1:] {
-		for key, text := range english.messages {
-			theirs, ok := s.messages[key]
-			if !ok {
-				t.Errorf("%s lacks %q", s.tag, key)
-				continue
-			}
-			if len(theirs) != len(text) {
-				t.Errorf("%s has other forms of %q", s.tag, key)
-			}
-			if theirs["other"] == text["other"] && strings.Contains(text["other"], " ") {
+	english := c.languages[0].messages()
+	for _, s := range c.languages {
+		for _, problem := range problems(s.tag, s.messages(), english) {
+			t.Errorf("%s: %s", s.tag, problem)
+		}
+		if s.tag.String() == fallback {
+			continue
+		}
+		for key, text := range s.messages() {
+			if original := english[key]["other"]; text["other"] == original && strings.Contains(original, " ") {
 				t.Errorf("%s did not translate %q", s.tag, key)
 			}
 		}
 	}
+}
+
+// TestLanguageProblems: what the texts of a language may lack is found.
+func TestLanguageProblems(t *testing.T) {
+	english := map[string]message{"a": {"other": "to {client}"}, "n": {"one": "{n} day", "other": "{n} days"}}
+	for want, texts := range map[string]map[string]message{
+		"lacks a":                             {"n": {"one": "{n} день", "few": "{n} дни", "many": "{n} дней", "other": "{n} дня"}},
+		"has z, which nobody asks for":        {"a": {"other": "{client}"}, "n": {"one": "{n} день", "few": "{n} дни", "many": "{n} дней", "other": "{n} дня"}, "z": {"other": "z"}},
+		"a: {client} is missing":              {"a": {"other": "client"}, "n": {"one": "{n} день", "few": "{n} дни", "many": "{n} дней", "other": "{n} дня"}},
+		"a: there are braces left":            {"a": {"other": "{client} {Client}"}, "n": {"one": "{n} день", "few": "{n} дни", "many": "{n} дней", "other": "{n} дня"}},
+		"a has the forms few, other":          {"a": {"few": "{client}", "other": "{client}"}, "n": {"one": "{n} день", "few": "{n} дни", "many": "{n} дней", "other": "{n} дня"}},
+		"n has the forms one, other":          {"a": {"other": "{client}"}, "n": {"one": "{n} день", "other": "{n} дня"}},
+		"n lacks {n} in one, which 21 is too": {"a": {"other": "{client}"}, "n": {"one": "день", "few": "{n} дни", "many": "{n} дней", "other": "{n} дня"}},
+	} {
+		if got := problems(language.Russian, texts, english); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	french := map[string]message{"a": {"other": "{client}"}, "n": {"one": "{n} jour", "many": "{n} de jours", "other": "{n} jours"}}
+	if got := problems(language.French, french, english); len(got) != 1 {
+		t.Errorf("a form for millions alone: %q", got)
+	}
+}
+
+// problems returns what is wrong with the texts of a language.
+func problems(tag language.Tag, texts, english map[string]message) (all []string) {
+	numbers := formsOf(tag)
+	for key, original := range english {
+		text, ok := texts[key]
+		if !ok {
+			all = append(all, "lacks "+key)
+			continue
+		}
+		if err := comparePlaces(original, text); err != nil {
+			all = append(all, fmt.Sprintf("%s: %v", key, err))
+		}
+		want := []string{"other"}
+		if len(original) > 1 {
+			want = slices.Sorted(maps.Keys(numbers))
+		}
+		if got := slices.Sorted(maps.Keys(text)); !slices.Equal(got, want) {
+			all = append(all, fmt.Sprintf("%s has the forms %s and needs %s", key, strings.Join(got, ", "), strings.Join(want, ", ")))
+			continue
+		}
+		for form, wording := range text {
+			if strings.ContainsAny(place.ReplaceAllString(wording, ""), "{}｛｝") {
+				all = append(all, key+": there are braces left")
+			}
+			if of := numbers[form]; len(original) > 1 && len(of) > 1 && !strings.Contains(wording, "{n}") {
+				all = append(all, fmt.Sprintf("%s lacks {n} in %s, which %d is too", key, form, of[1]))
+			}
+		}
+	}
+	for key := range texts {
+		if _, ok := english[key]; !ok {
+			all = append(all, "has "+key+", which nobody asks for")
+		}
+	}
+	return all
+}
+
+// formsOf returns the plural forms of a language with the first numbers of each, as far as our numbers go, and "other",
+// which every text has.
+func formsOf(tag language.Tag) map[string][]int {
+	forms := map[string][]int{"other": nil}
+	for n := range 1000 {
+		form := pluralNames[plural.Cardinal.MatchPlural(tag, n, 0, 0, 0, 0)]
+		forms[form] = append(forms[form], n)
+	}
+	return forms
 }
 
 // TestTextsAreUsed: no text is nobody's, and nobody asks for one that is not there.
@@ -98,7 +170,7 @@ func TestTextsAreUsed(t *testing.T) {
 	for _, kind := range model.NoticeKinds {
 		used["mail.notice."+string(kind)+".title"], used["mail.notice."+string(kind)+".text"] = true, true
 	}
-	texts := ourTexts(t).languages[0].messages
+	texts := ours[fallback]()
 	for key := range used {
 		if _, ok := texts[key]; !ok {
 			t.Errorf("there is no text %q", key)
@@ -141,26 +213,61 @@ func TestEveryCodeHasATopic(t *testing.T) {
 	}
 }
 
+// everyLanguage is a catalogue with the languages that we have or may have, whichever there are.
+func everyLanguage(t testing.TB) *catalogue {
+	t.Helper()
+	folder := fstest.MapFS{}
+	for _, name := range []string{"ar", "de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt-BR", "ru", "uk", "zh-Hans"} {
+		folder[name+".json"] = &fstest.MapFile{Data: []byte("{}")}
+	}
+	c, err := newCatalogue(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestChooseLanguage(t *testing.T) {
-	c := ourTexts(t)
+	c := everyLanguage(t)
 	for _, test := range []struct{ uiLocales, accept, want string }{
 		{"", "", "en"},
 		{"", "de", "de"},
 		{"", "de-AT,de;q=0.9,en;q=0.8", "de"},
-		{"", "fr,de;q=0.5", "de"},
-		{"", "fr", "en"},
+		{"", "eo,de;q=0.5", "de"},
+		{"", "eo", "en"},
 		{"", "en;q=0.1,de;q=0.9", "de"},
 		{"", "*", "en"},
 		{"de", "en", "de"},
-		{"fr de-CH en", "en", "de"},
-		{"fr", "de", "de"},
+		{"eo de-CH en", "en", "de"},
+		{"eo", "de", "de"},
 		{"not_a-language! de", "", "de"},
 		{"x-klingon", "de", "de"},
 		{"", "completely broken;;;,=", "en"},
 		{"", "zz-ZZ,de;q=0.4", "de"},
+
+		// A region takes the language that there is of it.
+		{"", "en-GB", "en"}, {"", "fr-CA,en;q=0.1", "fr"}, {"", "es-MX,en;q=0.1", "es"}, {"", "es-419,en;q=0.1", "es"},
+		{"", "it-CH", "it"}, {"", "nl-BE", "nl"}, {"", "pl-PL", "pl"}, {"", "ru-RU", "ru"}, {"", "ja-JP", "ja"},
+		{"", "uk-UA,uk;q=0.9,ru;q=0.8,en;q=0.7", "uk"}, {"", "ar-EG,en;q=0.1", "ar"}, {"", "pt", "pt-BR"},
+		{"", "pt-PT,pt;q=0.9,en;q=0.8", "pt-BR"}, {"pt-PT", "en", "pt-BR"},
+
+		// Traditional characters are not simplified ones: those only if nothing else is asked for.
+		{"", "zh", "zh-Hans"}, {"", "zh-CN,zh;q=0.9,en;q=0.8", "zh-Hans"}, {"", "zh-SG", "zh-Hans"},
+		{"", "zh-TW,zh;q=0.9,en-US;q=0.8,en;q=0.7", "en"}, {"", "zh-HK,ja;q=0.5", "ja"}, {"", "zh-Hant,zh", "zh-Hans"},
+		{"", "zh-TW,zh-CN;q=0.9,en;q=0.8", "zh-Hans"}, {"zh-TW", "zh-TW,zh;q=0.9,en;q=0.8", "en"}, {"", "zh-CN,zh-TW;q=0.9,zh;q=0.8", "zh-Hans"},
+
+		// A script in common is no language in common.
+		{"", "fa", "en"}, {"", "bg", "en"}, {"", "sr", "en"}, {"fa", "bg", "en"},
+		// What people of a language mostly read too gives way to what they ask for.
+		{"", "be,en;q=0.5", "en"}, {"", "gsw,fr;q=0.5", "fr"}, {"", "gsw", "de"},
 	} {
 		if got := c.choose(test.uiLocales, test.accept).tag.String(); got != test.want {
 			t.Errorf("ui_locales %q and Accept-Language %q give %s, want %s", test.uiLocales, test.accept, got, test.want)
+		}
+	}
+	for _, s := range c.languages {
+		if got := c.choose("", s.tag.String()+",en;q=0.5"); got != s {
+			t.Errorf("who asks for %s gets %s", s.tag, got.tag)
 		}
 	}
 }
@@ -184,15 +291,17 @@ func FuzzChooseLanguage(f *testing.F) {
 // TestOwnLanguages: a folder adds languages and changes single texts.
 func TestOwnLanguages(t *testing.T) {
 	c, err := newCatalogue(fstest.MapFS{
-		"ar.json":    {Data: []byte(`{"login.title": "تسجيل الدخول", "account.active.days": {"zero":"0 {n}","one":"واحد","two":"اثنان","few":"{n} few","many":"{n} many","other":"{n} other"}}`)},
-		"de.json":    {Data: []byte(`{"login.title": "Herein"}`)},
-		"pt-BR.json": {Data: []byte(`{"login.title": "Entrar"}`)},
+		"ar.json": {Data: []byte(`{"login.title": "تسجيل الدخول", "account.active.days": {"zero":"0 {n}","one":"واحد","two":"اثنان","few":"{n} few","many":"{n} many","other":"{n} other"}}`)},
+		"de.json": {Data: []byte(`{"login.title": "Herein"}`)},
+		"fa.json": {Data: []byte(`{"login.title": "ورود"}`)},
+		"eo.json": {Data: []byte(`{"login.title": "Ensaluti"}`)},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for accept, want := range map[string][3]string{
-		"ar": {"تسجيل الدخول", "rtl", "Password"}, "de": {"Herein", "ltr", "Passwort"}, "pt": {"Entrar", "ltr", "Password"}, "en": {"Sign in", "ltr", "Password"},
+		"ar": {"تسجيل الدخول", "rtl", c.choose("", "ar").text("login.password")}, "de": {"Herein", "ltr", "Passwort"},
+		"fa": {"ورود", "rtl", "Password"}, "en-ZA": {"Sign in", "ltr", "Password"}, "eo": {"Ensaluti", "ltr", "Password"},
 	} {
 		s := c.choose("", accept)
 		if got := [3]string{s.text("login.title"), s.direction(), s.text("login.password")}; got != want {
@@ -205,7 +314,7 @@ func TestOwnLanguages(t *testing.T) {
 			t.Errorf("%d days are %q, want %q", n, got, want)
 		}
 	}
-	if got := arabic.count("account.active.hours", 1); got != "Active 1 hour ago" {
+	if got := c.choose("", "eo").count("account.active.hours", 1); got != "Active 1 hour ago" {
 		t.Errorf("a text that is missing is %q", got)
 	}
 	for name, file := range map[string][2]string{

@@ -19,14 +19,15 @@ var gallery = flag.String("gallery", "", "write every page into this folder")
 // TestGallery renders every page in every language. Each is whole, and has what every page must have.
 func TestGallery(t *testing.T) {
 	p := newPages(t, Config{Name: "Example"})
-	for _, lang := range []string{"en", "de"} {
+	for _, s := range p.catalogue.languages {
+		lang := s.tag.String()
 		for i, sample := range Samples(now) {
 			name := fmt.Sprintf("%02d_%s_%s", i, sample.template(), lang)
 			t.Run(name, func(t *testing.T) {
 				r := httptest.NewRequest(http.MethodGet, "/", nil)
 				r.Header.Set("Accept-Language", lang)
 				body := render(t, p, r, sample).Body.String()
-				for _, part := range []string{`<html lang="` + lang + `" dir="ltr">`, "<h1>", "</html>", "<title>", `<main `} {
+				for _, part := range []string{`<html lang="` + lang + `" dir="` + s.direction() + `">`, "<h1>", "</html>", "<title>", `<main `} {
 					if strings.Count(body, part) != 1 {
 						t.Errorf("%q is there %d times", part, strings.Count(body, part))
 					}

@@ -59,6 +59,10 @@ func (v *letterView) T(key string, pairs ...string) string { return v.texts.text
 // Rich returns a text of the catalogue for HTML, whose values are set apart.
 func (v *letterView) Rich(key string, pairs ...string) html.HTML { return v.texts.rich(key, pairs...) }
 
+// LTR sets a Matrix ID, a time or such apart in the plain text of a mail, so that it is read from left to right whatever the
+// language is.
+func (v *letterView) LTR(value string) string { return v.texts.isolate(leftToRight[0], value) }
+
 // Count returns a text in the form for a number.
 func (v *letterView) Count(key string, n int) string { return v.texts.count(key, n) }
 
@@ -113,7 +117,7 @@ func (p *Pages) makeLetters(folder fs.FS) error {
 		p.letters[name] = made
 	}
 	for _, sample := range LetterSamples(p.Now()) {
-		for _, t := range p.catalogue.languages {
+		for _, t := range p.tried() {
 			if _, _, _, err := p.renderLetter(t, sample); err != nil {
 				return err
 			}

@@ -166,10 +166,19 @@ func read(folder fs.FS, theirs, own string) ([]byte, error) {
 	return embedded.ReadFile(own)
 }
 
-// executeSamples renders every sample in every language.
+// tried returns the languages in which templates are tried: all of them if there are files of an operator, which may do
+// something in one language alone, and one for ours alone, which tests try in all.
+func (p *Pages) tried() []*texts {
+	if p.Folder == "" {
+		return p.catalogue.languages[:1]
+	}
+	return p.catalogue.languages
+}
+
+// executeSamples renders every sample in the languages that are tried.
 func (p *Pages) executeSamples() error {
 	for _, sample := range Samples(p.Now()) {
-		for _, s := range p.catalogue.languages {
+		for _, s := range p.tried() {
 			v := &view{pages: p, texts: s, Page: sample, token: func() string { return "token" }}
 			if err := p.templates[sample.template()].Execute(&bytes.Buffer{}, v); err != nil {
 				return err
