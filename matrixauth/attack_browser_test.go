@@ -255,7 +255,7 @@ func TestAttackOpenRedirect(t *testing.T) {
 			if name == "request" && a.Status != http.StatusSeeOther {
 				continue
 			}
-			if a.Status != http.StatusSeeOther || signedIn.Heading() != "Your account" {
+			if a.Status != http.StatusSeeOther || signedIn.Heading() != "Apps and devices" {
 				t.Errorf("%s %q: nobody was signed in: %d, and then %q", name, evil, a.Status, signedIn.Heading())
 			}
 		}

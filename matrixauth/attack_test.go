@@ -123,7 +123,7 @@ func TestAttackCode(t *testing.T) {
 				owner := h.Browser()
 				owner.SignIn("alice", "")
 				owner.Follow()
-				owner.Post("/account/sessions/end", "browser", intruder).WantTo(t, "/account/?ended=1")
+				owner.Post("/account/sessions/end", "browser", intruder).WantTo(t, "/account/browsers?ended=1")
 			},
 		} {
 			t.Run(name, func(t *testing.T) {

@@ -107,7 +107,7 @@ func (c *comeBack) byMail(t *testing.T) {
 	app.presses("Continue")
 	app.signedIn()
 	other.opens("/account/")
-	if at := other.signsIn(alice.Name, alice.Password); at.Heading != "Your account" {
+	if at := other.signsIn(alice.Name, alice.Password); at.Heading != "Apps and devices" {
 		t.Fatalf("the sign-in leads to %+v", at)
 	}
 
@@ -257,7 +257,7 @@ func (c *comeBack) change(t *testing.T) {
 		t.Fatalf("it leads to %+v", at)
 	}
 	p.looks("password-changed")
-	if at = p.opens("/account/"); at.Heading != "Your account" {
+	if at = p.opens("/account/"); at.Heading != "Apps and devices" {
 		t.Errorf("who changed it sees %+v", at)
 	}
 	if at = other.reloads(); !at.has("Password") {
@@ -311,7 +311,7 @@ func (c *comeBack) addresses(t *testing.T) {
 	}
 	p.looks("address-code-wrong")
 	p.types("Code from the email", code)
-	if at = p.presses("Continue"); at.Heading != "Your account" || at.Status == "" || !strings.Contains(at.Text, second) {
+	if at = p.presses("Continue"); at.Heading != "Apps and devices" || at.Status == "" || !strings.Contains(at.Text, second) {
 		t.Fatalf("the code leads to %+v", at)
 	}
 	p.looks("address-added")
@@ -336,7 +336,7 @@ func (c *comeBack) notices(t *testing.T) {
 	for range 2 { // the second is a browser that nobody knows
 		p := c.all.person(t, eyes{})
 		p.opens("/account/")
-		if at := p.signsIn(hanna.Name, hanna.Password); at.Heading != "Your account" {
+		if at := p.signsIn(hanna.Name, hanna.Password); at.Heading != "Apps and devices" {
 			t.Fatalf("the sign-in leads to %+v", at)
 		}
 	}

@@ -12,13 +12,31 @@ import (
 )
 
 const (
-	// addressesParam marks the address of the account page after a mail address was added, removed or chosen.
-	addressesParam = "addresses"
+	// addressesParam marks the address of the page of addresses after one was added, removed or chosen.
+	addressesParam = "changed"
 	resentParam    = "resent"
 )
 
-// addressGoal leads to the page on which an address is added.
-var addressGoal = signin.AccountPage{Action: signin.AddressAction}
+// addressGoal leads to the page on which an address is added, addressesGoal to that of all addresses.
+var (
+	addressGoal   = signin.AccountPage{Action: signin.AddressAction}
+	addressesGoal = signin.AccountPage{Action: signin.AddressesAction}
+)
+
+// AddressesPage answers GET account/addresses.
+func (d *Door) AddressesPage(w http.ResponseWriter, r *http.Request) error {
+	_, who, ok, err := d.owner(w, r, addressesGoal)
+	if !ok {
+		return err
+	}
+	all, err := d.addresses(r, who)
+	if err != nil {
+		return err
+	}
+	return d.Pages.Render(w, r, http.StatusOK, page.Addresses{
+		MatrixID: model.MatrixID(who.Localpart, d.ServerName), Addresses: all, MayAdd: d.Users.MayAddEmails(), Changed: r.URL.Query().Has(addressesParam),
+	})
+}
 
 // addresses returns the mail addresses of an account for its page.
 func (d *Door) addresses(r *http.Request, who model.User) ([]page.Address, error) {
@@ -41,9 +59,7 @@ func (d *Door) AskAddress(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	shown := d.addAddressPage(signedIn, who)
-	if r.URL.Query().Has(staleParam) {
-		shown.Problem = model.CrossOrigin
-	}
+	shown.Problem = staleProblem(r)
 	return d.Pages.Render(w, r, http.StatusOK, shown)
 }
 
@@ -56,13 +72,13 @@ func (d *Door) mayAddAddress(w http.ResponseWriter, r *http.Request) (signedIn m
 }
 
 func (d *Door) addAddressPage(signedIn model.BrowserSession, who model.User) page.AddAddress {
-	return page.AddAddress{Account: model.MatrixID(who.Localpart, d.ServerName), Username: who.Localpart, AskPassword: !signedIn.Proved(d.Now())}
+	return page.AddAddress{Proof: d.proof(signedIn, who)}
 }
 
 // AddAddress answers POST account/addresses/add: a code is mailed to an address. It takes a password that was given a moment
 // ago, as whoever has an address of an account can have its password too (SESS-5).
 func (d *Door) AddAddress(w http.ResponseWriter, r *http.Request) error {
-	form, err := d.readAddressForm(w, r, page.AddAddressPath, nil)
+	form, err := d.readForm(w, r, page.AddAddressPath, nil)
 	if form == nil {
 		return err
 	}
@@ -72,48 +88,22 @@ func (d *Door) AddAddress(w http.ResponseWriter, r *http.Request) error {
 	}
 	shown := d.addAddressPage(signedIn, who)
 	shown.Typed = form["email"]
-	if shown.AskPassword {
-		if err := d.prove(r, signedIn, who, form["password"]); err != nil {
-			return d.refuseAddress(w, r, &shown.Form, &shown, err)
-		}
+	if err := d.proven(r, signedIn, who, &shown.Proof, form); err != nil {
+		return d.refuseAddress(w, r, &shown.Form, &shown, err)
 	}
 	err = d.Users.BeginEmail(r.Context(), who, shown.Typed, d.Pages.Language(r, ""), web.ClientIP(r))
 	if err != nil {
-		shown.AskPassword = false // it counts for some minutes
 		return d.refuseAddress(w, r, &shown.Form, &shown, err)
 	}
 	return d.seeOther(w, page.AddressCodePath, nil)
 }
 
-// readAddressForm reads the form of a page about addresses. One from before a sign-in in another tab leads back to the page,
-// and the form is nil then.
-func (d *Door) readAddressForm(w http.ResponseWriter, r *http.Request, path string, query url.Values) (map[string]string, error) {
-	form, err := d.Cookie.ReadForm(w, r)
-	if errors.Is(err, model.CrossOrigin) && d.Cookie.SameOrigin(r) {
-		back := url.Values{staleParam: {"1"}}
-		for name, values := range query {
-			back[name] = values
-		}
-		return nil, d.seeOther(w, path, back)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return form, nil
-}
-
 // refuseAddress shows a page again with what stands in the way, if that is something that the person can do something about
 // here. form is that of the page.
 func (d *Door) refuseAddress(w http.ResponseWriter, r *http.Request, form *page.Form, shown page.Page, err error) error {
-	e := model.AsError(err)
-	switch e.Code {
-	case model.InvalidEmail, model.EmailNotAllowed, model.EmailOwned, model.EmailInUse, model.TooManyEmails, model.CodeWrong, model.CodeOver,
-		model.InvalidCredentials, model.LoginRequired, model.RateLimited, model.TemporarilyDown:
-	default:
-		return err
-	}
-	form.Problem, form.Retry = e.Code, web.SetRetryAfter(w.Header(), web.PageWire, e)
-	return d.refuse(w, r, shown, err)
+	return d.refuseForm(w, r, form, shown, err,
+		model.InvalidEmail, model.EmailNotAllowed, model.EmailOwned, model.EmailInUse, model.TooManyEmails, model.CodeWrong, model.CodeOver,
+		model.InvalidCredentials, model.LoginRequired, model.RateLimited, model.TemporarilyDown)
 }
 
 // AskAddressCode answers GET account/addresses/code.
@@ -124,14 +114,14 @@ func (d *Door) AskAddressCode(w http.ResponseWriter, r *http.Request) error {
 	}
 	shown, err := d.addressCodePage(r, who)
 	if errors.Is(err, model.CodeOver) {
-		return d.seeOther(w, page.AccountPath, nil) // it was added, most likely in another tab
+		return d.seeOther(w, page.AddressesPath, nil) // it was added, most likely in another tab
 	}
 	if err != nil {
 		return err
 	}
 	shown.Resent = r.URL.Query().Has(resentParam)
-	if r.URL.Query().Has(staleParam) {
-		shown.Problem = model.CrossOrigin
+	if stale := staleProblem(r); stale != "" {
+		shown.Problem = stale
 	}
 	return d.Pages.Render(w, r, http.StatusOK, shown)
 }
@@ -150,9 +140,9 @@ func (d *Door) addressCodePage(r *http.Request, who model.User) (shown page.Addr
 }
 
 // readAddressCode reads a form of the page of an address that is to be proven, with who sent it. A second click finds nothing
-// to prove, and leads to the account page. Then ok is false, and err is what the handler returns.
+// to prove, and leads to the page of addresses. Then ok is false, and err is what the handler returns.
 func (d *Door) readAddressCode(w http.ResponseWriter, r *http.Request) (form map[string]string, who model.User, shown page.AddressCode, ok bool, err error) {
-	if form, err = d.readAddressForm(w, r, page.AddressCodePath, nil); form == nil {
+	if form, err = d.readForm(w, r, page.AddressCodePath, nil); form == nil {
 		return nil, who, shown, false, err
 	}
 	if _, who, ok, err = d.mayAddAddress(w, r); !ok {
@@ -160,7 +150,7 @@ func (d *Door) readAddressCode(w http.ResponseWriter, r *http.Request) (form map
 	}
 	shown, err = d.addressCodePage(r, who)
 	if errors.Is(err, model.CodeOver) {
-		return nil, who, shown, false, d.seeOther(w, page.AccountPath, nil)
+		return nil, who, shown, false, d.seeOther(w, page.AddressesPath, nil)
 	}
 	return form, who, shown, err == nil, err
 }
@@ -191,27 +181,25 @@ func (d *Door) ResendAddressCode(w http.ResponseWriter, r *http.Request) error {
 	return d.seeOther(w, page.AddressCodePath, url.Values{resentParam: {"1"}})
 }
 
-// addressesDone leads to the account page, which lists the addresses as they are now.
+// addressesDone leads to the page that lists the addresses as they are now.
 func (d *Door) addressesDone(w http.ResponseWriter) error {
-	return d.seeOther(w, page.AccountPath, url.Values{addressesParam: {"1"}})
+	return d.seeOther(w, page.AddressesPath, url.Values{addressesParam: {"1"}})
 }
 
 // AskOneAddress answers GET account/address: what can be done with an address.
 func (d *Door) AskOneAddress(w http.ResponseWriter, r *http.Request) error {
-	signedIn, who, ok, err := d.owner(w, r, signin.AccountPage{})
+	signedIn, who, ok, err := d.owner(w, r, addressesGoal)
 	if !ok {
 		return err
 	}
 	shown, err := d.oneAddressPage(r, signedIn, who)
 	if errors.Is(err, model.EmailNotFound) {
-		return d.seeOther(w, page.AccountPath, nil)
+		return d.seeOther(w, page.AddressesPath, nil)
 	}
 	if err != nil {
 		return err
 	}
-	if r.URL.Query().Has(staleParam) {
-		shown.Problem = model.CrossOrigin
-	}
+	shown.Problem = staleProblem(r)
 	return d.Pages.Render(w, r, http.StatusOK, shown)
 }
 
@@ -223,8 +211,7 @@ func (d *Door) oneAddressPage(r *http.Request, signedIn model.BrowserSession, wh
 	for _, one := range all {
 		if one.ID == r.URL.Query().Get("id") {
 			return page.OneAddress{
-				Address: one, Account: model.MatrixID(who.Localpart, d.ServerName), Username: who.Localpart,
-				AskPassword: !signedIn.Proved(d.Now()), Last: len(all) == 1,
+				Address: one, Proof: d.proof(signedIn, who), Last: len(all) == 1,
 			}, nil
 		}
 	}
@@ -234,11 +221,11 @@ func (d *Door) oneAddressPage(r *http.Request, signedIn model.BrowserSession, wh
 // ChangeAddress answers POST account/address: an address is removed, or chosen for recovery by name. Both take a password
 // that was given a moment ago (SESS-5). A second click finds it done.
 func (d *Door) ChangeAddress(w http.ResponseWriter, r *http.Request) error {
-	form, err := d.readAddressForm(w, r, page.AddressPath, url.Values{"id": {r.URL.Query().Get("id")}})
+	form, err := d.readForm(w, r, page.AddressPath, url.Values{"id": {r.URL.Query().Get("id")}})
 	if form == nil {
 		return err
 	}
-	signedIn, who, ok, err := d.owner(w, r, signin.AccountPage{})
+	signedIn, who, ok, err := d.owner(w, r, addressesGoal)
 	if !ok {
 		return err
 	}
@@ -249,10 +236,8 @@ func (d *Door) ChangeAddress(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if shown.AskPassword {
-		if err := d.prove(r, signedIn, who, form["password"]); err != nil {
-			return d.refuseAddress(w, r, &shown.Form, &shown, err)
-		}
+	if err := d.proven(r, signedIn, who, &shown.Proof, form); err != nil {
+		return d.refuseAddress(w, r, &shown.Form, &shown, err)
 	}
 	switch form["what"] {
 	case "remove":

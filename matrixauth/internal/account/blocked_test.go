@@ -88,7 +88,7 @@ func TestBlocked(t *testing.T) {
 		h.Add("alice")
 		v := h.Browser()
 		v.SignIn("alice", "")
-		v.Get("/account/").WantPage(t, http.StatusOK, "Your account")
+		v.Get("/account/").WantPage(t, http.StatusOK, "Apps and devices")
 		before := v.At
 		house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "alice"})
 		for path, fields := range map[string][]string{

@@ -37,5 +37,5 @@ func TestDoubleClick(t *testing.T) {
 	if n := h.Count("browser_sessions"); n != 1 {
 		t.Errorf("%d browser sessions", n)
 	}
-	tabs[0].Get("/account/").WantPage(t, http.StatusOK, "Your account")
+	tabs[0].Get("/account/").WantPage(t, http.StatusOK, "Apps and devices")
 }

@@ -66,7 +66,7 @@ func TestForms(t *testing.T) {
 		})
 	}
 	t.Run("a page tells no form token by GET", func(t *testing.T) {
-		for _, path := range []string{"/account/logout", "/account/sessions/end"} {
+		for _, path := range []string{"/account/logout", "/account/consents/withdraw"} {
 			a := v.Get(path)
 			a.WantPage(t, http.StatusMethodNotAllowed, "This address cannot be opened so")
 			if a.Header.Get("Allow") != "POST" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
@@ -19,6 +18,9 @@ const (
 	endedParam = "ended"
 	endedAll   = "all"
 )
+
+// renamedParam marks the address of the account page after a device was given a name.
+const renamedParam = "renamed"
 
 // HomeWithoutSlash answers GET account, which some link to without the slash.
 func (d *Door) HomeWithoutSlash(w http.ResponseWriter, r *http.Request) error {
@@ -41,6 +43,10 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 		return d.seeOther(w, page.PasswordPath, nil)
 	case signin.AddAddress:
 		return d.seeOther(w, page.AddAddressPath, nil)
+	case signin.ListAddresses:
+		return d.seeOther(w, page.AddressesPath, nil)
+	case signin.ListBrowsers:
+		return d.seeOther(w, page.BrowsersPath, nil)
 	}
 	named := d.named(r.Context(), d.Pages.Language(r, ""))
 	sessions, err := d.sessions(r.Context(), who, named)
@@ -55,28 +61,20 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 			return sessionNotFound()
 		}
 		if action == signin.EndSession {
-			return d.Pages.Render(w, r, http.StatusOK, page.EndSession{Session: sessions[chosen]})
+			return d.Pages.Render(w, r, http.StatusOK, page.EndSession{Session: sessions[chosen], Proof: d.proof(signedIn, who)})
 		}
 		sessions[chosen].Chosen = true
 		// What was asked for stands first.
 		sessions = slices.Concat(sessions[chosen:chosen+1], sessions[:chosen], sessions[chosen+1:])
 	}
-	browsers, err := d.browsers(r.Context(), signedIn)
-	if err != nil {
-		return err
-	}
 	granted, err := d.granted(r.Context(), who, named)
 	if err != nil {
 		return err
 	}
-	addresses, err := d.addresses(r, who)
-	if err != nil {
-		return err
-	}
 	return d.Pages.Render(w, r, http.StatusOK, page.Account{
-		MatrixID: model.MatrixID(who.Localpart, d.ServerName), Addresses: addresses, MayAddAddress: d.Users.MayAddEmails(), AddressesChanged: query.Has(addressesParam), Sessions: sessions, Browsers: browsers, Granted: granted,
-		Changed: d.showsChanged(r),
-		Ended:   query.Has(endedParam) && query.Get(endedParam) != endedAll, EndedAll: query.Get(endedParam) == endedAll,
+		MatrixID: model.MatrixID(who.Localpart, d.ServerName), Sessions: sessions, Granted: granted,
+		Ended: query.Has(endedParam) && query.Get(endedParam) != endedAll, EndedAll: query.Get(endedParam) == endedAll,
+		Renamed: query.Has(renamedParam), Changed: d.showsChanged(r),
 	})
 }
 
@@ -120,50 +118,4 @@ func (d *Door) sessions(ctx context.Context, who model.User, named naming) ([]pa
 	return shown, nil
 }
 
-// browsers returns the browser sessions of a user, the one that asks first.
-func (d *Door) browsers(ctx context.Context, asking model.BrowserSession) ([]page.Session, error) {
-	live, err := d.Browsers.List(ctx, asking.UserID)
-	if err != nil {
-		return nil, err
-	}
-	shown := make([]page.Session, 0, len(live))
-	for _, s := range live {
-		shown = append(shown, page.Session{
-			ID: s.ID, Agent: describeAgent(s.UserAgent), SignedIn: s.CreatedAt, LastActive: s.LastActiveAt, IP: s.LastIP, Current: s.ID == asking.ID,
-		})
-	}
-	slices.SortStableFunc(shown, func(a, b page.Session) int {
-		if a.Current != b.Current {
-			if a.Current {
-				return -1
-			}
-			return 1
-		}
-		return lastFirst(a, b)
-	})
-	return shown, nil
-}
-
 func lastFirst(a, b page.Session) int { return b.LastActive.Compare(a.LastActive) }
-
-// EndSession answers POST account/sessions/end: it signs out one session of the user, of an app or of
-// a browser.
-func (d *Door) EndSession(w http.ResponseWriter, r *http.Request) error {
-	form, err := d.Cookie.ReadForm(w, r)
-	if err != nil {
-		return err
-	}
-	_, who, ok, err := d.owner(w, r, signin.AccountPage{})
-	if !ok {
-		return err
-	}
-	if id := form["browser"]; id != "" {
-		err = d.Browsers.EndOwn(r.Context(), holder(r, who), id)
-	} else {
-		err = d.Sessions.EndOwn(r.Context(), holder(r, who), form["session"])
-	}
-	if err != nil {
-		return err
-	}
-	return d.seeOther(w, page.AccountPath, url.Values{endedParam: {"1"}})
-}

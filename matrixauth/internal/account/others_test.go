@@ -30,7 +30,7 @@ func TestEndOthers(t *testing.T) {
 		s.WantInactive(s.laptop.AccessToken)
 		s.WantActive(s.bobs.AccessToken, "BOBS")
 		s.WantDevices("alice")
-		s.Follow().WantPage(t, http.StatusOK, "Your account")
+		s.Follow().WantPage(t, http.StatusOK, "Apps and devices")
 		if text := house.Shown(s.At); !strings.Contains(text, "All of them were signed out.") || !strings.Contains(text, "No app is signed in") {
 			t.Errorf("the page says %s", text)
 		}
@@ -50,7 +50,7 @@ func TestEndOthers(t *testing.T) {
 	})
 	t.Run("all other browsers", func(t *testing.T) {
 		s := newScene(t)
-		s.Get(endOthers+house.Query("what", "browsers")).WantTo(t, "/account/")
+		s.Get(endOthers+house.Query("what", "browsers")).WantTo(t, "/account/browsers")
 		others := []*house.Browser{s.House.Browser(), s.House.Browser()}
 		for _, other := range others {
 			other.SignIn("alice", "")
@@ -61,12 +61,12 @@ func TestEndOthers(t *testing.T) {
 		if text := house.Shown(s.At); !strings.Contains(text, "2 other browsers will be signed out") {
 			t.Errorf("the page says %s", text)
 		}
-		s.Post(endOthers, "what", "browsers").WantTo(t, "/account/?ended=all")
+		s.Post(endOthers, "what", "browsers").WantTo(t, "/account/browsers?ended=all")
 		for _, other := range others {
 			other.Get("/account/").WantTo(t, "/account/login")
 		}
-		s.Follow().WantPage(t, http.StatusOK, "Your account")
-		bob.Get("/account/").WantPage(t, http.StatusOK, "Your account")
+		s.Follow().WantPage(t, http.StatusOK, "Browsers")
+		bob.Get("/account/").WantPage(t, http.StatusOK, "Apps and devices")
 		s.WantActive(s.phone.AccessToken, "PHONE")
 		s.WantActive(s.laptop.AccessToken, "LAPTOP")
 	})
@@ -92,11 +92,15 @@ func TestEndOthers(t *testing.T) {
 	t.Run("is offered where there is more than one", func(t *testing.T) {
 		s := newScene(t)
 		s.Get("/account/")
-		if text := house.Shown(s.At); !strings.Contains(text, "Sign out all apps") || strings.Contains(text, "Sign out all other browsers") {
+		if text := house.Shown(s.At); !strings.Contains(text, "Sign out all apps") {
+			t.Errorf("the page says %s", text)
+		}
+		s.Get("/account/browsers")
+		if text := house.Shown(s.At); strings.Contains(text, "Sign out all other browsers") {
 			t.Errorf("the page says %s", text)
 		}
 		s.House.Browser().SignIn("alice", "")
-		s.Get("/account/")
+		s.Get("/account/browsers")
 		if text := house.Shown(s.At); !strings.Contains(text, "Sign out all other browsers") {
 			t.Errorf("the page says %s", text)
 		}
@@ -116,7 +120,7 @@ func TestAccountPageTells(t *testing.T) {
 	v := h.Browser()
 	v.SignIn("alice", "")
 	h.Clock.Move(49 * time.Hour)
-	v.Get("/account/").WantPage(t, http.StatusOK, "Your account")
+	v.Get("/account/").WantPage(t, http.StatusOK, "Apps and devices")
 	for device, want := range map[string]string{
 		"NIO": "matrix-nio/0.26 Device NIO", "WEB": "Firefox, Linux Device WEB", "EVIL": "<b>evil</b>/1, Linux Device EVIL", "LONG": strings.Repeat("long ", 7) + "long… Device LONG", "NONE": "Unnamed app Device NONE",
 	} {
@@ -143,7 +147,7 @@ func TestAccountPageTellsOfTwo(t *testing.T) {
 	const told = "use this sign-in at the same time"
 	tells := func(want int) {
 		t.Helper()
-		v.Get("/account/").WantPage(t, http.StatusOK, "Your account")
+		v.Get("/account/").WantPage(t, http.StatusOK, "Apps and devices")
 		if got := strings.Count(house.Shown(v.At), told); got != want {
 			t.Errorf("the page tells of %d sessions, want %d: %s", got, want, house.Shown(v.At))
 		}

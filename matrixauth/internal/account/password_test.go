@@ -30,7 +30,7 @@ func change(v *house.Browser, current, password string, more ...string) house.An
 // wantChanged follows to the account page, which says what was done.
 func wantChanged(v *house.Browser) {
 	v.House.T.Helper()
-	v.Follow().WantPage(v.House.T, http.StatusOK, "Your account")
+	v.Follow().WantPage(v.House.T, http.StatusOK, "Apps and devices")
 	if !strings.Contains(house.Shown(v.At), passwordIsDone) {
 		v.House.T.Errorf("the page says %s", house.Shown(v.At))
 	}
@@ -131,7 +131,7 @@ func TestChangePassword(t *testing.T) {
 			}
 		}
 		h.WantActive(app.AccessToken, "PHONE")
-		other.Get("/account/").WantPage(t, http.StatusOK, "Your account")
+		other.Get("/account/").WantPage(t, http.StatusOK, "Apps and devices")
 		wantPassword(h, "alice", house.AlicesPassword)
 	})
 	t.Run("PW-6 a weak one is refused with the reason, and nothing is changed", func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestChangePassword(t *testing.T) {
 			}
 		}
 		h.WantActive(app.AccessToken, "PHONE")
-		other.Get("/account/").WantPage(t, http.StatusOK, "Your account")
+		other.Get("/account/").WantPage(t, http.StatusOK, "Apps and devices")
 		wantPassword(h, "alice", house.AlicesPassword)
 		v.Language = "de"
 		v.Get(passwordPath).WantPage(t, http.StatusOK, "Passwort ändern")
@@ -191,7 +191,7 @@ func TestChangePassword(t *testing.T) {
 		}
 		v.Follow().WantPage(t, http.StatusOK, changeHeading)
 		v.Get("/account/?action=password").WantTo(t, passwordPath)
-		v.Get("/account/").WantPage(t, http.StatusOK, "Your account")
+		v.Get("/account/").WantPage(t, http.StatusOK, "Apps and devices")
 		if !strings.Contains(v.At.Body, `href="`+passwordPath+`"`) {
 			t.Error("the account page does not lead there")
 		}
@@ -308,7 +308,7 @@ func TestChangePasswordTwice(t *testing.T) {
 		other.Get("/account/login")
 		other.Post("/account/login", "username", "alice", "password", anotherOne)
 		for _, b := range []*house.Browser{other, v} {
-			b.Get("/account/?changed=1").WantPage(t, http.StatusOK, "Your account")
+			b.Get("/account/?changed=1").WantPage(t, http.StatusOK, "Apps and devices")
 			if strings.Contains(house.Shown(b.At), passwordIsDone) {
 				t.Error("a link has the page say it")
 			}

@@ -1,13 +1,11 @@
 package account
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
-	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/web"
 )
 
@@ -25,17 +23,12 @@ func (d *Door) askReset(w http.ResponseWriter, r *http.Request, signedIn model.B
 		return d.Pages.Render(w, r, http.StatusOK, page.ResetAllowed{Left: until.Sub(d.Now())})
 	}
 	shown := d.resetPage(signedIn, who)
-	if query.Has(staleParam) {
-		shown.Problem = model.CrossOrigin
-	}
+	shown.Problem = staleProblem(r)
 	return d.Pages.Render(w, r, http.StatusOK, shown)
 }
 
 func (d *Door) resetPage(signedIn model.BrowserSession, who model.User) page.Reset {
-	return page.Reset{
-		Account: model.MatrixID(who.Localpart, d.ServerName), Username: who.Localpart, Action: signin.ResetAction,
-		AskPassword: !signedIn.Proved(d.Now()),
-	}
+	return page.Reset{Proof: d.proof(signedIn, who), Action: signin.ResetAction}
 }
 
 // Reset answers POST account/cross-signing-reset: the clients of the user may replace the cross-signing
@@ -43,63 +36,23 @@ func (d *Door) resetPage(signedIn model.BrowserSession, who model.User) page.Res
 // password that was given a moment ago, at the sign-in or here (XS-4, ACCT-6). Doing it again does no
 // harm.
 func (d *Door) Reset(w http.ResponseWriter, r *http.Request) error {
-	form, err := d.Cookie.ReadForm(w, r)
-	if errors.Is(err, model.CrossOrigin) && d.Cookie.SameOrigin(r) {
-		// Most likely the person signed in from another tab meanwhile: the page knows who it is now.
-		query := resetGoal.Query()
-		query.Set(staleParam, "1")
-		return d.seeOther(w, page.AccountPath, query)
-	}
-	if err != nil {
+	form, err := d.readForm(w, r, page.AccountPath, resetGoal.Query())
+	if form == nil {
 		return err
 	}
 	signedIn, who, ok, err := d.owner(w, r, resetGoal)
 	if !ok {
 		return err
 	}
-	if !signedIn.Proved(d.Now()) {
-		if err := d.prove(r, signedIn, who, form["password"]); err != nil {
-			return d.refuseReset(w, r, d.resetPage(signedIn, who), err)
-		}
+	shown := d.resetPage(signedIn, who)
+	if err := d.proven(r, signedIn, who, &shown.Proof, form); err != nil {
+		return d.refuseProof(w, r, &shown.Proof, &shown, err)
 	}
 	until, err := d.Users.AllowReset(r.Context(), holder(r, who), who)
 	if err != nil {
-		shown := d.resetPage(signedIn, who)
-		shown.AskPassword = false // it counts for some minutes
-		return d.refuseReset(w, r, shown, err)
+		return d.refuseProof(w, r, &shown.Proof, &shown, err)
 	}
 	query := resetGoal.Query()
 	query.Set(allowedParam, web.Receipt(d.Cookie.Value(r), signin.ResetAction, until))
 	return d.seeOther(w, page.AccountPath, query)
-}
-
-// prove has the person who is signed in give their password again, within the limits of all sign-ins and
-// at their cost (PW-13).
-func (d *Door) prove(r *http.Request, signedIn model.BrowserSession, who model.User, password string) error {
-	if password == "" {
-		// The page had no field for it when it was shown.
-		return model.NewError(model.LoginRequired)
-	}
-	proof, err := d.authenticate(r, user.Identifier{Name: who.Localpart}, password)
-	d.Count(model.Result(err))
-	if err != nil {
-		return err
-	}
-	if proof.User.ID != who.ID {
-		return model.NewError(model.InvalidCredentials)
-	}
-	return d.Browsers.Prove(r.Context(), signedIn.ID, proof.Proof)
-}
-
-// refuseReset shows the page again with what stands in the way, if that is something that the person can
-// do something about here.
-func (d *Door) refuseReset(w http.ResponseWriter, r *http.Request, shown page.Reset, err error) error {
-	e := model.AsError(err)
-	switch e.Code {
-	case model.InvalidCredentials, model.RateLimited, model.LoginRequired, model.TemporarilyDown:
-	default:
-		return err
-	}
-	shown.Problem, shown.Retry = e.Code, web.SetRetryAfter(w.Header(), web.PageWire, e)
-	return d.refuse(w, r, shown, err)
 }

@@ -25,7 +25,8 @@ func TestSignIn(t *testing.T) {
 			if to := v.SignIn(name, ""); to != "/account/" {
 				t.Errorf("%q leads to %s", name, to)
 			}
-			v.Follow().WantPage(t, http.StatusOK, "Your account")
+			v.Follow().WantPage(t, http.StatusOK, "Apps and devices")
+			v.Get("/account/browsers").WantPage(t, http.StatusOK, "Browsers")
 			if !strings.Contains(v.At.Body, "@alice:example.test") || !strings.Contains(v.At.Body, "Firefox, Linux") {
 				t.Errorf("the page does not say who and where:\n%s", v.At.Body)
 			}
@@ -123,7 +124,7 @@ func TestSignIn(t *testing.T) {
 		v := h.Browser()
 		v.SignIn("alice", "")
 		h.Clock.Move(29 * 24 * time.Hour)
-		v.Get("/account/").WantPage(t, http.StatusOK, "Your account")
+		v.Get("/account/").WantPage(t, http.StatusOK, "Apps and devices")
 		h.Clock.Move(30 * 24 * time.Hour)
 		v.Get("/account/").WantTo(t, "/account/login")
 	})
@@ -140,7 +141,7 @@ func TestSignIn(t *testing.T) {
 		other.Get("/account/login")
 		other.Post("/account/login", "username", "alice", "password", house.AlicesPassword).WantPage(t, http.StatusForbidden, "This account is locked")
 		house.Act(h, matrixauth.UnlockUser, matrixauth.Name{User: "alice"})
-		v.Get("/account/").WantPage(t, http.StatusOK, "Your account")
+		v.Get("/account/").WantPage(t, http.StatusOK, "Apps and devices")
 	})
 	t.Run("MOD-11 deactivation ends it", func(t *testing.T) {
 		h := house.New(t, house.Unlimited)

@@ -9,17 +9,25 @@ type Address struct {
 	Recovery bool
 }
 
+// Addresses is the page with the mail addresses of an account.
+type Addresses struct {
+	inAddresses
+	MatrixID string
+	// Addresses are the addresses, MayAdd reports whether more can be added, and Changed whether something was done to them
+	// just now.
+	Addresses       []Address
+	MayAdd, Changed bool
+}
+
+func (Addresses) template() string { return "addresses" }
+
 // AddAddress is the page on which somebody adds a mail address to their account.
 type AddAddress struct {
-	// Form has the problem InvalidEmail, EmailNotAllowed, EmailOwned, TooManyEmails, InvalidCredentials, LoginRequired,
-	// RateLimited, TemporarilyDown or CrossOrigin.
-	Form
-	// Account is the Matrix id of who is signed in, Username their localpart.
-	Account, Username string
+	inAddresses
+	// Proof has the problem InvalidEmail, EmailNotAllowed, EmailOwned or TooManyEmails too.
+	Proof
 	// Typed is the address that was typed.
 	Typed string
-	// AskPassword reports whether the password was not given within the last minutes.
-	AskPassword bool
 }
 
 func (AddAddress) template() string { return "add_address" }
@@ -43,6 +51,7 @@ var addressProblems = map[model.Code]string{
 
 // AddressCode is the page on which somebody types the code that was mailed to an address of theirs.
 type AddressCode struct {
+	inAddresses
 	// Form has the problem CodeWrong, CodeOver, EmailInUse, RateLimited or CrossOrigin.
 	Form
 	// Address is where the code was sent.
@@ -60,13 +69,9 @@ func (AddressCode) problems() map[model.Code]string { return addressProblems }
 
 // OneAddress is the page on which somebody removes an address, or chooses it for recovery.
 type OneAddress struct {
-	// Form has the problem InvalidCredentials, LoginRequired, RateLimited, TemporarilyDown or CrossOrigin.
-	Form
+	inAddresses
+	Proof
 	Address
-	// Account is the Matrix id of who is signed in, Username their localpart.
-	Account, Username string
-	// AskPassword reports whether the password was not given within the last minutes.
-	AskPassword bool
 	// Last reports whether it is the only address of the account.
 	Last bool
 }
@@ -79,7 +84,7 @@ func (OneAddress) problems() map[model.Code]string { return addressProblems }
 
 // addressSamples are samples of the pages about addresses.
 func addressSamples() []Page {
-	add := AddAddress{Account: "@alice:example.com", Username: "alice"}
+	add := AddAddress{Proof: sampleProof(false)}
 	asked, wrong := add, add
 	asked.AskPassword, asked.Typed, asked.Problem = true, "alice@example.org", model.InvalidCredentials
 	wrong.Typed, wrong.Problem = "alice@example", model.InvalidEmail
@@ -87,8 +92,17 @@ func addressSamples() []Page {
 	again, over, refused := code, code, code
 	again.Resent, over.Over, refused.Refused = true, true, true
 	again.Problem, over.Problem = model.CodeWrong, model.CodeOver
-	one := OneAddress{Account: "@alice:example.com", Username: "alice", Address: Address{ID: "01JSAMPLE0000000000000011", Address: "alice@example.org"}}
+	own := Address{ID: "01JSAMPLE0000000000000011", Address: "alice@example.org"}
+	one := OneAddress{Proof: sampleProof(false), Address: own}
 	last := one
 	last.Last, last.Recovery, last.AskPassword = true, true, true
-	return []Page{add, asked, wrong, code, again, over, refused, one, last}
+	own.Recovery = true
+	return []Page{
+		Addresses{
+			MatrixID: "@alice:example.com", MayAdd: true, Changed: true,
+			Addresses: []Address{own, {ID: "01JSAMPLE0000000000000012", Address: "alice.with.a.long.name@department.example.com"}},
+		},
+		Addresses{MatrixID: "@bob:example.com", MayAdd: true}, Addresses{MatrixID: "@bob:example.com"},
+		add, asked, wrong, code, again, over, refused, one, last,
+	}
 }

@@ -2,6 +2,8 @@ package page
 
 import (
 	"cmp"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -198,30 +200,37 @@ type SignedOut struct{}
 
 func (SignedOut) template() string { return "signed_out" }
 
-// Account is the account page: who is signed in, and where.
+// Account is the first of the account pages: the apps that are signed in, and those that need not ask.
 type Account struct {
+	inApps
 	MatrixID string
-	// Sessions are those of apps, Browsers those of our pages.
-	Sessions, Browsers []Session
-	// Addresses are the mail addresses of the account, MayAddAddress reports whether more can be added, and AddressesChanged
-	// whether something was done to them just now.
-	Addresses                       []Address
-	MayAddAddress, AddressesChanged bool
+	// Sessions are those of apps.
+	Sessions []Session
 	// Granted are the apps that need not ask again.
 	Granted []Granted
 	// Ended reports whether a session was signed out just now, and EndedAll whether several were.
 	Ended, EndedAll bool
-	// Changed reports whether the password was changed just now.
-	Changed bool
+	// Renamed reports whether a device was given a name just now, and Changed whether the password was changed.
+	Renamed, Changed bool
 }
 
 func (Account) template() string { return "account" }
 
-func (Account) wide() bool { return true }
+// Browsers is the page with the browsers that are signed in.
+type Browsers struct {
+	inBrowsers
+	MatrixID string
+	// Browsers are the sessions, that of the browser that asks first.
+	Browsers []Session
+	// Ended reports whether one was signed out just now, and EndedAll whether several were.
+	Ended, EndedAll bool
+}
+
+func (Browsers) template() string { return "browsers" }
 
 // Withdrawn says that an app has to ask again. It is a page of its own: whoever clicks twice on a list that
 // has moved meets another app, or their own browser.
-type Withdrawn struct{}
+type Withdrawn struct{ inApps }
 
 func (Withdrawn) template() string { return "withdrawn" }
 
@@ -255,14 +264,32 @@ type Session struct {
 // by what the app said it is when it signed in. It is empty if it said nothing.
 func (s Session) Name() string { return cmp.Or(s.ClientName, s.DeviceName, s.Agent) }
 
-// EndSession asks whether a session is to be signed out, and says what is lost with it (ACCT-5).
-type EndSession struct{ Session }
+// EndSession asks whether the session of an app is to be signed out, and says what is lost with it (ACCT-5).
+type EndSession struct {
+	inApps
+	Proof
+	Session
+}
 
 func (EndSession) template() string { return "end_session" }
+
+func (p EndSession) action() string { return EndSessionPath + "?session=" + p.ID }
+
+// EndBrowser asks whether another browser is to be signed out (ACCT-5).
+type EndBrowser struct {
+	inBrowsers
+	Proof
+	Session
+}
+
+func (EndBrowser) template() string { return "end_browser" }
+
+func (p EndBrowser) action() string { return EndSessionPath + "?browser=" + p.ID }
 
 // EndOthers asks whether several sessions are to be signed out at once, and says what is lost with them
 // (ACCT-5, ACCT-12).
 type EndOthers struct {
+	Proof
 	// Apps reports whether it is about all apps; otherwise about all browsers but the one that asks.
 	Apps bool
 	// Number is how many will be signed out, more than none.
@@ -271,15 +298,53 @@ type EndOthers struct {
 
 func (EndOthers) template() string { return "end_others" }
 
+func (p EndOthers) section() string {
+	if p.Apps {
+		return inApps{}.section()
+	}
+	return inBrowsers{}.section()
+}
+
+// What is the choice as it stands in the form.
+func (p EndOthers) What() string {
+	if p.Apps {
+		return "apps"
+	}
+	return "browsers"
+}
+
+func (p EndOthers) action() string { return EndOthersPath + "?what=" + p.What() }
+
+// EndSelected asks whether the sessions of several apps that the person chose are to be signed out, and says what is lost
+// with them (ACCT-5).
+type EndSelected struct {
+	inApps
+	Proof
+	// Sessions are the chosen ones, more than one.
+	Sessions []Session
+}
+
+func (EndSelected) template() string { return "end_selected" }
+
+func (p EndSelected) ids() (all []string) {
+	for _, s := range p.Sessions {
+		all = append(all, s.ID)
+	}
+	return all
+}
+
+// IDs are the ids of the sessions as they stand in the form.
+func (p EndSelected) IDs() string { return strings.Join(p.ids(), " ") }
+
+func (p EndSelected) action() string {
+	return EndSessionPath + "?" + url.Values{"session": p.ids()}.Encode()
+}
+
 // Reset asks whether the user's apps may replace the cross-signing keys, and says what that means (XS-3).
 type Reset struct {
-	// Form has the problem InvalidCredentials, RateLimited, LoginRequired, TemporarilyDown or CrossOrigin.
-	Form
-	// Account is the Matrix id of who is signed in, Username their localpart. Action is the action that
-	// leads to this page.
-	Account, Username, Action string
-	// AskPassword reports whether the password was not given within the last minutes.
-	AskPassword bool
+	Proof
+	// Action is the action that leads to this page.
+	Action string
 }
 
 func (Reset) template() string { return "reset" }

@@ -58,8 +58,10 @@ type Pages struct {
 	assets    []asset
 }
 
-// layout is the template around all others.
+// layout is the template around all others, and parts are those that several of them show.
 const layout = "layout"
+
+var parts = []string{"proof"}
 
 // names are the templates that fill the layout: those of the samples, of which each has one at least.
 var names = func() (all []string) {
@@ -125,8 +127,8 @@ func checkFolder(folder fs.FS) error {
 	}
 	for _, entry := range entries {
 		name, isTemplate := strings.CutSuffix(entry.Name(), ".html")
-		if isTemplate && name != layout && !slices.Contains(names, name) {
-			return fmt.Errorf("%s is not a template; there are %s.html and %s.html", entry.Name(), layout, strings.Join(names, ".html, "))
+		if isTemplate && name != layout && !slices.Contains(parts, name) && !slices.Contains(names, name) {
+			return fmt.Errorf("%s is not a template; there are %s.html, %s.html and %s.html", entry.Name(), layout, strings.Join(parts, ".html, "), strings.Join(names, ".html, "))
 		}
 		if strings.HasSuffix(entry.Name(), ".css") && entry.Name() != styleFile {
 			return fmt.Errorf("%s is not used; the stylesheet is %s", entry.Name(), styleFile)
@@ -135,10 +137,10 @@ func checkFolder(folder fs.FS) error {
 	return checkLetters(folder)
 }
 
-// parse reads the layout with one template in it.
+// parse reads the layout with the parts and one template in it.
 func parse(folder fs.FS, name string) (*template.Template, error) {
 	t := template.New(layout + ".html").Option("missingkey=error")
-	for _, part := range []string{layout, name} {
+	for _, part := range slices.Concat([]string{layout}, parts, []string{name}) {
 		text, err := read(folder, part+".html", "templates/"+part+".html")
 		if err != nil {
 			return nil, err

@@ -9,6 +9,7 @@ import (
 
 // ChangePassword is the page on which somebody changes the password of their account (PW-8).
 type ChangePassword struct {
+	inPassword
 	// Form has the problem InvalidCredentials, InvalidPassword, RateLimited, TemporarilyDown or CrossOrigin.
 	Form
 	// Weak says why the new password was refused, where that is the problem.

@@ -12,7 +12,9 @@ const (
 	SignedOutPath        = AccountPath + "signed-out"
 	EndSessionPath       = AccountPath + "sessions/end"
 	EndOthersPath        = AccountPath + "sessions/end-others"
+	BrowsersPath         = AccountPath + "browsers"
 	PasswordPath         = AccountPath + "password"
+	AddressesPath        = AccountPath + "addresses"
 	AddAddressPath       = AccountPath + "addresses/add"
 	AddressCodePath      = AccountPath + "addresses/code"
 	AddressResendPath    = AccountPath + "addresses/resend"
@@ -44,7 +46,9 @@ var linked = map[string]string{
 	"logout":           LogoutPath,
 	"end_session":      EndSessionPath,
 	"end_others":       EndOthersPath,
+	"browsers":         BrowsersPath,
 	"password":         PasswordPath,
+	"addresses":        AddressesPath,
 	"add_address":      AddAddressPath,
 	"address_resend":   AddressResendPath,
 	"address":          AddressPath,

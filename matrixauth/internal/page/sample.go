@@ -22,6 +22,9 @@ func firstSamples(now time.Time) []Page {
 		ID: "01JSAMPLE0000000000000001", ClientName: "Element X", ClientHost: "element.io", DeviceID: "WXYZABCDEF", DeviceName: "Pixel 9",
 		SignedIn: now.Add(-40 * 24 * time.Hour), LastActive: now.Add(-3 * time.Minute), IP: "192.0.2.7", Chosen: true,
 	}
+	laptop := Session{ID: "01JSAMPLE0000000000000006", SignedIn: now.Add(-20 * 24 * time.Hour), LastActive: now.Add(-5 * 24 * time.Hour)}
+	asked := sampleProof(true)
+	asked.Problem = model.InvalidCredentials
 	element := Goal{Request: "01JSAMPLE0000000000000009", Client: "Element"}
 	device := Goal{Action: "org.matrix.device_view", DeviceID: "WXYZABCDEF"}
 	return slices.Concat(passwordSamples(), addressSamples(), registerSamples(), []Page{
@@ -49,28 +52,30 @@ func firstSamples(now time.Time) []Page {
 				{ID: "01JSAMPLE0000000000000004", ClientName: "Synapse Admin", SignedIn: now.Add(-2 * time.Hour), LastActive: now.Add(-90 * time.Minute)},
 				{ID: "01JSAMPLE0000000000000007", Agent: "matrix-nio/0.26", DeviceID: "NIO", SignedIn: now.Add(-30 * time.Hour), LastActive: now.Add(-30 * time.Hour)},
 			},
-			Browsers: []Session{
-				{ID: "01JSAMPLE0000000000000005", Agent: "Firefox, Linux", SignedIn: now.Add(-3 * 24 * time.Hour), LastActive: now, IP: "192.0.2.7", Current: true},
-				{ID: "01JSAMPLE0000000000000006", SignedIn: now.Add(-20 * 24 * time.Hour), LastActive: now.Add(-5 * 24 * time.Hour)},
-			},
 			Granted: []Granted{
 				{ClientID: "01JSAMPLE0000000000000007", ClientName: "Element", Host: "app.element.io", At: now.Add(-30 * 24 * time.Hour)},
 				{ClientID: "01JSAMPLE0000000000000008", Host: "chat.example.org", At: now},
 			},
 			Changed: true,
 		},
-		Account{
-			MatrixID: "@bob:example.com", MayAddAddress: true, AddressesChanged: true,
-			Addresses: []Address{{ID: "01JSAMPLE0000000000000011", Address: "alice@example.org", Recovery: true}, {ID: "01JSAMPLE0000000000000012", Address: "alice.with.a.long.name@department.example.com"}},
-		},
-		Account{MatrixID: "@bob:example.com", EndedAll: true, MayAddAddress: true},
-		Account{MatrixID: "@bob:example.com", Ended: true},
-		EndSession{phone},
-		EndOthers{Apps: true, Number: 4},
-		EndOthers{Number: 1},
-		Reset{Account: "@alice:example.com", Username: "alice", Action: "org.matrix.cross_signing_reset"},
-		Reset{Account: "@alice:example.com", Username: "alice", Action: "org.matrix.cross_signing_reset", AskPassword: true, Form: Form{Problem: model.InvalidCredentials}},
-		Reset{Account: "@alice:example.com", Action: "org.matrix.cross_signing_reset", Form: Form{Problem: model.TemporarilyDown, Retry: 5 * time.Second}},
+		Account{MatrixID: "@bob:example.com", EndedAll: true},
+		Account{MatrixID: "@bob:example.com", Ended: true, Sessions: []Session{phone}},
+		Account{MatrixID: "@bob:example.com", Renamed: true},
+		Browsers{MatrixID: "@alice:example.com", Ended: true, Browsers: []Session{
+			{ID: "01JSAMPLE0000000000000005", Agent: "Firefox, Linux", SignedIn: now.Add(-3 * 24 * time.Hour), LastActive: now, IP: "192.0.2.7", Current: true},
+			laptop,
+		}},
+		Browsers{MatrixID: "@alice:example.com", EndedAll: true, Browsers: []Session{{ID: laptop.ID, Current: true, SignedIn: now, LastActive: now}}},
+		EndSession{Session: phone, Proof: sampleProof(false)},
+		EndSession{Session: phone, Proof: asked},
+		EndSelected{Sessions: []Session{phone, laptop}, Proof: sampleProof(false)},
+		EndSelected{Sessions: []Session{phone, laptop}, Proof: asked},
+		EndBrowser{Session: laptop, Proof: sampleProof(true)},
+		EndOthers{Apps: true, Number: 4, Proof: sampleProof(false)},
+		EndOthers{Number: 1, Proof: asked},
+		Reset{Proof: sampleProof(false), Action: "org.matrix.cross_signing_reset"},
+		Reset{Proof: asked, Action: "org.matrix.cross_signing_reset"},
+		Reset{Proof: Proof{Account: "@alice:example.com", Form: Form{Problem: model.TemporarilyDown, Retry: 5 * time.Second}}, Action: "org.matrix.cross_signing_reset"},
 		ResetAllowed{Left: 9*time.Minute + 59*time.Second},
 		Blocked{Code: model.UserLocked, Account: "@alice:example.com", Goal: element},
 		Blocked{Code: model.UserDeactivated, Account: "@alice:example.com", Goal: device},

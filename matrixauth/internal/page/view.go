@@ -151,10 +151,13 @@ func (v *view) daysSince(at time.Time) int { return int(v.pages.Now().Sub(at) / 
 // Lost returns how many sessions a page is about to sign out.
 func (v *view) Lost(o EndOthers) string {
 	if o.Apps {
-		return v.texts.count("endothers.apps.number", o.Number)
+		return v.LostApps(o.Number)
 	}
 	return v.texts.count("endothers.browsers.number", o.Number)
 }
+
+// LostApps returns that a number of apps will be signed out.
+func (v *view) LostApps(number int) string { return v.texts.count("endothers.apps.number", number) }
 
 // Link returns an address of an app for a link, although its scheme may be the app's own. Schemes that browsers
 // open themselves are not let through.

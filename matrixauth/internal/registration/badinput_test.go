@@ -127,7 +127,7 @@ func TestInvitationOfThree(t *testing.T) {
 		v.Answer("password", house.NewPassword, "repeat", house.NewPassword)
 		v.Land()
 		v.Answer("display_name", "")
-		v.Land().WantPage(t, http.StatusOK, "Your account")
+		v.Land().WantPage(t, http.StatusOK, "Apps and devices")
 		if shown := house.Act(h, matrixauth.ShowInvitation, matrixauth.InvitationRef{Token: made.ID}); shown.Used != int64(i+1) {
 			t.Fatalf("after %d accounts it is shown as %+v", i+1, shown)
 		}

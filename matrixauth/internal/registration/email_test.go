@@ -64,7 +64,7 @@ func TestEmail(t *testing.T) {
 	v.Answer("password", house.NewPassword, "repeat", house.NewPassword)
 	v.Land().WantPage(t, http.StatusOK, "Almost done")
 	v.Answer("display_name", "")
-	v.Land().WantPage(t, http.StatusOK, "Your account")
+	v.Land().WantPage(t, http.StatusOK, "Apps and devices")
 	if user := house.Act(h, matrixauth.ShowUser, matrixauth.Name{User: "alice"}); len(user.Emails) != 1 || user.Emails[0] != "Alice@Example.org" {
 		t.Errorf("the account has %q", user.Emails)
 	}
@@ -113,7 +113,7 @@ func TestOptionalEmail(t *testing.T) {
 	v.Answer("password", house.NewPassword, "repeat", house.NewPassword)
 	v.Land().WantPage(t, http.StatusOK, "Almost done")
 	v.Answer("display_name", "")
-	v.Land().WantPage(t, http.StatusOK, "Your account")
+	v.Land().WantPage(t, http.StatusOK, "Apps and devices")
 	if h.Count("user_emails") != 0 || h.Count("verifications") != 0 {
 		t.Error("an address that was not proven is kept")
 	}
@@ -145,7 +145,7 @@ func TestFixedEmail(t *testing.T) {
 			v.Answer("password", house.NewPassword, "repeat", house.NewPassword)
 			v.Land()
 			v.Answer("display_name", "")
-			v.Land().WantPage(t, http.StatusOK, "Your account")
+			v.Land().WantPage(t, http.StatusOK, "Apps and devices")
 			if user := house.Act(h, matrixauth.ShowUser, matrixauth.Name{User: "alice"}); len(user.Emails) != 1 || user.Emails[0] != "alice@example.org" {
 				t.Errorf("the account has %q", user.Emails)
 			}

@@ -50,7 +50,7 @@ func TestAnotherInvitation(t *testing.T) {
 		v.Answer("password", house.NewPassword, "repeat", house.NewPassword)
 		v.Land().WantPage(v.House.T, http.StatusOK, "Almost done")
 		v.Answer("display_name", "")
-		v.Land().WantPage(v.House.T, http.StatusOK, "Your account")
+		v.Land().WantPage(v.House.T, http.StatusOK, "Apps and devices")
 	}
 	t.Run("an address that was proven before is not the one that is fixed", func(t *testing.T) {
 		h, create := open(t)

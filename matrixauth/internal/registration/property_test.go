@@ -61,13 +61,13 @@ func walk(t *testing.T, chance *rand.Rand) {
 			name := fmt.Sprint("last", i)
 			tab.Open(house.RegisterPath)
 			for range 6 {
-				if tab.At.Heading() == "Your account" {
+				if tab.At.Heading() == "Apps and devices" {
 					break
 				}
 				fill(tab, name, chance, true)
 				tab.Land()
 			}
-			tab.WantHeading(t, "Your account")
+			tab.WantHeading(t, "Apps and devices")
 		})
 	}
 	h.Settle()
@@ -172,7 +172,7 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d are kept", n)
 	}
 	v.Answer("display_name", "")
-	v.Land().WantPage(t, http.StatusOK, "Your account")
+	v.Land().WantPage(t, http.StatusOK, "Apps and devices")
 	h.Clock.Move(bound.RegistrationLife + time.Second)
 	_, err := h.Store.Retain(t.Context())
 	h.Must(err)

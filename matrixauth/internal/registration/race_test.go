@@ -32,7 +32,7 @@ func TestOneName(t *testing.T) {
 	upTo(first, "alice")
 	upTo(second, "alice")
 	first.Answer("display_name", "The First")
-	first.Land().WantPage(t, http.StatusOK, "Your account")
+	first.Land().WantPage(t, http.StatusOK, "Apps and devices")
 	second.Answer("display_name", "The Second")
 	second.Land().WantPage(t, http.StatusOK, "Create an account")
 	if text := house.Shown(second.At); !strings.Contains(text, "Somebody else took alice a moment ago.") {
@@ -47,7 +47,7 @@ func TestOneName(t *testing.T) {
 		t.Error("the display name is lost")
 	}
 	second.Answer("display_name", "The Second")
-	second.Land().WantPage(t, http.StatusOK, "Your account")
+	second.Land().WantPage(t, http.StatusOK, "Apps and devices")
 }
 
 // TestManyAtOnce: of many who want one name at the same moment one gets it, and all are answered.
@@ -67,7 +67,7 @@ func TestManyAtOnce(t *testing.T) {
 	made := 0
 	for _, v := range browsers {
 		switch v.Land().Heading() {
-		case "Your account":
+		case "Apps and devices":
 			made++
 		case "Create an account":
 		default:
@@ -97,7 +97,7 @@ func TestTwice(t *testing.T) {
 		t.Error("the two answers bring different cookies")
 	}
 	for _, one := range twice {
-		one.Land().WantPage(t, http.StatusOK, "Your account")
+		one.Land().WantPage(t, http.StatusOK, "Apps and devices")
 	}
 	if h.Count("users") != 1 || h.Count("browser_sessions") != 1 {
 		t.Errorf("%d accounts and %d browser sessions", h.Count("users"), h.Count("browser_sessions"))
@@ -152,7 +152,7 @@ func TestHomeserverDown(t *testing.T) {
 	h.Crash()
 	h.Fake.Resume()
 	v.Answer("display_name", "Alice A.")
-	v.Land().WantPage(t, http.StatusOK, "Your account")
+	v.Land().WantPage(t, http.StatusOK, "Apps and devices")
 	if _, ok := h.Fake.User("alice"); !ok {
 		t.Error("the homeserver has no such account")
 	}
@@ -235,7 +235,7 @@ func TestTerms(t *testing.T) {
 	v.Answer("terms", "2026-11")
 	v.Land().WantPage(t, http.StatusOK, "Almost done")
 	v.Answer("display_name", "")
-	v.Land().WantPage(t, http.StatusOK, "Your account")
+	v.Land().WantPage(t, http.StatusOK, "Apps and devices")
 	if h.Count("accepted_terms WHERE version = '2026-11'") != 1 {
 		t.Error("the version is not kept")
 	}
@@ -293,7 +293,7 @@ func TestInvitation(t *testing.T) {
 		rest(first, "alice")
 		rest(second, "bob")
 		first.Answer("display_name", "")
-		first.Land().WantPage(t, http.StatusOK, "Your account")
+		first.Land().WantPage(t, http.StatusOK, "Apps and devices")
 		second.Answer("display_name", "")
 		second.Land().WantPage(t, http.StatusOK, "Create an account")
 		if !strings.Contains(house.Shown(second.At), "This invitation is not valid") || h.Count("users") != 1 {
@@ -304,7 +304,7 @@ func TestInvitation(t *testing.T) {
 		second.Answer("token", another.Token)
 		second.Land().WantPage(t, http.StatusOK, "Almost done")
 		second.Answer("display_name", "")
-		second.Land().WantPage(t, http.StatusOK, "Your account")
+		second.Land().WantPage(t, http.StatusOK, "Apps and devices")
 	})
 	h.Clock.Move(10 * time.Minute)
 	t.Run("a name that is fixed", func(t *testing.T) {
@@ -315,7 +315,7 @@ func TestInvitation(t *testing.T) {
 		v.Land().WantPage(t, http.StatusOK, "Choose a password")
 		rest(v, "")
 		v.Answer("display_name", "")
-		v.Land().WantPage(t, http.StatusOK, "Your account")
+		v.Land().WantPage(t, http.StatusOK, "Apps and devices")
 		if h.UserID("carol") == "" {
 			t.Error("the account has another name")
 		}

@@ -172,6 +172,33 @@ func (s *Sessions) EndOwn(ctx context.Context, by model.Actor, id string) error 
 	return nil
 }
 
+// EndSomeOwn ends the live sessions of a user among some ids at their own wish, all in one transaction, and returns their
+// number. An id of a session that is over, or of somebody else's, is left out without a word (ACCT-4).
+func (s *Sessions) EndSomeOwn(ctx context.Context, by model.Actor, ids []string) (ended int, err error) {
+	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {
+		ended = 0
+		for _, id := range ids {
+			session, lives, err := live(tx, id)
+			if err != nil {
+				return err
+			}
+			if !lives || session.UserID != by.ID {
+				continue
+			}
+			if err := s.End(tx, by, session, model.EndSignedOut); err != nil {
+				return err
+			}
+			ended++
+		}
+		return nil
+	})
+	if err != nil || ended == 0 {
+		return 0, err
+	}
+	s.Settle(ctx, by.ID)
+	return ended, nil
+}
+
 // EndAllOwn ends all live sessions of a user at their own wish, and returns their number (ACCT-12).
 func (s *Sessions) EndAllOwn(ctx context.Context, by model.Actor) (ended int, err error) {
 	err = s.config.Store.Update(ctx, func(tx *store.Tx) error {

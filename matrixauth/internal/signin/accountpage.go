@@ -30,6 +30,8 @@ const (
 	ResetCrossSigning
 	ChangePassword
 	AddAddress
+	ListAddresses
+	ListBrowsers
 )
 
 // actions are the actions of MSC4191 with the names that they had before (ACCT-2, ACCT-3). Any other
@@ -48,14 +50,21 @@ var actions = map[string]Action{
 	"cross_signing_reset":      ResetCrossSigning,
 	PasswordAction:             ChangePassword,
 	AddressAction:              AddAddress,
+	AddressesAction:            ListAddresses,
+	BrowsersAction:             ListBrowsers,
 }
 
 // PasswordAction leads to the page on which the password is changed. No specification has one for that, so clients are not
 // told of it.
 const PasswordAction = "password"
 
-// AddressAction leads to the page on which a mail address is added. It is ours as well.
-const AddressAction = "add_address"
+// AddressAction leads to the page on which a mail address is added, AddressesAction to that of all addresses, and
+// BrowsersAction to that of the browsers. They are ours as well.
+const (
+	AddressAction   = "add_address"
+	AddressesAction = "addresses"
+	BrowsersAction  = "browsers"
+)
 
 // ResetAction is the action with which Synapse and clients send people to the page that lets their
 // clients replace the cross-signing keys. It has one name in all versions of MSC4191 and MSC4312.
@@ -97,8 +106,13 @@ func (p AccountPage) Query() url.Values {
 }
 
 func (p AccountPage) path() string {
-	if p.Kind() == ChangePassword {
+	switch p.Kind() {
+	case ChangePassword:
 		return page.PasswordPath
+	case ListAddresses:
+		return page.AddressesPath
+	case ListBrowsers:
+		return page.BrowsersPath
 	}
 	return page.AccountPath
 }

@@ -44,9 +44,10 @@ func WantPageOnly(t testing.TB, a Answer, forbidden ...string) {
 	WantPageHeaders(t, a)
 }
 
-// FormAction is where the first form of a page goes.
+// FormAction is where the first form of a page's content goes.
 func FormAction(body string) string {
-	_, rest, _ := strings.Cut(body, `action="`)
+	_, content, _ := strings.Cut(body, "<main")
+	_, rest, _ := strings.Cut(content, `action="`)
 	action, _, _ := strings.Cut(rest, `"`)
 	return action
 }

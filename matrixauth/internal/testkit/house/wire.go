@@ -54,7 +54,7 @@ var Endpoints = []Endpoint{
 	{"sign_out", []string{"/account/logout"}, false, web.PageWire, []string{"POST"}, "POST"},
 	{"signed_out", []string{"/account/signed-out"}, false, web.PageWire, []string{"GET", "HEAD"}, "GET, HEAD"},
 	{"account", []string{"/account/", "/account"}, false, web.PageWire, []string{"GET", "HEAD"}, "GET, HEAD"},
-	{"end_session", []string{"/account/sessions/end"}, false, web.PageWire, []string{"POST"}, "POST"},
+	{"end_session", []string{"/account/sessions/end"}, false, web.PageWire, []string{"GET", "HEAD", "POST"}, "GET, HEAD, POST"},
 	{"health", []string{"/health"}, true, web.PlainWire, []string{"GET", "HEAD"}, "GET, HEAD"},
 }
 
