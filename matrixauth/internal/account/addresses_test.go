@@ -65,7 +65,7 @@ func aliceWithMail(t *testing.T) (*house.House, *house.Browser) {
 	return h, h.SignedInAs("alice")
 }
 
-// TestAddresses: people add, use and remove mail addresses by themselves, and one counts once it is proven (MAIL-8).
+// TestAddresses: people add, use and remove mail addresses by themselves, and one counts once it is proven (MAIL-8, ACCT-14).
 func TestAddresses(t *testing.T) {
 	t.Run("added_and_usable", func(t *testing.T) {
 		h, b := aliceWithMail(t)

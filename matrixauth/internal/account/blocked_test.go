@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/account"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
 
@@ -133,4 +134,50 @@ func TestBlocked(t *testing.T) {
 			t.Error("there is nothing to go back with")
 		}
 	})
+}
+
+// TestLockedEverywhere: whoever is locked, and signed in, sees why at every page and form that is for who is signed in, and gets
+// nothing else there (MOD-5, MOD-7). A page that is added is in this list, or is for everybody.
+func TestLockedEverywhere(t *testing.T) {
+	everybodys := map[string]string{ // and why
+		"sign_in": "as somebody else", "sign_out": "may be left", "signed_out": "says nothing of anybody", "left": "says nothing of anybody", "withdrawn": "says nothing of anybody",
+		"account": "", "recover": "", "recover_sent": "", "new_password": "by a link, which a lock ends", "recovered": "",
+	}
+	h := house.New(t, house.Unlimited, house.WithMail)
+	h.Add("alice")
+	h.LoginOn("alice", "PHONE")
+	v := h.SignedInAs("alice")
+	house.Act(h, matrixauth.LockUser, matrixauth.Name{User: "alice"})
+	h.Settle()
+	before := h.Rows()
+	asked := 0
+	for _, route := range account.Routes.Routes {
+		path := "/" + route.Path
+		if _, open := everybodys[route.Name]; open && path != "/account/" || strings.HasPrefix(route.Name, "register") {
+			continue
+		}
+		for _, query := range []string{"", "?id=x", "?action=org.matrix.account_deactivate", "?what=apps", "?session=x", "?login_hint=bob"} {
+			wantLocked := func(method string) {
+				t.Helper()
+				asked++
+				text := house.Shown(v.At)
+				if v.At.Status != http.StatusForbidden || v.At.Heading() != "This account is locked" || !strings.Contains(text, "@alice:"+house.ServerName) ||
+					strings.Contains(text, "PHONE") || strings.Contains(v.At.Body, "<nav") {
+					t.Errorf("%s %s: got %d %q: %s", method, path+query, v.At.Status, v.At.Heading(), text)
+				}
+			}
+			if route.Get != nil && (route.Name != "end_others" || query == "?what=apps") {
+				v.Get(path + query)
+				wantLocked("GET")
+			}
+			if route.Post != nil {
+				v.Submit(path+query, "what", "apps", "session", "x", "account", "@alice:"+house.ServerName, "display_name", "x", "password", house.AlicesPassword,
+					"current", house.AlicesPassword, "new", "glacier teapot 4711", "email", "alice@example.org", "code", "123456", "client", "app")
+				wantLocked("POST")
+			}
+		}
+	}
+	if after := h.Rows(); after != before || asked < 60 {
+		t.Errorf("asked %d times; the rows are\n%s\nwant\n%s", asked, after, before)
+	}
 }

@@ -35,8 +35,15 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return err
 	}
+	if other, ok := d.otherAccount(goal, who); ok {
+		return d.Pages.Render(w, r, http.StatusOK, other)
+	}
 	action := goal.Kind()
 	switch action {
+	case signin.EditProfile:
+		return d.seeOther(w, page.ProfilePath, nil)
+	case signin.LeaveAccount:
+		return d.seeOther(w, page.LeavePath, nil)
 	case signin.ResetCrossSigning:
 		return d.askReset(w, r, signedIn, who)
 	case signin.ChangePassword:

@@ -58,11 +58,11 @@ func TestAccountPage(t *testing.T) {
 			t.Errorf("there are %d buttons", n)
 		}
 	})
-	for action, kind := range map[string]string{ // ACCT-2, ACCT-3, ACCT-7
-		"org.matrix.devices_list": "list", "org.matrix.sessions_list": "list", "sessions_list": "list", "": "list",
-		"org.matrix.device_view": "view", "org.matrix.session_view": "view", "session_view": "view",
-		"org.matrix.device_delete": "end", "org.matrix.session_end": "end", "session_end": "end",
-		"org.matrix.plan_management": "list", "org.matrix.profile": "list", "no such action": "list", "<script>": "list",
+	for action, kind := range map[string]string{ // ACCT-2, ACCT-3, ACCT-7, ACCT-13
+		"org.matrix.devices_list": "list", "devices_list": "list", "org.matrix.sessions_list": "list", "sessions_list": "list", "": "list",
+		"org.matrix.device_view": "view", "device_view": "view", "org.matrix.session_view": "view", "session_view": "view",
+		"org.matrix.device_delete": "end", "device_delete": "end", "org.matrix.session_end": "end", "session_end": "end",
+		"org.matrix.plan_management": "list", "no such action": "list", "<script>": "list",
 	} {
 		t.Run("action "+action, func(t *testing.T) {
 			s := newScene(t)
@@ -86,6 +86,29 @@ func TestAccountPage(t *testing.T) {
 			if after := s.Rows(); after != before { // ACCT-5
 				t.Errorf("a GET changed something:\n%s\nwant\n%s", after, before)
 			}
+		})
+	}
+	for action, want := range map[string]struct{ path, heading string }{ // ACCT-2, ACCT-3
+		"org.matrix.profile": {"/account/profile", "Your profile"}, "profile": {"/account/profile", "Your profile"},
+		"org.matrix.account_deactivate": {"/account/leave", "Deactivate your account?"}, "account_deactivate": {"/account/leave", "Deactivate your account?"},
+		"org.matrix.cross_signing_reset": {"", "Reset your digital identity?"}, "cross_signing_reset": {"", "Reset your digital identity?"},
+	} {
+		t.Run("action "+action, func(t *testing.T) {
+			s := newScene(t)
+			before := s.Rows()
+			s.Get("/account/" + house.Query("action", action))
+			if want.path != "" {
+				s.At.WantTo(t, want.path)
+				s.Follow()
+			}
+			s.At.WantPage(t, http.StatusOK, want.heading)
+			if after := s.Rows(); after != before { // ACCT-5
+				t.Errorf("a GET changed something:\n%s\nwant\n%s", after, before)
+			}
+			v := s.House.Browser()
+			v.Get("/account/"+house.Query("action", action, "device_id", "PHONE")).WantTo(t, "/account/login"+house.Query("action", action, "device_id", "PHONE"))
+			v.SignIn("alice", house.Query("action", action, "device_id", "PHONE")) // ACCT-8
+			v.Follow().WantPage(t, http.StatusOK, want.heading)
 		})
 	}
 	t.Run("ACCT-8 a link survives the sign-in, and leads nowhere else", func(t *testing.T) {

@@ -24,11 +24,14 @@ var account = regexp.MustCompile(`^(@[a-zA-Z0-9._=/+-]+:[a-zA-Z0-9.:\[\]-]+|[a-z
 // Text returns what a sign-in page may fill in.
 func (h Hint) Text() string { return h.text }
 
+// IsName reports whether the hint has the form of a localpart or a Matrix id.
+func (h Hint) IsName() bool { return account.MatchString(h.text) }
+
 // Names reports whether the hint may mean an account. An empty hint means any; so does a mail address,
 // whose owner nobody is told (ENUM-3), and so does what is no name at all: whoever makes a link could
 // have a page of ours say anything, as it shows the names of other accounts (HTTP-9).
 func (h Hint) Names(localpart, serverName string) bool {
-	if !account.MatchString(h.text) {
+	if !h.IsName() {
 		return true
 	}
 	if name, server, ok := model.ParseMatrixID(h.text); ok {

@@ -153,6 +153,9 @@ func TestTextsAreUsed(t *testing.T) {
 			used[scope.Text] = true
 		}
 	}
+	for _, section := range Sections {
+		used[section.Text] = true
+	}
 	for _, sample := range Samples(now) {
 		if form, ok := sample.(formPage); ok {
 			for _, key := range form.problems() {

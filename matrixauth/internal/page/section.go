@@ -9,10 +9,12 @@ type Section struct {
 
 // Sections are the account pages, in the order of their navigation.
 var Sections = []Section{
+	{"profile", ProfilePath, "profile.section"},
 	{"addresses", AddressesPath, "address.section"},
 	{"change_password", PasswordPath, "login.password"},
 	{"account", AccountPath, "account.apps"},
 	{"browsers", BrowsersPath, "account.browsers"},
+	{"leave", LeavePath, "leave.section"},
 }
 
 // A sectionPage is one of the account pages: the navigation is around it. Its type embeds one of those below, which say in
@@ -23,16 +25,20 @@ type sectionPage interface {
 }
 
 type (
+	inProfile   struct{}
 	inAddresses struct{}
 	inPassword  struct{}
 	inApps      struct{}
 	inBrowsers  struct{}
+	inLeaving   struct{}
 )
 
+func (inProfile) section() string   { return "profile" }
 func (inAddresses) section() string { return "addresses" }
 func (inPassword) section() string  { return "change_password" }
 func (inApps) section() string      { return "account" }
 func (inBrowsers) section() string  { return "browsers" }
+func (inLeaving) section() string   { return "leave" }
 
 // NavigationLine is one line of the navigation.
 type NavigationLine struct {
