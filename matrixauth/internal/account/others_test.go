@@ -13,7 +13,6 @@ import (
 // TestEndOthers: all apps, and all other browsers, are signed out at once, each as a choice of its own
 // and after a page that says what is lost (ACCT-5, ACCT-12).
 func TestEndOthers(t *testing.T) {
-	const endOthers = "/account/sessions/end-others"
 	t.Run("all apps, at once and at the homeserver", func(t *testing.T) {
 		s := newScene(t)
 		before := s.Rows()

@@ -29,6 +29,7 @@ var Routes = web.Routes[*Door]{
 		{Endpoint: endpoint("browsers", page.BrowsersPath), Get: (*Door).BrowsersPage},
 		{Endpoint: endpoint("addresses", page.AddressesPath), Get: (*Door).AddressesPage},
 		{Endpoint: endpoint("end_session", page.EndSessionPath), Get: (*Door).AskEndSession, Post: (*Door).EndSession},
+		{Endpoint: endpoint("rename_session", page.RenamePath), Get: (*Door).AskRename, Post: (*Door).Rename},
 		{Endpoint: endpoint("end_others", page.EndOthersPath), Get: (*Door).AskEndOthers, Post: (*Door).EndOthers},
 		{Endpoint: endpoint("withdraw_consent", page.WithdrawConsentPath), Post: (*Door).WithdrawConsent},
 		{Endpoint: endpoint("withdrawn", page.ConsentWithdrawnPath), Get: (*Door).Withdrawn},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/page"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
@@ -70,4 +71,13 @@ func TestSections(t *testing.T) {
 		b.Get("/account/browsers").WantTo(t, "/account/login?action=browsers")
 		h.WantDevices("alice", "PHONE")
 	})
+}
+
+// TestRenewedKeySignsNoBrowserOut: cookies are random values with a row, which no key proves (SESS-10).
+func TestRenewedKeySignsNoBrowserOut(t *testing.T) {
+	h := house.New(t, house.Unlimited)
+	h.Add("alice")
+	b := h.SignedInAs("alice")
+	house.Act(h, matrixauth.RenewKey, matrixauth.KeyRenewal{Leaked: true})
+	b.Get("/account/").WantPage(t, http.StatusOK, "Apps and devices")
 }

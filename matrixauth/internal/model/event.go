@@ -30,6 +30,7 @@ const (
 	ActionAllowReset         Action = "user.allow-reset" // until
 	ActionStartSession       Action = "session.start"    // kind, session_id, device_id, client_id
 	ActionEndSession         Action = "session.end"      // kind, session_id, device_id, client_id, reason
+	ActionRenameSession      Action = "session.rename"   // kind, session_id, device_id, client_id, name
 	ActionEndLost            Action = "session.end-lost" // began_before, sessions
 	ActionWithdrawConsent    Action = "consent.withdraw" // client_id or all, consents
 	ActionRenewKey           Action = "key.renew"        // number, leaked

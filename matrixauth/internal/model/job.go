@@ -51,6 +51,8 @@ const (
 	JobProvisionUser JobKind = "provision_user"
 	// JobDeleteDevice deletes a device at the homeserver unless a live session has it.
 	JobDeleteDevice JobKind = "delete_device"
+	// JobNameDevice gives a device at the homeserver the name that its session has.
+	JobNameDevice JobKind = "name_device"
 	// JobDeactivateUser deactivates the account at the homeserver.
 	JobDeactivateUser JobKind = "deactivate_user"
 	// JobReactivateUser makes a deactivated account usable again at the homeserver.
@@ -66,7 +68,7 @@ const (
 )
 
 // JobKinds lists every kind of work.
-var JobKinds = []JobKind{JobProvisionUser, JobDeleteDevice, JobDeactivateUser, JobReactivateUser, JobNotice, JobMailCode, JobMailDecided, JobRecoveryLink}
+var JobKinds = []JobKind{JobProvisionUser, JobDeleteDevice, JobNameDevice, JobDeactivateUser, JobReactivateUser, JobNotice, JobMailCode, JobMailDecided, JobRecoveryLink}
 
 // HeldBack is the reason of a job that is set aside because the database went back in time: it may have been done
 // then, and what it is about may be something else by now. The value is stored.

@@ -11,6 +11,7 @@ const (
 	LogoutPath           = AccountPath + "logout"
 	SignedOutPath        = AccountPath + "signed-out"
 	EndSessionPath       = AccountPath + "sessions/end"
+	RenamePath           = AccountPath + "sessions/name"
 	EndOthersPath        = AccountPath + "sessions/end-others"
 	BrowsersPath         = AccountPath + "browsers"
 	PasswordPath         = AccountPath + "password"
@@ -49,6 +50,7 @@ var linked = map[string]string{
 	"logout":           LogoutPath,
 	"end_session":      EndSessionPath,
 	"end_others":       EndOthersPath,
+	"rename":           RenamePath,
 	"browsers":         BrowsersPath,
 	"password":         PasswordPath,
 	"addresses":        AddressesPath,

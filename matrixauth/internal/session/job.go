@@ -27,7 +27,7 @@ func (d DeleteDevice) LogFields() []slog.Attr {
 
 // Handlers returns the outbox handlers for sessions.
 func (s *Sessions) Handlers() []outbox.Handler {
-	return []outbox.Handler{DeleteDeviceJob.Handle(s.deleteDevice)}
+	return []outbox.Handler{DeleteDeviceJob.Handle(s.deleteDevice), NameDeviceJob.Handle(s.nameDevice)}
 }
 
 // deleteDevice deletes the device unless a live session has it, so that it may run late, twice, or after the
