@@ -101,6 +101,25 @@ func TestDirectionOfValues(t *testing.T) {
 	}
 }
 
+// TestValuesInButtons: a value in a button is one piece with the words around it. The parts of a button lie beside each
+// other, each with lines of its own, if they are not.
+func TestValuesInButtons(t *testing.T) {
+	apart := regexp.MustCompile(`<(?:button|a class="button[^"]*")[^>]*>\{\{[^}]*Rich `)
+	names, err := fs.Glob(embedded, "templates/*.html")
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		text, err := fs.ReadFile(embedded, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range apart.FindAllString(string(text), -1) {
+			t.Errorf("%s: %s needs a <span> around it", name, found)
+		}
+	}
+}
+
 // TestRightToLeftPages: a page in such a language is turned around.
 func TestRightToLeftPages(t *testing.T) {
 	p := newPages(t, Config{Name: "Example"})
