@@ -227,7 +227,7 @@ func TestAttackOpenRedirect(t *testing.T) {
 		"//evil.example", "///evil.example", `\\evil.example`, `/\evil.example`, "https://evil.example/", "https:evil.example", "javascript:alert(1)", "data:text/html,evil",
 		"\r\nLocation: https://evil.example", "%0d%0aLocation:%20https://evil.example", "/\t/evil.example", "..//evil.example", "@evil.example", "x?y=//evil.example", "\x00//evil.example",
 	} {
-		for _, path := range []string{"/account", "/account/", "/account/login", "/account/signed-out", house.ConsentPath, house.AuthorizePath} {
+		for _, path := range []string{"/account", "/account/", "/account/browsers", "/account/addresses", "/account/login", "/account/signed-out", house.ConsentPath, house.AuthorizePath} {
 			for _, name := range []string{"request", "action", "device_id", "session", "next", "return_to", "continue", "redirect", "redirect_uri", "post_logout_redirect_uri", "stale", "ended"} {
 				for _, v := range []*house.Browser{alice, h.Browser()} {
 					v.IP = "" // everybody is in the office
@@ -372,6 +372,8 @@ func TestAttackHeaders(t *testing.T) {
 	inject := "\r\nX-Evil: 1\r\n\r\n<script>"
 	for _, path := range []string{
 		"/account/login", "/account/login?request=" + id, "/account/", "/account", "/account/signed-out", "/account/logout", "/account/sessions/end", house.ConsentPath, house.ConsentPath + "?request=" + id,
+		"/account/browsers" + house.Query("ended", inject), "/account/addresses" + house.Query("changed", inject), "/account/sessions/end" + house.Query("session", inject), "/account/sessions/end" + house.Query("browser", inject),
+		"/account/sessions/end-others" + house.Query("what", "apps"+inject), "/account/sessions/name" + house.Query("session", inject), "/account/password" + house.Query("stale", inject),
 		house.ConsentPath + house.Query("request", inject), "/account/login" + house.Query("request", inject), "/account/" + house.Query("action", "session_view", "device_id", "PHONE"+inject), "/account/" + house.Query("action", inject),
 		"/account/" + house.Query("action", "session_end", "device_id", "NOSUCH"), house.AuthorizePath, house.AuthorizePath + "?%zz", house.AuthorizePath + "?" + house.Params("app", "state", inject).Encode(), house.AuthorizePath + "?" + house.Params("app", "scope", inject).Encode(),
 		house.AuthorizePath + "?" + house.Params("native", "redirect_uri", "org.example.app:/", "response_mode", "form_post").Encode(), house.AuthorizePath + "?" + house.Params("app", "redirect_uri", house.WebCallback+inject).Encode(),

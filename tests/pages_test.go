@@ -23,10 +23,13 @@ func TestPages(t *testing.T) {
 			sendmail /bin/true
 		}
 		registration open`})
-	alice, bob, carol, locked := h.AddUser("alice"), h.AddUser("bob"), h.AddUser("carol"), h.AddUser("locked")
+	alice, bob, carol, dave, locked := h.AddUser("alice"), h.AddUser("bob"), h.AddUser("carol"), h.AddUser("dave"), h.AddUser("locked")
 	h.MustCommand("", "user", "lock", "locked")
 	for _, device := range []string{"Laptop", "Phone"} {
 		h.Login("alice", alice, map[string]any{"initial_device_display_name": device})
 	}
-	runChecks(t, "pages.mjs", h.URL, alice, bob, carol, locked, os.Getenv("SCREENSHOTS"))
+	for _, device := range []string{"Laptop", "Phone", "Tablet"} {
+		h.Login("dave", dave, map[string]any{"initial_device_display_name": device})
+	}
+	runChecks(t, "pages.mjs", h.URL, alice, bob, carol, dave, locked, os.Getenv("SCREENSHOTS"))
 }

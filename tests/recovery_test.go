@@ -237,7 +237,7 @@ func (c *comeBack) change(t *testing.T) {
 		one.opens("/account/")
 		one.signsIn(fred.Name, fred.Password)
 	}
-	at := p.follows("Change password")
+	at := p.follows("Password")
 	p.looks("password")
 	p.types("Current password", "a wrong one")
 	p.typesNew(at, "orbit velvet thimble cactus")
@@ -282,6 +282,7 @@ func (c *comeBack) addresses(t *testing.T) {
 	p.signsIn(gina.Name, gina.Password)
 	adds := func(address string) (at shown) {
 		p.opens("/account/")
+		p.follows("Email addresses")
 		p.follows("Add address")
 		p.looks("address-add")
 		p.types("Email address", address)
@@ -311,7 +312,7 @@ func (c *comeBack) addresses(t *testing.T) {
 	}
 	p.looks("address-code-wrong")
 	p.types("Code from the email", code)
-	if at = p.presses("Continue"); at.Heading != "Apps and devices" || at.Status == "" || !strings.Contains(at.Text, second) {
+	if at = p.presses("Continue"); at.Heading != "Email addresses" || at.Status == "" || !strings.Contains(at.Text, second) {
 		t.Fatalf("the code leads to %+v", at)
 	}
 	p.looks("address-added")

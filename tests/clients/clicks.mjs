@@ -258,7 +258,7 @@ for (const where of ["the sign-in", "the question"]) {
 const ways = {
     "Sign out on the account page": async (page, app) => {
         await page.goto(`${base}/account/`);
-        await page.getByRole("listitem").filter({ hasText: app.device }).getByRole("button", { name: "Sign out" }).click();
+        await page.getByRole("listitem").filter({ hasText: app.device }).getByRole("button", { name: "Sign out", exact: true }).click();
         await page.getByRole("heading", { name: "Sign out this session?" }).waitFor();
         await page.getByRole("button", { name: "Sign out", exact: true }).click();
         await page.getByRole("status").waitFor();
@@ -268,7 +268,7 @@ const ways = {
         await clicks(page, "Withdraw", 2, 30);
         await page.getByRole("heading", { name: "The app has to ask again" }).waitFor();
         await page.getByRole("link", { name: "Go to your account" }).click();
-        await page.getByRole("heading", { name: "Your account" }).waitFor();
+        await page.getByRole("heading", { name: "Apps and devices" }).waitFor();
         equal(await page.getByRole("heading", { name: "Apps that need not ask" }).count(), 0, "the section of what was withdrawn");
     },
     "the app's logout": async (_, app) => {

@@ -5,11 +5,12 @@ import { aside, check, done, equal, ok, settled } from "./checks.mjs";
 import { authorize, exchange, origin, redirectUri } from "./example_chat.mjs";
 import { judge as judgePage, tabTo as tabToTarget, views } from "./look.mjs";
 
-// Alice's account is looked at and photographed, Bob does everything else.
-const [base, alicePassword, bobPassword, carolPassword, lockedPassword, album] = process.argv.slice(2);
+// Alice's account is looked at and photographed, Dave's devices are signed out, Bob does everything else.
+const [base, alicePassword, bobPassword, carolPassword, davePassword, lockedPassword, album] = process.argv.slice(2);
 const alice = { name: "alice", password: alicePassword };
 const bob = { name: "bob", password: bobPassword };
 const carol = { name: "carol", password: carolPassword };
+const dave = { name: "dave", password: davePassword };
 const locked = { name: "locked", password: lockedPassword };
 let devices = 0;
 
@@ -72,6 +73,8 @@ aside("the flow goes by keyboard alone", async () => {
     await takeUp(came);
 
     await page.goto(`${base}/account/`);
+    await tabTo(page, "link", "Skip to the content");
+    await page.keyboard.press("Enter");
     await tabTo(page, "button", "Sign out");
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "Sign out this session?" }).waitFor();
@@ -156,9 +159,9 @@ aside("who is locked is told so, and goes back to the app or on as somebody else
 aside("all other browsers are signed out at once", async () => {
     const [page, other] = [await visitor(browser, views.light), await visitor(browser, views.light)];
     for (const one of [page, other]) {
-        await one.goto(`${base}/account/`);
+        await one.goto(`${base}/account/browsers`);
         await signIn(one, carol);
-        await one.getByRole("heading", { name: "Your account" }).waitFor();
+        await one.getByRole("heading", { name: "Browsers" }).waitFor();
     }
     await page.reload();
     await page.getByRole("button", { name: "Sign out all other browsers" }).click();
@@ -169,6 +172,31 @@ aside("all other browsers are signed out at once", async () => {
     await other.getByRole("textbox", { name: "Username" }).waitFor();
     await page.context().close();
     await other.context().close();
+});
+
+aside("the account pages go without script: their navigation, a name for a device, and signing out several", async () => {
+    const page = await visitor(browser, { javaScriptEnabled: false });
+    await page.goto(`${base}/account/browsers`);
+    await signIn(page, dave);
+    await page.getByRole("heading", { name: "Browsers", level: 1 }).waitFor();
+    const navigation = page.getByRole("navigation", { name: "Your account" });
+    equal(await navigation.locator("[aria-current=page]").innerText(), "Browsers", "what the navigation marks");
+    await navigation.getByRole("link", { name: "Apps and devices" }).click();
+    const line = (name) => page.getByRole("listitem").filter({ has: page.getByRole("heading", { name }) });
+    await line("Laptop").getByRole("link", { name: "Rename" }).click();
+    await page.getByRole("textbox", { name: "Name" }).fill("Old laptop");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("status").waitFor();
+    for (const name of ["Old laptop", "Phone"]) await page.getByRole("checkbox", { name }).check();
+    await page.getByRole("button", { name: "Sign out selected apps" }).click();
+    await page.getByRole("heading", { name: "Sign out these apps?" }).waitFor();
+    ok((await page.locator("main").innerText()).includes("Old laptop"), "the page does not say what is signed out");
+    await page.getByRole("button", { name: "Sign out", exact: true }).click();
+    await page.getByRole("status").waitFor();
+    equal(await page.getByRole("heading", { level: 2 }).allInnerTexts(), ["Tablet"], "what is still signed in");
+    await page.getByRole("button", { name: "Sign out of these pages" }).click();
+    await page.getByRole("heading", { name: "You are signed out" }).waitFor();
+    await page.context().close();
 });
 
 aside("two requests in two tabs of one browser both come to their end", async () => {
@@ -219,13 +247,27 @@ for (const [view, options] of Object.entries(views)) {
         page.complaints.length = 0;
         await judge(page, "unknown-client", view);
         await page.goto(`${base}/account/`);
-        await page.getByRole("heading", { name: "Your account" }).waitFor();
+        await page.getByRole("heading", { name: "Apps and devices" }).waitFor();
         await page.getByRole("heading", { name: "Apps that need not ask" }).waitFor();
         await judge(page, "account", view);
         await page.getByRole("button", { name: "Sign out all apps" }).click();
         await page.getByRole("heading", { name: "Sign out all apps?" }).waitFor();
         await judge(page, "end-all-apps", view);
         await page.getByRole("link", { name: "Cancel" }).click();
+        for (const box of (await page.getByRole("checkbox").all()).slice(0, 2)) await box.check();
+        await page.getByRole("button", { name: "Sign out selected apps" }).click();
+        await page.getByRole("heading", { name: "Sign out these apps?" }).waitFor();
+        await judge(page, "end-selected-apps", view);
+        await page.getByRole("link", { name: "Cancel" }).click();
+        await page.getByRole("link", { name: "Rename" }).first().click();
+        await page.getByRole("heading", { name: "Name this device" }).waitFor();
+        await judge(page, "rename", view);
+        const sections = await page.getByRole("navigation", { name: "Your account" }).getByRole("link").evaluateAll((links) => links.map((link) => link.href));
+        ok(sections.length >= 4, "there is no navigation");
+        for (const section of sections.filter((address) => !address.endsWith("/account/"))) {
+            await page.goto(section);
+            await judge(page, `account-${section.split("/").at(-1)}`, view);
+        }
         await page.goto(`${base}/account/?action=org.matrix.cross_signing_reset`);
         await judge(page, "reset", view);
         await page.getByRole("button", { name: "Allow the reset" }).click();
@@ -236,12 +278,13 @@ for (const [view, options] of Object.entries(views)) {
         page.complaints.length = 0;
         await judge(page, "not-found", view);
         await page.getByRole("link", { name: "Go to your account" }).click();
-        await page.getByRole("button", { name: "Sign out" }).first().click();
+        await page.getByRole("button", { name: "Sign out", exact: true }).first().click();
         await page.getByRole("heading", { name: "Sign out this session?" }).waitFor();
         await judge(page, "end-session", view);
-        await page.getByRole("button", { name: "Sign out" }).click();
+        await page.getByRole("button", { name: "Sign out", exact: true }).click();
         await page.getByRole("status").waitFor();
         await judge(page, "account-after-sign-out", view);
+        await page.goto(`${base}/account/browsers`);
         await page.getByRole("listitem").filter({ hasText: "this browser" }).getByRole("button", { name: "Sign out" }).click();
         await page.getByRole("heading", { name: "You are signed out" }).waitFor();
         await judge(page, "signed-out", view);
