@@ -30,9 +30,6 @@ type retryPage interface{ retry() time.Duration }
 // An outcomePage tells an outcome: the texts with this prefix and ".title" and ".text".
 type outcomePage interface{ outcome() string }
 
-// A widePage may need more room than a form does.
-type widePage interface{ wide() bool }
-
 // A scriptPage has a script, which its policy must allow.
 type scriptPage interface{ script() string }
 

@@ -61,10 +61,10 @@ func initial(name string) string {
 	return string(unicode.ToUpper(letter))
 }
 
-// Wide reports whether the page needs more room than a form does.
+// Wide reports whether the page needs more room than a form does: whether it has the navigation.
 func (v *view) Wide() bool {
-	page, ok := v.Page.(widePage)
-	return ok && page.wide()
+	_, ok := v.Page.(sectionPage)
+	return ok
 }
 
 // Action returns the address to which the page's form is sent.
