@@ -117,13 +117,21 @@ func (p *Pages) makeLetters(folder fs.FS) error {
 		p.letters[name] = made
 	}
 	for _, sample := range LetterSamples(p.Now()) {
-		for _, t := range p.tried() {
+		for _, t := range p.tried(folder, letterFiles(sample.letter())...) {
 			if _, _, _, err := p.renderLetter(t, sample); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// letterFiles are the files of which a mail is made.
+func letterFiles(name string) (all []string) {
+	for _, part := range []string{layout, name} {
+		all = append(all, path.Join(letterFolder, part+".txt"), path.Join(letterFolder, part+".html"))
+	}
+	return all
 }
 
 // parseTextLetter reads the layout of texts with one template in it.

@@ -73,6 +73,7 @@ func TestOwnLetters(t *testing.T) {
 		"a name that there is not":   {"welcome.txt", `{{define "subject"}}x{{end}}{{define "content"}}x{{end}}`},
 		"another ending":             {"trial.md", "x"},
 		"a field that there is not":  {"trial.html", `{{define "content"}}{{.Letter.Nothing}}{{end}}`},
+		"a field in one language":    {"trial.html", `{{define "content"}}{{if eq .Lang "de"}}{{.Letter.Nothing}}{{end}}{{end}}`},
 		"no subject":                 {"trial.txt", `{{define "content"}}x{{end}}`},
 		"a mistake in the grammar":   {"notice.txt", `{{if}}`},
 		"one mistake in the grammar": {"layout.html", `{{end}}`},

@@ -109,7 +109,7 @@ func New(c Config) (*Pages, error) {
 	if err := p.makeLetters(folder); err != nil {
 		return nil, err
 	}
-	return p, p.executeSamples()
+	return p, p.executeSamples(folder)
 }
 
 // CheckFolder checks a folder of an operator: its files are read and tried.
@@ -168,19 +168,24 @@ func read(folder fs.FS, theirs, own string) ([]byte, error) {
 	return embedded.ReadFile(own)
 }
 
-// tried returns the languages in which templates are tried: all of them if there are files of an operator, which may do
-// something in one language alone, and one for ours alone, which tests try in all.
-func (p *Pages) tried() []*texts {
-	if p.Folder == "" {
-		return p.catalogue.languages[:1]
+// tried returns the languages in which a template is tried, which is made of some files: all if one of them is the
+// operator's, which may do something in one language alone, and the fallback for ours, which tests try in all.
+func (p *Pages) tried(folder fs.FS, files ...string) []*texts {
+	for _, file := range files {
+		if folder == nil {
+			break
+		}
+		if _, err := fs.Stat(folder, file); err == nil {
+			return p.catalogue.languages
+		}
 	}
-	return p.catalogue.languages
+	return p.catalogue.languages[:1]
 }
 
 // executeSamples renders every sample in the languages that are tried.
-func (p *Pages) executeSamples() error {
+func (p *Pages) executeSamples(folder fs.FS) error {
 	for _, sample := range Samples(p.Now()) {
-		for _, s := range p.tried() {
+		for _, s := range p.tried(folder, layout+".html", sample.template()+".html") {
 			v := &view{pages: p, texts: s, Page: sample, token: func() string { return "token" }}
 			if err := p.templates[sample.template()].Execute(&bytes.Buffer{}, v); err != nil {
 				return err

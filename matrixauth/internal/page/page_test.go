@@ -155,6 +155,8 @@ func TestOwnFolder(t *testing.T) {
 		"a template without content":       {"login.html": `<p>Hello</p>`},
 		"a field that is not there":        {"account.html": `{{define "title"}}x{{end}}{{define "content"}}{{.Page.Nothing}}{{end}}`},
 		"a field wrong in one branch only": {"login.html": `{{define "title"}}x{{end}}{{define "content"}}{{if .Page.Create}}{{.Page.Nothing}}{{end}}{{end}}`},
+		"a field wrong in one language":    {"login.html": `{{define "title"}}x{{end}}{{define "content"}}{{if eq .Lang "de"}}{{.Page.Nothing}}{{end}}{{end}}`},
+		"a layout wrong in one language":   {"layout.html": `{{if eq .Lang "de"}}{{.Nothing}}{{end}}{{template "title" .}}{{template "content" .}}`},
 		"a name that nobody reads":         {"signin.html": ""},
 		"a second stylesheet":              {"theme.css": ""},
 	} {
