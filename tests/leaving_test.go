@@ -107,6 +107,16 @@ func (l *leaving) erased(t *testing.T) {
 		t.Errorf("others see %v", a.Body)
 	}
 
+	l.h.Call(http.MethodPut, profile+"/avatar_url", alice.token, map[string]string{"avatar_url": "mxc://example.test/picture"}).Must(t, http.StatusOK)
+	p.opens("/account/profile")
+	p.looks("profile-picture")
+	if at := p.presses("Remove the picture"); at.Status == "" || at.Values["Display name"] != "Alice ☂ & Co" {
+		t.Fatalf("the picture leads to %+v", at)
+	}
+	if a := l.h.Call(http.MethodGet, profile, alice.friend, nil).Must(t, http.StatusOK); a.Text("avatar_url") != "" || a.Text("displayname") == "" {
+		t.Errorf("others see %v", a.Body)
+	}
+
 	p.opens("/account/?action=org.matrix.account_deactivate")
 	p.looks("leave")
 	p.types("Type your Matrix ID to confirm", "alice")

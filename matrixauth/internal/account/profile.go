@@ -9,8 +9,14 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 )
 
-// savedParam marks the address of the profile after it was changed.
-const savedParam = "saved"
+// savedParam marks the address of the profile after the name was changed, and removedParam after the picture was removed.
+const (
+	savedParam   = "saved"
+	removedParam = "removed"
+)
+
+// whatAvatar in the field whatParam is the button that removes the picture.
+const whatAvatar = "avatar"
 
 // profileGoal leads to the page with what others see of an account.
 var profileGoal = signin.AccountPage{Action: signin.ProfileAction}
@@ -21,12 +27,13 @@ func (d *Door) AskProfile(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return err
 	}
-	shown := page.Profile{MatrixID: model.MatrixID(who.Localpart, d.ServerName), Saved: r.URL.Query().Has(savedParam)}
+	query := r.URL.Query()
+	shown := page.Profile{MatrixID: model.MatrixID(who.Localpart, d.ServerName), Saved: query.Has(savedParam), Removed: query.Has(removedParam)}
 	found, err := d.Users.Profile(r.Context(), who)
 	if err != nil {
 		return d.refuseProfile(w, r, &shown, err)
 	}
-	shown.Known, shown.DisplayName, shown.Problem = true, found.DisplayName, staleProblem(r)
+	shown.Known, shown.DisplayName, shown.Avatar, shown.Problem = true, found.DisplayName, found.Avatar, staleProblem(r)
 	return d.Pages.Render(w, r, http.StatusOK, shown)
 }
 
@@ -41,11 +48,22 @@ func (d *Door) ChangeProfile(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return err
 	}
+	if form[whatParam] == whatAvatar {
+		return d.removeAvatar(w, r, who)
+	}
 	if err := d.Users.Rename(r.Context(), holder(r, who), who, form["display_name"]); err != nil {
 		shown := page.Profile{MatrixID: model.MatrixID(who.Localpart, d.ServerName), Known: true, DisplayName: form["display_name"]}
 		return d.refuseProfile(w, r, &shown, err)
 	}
 	return d.seeOther(w, page.ProfilePath, url.Values{savedParam: {"1"}})
+}
+
+func (d *Door) removeAvatar(w http.ResponseWriter, r *http.Request, who model.User) error {
+	if err := d.Users.RemoveAvatar(r.Context(), holder(r, who), who); err != nil {
+		// There is no name to put into a form.
+		return d.refuseProfile(w, r, &page.Profile{MatrixID: model.MatrixID(who.Localpart, d.ServerName)}, err)
+	}
+	return d.seeOther(w, page.ProfilePath, url.Values{removedParam: {"1"}})
 }
 
 func (d *Door) refuseProfile(w http.ResponseWriter, r *http.Request, shown *page.Profile, err error) error {

@@ -100,6 +100,35 @@ func TestProfilePage(t *testing.T) {
 			wantName(h, "Typed Before")
 		})
 	}
+	t.Run("the picture is removed, and the name stays", func(t *testing.T) {
+		h, v := profileHouse(t)
+		if strings.Contains(v.At.Body, "Remove the picture") {
+			t.Error("there is no picture to remove")
+		}
+		avatar, name := "mxc://example.test/picture", "Alice"
+		h.Fake.Seed(fake.User{Localpart: "alice", AvatarURL: &avatar, DisplayName: &name})
+		v.Get(profilePath).WantPage(t, http.StatusOK, profileHeading)
+		if !strings.Contains(v.At.Body, "Remove the picture") || strings.Contains(v.At.Body, avatar) || strings.Contains(v.At.Body, "<img") {
+			t.Errorf("the page is %s", v.At.Body)
+		}
+		page := v.At
+		h.Fake.Fail(http.StatusBadGateway, "")
+		v.Post(profilePath, "what", "avatar").WantPage(t, http.StatusServiceUnavailable, profileHeading)
+		h.Fake.Recover()
+		v.At = page
+		v.Post(profilePath, "what", "avatar").WantTo(t, profilePath+"?removed=1")
+		if u, _ := h.Fake.User("alice"); u.AvatarURL != nil {
+			t.Error("the picture is there")
+		}
+		wantName(h, name)
+		v.Follow().WantPage(t, http.StatusOK, profileHeading)
+		if text := house.Shown(v.At); !strings.Contains(text, "Your picture was removed.") {
+			t.Errorf("the page says %s", text)
+		}
+		if last := house.Act(h, matrixauth.ListEvents, matrixauth.EventQuery{User: "alice"}).Events[0]; last.Action != "user.remove-avatar" || last.By.Kind != "user" {
+			t.Errorf("the event is %+v", last)
+		}
+	})
 	t.Run("an account that was deactivated meanwhile is not touched", func(t *testing.T) {
 		h, v := profileHouse(t)
 		house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "alice"}})

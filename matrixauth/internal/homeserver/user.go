@@ -135,6 +135,17 @@ func (c *Client) UnsetDisplayName(ctx context.Context, localpart string) error {
 	return c.change(ctx, "unset_displayname", localpart, nil)
 }
 
+// UnsetAvatar removes a user's picture. It is a ProvisionUser of nothing else, for want of a call of its own: a user who is not
+// there would be made.
+func (c *Client) UnsetAvatar(ctx context.Context, localpart string) error {
+	const op = "provision_user"
+	if err := checkID(op, localpart); err != nil {
+		return err
+	}
+	_, err := c.call(ctx, post(op, map[string]any{"localpart": localpart, "unset_avatar_url": true}), http.StatusOK, http.StatusCreated)
+	return err
+}
+
 // AllowCrossSigningReset lets a user's clients replace the cross-signing keys without further proof for
 // bound.ResetWindow. The caller must have checked who the user is. For a user who has no such keys, and so may make
 // some at any time, it changes nothing.

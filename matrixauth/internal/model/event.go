@@ -19,9 +19,10 @@ const (
 	ActionRecoveryLink       Action = "user.recovery-link"    // expires
 	ActionRecover            Action = "user.recover"          // operator, apps
 	ActionSetDisplayName     Action = "user.set-display-name" // display_name
-	ActionRemoveClient       Action = "client.remove"         // client_id, name, sessions, consents
-	ActionRetryJob           Action = "outbox.retry"          // position, job
-	ActionDropJob            Action = "outbox.drop"           // position, job
+	ActionRemoveAvatar       Action = "user.remove-avatar"
+	ActionRemoveClient       Action = "client.remove" // client_id, name, sessions, consents
+	ActionRetryJob           Action = "outbox.retry"  // position, job
+	ActionDropJob            Action = "outbox.drop"   // position, job
 	ActionLockUser           Action = "user.lock"
 	ActionUnlockUser         Action = "user.unlock"
 	ActionDeactivateUser     Action = "user.deactivate"

@@ -43,6 +43,9 @@ type metadata struct {
 
 	AccountManagementURI     string   `json:"account_management_uri"`
 	AccountManagementActions []string `json:"account_management_actions_supported"`
+	// The same under the names that they had before they were in the specification (ACCT-10).
+	OldAccountManagementURI     string   `json:"org.matrix.msc4191.account_management_uri"`
+	OldAccountManagementActions []string `json:"org.matrix.msc4191.account_management_actions_supported"`
 }
 
 // describeServer builds the metadata.
@@ -72,8 +75,10 @@ func (d *Door) describeServer() metadata {
 		TOSURI:    d.Pages.Links.Terms,
 
 		// Synapse appends a query to it (DISC-15, AMB-15).
-		AccountManagementURI:     d.Issuer + page.AccountPath,
-		AccountManagementActions: d.AccountActions,
+		AccountManagementURI:        d.Issuer + page.AccountPath,
+		AccountManagementActions:    d.AccountActions,
+		OldAccountManagementURI:     d.Issuer + page.AccountPath,
+		OldAccountManagementActions: d.AccountActions,
 	}
 }
 

@@ -79,7 +79,7 @@ func everyEndpointIsThere(t *testing.T, h *house.House, text string) {
 		}
 		before := h.Passed.Load()
 		method := http.MethodPost
-		if name == "authorization_endpoint" || name == "account_management_uri" {
+		if name == "authorization_endpoint" || strings.HasSuffix(name, "account_management_uri") {
 			method = http.MethodGet
 		}
 		if a := h.Do(house.Call{Method: method, Path: strings.TrimPrefix(address, "https://"+house.IssuerHost)}); h.Passed.Load() != before || a.Status == http.StatusNotFound || a.Status == http.StatusMethodNotAllowed {

@@ -13,8 +13,11 @@ type Profile struct {
 	Known bool
 	// DisplayName fills the form in: the name as it is, or what was typed.
 	DisplayName string
-	// Saved reports whether the name was changed just now.
-	Saved bool
+	// Avatar reports whether there is a picture, which can be removed. It is not shown: the homeserver gives pictures to its
+	// clients alone.
+	Avatar bool
+	// Saved reports whether the name was changed just now, and Removed whether the picture was removed.
+	Saved, Removed bool
 }
 
 func (Profile) template() string { return "profile" }
@@ -33,8 +36,10 @@ func (Profile) problems() map[model.Code]string {
 func profileSamples() []Page {
 	plain := Profile{MatrixID: "@alice:example.com", Known: true, DisplayName: "Alice"}
 	saved, limited, down := plain, plain, plain
-	saved.Saved = true
+	saved.Saved, saved.Avatar = true, true
 	limited.Problem = model.RateLimited
 	down.Known, down.Problem = false, model.TemporarilyDown
-	return []Page{plain, saved, limited, down}
+	removed := plain
+	removed.Removed = true
+	return []Page{plain, saved, removed, limited, down}
 }

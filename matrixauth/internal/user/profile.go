@@ -48,6 +48,17 @@ func (u *Users) Rename(ctx context.Context, by model.Actor, who model.User, name
 	})
 }
 
+// RemoveAvatar has the homeserver show no picture of an account any more, at the wish of whose account it is. Its errors are
+// those of Rename.
+func (u *Users) RemoveAvatar(ctx context.Context, by model.Actor, who model.User) error {
+	return u.atHomeserver(ctx, who, func(ctx context.Context) error {
+		if err := u.config.Homeserver.UnsetAvatar(ctx, who.Localpart); err != nil {
+			return err
+		}
+		return u.config.Store.Record(context.WithoutCancel(ctx), by, model.ActionRemoveAvatar, who.ID, nil)
+	})
+}
+
 func (u *Users) setDisplayName(ctx context.Context, who model.User, name string) error {
 	if name == "" {
 		return u.config.Homeserver.UnsetDisplayName(ctx, who.Localpart)

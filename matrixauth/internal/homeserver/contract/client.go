@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -19,6 +20,7 @@ func (r *run) calls(t *testing.T) {
 		"nobody_is_unknown_to_every_call":               nobody,
 		"a_user_is_created_once":                        createdOnce,
 		"a_display_name_is_set_replaced_and_removed":    displayName,
+		"a_picture_is_removed":                          avatar,
 		"an_empty_display_name_leaves_a_new_user_none":  emptyDisplayName,
 		"a_name_is_available_until_taken":               available,
 		"emails_that_cannot_be_leave_a_new_user_behind": badEmail,
@@ -129,6 +131,24 @@ func displayName(t *testing.T, r *run) {
 	is("")
 	wantReason(t, c.SetDisplayName(ctx, name, strings.Repeat("x", bound.DisplayName+1)), homeserver.Rejected, "M_UNKNOWN")
 	is("")
+}
+
+func avatar(t *testing.T, r *run) {
+	name := r.name("pictured")
+	r.provision(t, homeserver.ProvisionUser{Localpart: name})
+	body := `{"localpart":"` + name + `","set_avatar_url":"mxc://` + r.ServerName + `/picture"}`
+	if got := r.exchange(t, http.MethodPost, homeserver.MASPath+"provision_user", body, "Bearer "+r.Secret); got.status != http.StatusOK {
+		t.Fatalf("the picture was not set: %d %s", got.status, got.body)
+	}
+	if got := r.query(t, name); got.AvatarURL == "" {
+		t.Errorf("the user is %+v", got)
+	}
+	for range 2 {
+		must(t, r.client.UnsetAvatar(t.Context(), name))
+		if got := r.query(t, name); got.AvatarURL != "" || got.DisplayName != name {
+			t.Errorf("the user is %+v", got)
+		}
+	}
 }
 
 func emptyDisplayName(t *testing.T, r *run) {

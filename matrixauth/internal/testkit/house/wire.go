@@ -142,7 +142,9 @@ const wantMetadata = `{"issuer":"` + Issuer + `",` +
 	`"authorization_response_iss_parameter_supported":true,` +
 	`"claims_parameter_supported":false,"request_parameter_supported":false,"request_uri_parameter_supported":false,` +
 	`"account_management_uri":"` + Issuer + `account/",` +
-	`"account_management_actions_supported":ACTIONS}`
+	`"account_management_actions_supported":ACTIONS,` +
+	`"org.matrix.msc4191.account_management_uri":"` + Issuer + `account/",` + // ACCT-10
+	`"org.matrix.msc4191.account_management_actions_supported":ACTIONS}`
 
 // MetadataText is the whole document of the tests' issuer.
 func MetadataText() string {
@@ -150,5 +152,5 @@ func MetadataText() string {
 	if err != nil {
 		panic(err) // strings always marshal
 	}
-	return strings.Replace(wantMetadata, "ACTIONS", string(actions), 1)
+	return strings.Replace(wantMetadata, "ACTIONS", string(actions), -1)
 }
