@@ -162,11 +162,12 @@ func (s Settings) config() matrixauth.Config {
 		AccessTokenLifetime: timeOf(s.AccessTokenLifetime),
 		LoginsPerNetwork:    matrixauth.Rate(s.LoginLimit.Network), LoginsPerAccount: matrixauth.Rate(s.LoginLimit.Account),
 		RegistrationsPerNetwork: matrixauth.Rate(s.RegistrationLimit), RefreshesPerSession: matrixauth.Rate(s.RefreshLimit), AllowHTTPClients: s.AllowHTTPClients,
-		Passwords: s.Passwords.config(),
-		Backup:    matrixauth.Backups{Dir: s.Backup.Dir, Every: timeOf(s.Backup.Every), Keep: int(s.Backup.Keep)},
-		Mail:      s.Mail.config(),
-		Recovery:  s.Recovery,
-		Branding:  matrixauth.Branding(s.Branding), Templates: s.Templates, SealFile: s.SealFile, KeyFile: s.KeyFile,
+		Passwords:     s.Passwords.config(),
+		Backup:        matrixauth.Backups{Dir: s.Backup.Dir, Every: timeOf(s.Backup.Every), Keep: int(s.Backup.Keep)},
+		Mail:          s.Mail.config(),
+		Recovery:      s.Recovery,
+		LegacyAccount: s.LegacyAccount,
+		Branding:      matrixauth.Branding(s.Branding), Templates: s.Templates, SealFile: s.SealFile, KeyFile: s.KeyFile,
 		Registration: s.Registration.config(),
 	}.WithDefaults()
 }

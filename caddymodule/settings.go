@@ -34,6 +34,10 @@ type Settings struct {
 	// configured.
 	Recovery string `json:"recovery,omitempty"`
 
+	// Whether clients of the legacy login API can change the password, delete devices and deactivate the account, as they
+	// could before logins were delegated: `on` or `off`. Default: on.
+	LegacyAccount string `json:"legacy_account,omitempty"`
+
 	// The addresses on which the homeserver reaches us, or `off`.
 	// Default: `127.0.0.1:8080` and `[::1]:8080`.
 	InternalListen Addresses `json:"internal_listen,omitempty"`

@@ -66,6 +66,9 @@ type Config struct {
 	KeyFile string
 	// Templates is a folder with files that replace templates, texts or the stylesheet of our pages; empty for none.
 	Templates string
+	// LegacyAccount says whether clients of the legacy API can change the password, delete devices and deactivate the account
+	// as they could before logins were delegated: LegacyAccountOn or LegacyAccountOff. Empty means on.
+	LegacyAccount string
 	// Recovery says whether people can ask for a link when they forgot their password: RecoveryOn or RecoveryOff. Without Mail
 	// they cannot.
 	Recovery string
@@ -186,6 +189,7 @@ func (c Config) WithDefaults() Config {
 	}
 	c.Mail = c.Mail.withDefaults()
 	c.Recovery = cmp.Or(c.Recovery, RecoveryOn)
+	c.LegacyAccount = cmp.Or(c.LegacyAccount, LegacyAccountOn)
 	if c.Branding.Name == "" {
 		c.Branding.Name = c.ServerName
 	}
@@ -233,6 +237,7 @@ func (c Config) Validate() []Problem {
 	all = append(all, c.Mail.problems()...)
 	all = append(all, c.Registration.problems(c)...)
 	all = append(all, recoveryProblems(c.Recovery)...)
+	all = append(all, legacyAccountProblems(c.LegacyAccount)...)
 	all = append(all, c.Branding.problems()...)
 	if c.Templates != "" {
 		add("templates", textOf(page.CheckFolder(c.Templates)))

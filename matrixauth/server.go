@@ -211,6 +211,7 @@ func (s *Server) wireDomain() {
 func (s *Server) wireDoors() {
 	s.compat = compat.New(compat.Config{
 		SignIns: s.signIns, Users: s.users, Sessions: s.sessions, ServerName: s.config.ServerName, Devices: s.devices,
+		Account: s.config.LegacyAccount != LegacyAccountOff, Secret: s.config.Secret, CheckName: s.registrations.Available,
 		Count: s.core.metrics.CountCompat, Logger: s.deps.Logger,
 	})
 	s.account = account.New(account.Config{
@@ -227,6 +228,7 @@ func (s *Server) wireDoors() {
 		Seen:       s.core.probes.Note, Logger: s.deps.Logger,
 	})
 	s.gateway = gateway.New(gateway.Config{
+		LegacyAccount: s.config.LegacyAccount != LegacyAccountOff, HasPassword: s.users.HasPassword,
 		Sessions: s.sessions, Enter: s.core.gate.Enter, Refusals: s.core.refusals, Refused: s.tokenRefused, ClientIP: s.deps.ClientIP, ServerName: s.config.ServerName, Logger: s.deps.Logger,
 	})
 }

@@ -94,6 +94,8 @@ const (
 	// DeviceName is the greatest length of a device's display name, in characters (code points). A longer one is cut,
 	// as Synapse would refuse it and the login with it.
 	DeviceName = 100
+	// DevicesAtOnce bounds the devices that an app deletes by one request.
+	DevicesAtOnce = 200
 	// NamingBody bounds the copy of a request that names a device, in bytes.
 	NamingBody = 16 << 10
 	// ClientText bounds what a client may say of itself, in bytes of a stored column.
@@ -191,6 +193,8 @@ const (
 	// ProofLife is how long after giving their password people count as who they are for what must not be
 	// done by whoever finds their browser signed in (ACCT-6, SCOPE-13, XS-4).
 	ProofLife = 5 * time.Minute
+	// ConfirmLife is how long the user of an app has to confirm something by their password (LEG-46).
+	ConfirmLife = 15 * time.Minute
 	// BrowserIdle ends the session of a browser that is not used, BrowserMost one that is (SESS-4).
 	BrowserIdle = 30 * 24 * time.Hour
 	BrowserMost = 90 * 24 * time.Hour

@@ -34,12 +34,17 @@ type Config struct {
 type Edge struct {
 	Config
 	public, internal table
+	variables        variables
 }
 
 // New makes the edge of routes that are bound to their doors.
 func New(c Config, routes []web.Bound) *Edge {
-	e := &Edge{Config: c, public: table{}, internal: table{}}
+	e := &Edge{Config: c, public: table{}, internal: table{}, variables: variables{}}
 	for _, b := range routes {
+		if b.Variable != "" {
+			e.variables.add(c.Issuer, b)
+			continue
+		}
 		e.public.add(c.Issuer, web.Public, b)
 		e.internal.add(c.Issuer, web.Internal, b)
 	}

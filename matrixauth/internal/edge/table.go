@@ -57,7 +57,8 @@ func (s spelling) is(path string) bool {
 	return path == ""
 }
 
-// spellings returns the paths at which an endpoint is found on one side, the one that clients use first.
+// spellings returns the paths at which an endpoint is found on one side, the one that clients use first; for one with a
+// variable what stands before it.
 func (i Issuer) spellings(e web.Endpoint, side web.Side) []spelling {
 	if e.Side != side && e.Side != web.Both {
 		return nil
@@ -66,6 +67,10 @@ func (i Issuer) spellings(e web.Endpoint, side web.Side) []spelling {
 	case web.ClientAPI:
 		all := make([]spelling, 0, 2*len(e.Versions))
 		for _, version := range e.Versions {
+			if e.Variable != "" {
+				all = append(all, spelling{web.ClientAPIPath, version, "/", e.Path, "/"})
+				continue
+			}
 			// Synapse never cared for a slash at the end either.
 			all = append(all, spelling{web.ClientAPIPath, version, "/", e.Path}, spelling{web.ClientAPIPath, version, "/", e.Path, "/"})
 		}
@@ -169,6 +174,41 @@ func (t table) add(issuer Issuer, side web.Side, b web.Bound) {
 	}
 }
 
+// variables are the routes of public paths that end in a variable, by their methods.
+type variables map[string][]variable
+
+type variable struct {
+	prefix string
+	*route
+}
+
+func (v variables) add(issuer Issuer, b web.Bound) {
+	r := &route{Endpoint: b.Endpoint, handlers: b.Handlers}
+	for method := range b.Handlers {
+		for _, prefix := range issuer.Paths(b.Endpoint, web.Public) {
+			v[method] = append(v[method], variable{prefix, r})
+		}
+	}
+}
+
+// find returns the route of a request and keeps the variable with it; nil for none.
+func (v variables) find(r *http.Request) *route {
+	for _, known := range v[r.Method] {
+		// As the homeserver reads it: the path is parted before it is decoded.
+		raw, ok := strings.CutPrefix(r.URL.EscapedPath(), known.prefix)
+		if !ok || raw == "" || strings.Contains(raw, "/") {
+			continue
+		}
+		value, err := url.PathUnescape(raw)
+		if err != nil {
+			return nil
+		}
+		r.SetPathValue(known.Variable, value)
+		return known.route
+	}
+	return nil
+}
+
 // find returns the route of a public request, or nil for one that is not ours.
 func (e *Edge) find(r *http.Request) *route {
 	if isHidden(r.URL) {
@@ -176,12 +216,21 @@ func (e *Edge) find(r *http.Request) *route {
 	}
 	found := e.public[r.URL.Path]
 	if found == nil {
+		found = e.variables.find(r)
+	}
+	if found == nil {
 		found = e.belowOurs(r.URL.Path)
 	}
-	if found == nil || atIssuer(found.Place) && !e.Issuer.isAt(r.Host) {
+	if found == nil || atIssuer(found.Place) && !e.Issuer.isAt(r.Host) || found.Minted && bearsForeign(r) {
 		return nil
 	}
 	return found
+}
+
+// bearsForeign reports whether a request bears a token that is none of ours.
+func bearsForeign(r *http.Request) bool {
+	token, ok := web.Bearer(r)
+	return ok && !model.MintedToken(token)
 }
 
 // atIssuer reports whether endpoints of a place are at the issuer's host alone: other hosts serve only the

@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 
@@ -28,6 +30,8 @@ func TestPaths(t *testing.T) {
 			[]string{"/w/x/auth", "/w/x/auth/", "/auth/w/x"}}, // DISC-10
 		{"of the client API", web.Endpoint{Path: "login", Place: web.ClientAPI, Versions: []string{"v3", "r0"}}, "https://m.test/auth", web.Public,
 			[]string{"/_matrix/client/v3/login", "/_matrix/client/v3/login/", "/_matrix/client/r0/login", "/_matrix/client/r0/login/"}}, // LEG-1
+		{"before a variable", web.Endpoint{Path: "devices", Variable: "id", Place: web.ClientAPI, Versions: []string{"v3", "r0"}}, "https://m.test/auth", web.Public,
+			[]string{"/_matrix/client/v3/devices/", "/_matrix/client/r0/devices/"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			issuer, err := ParseIssuer(c.issuer)
@@ -44,5 +48,26 @@ func TestPaths(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestVariable: a path is parted before it is decoded, as the homeserver does, and a method that we do not have is its own.
+func TestVariable(t *testing.T) {
+	v := variables{}
+	v.add(Issuer{Base: "/"}, web.Bound{
+		Endpoint: web.Endpoint{Path: "devices", Variable: "id", Place: web.ClientAPI, Versions: []string{"v3"}},
+		Handlers: map[string]web.Handler{http.MethodDelete: func(http.ResponseWriter, *http.Request) error { return nil }},
+	})
+	for target, want := range map[string]string{
+		"/_matrix/client/v3/devices/A": "A", "/_matrix/client/v3/devices/A%2FB": "A/B", "/_matrix/client/v3/devices/A%20?x=y": "A ",
+		"/_matrix/client/v3/devices/": "", "/_matrix/client/v3/devices/A/B": "", "/_matrix/client/v3/devices/A/": "", "/_matrix/client/v3/devicesA": "",
+	} {
+		r := httptest.NewRequest(http.MethodDelete, target, nil)
+		if found := v.find(r); (found != nil) != (want != "") || r.PathValue("id") != want {
+			t.Errorf("%s: %v, %q", target, found != nil, r.PathValue("id"))
+		}
+		if v.find(httptest.NewRequest(http.MethodGet, target, nil)) != nil {
+			t.Errorf("%s: GET is ours", target)
+		}
 	}
 }

@@ -25,6 +25,7 @@ type change struct {
 
 // changes lists all of them. Of several that an answer falls under, the first counts.
 var changes = []change{
+	{paths: capabilitiesPaths, token: true, status: http.StatusOK, revise: (*Gateway).tellPasswordChange},
 	{token: true, status: http.StatusUnauthorized, revise: (*Gateway).keepSession, reviseUnread: (*Gateway).keepExpired},
 }
 

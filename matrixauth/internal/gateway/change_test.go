@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,10 +92,13 @@ func TestChanges(t *testing.T) {
 
 // TestTableOfChanges: which answers of the homeserver are changed at all. A new row is meant to show here.
 func TestTableOfChanges(t *testing.T) {
-	if len(changes) != 1 {
+	if len(changes) != 2 {
 		t.Fatalf("%d rows", len(changes))
 	}
-	if c := changes[0]; len(c.paths) != 0 || !c.token || c.status != http.StatusUnauthorized {
+	if c := changes[0]; !slices.Equal(c.paths, capabilitiesPaths) || !c.token || c.status != http.StatusOK {
+		t.Errorf("the capabilities are %+v", c)
+	}
+	if c := changes[1]; len(c.paths) != 0 || !c.token || c.status != http.StatusUnauthorized {
 		t.Errorf("the refusal of tokens is %+v", c)
 	}
 }

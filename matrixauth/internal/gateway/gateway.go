@@ -5,6 +5,7 @@
 package gateway
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
@@ -25,6 +26,10 @@ type Config struct {
 	Refusals *Refusals
 	// ClientIP returns the address of a request's client, found through trusted proxies only.
 	ClientIP func(*http.Request) string
+	// LegacyAccount reports whether apps of the legacy API can change what is theirs, and HasPassword whether a user can
+	// confirm it.
+	LegacyAccount bool
+	HasPassword   func(ctx context.Context, userID string) (bool, error)
 	// ServerName is the homeserver's name in Matrix ids, for the log.
 	ServerName string
 	Logger     *slog.Logger

@@ -108,8 +108,10 @@ const (
 	// CrossOrigin is a form that another site sent, or one of a page from before the sign-in.
 	CrossOrigin Code = "cross_origin"
 	// NotSignedIn is a page for people who are signed in.
-	NotSignedIn             Code = "not_signed_in"
-	AccessDenied            Code = "access_denied"
+	NotSignedIn  Code = "not_signed_in"
+	AccessDenied Code = "access_denied"
+	// ConfirmRequired is a request of an app for something that its user has to confirm by the password.
+	ConfirmRequired         Code = "confirm_required"
 	LoginRequired           Code = "login_required"
 	ConsentRequired         Code = "consent_required"
 	InvalidGrant            Code = "invalid_grant"
@@ -182,6 +184,7 @@ var kinds = map[Code]Kind{
 	CrossOrigin:             Denied,
 	NotSignedIn:             Unauthenticated,
 	AccessDenied:            Denied,
+	ConfirmRequired:         Denied,
 	LoginRequired:           Unauthenticated,
 	ConsentRequired:         Denied,
 	InvalidGrant:            Invalid,

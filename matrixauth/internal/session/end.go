@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -106,10 +107,16 @@ func Withdraw(tx *store.Tx, userID, clientID string, reason model.EndReason) err
 // EndAll ends all live sessions of a user and returns their number. No code of the user is worth anything
 // afterwards, whichever browser it came from.
 func (s *Sessions) EndAll(tx *store.Tx, by model.Actor, userID string, reason model.EndReason) (int, error) {
+	return s.EndAllBut(tx, by, userID, "", reason)
+}
+
+// EndAllBut is EndAll without the session of an id, which is empty for none.
+func (s *Sessions) EndAllBut(tx *store.Tx, by model.Actor, userID, keep string, reason model.EndReason) (int, error) {
 	live, err := tx.LiveSessions(userID)
 	if err != nil {
 		return 0, err
 	}
+	live = slices.DeleteFunc(live, func(one model.Session) bool { return one.ID == keep })
 	for _, session := range live {
 		if err := s.End(tx, by, session, reason); err != nil {
 			return 0, err

@@ -14,23 +14,27 @@ import (
 // LoginRequired if the password was changed since the proof, which then is one of somebody who may not know it any more;
 // NotSignedIn for an account that is gone; TemporarilyDown.
 func (u *Users) Leave(ctx context.Context, by model.Actor, proof model.Proof, erase bool) error {
-	return u.leave(ctx, by, erase, func(tx *store.Tx) (model.User, error) {
-		now, err := tx.User(proof.User.ID)
-		if errors.Is(err, model.ErrNotFound) {
-			return now, model.NewError(model.NotSignedIn)
-		}
-		if err != nil {
-			return now, err
-		}
-		changed, err := tx.PasswordChangedAt(now.ID)
-		if err != nil && !errors.Is(err, model.ErrNotFound) { // whoever has no password proved something else
-			return now, err
-		}
-		if changed.After(proof.At) {
-			return now, model.NewError(model.LoginRequired)
-		}
-		return now, nil
-	})
+	return u.leave(ctx, by, erase, func(tx *store.Tx) (model.User, error) { return stillProven(tx, proof) })
+}
+
+// stillProven returns the account of a proof as it is now. Errors: NotSignedIn for one that is gone, and LoginRequired if the
+// password was changed since the proof.
+func stillProven(tx *store.Tx, proof model.Proof) (model.User, error) {
+	now, err := tx.User(proof.User.ID)
+	if errors.Is(err, model.ErrNotFound) {
+		return now, model.NewError(model.NotSignedIn)
+	}
+	if err != nil {
+		return now, err
+	}
+	changed, err := tx.PasswordChangedAt(now.ID)
+	if err != nil && !errors.Is(err, model.ErrNotFound) { // whoever has no password proved something else
+		return now, err
+	}
+	if changed.After(proof.At) {
+		return now, model.NewError(model.LoginRequired)
+	}
+	return now, nil
 }
 
 // LeaveByBrowser is Leave for who is signed in in a browser, whose cookie holds value. The session, and when they proved in it

@@ -239,3 +239,51 @@ func TestLeaveAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestInApp: what was confirmed in an app is done if it still holds in the transaction (LEG-46): the password is the one of the
+// proof, the app is signed in, and the account may act.
+func TestInApp(t *testing.T) {
+	for deed, do := range map[string]func(b *bench, by model.Actor, p model.Proof, sessionID string) error{
+		"change the password": func(b *bench, by model.Actor, p model.Proof, sessionID string) error {
+			return b.ChangePasswordInApp(t.Context(), by, AppPasswordChange{Proof: p, Old: "correct horse", New: "another long password", SessionID: sessionID, Others: true})
+		},
+		"delete a device": func(b *bench, by model.Actor, p model.Proof, sessionID string) error {
+			return b.EndDevices(t.Context(), by, p, sessionID, []string{"E"})
+		},
+		"leave": func(b *bench, by model.Actor, p model.Proof, sessionID string) error {
+			return b.LeaveByApp(t.Context(), by, p, sessionID, false)
+		},
+	} {
+		for name, c := range map[string]struct {
+			meanwhile func(b *bench, alice model.User, sessionID string)
+			want      model.Code
+		}{
+			"nothing": {func(*bench, model.User, string) {}, ""},
+			"another password": {func(b *bench, alice model.User, _ string) {
+				b.clock.Move(time.Second)
+				b.update(func(tx *store.Tx) error { return b.SetPassword(tx, leaver(alice), alice, "$hash", Ends{}) })
+			}, model.LoginRequired},
+			"signed out": {func(b *bench, alice model.User, sessionID string) {
+				b.must(b.config.Sessions.EndOwn(t.Context(), leaver(alice), sessionID))
+			}, model.UnknownToken},
+			"locked": {func(b *bench, alice model.User, _ string) {
+				b.change(&alice, func(tx *store.Tx, u *model.User) error { return b.Lock(tx, leaver(alice), u) })
+			}, model.UserLocked},
+			"left": {func(b *bench, alice model.User, _ string) {
+				b.must(b.Leave(t.Context(), leaver(alice), model.Proof{User: alice, At: b.clock.Now()}, false))
+			}, model.UserDeactivated},
+		} {
+			t.Run(deed+" after "+name, func(t *testing.T) {
+				b := newBench(t)
+				alice := b.add(NewUser{Localpart: "alice", Password: "correct horse"})
+				app, _ := b.login(alice, "D", model.ScopeAPI)
+				b.login(alice, "E", model.ScopeAPI)
+				proof := model.Proof{User: alice, At: b.clock.Now()}
+				c.meanwhile(b, alice, app.ID)
+				if err := do(b, leaver(alice), proof, app.ID); model.AsError(err) != nil && model.AsError(err).Code != c.want || (err == nil) != (c.want == "") {
+					t.Errorf("got %v, want %q", err, c.want)
+				}
+			})
+		}
+	}
+}

@@ -58,6 +58,8 @@ type Ends struct {
 	Keep string
 	// Apps reports whether the sessions of apps end too, with what is encrypted for their devices alone.
 	Apps bool
+	// KeepApp is the session of an app that does not end with the others; empty for none.
+	KeepApp string
 }
 
 // refused returns the error about a new password that is refused.
@@ -76,7 +78,7 @@ func (u *Users) SetPassword(tx *store.Tx, by model.Actor, user model.User, hash 
 		return err
 	}
 	if ends.Apps {
-		if _, err := u.config.Sessions.EndAll(tx, by, user.ID, model.EndPassword); err != nil {
+		if _, err := u.config.Sessions.EndAllBut(tx, by, user.ID, ends.KeepApp, model.EndPassword); err != nil {
 			return err
 		}
 	}

@@ -38,6 +38,10 @@ const defaultRetry = 5 * time.Second
 func WriteError(w http.ResponseWriter, wire Wire, err error) {
 	e := model.AsError(err)
 	answer := replyOf(wire, e)
+	if confirm := confirmOf(wire, err); confirm != nil {
+		confirm.write(w, e, answer)
+		return
+	}
 	retry := SetRetryAfter(w.Header(), wire, e)
 	if challenge := challenges[e.Challenge]; challenge != "" {
 		w.Header().Set("WWW-Authenticate", challenge)

@@ -42,6 +42,18 @@ func ReadObject(w http.ResponseWriter, r *http.Request) (Object, error) {
 	return ParseObject(body)
 }
 
+// ReadOptionalObject is ReadObject where no body at all stands for an empty object, as DELETE is often sent.
+func ReadOptionalObject(w http.ResponseWriter, r *http.Request) (Object, error) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) == 0 {
+		return Object{}, nil
+	}
+	return ParseObject(body)
+}
+
 // ParseObject parses a JSON object. Text that is not UTF-8 is not JSON (RFC 8259 section 8.1).
 func ParseObject(body []byte) (Object, error) {
 	if !utf8.Valid(body) || !json.Valid(body) {
@@ -82,6 +94,29 @@ func (o Object) Bool(name string) (bool, error) {
 		return false, model.Errorf(model.BadJSON, "%s must be a boolean", name)
 	}
 	return *value, nil
+}
+
+// Strings returns a member that must be an array of strings; nil if it is missing. Each is judged as String judges one.
+func (o Object) Strings(name string) ([]string, error) {
+	raw, present := o.member(name)
+	if !present {
+		return nil, nil
+	}
+	var values []*string
+	if err := json.Unmarshal(raw, &values); err != nil {
+		return nil, model.Errorf(model.BadJSON, "%s must be an array of strings", name)
+	}
+	all := make([]string, 0, len(values))
+	for _, value := range values {
+		if value == nil {
+			return nil, model.Errorf(model.BadJSON, "%s must be an array of strings", name)
+		}
+		if strings.ContainsRune(*value, 0) {
+			return nil, model.Errorf(model.InvalidParam, "%s must not hold a NUL character", name)
+		}
+		all = append(all, *value)
+	}
+	return all, nil
 }
 
 // Object returns a member that must be an object; nil if it is missing.

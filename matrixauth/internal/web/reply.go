@@ -98,6 +98,7 @@ var codeReplies = map[model.Code]codeReply{
 	model.CrossOrigin:             {text: "the form came from another site", oauth: reply{status: 403}},
 	model.NotSignedIn:             {text: "not signed in", matrix: reply{code: "M_UNAUTHORIZED"}, oauth: reply{code: "login_required"}},
 	model.AccessDenied:            {text: "access was denied"},
+	model.ConfirmRequired:         {text: "this has to be confirmed", matrix: reply{status: 401}},
 	model.LoginRequired:           {text: "the user has to sign in", matrix: reply{code: "M_UNAUTHORIZED", text: "A sign-in is needed"}, oauth: reply{status: 400, code: "login_required"}, pageStatus: 403},
 	model.ConsentRequired:         {text: "the user has to consent", matrix: reply{text: "Consent is needed"}, oauth: reply{code: "consent_required"}},
 	model.InvalidGrant:            {text: "the code is invalid, has expired or was used", matrix: reply{code: "M_UNKNOWN", text: "Invalid grant"}, oauth: reply{code: "invalid_grant"}},

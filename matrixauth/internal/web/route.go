@@ -39,6 +39,12 @@ type Endpoint struct {
 	// Path is the path without a slash before it. Place says what stands before it.
 	Path  string
 	Place Place
+	// Minted reports whether the endpoint is for who bears one of our tokens: a request with any other token, as application
+	// services have, is the homeserver's (LEG-2, ASV-4).
+	Minted bool
+	// Variable names the last segment of the path, which any text may be; empty for none. A handler reads it by
+	// http.Request.PathValue. Of such a path the methods of the handlers alone are ours: the others are the homeserver's.
+	Variable string
 	// Versions are those of the Client-Server API that have the endpoint, such as "v3"; the first is the one that
 	// clients use today.
 	Versions []string
@@ -53,7 +59,7 @@ type Endpoint struct {
 type Route[D any] struct {
 	Endpoint
 	// Get answers HEAD too. Nil refuses the method.
-	Get, Post func(D, http.ResponseWriter, *http.Request) error
+	Get, Post, Delete func(D, http.ResponseWriter, *http.Request) error
 }
 
 // Family is a path below the issuer under which all is ours: what no endpoint has there does not exist, and
@@ -89,6 +95,7 @@ func (r Routes[D]) Bind(door D) []Bound {
 		bind(http.MethodGet, route.Get)
 		bind(http.MethodHead, route.Get)
 		bind(http.MethodPost, route.Post)
+		bind(http.MethodDelete, route.Delete)
 		all = append(all, b)
 	}
 	return all

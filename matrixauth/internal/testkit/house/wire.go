@@ -23,7 +23,10 @@ type Endpoint struct {
 	Allow   string
 }
 
-var oldVersions = []string{"api/v1", "r0", "v3", "unstable"}
+var (
+	oldVersions = []string{"api/v1", "r0", "v3", "unstable"}
+	ownVersions = []string{"r0", "v3", "unstable"}
+)
 
 // aliases are the paths of a client endpoint, with and without a slash at the end (LEG-1).
 func aliases(suffix string, versions ...string) (paths []string) {
@@ -39,6 +42,10 @@ var Endpoints = []Endpoint{
 	{"logout", aliases("/logout", oldVersions...), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
 	{"logout_all", aliases("/logout/all", oldVersions...), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
 	{"refresh", aliases("/refresh", "r0", "v3", "unstable", "unstable/org.matrix.msc2918"), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
+	{"account_password", aliases("/account/password", ownVersions...), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
+	{"account_deactivate", aliases("/account/deactivate", ownVersions...), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
+	{"delete_devices", aliases("/delete_devices", ownVersions...), false, web.MatrixWire, []string{"POST"}, "POST, OPTIONS"},
+	{"register_available", aliases("/register/available", oldVersions...), false, web.MatrixWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
 	{"auth_metadata", aliases("/auth_metadata", "v1", "unstable/org.matrix.msc2965"), false, web.MatrixWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
 	{"auth_issuer", aliases("/auth_issuer", "v1", "unstable/org.matrix.msc2965"), false, web.MatrixWire, []string{"GET", "HEAD"}, "GET, HEAD, OPTIONS"},
 	{"introspect_public", []string{"/oauth2/introspect"}, false, web.OAuthWire, []string{"POST"}, "POST"},

@@ -1,0 +1,36 @@
+package session
+
+import (
+	"errors"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// EndDevices ends the sessions of some devices of a user, who is the actor, at their own wish. A device without a live
+// session is deleted at the homeserver alone, which takes it well if there is none. A caller calls Settle after the commit.
+func (s *Sessions) EndDevices(tx *store.Tx, by model.Actor, devices []string) error {
+	for _, id := range devices {
+		session, err := tx.LiveSessionOnDevice(by.ID, id)
+		switch {
+		case errors.Is(err, model.ErrNotFound):
+			err = DeleteDeviceJob.Enqueue(s.config.Outbox, tx, by.ID, DeleteDevice{id})
+		case err == nil:
+			err = s.End(tx, by, session, model.EndSignedOut)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckLive returns UnknownToken if a session of a user does not live. One that the database may have forgotten is none that
+// may end others.
+func (s *Sessions) CheckLive(tx *store.Tx, userID, id string) error {
+	session, lives, err := live(tx, id)
+	if err == nil && (!lives || session.UserID != userID) {
+		err = unknownToken()
+	}
+	return err
+}
