@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/account"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
 
@@ -109,4 +110,41 @@ func TestFaultIsAPage(t *testing.T) {
 		t.Errorf("the page shows the cause:\n%s", g.At.Body)
 	}
 	h.Open()
+}
+
+// TestEveryFormOfTheAccount: no form of the account pages does anything for who sends it from elsewhere, or with a token of
+// before (HTTP-3). Some lead back to their page, which knows who it is now; and that is a page of ours.
+func TestEveryFormOfTheAccount(t *testing.T) {
+	h := house.New(t, house.Unlimited, house.WithMail)
+	h.Add("alice")
+	h.LoginOn("alice", "PHONE")
+	b := h.SignedInAs("alice")
+	b.Get("/account/")
+	fine, session, before := b.Token(), sessionOn(h, "alice", "PHONE"), h.Rows()
+	for _, route := range account.Routes.Routes {
+		if route.Post == nil || strings.HasPrefix(route.Name, "register") || strings.HasPrefix(route.Name, "recover") || route.Name == "new_password" || route.Name == "sign_in" {
+			continue
+		}
+		for _, query := range []string{"", "?session=" + session, "?what=apps"} {
+			send := func(token, site string) house.Answer {
+				header := house.SameOriginForm()
+				header.Set("Sec-Fetch-Site", site)
+				return b.Ask(http.MethodPost, "/"+route.Path+query, house.Form("csrf", token, "session", session, "what", "apps", "name", "x", "account", "@alice:"+house.ServerName, "display_name", "x",
+					"current", house.AlicesPassword, "new", "glacier teapot 4711", "email", "alice@example.org"), header)
+			}
+			for _, site := range []string{"cross-site", "same-site"} {
+				send(fine, site).WantPage(t, http.StatusForbidden, "Please try again")
+			}
+			for _, token := range []string{"", "of before"} {
+				a := send(token, "same-origin")
+				if to := a.Header.Get("Location"); a.Status == http.StatusSeeOther && strings.HasPrefix(to, "/account/") && strings.Contains(to, "stale=1") {
+					continue
+				}
+				a.WantPage(t, http.StatusForbidden, "Please try again")
+			}
+		}
+	}
+	if after := h.Rows(); after != before {
+		t.Errorf("something was changed:\n%s\nwant\n%s", after, before)
+	}
 }

@@ -227,7 +227,7 @@ func (Browsers) template() string { return "browsers" }
 
 // Withdrawn says that an app has to ask again. It is a page of its own: whoever clicks twice on a list that
 // has moved meets another app, or their own browser.
-type Withdrawn struct{ inApps }
+type Withdrawn struct{}
 
 func (Withdrawn) template() string { return "withdrawn" }
 
