@@ -9,6 +9,8 @@ import traceback
 from nio import (
     AsyncClient,
     AsyncClientConfig,
+    DeleteDevicesAuthResponse,
+    DeleteDevicesResponse,
     ErrorResponse,
     JoinResponse,
     RoomCreateResponse,
@@ -153,6 +155,37 @@ class Bot:
     async def own_key(self):
         return self.client.olm.account.identity_keys["ed25519"]
 
+    async def delete_devices(self, devices, password):
+        """By way of the library, which is asked to confirm it and then does."""
+        asked = await self.client.delete_devices(devices)
+        if not isinstance(asked, DeleteDevicesAuthResponse):
+            raise RuntimeError(f"the first request is answered {asked}")
+        if asked.flows != [{"stages": ["m.login.password"]}]:
+            raise RuntimeError(f"the flows are {asked.flows}")
+        return await self.delete_at_once(devices, password, {"session": asked.session})
+
+    async def delete_at_once(self, devices, password, more):
+        """As the library's manual has it, which does not ask first: by the password alone."""
+        auth = {"type": "m.login.password", "user": self.client.user_id, "password": password, **more}
+        answer = await self.client.delete_devices(devices, auth)
+        if not isinstance(answer, DeleteDevicesResponse):
+            raise RuntimeError(f"it is answered {answer}")
+        return True
+
+    async def confirm(self, path, body, password):
+        """What the library has no method for, by its connection. Returns the statuses."""
+        client = self.client
+        first, asked = await self.post_in(path, body)
+        identifier = {"type": "m.id.user", "user": client.user_id}
+        auth = {"type": "m.login.password", "session": asked.get("session"), "identifier": identifier, "password": password}
+        second, answer = await self.post_in(path, {**body, "auth": auth})
+        return [first, second, answer.get("errcode", "")]
+
+    async def post_in(self, path, body):
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.client.access_token}"}
+        answer = await self.client.send("POST", f"/_matrix/client/v3{path}", json.dumps(body), headers)
+        return answer.status, await answer.json()
+
     async def list_ends(self):
         return self.ends
 
@@ -163,6 +196,7 @@ async def main(base, store):
         "signIn": bot.sign_in, "refresh": bot.refresh, "reads": bot.reads, "rereads": bot.rereads, "createRoom": bot.create_room, "join": bot.join,
         "meets": bot.meets, "say": bot.say, "tryRefresh": bot.try_refresh, "trySync": bot.try_sync, "whoami": bot.whoami,
         "ownKey": bot.own_key, "ends": bot.list_ends,
+        "deleteDevices": bot.delete_devices, "deleteAtOnce": bot.delete_at_once, "confirm": bot.confirm,
     }
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
