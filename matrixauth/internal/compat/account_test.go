@@ -162,6 +162,21 @@ func TestAppDeletesDevices(t *testing.T) {
 		h.WantInactive(phone.AccessToken)
 		h.WantDevices("alice")
 	})
+	t.Run("names that are made up are not kept without end", func(t *testing.T) {
+		h := house.New(t, house.Unlimited)
+		h.Add("alice")
+		phone := h.LoginOn("alice", "PHONE")
+		h.LoginOn("alice", "LAPTOP")
+		h.Fake.Fail(http.StatusBadGateway, "")
+		made := devicesDeed.with(house.Object{"devices": []string{"A", "B"}})
+		confirmed(h, phone.AccessToken, made).Want(t, http.StatusOK, "")
+		confirmed(h, phone.AccessToken, made).Want(t, http.StatusServiceUnavailable, "M_UNKNOWN")
+		confirmed(h, phone.AccessToken, deviceDeed).Want(t, http.StatusOK, "") // a session ends whatever waits
+		h.WantSessions("alice", "PHONE")
+		if n := h.Waiting(); n != 3 {
+			t.Errorf("%d jobs wait", n)
+		}
+	})
 	t.Run("what is no list of devices", func(t *testing.T) {
 		h := house.New(t)
 		h.Add("alice")
