@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/tokenkey"
 )
@@ -37,6 +38,7 @@ type Core struct {
 	limiter        *limit.Limiter
 	refusals       *gateway.Refusals
 	lines          *edge.Lines
+	failures       *signin.Failures
 	passwords      *password.Hasher
 	metrics        *metrics.Metrics
 	probes         doctor.Probes
@@ -161,6 +163,7 @@ func (c *Core) runBackground(ctx context.Context) {
 			}
 		})
 	})
+	c.work.Go(func() { c.writeFailures(ctx) })
 	c.work.Go(func() { c.watchStore(ctx) })
 	c.work.Go(func() {
 		if err := c.store.QuickCheck(ctx); err != nil && ctx.Err() == nil {
@@ -172,6 +175,20 @@ func (c *Core) runBackground(ctx context.Context) {
 	c.work.Go(func() { c.keepAlive(ctx) })
 	c.work.Go(func() { c.releaseMemory(ctx) })
 	c.work.Go(func() { c.tellCounts(ctx) })
+}
+
+// failuresEvery is how often tries to sign in that failed are written.
+const failuresEvery = time.Minute
+
+// writeFailures writes tries to sign in that failed, and once more at the end.
+func (c *Core) writeFailures(ctx context.Context) {
+	write := func() {
+		if err := c.failures.Flush(context.WithoutCancel(ctx)); err != nil && !errors.Is(err, model.DatabaseDown) { // of which watchStore tells
+			c.logger().Error("tries to sign in that failed could not be written", "error", err)
+		}
+	}
+	every(ctx, failuresEvery, write)
+	write()
 }
 
 // retentionEvery is the time between two clean-ups, the first soon after the start but not in its way.

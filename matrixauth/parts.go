@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/reconcile"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/signin"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/verification"
@@ -64,7 +65,7 @@ type Wiring struct {
 // NewCore makes a Core of its parts. If it fails the store stays open.
 func NewCore(ctx context.Context, p Parts) (*Core, error) {
 	now := p.Store.Now
-	c := &Core{store: p.Store, outbox: p.Outbox, registry: p.Registry, reconcileQueue: p.ReconcileQueue, limiter: p.Limiter, refusals: p.Refusals, passwords: p.Passwords, lines: p.Lines, mailer: p.Mailer, wired: p.Wired}
+	c := &Core{store: p.Store, outbox: p.Outbox, registry: p.Registry, reconcileQueue: p.ReconcileQueue, limiter: p.Limiter, refusals: p.Refusals, passwords: p.Passwords, lines: p.Lines, mailer: p.Mailer, wired: p.Wired, failures: signin.NewFailures(p.Store)}
 	if c.outbox == nil {
 		c.outbox = outbox.New(p.Store)
 	}

@@ -205,7 +205,7 @@ func (s *Server) wireDomain() {
 	})
 	s.signIns = signin.New(signin.Config{Store: s.core.store, Users: s.users, Browsers: s.browsers, Grants: s.grants, Limits: signin.Limits{
 		Limiter: s.core.limiter, PerNetwork: s.config.LoginsPerNetwork, PerAccount: s.config.LoginsPerAccount,
-	}, Registers: s.registrations.On})
+	}, Registers: s.registrations.On, Failures: s.core.failures})
 }
 
 func (s *Server) wireDoors() {
@@ -215,7 +215,7 @@ func (s *Server) wireDoors() {
 		Count: s.core.metrics.CountCompat, Logger: s.deps.Logger,
 	})
 	s.account = account.New(account.Config{
-		SignIns: s.signIns, Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants, Registrations: s.registrations, Recoveries: s.recoveries,
+		SignIns: s.signIns, Failures: s.core.failures, Users: s.users, Sessions: s.sessions, Browsers: s.browsers, Clients: s.clients, Grants: s.grants, Registrations: s.registrations, Recoveries: s.recoveries,
 		Cookie: s.cookie, Devices: s.devices, Pages: s.pages, Base: s.issuer.Base, ServerName: s.config.ServerName,
 		Now: s.core.store.Now, Count: func(outcome string) { s.core.metrics.CountCompat("login", outcome) },
 	})

@@ -22,7 +22,9 @@ import (
 
 // Config is what the door depends upon.
 type Config struct {
-	SignIns       *signin.SignIns
+	SignIns *signin.SignIns
+	// Failures are tries to sign in that failed.
+	Failures      *signin.Failures
 	Users         *user.Users
 	Sessions      *session.Sessions
 	Browsers      *browser.Browsers

@@ -54,6 +54,8 @@ func (d *Door) Home(w http.ResponseWriter, r *http.Request) error {
 		return d.seeOther(w, page.AddressesPath, nil)
 	case signin.ListBrowsers:
 		return d.seeOther(w, page.BrowsersPath, nil)
+	case signin.ShowActivity:
+		return d.seeOther(w, page.ActivityPath, nil)
 	}
 	named := d.named(r.Context(), d.Pages.Language(r, ""))
 	sessions, err := d.sessions(r.Context(), who, named)

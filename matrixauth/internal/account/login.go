@@ -137,7 +137,7 @@ func (d *Door) Login(w http.ResponseWriter, r *http.Request) error {
 // authenticate has a person prove their password, within the limits of where they are.
 func (d *Door) authenticate(r *http.Request, id user.Identifier, password string) (signin.Success, error) {
 	proof, err := d.SignIns.ByPassword(r.Context(), signin.Attempt{
-		Identifier: id, Password: password, IP: web.ClientIP(r), Devices: d.Devices.Values(r), About: web.SetSignIn(r.Context()),
+		Identifier: id, Password: password, IP: web.ClientIP(r), UserAgent: web.SourceOf(r).UserAgent, Devices: d.Devices.Values(r), About: web.SetSignIn(r.Context()),
 	})
 	if err == nil {
 		err = d.Users.Confirm(r.Context(), proof.User)

@@ -27,6 +27,7 @@ var Routes = web.Routes[*Door]{
 		{Endpoint: endpoint("account", strings.TrimSuffix(page.AccountPath, "/")), Get: (*Door).HomeWithoutSlash},
 		{Endpoint: HomeEndpoint, Get: (*Door).Home},
 		{Endpoint: endpoint("browsers", page.BrowsersPath), Get: (*Door).BrowsersPage},
+		{Endpoint: endpoint("activity", page.ActivityPath), Get: (*Door).ActivityPage},
 		{Endpoint: endpoint("addresses", page.AddressesPath), Get: (*Door).AddressesPage},
 		{Endpoint: endpoint("end_session", page.EndSessionPath), Get: (*Door).AskEndSession, Post: (*Door).EndSession},
 		{Endpoint: endpoint("rename_session", page.RenamePath), Get: (*Door).AskRename, Post: (*Door).Rename},

@@ -131,6 +131,12 @@ const (
 	// Events bounds the events of an account, the newest, and those that are no account's: who has an account could
 	// sign in and out without end.
 	Events = 1000
+	// EventsPerPage is how many of them the page shows that tells people what happened to their account.
+	EventsPerPage = 25
+	// FailedSignIns bounds the networks from which tries to sign in to an account that failed are kept; those of longest
+	// ago give way. WaitingFailures bounds what waits in memory to be written, of all accounts.
+	FailedSignIns   = 50
+	WaitingFailures = 10_000
 	// KnownNetworks and KnownBrowsers bound how many an account has; those used longest ago give way.
 	KnownNetworks = 32
 	KnownBrowsers = 16
@@ -224,6 +230,8 @@ const (
 	// KeepEvent is how long an event is kept, and KeepEventSource how long the address and the user agent in it.
 	KeepEvent       = 365 * 24 * time.Hour
 	KeepEventSource = 30 * 24 * time.Hour
+	// KeepFailedSignIns is how long tries to sign in that failed are kept, from the last one of their network.
+	KeepFailedSignIns = 30 * 24 * time.Hour
 	// KeepExpiredToken is how long an access token is kept after its end once a newer one was used.
 	KeepExpiredToken = time.Hour
 	// Gaps is how many times are kept in which the database may have forgotten something; of more the oldest two

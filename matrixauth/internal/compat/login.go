@@ -57,7 +57,7 @@ func (d *Door) login(w http.ResponseWriter, r *http.Request) (loginAnswer, error
 	}
 	// A client that runs in a browser at our own host brings the cookie along.
 	proof, err := d.SignIns.ByPassword(r.Context(), signin.Attempt{
-		Identifier: request.identifier, Password: request.password, IP: web.ClientIP(r), Devices: d.Devices.Values(r),
+		Identifier: request.identifier, Password: request.password, IP: web.ClientIP(r), UserAgent: web.SourceOf(r).UserAgent, Devices: d.Devices.Values(r),
 		About: web.SetSignIn(r.Context()),
 	})
 	if err != nil {

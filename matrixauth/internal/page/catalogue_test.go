@@ -141,7 +141,7 @@ func TestTextsAreUsed(t *testing.T) {
 	for _, reason := range password.Reasons {
 		used["password.weak."+string(reason)] = true
 	}
-	for _, name := range []string{"view.go", "links.go", "weak.go"} {
+	for _, name := range []string{"view.go", "activity.go", "links.go", "weak.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -152,6 +152,14 @@ func TestTextsAreUsed(t *testing.T) {
 		if scope.Text != "" {
 			used[scope.Text] = true
 		}
+	}
+	for _, texts := range []map[model.Action]string{tellings, browserTellings, {"": adminTelling}} {
+		for _, key := range texts {
+			used[key] = true
+		}
+	}
+	for _, key := range actorTellings {
+		used[key] = true
 	}
 	for _, section := range Sections {
 		used[section.Text] = true

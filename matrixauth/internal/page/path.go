@@ -21,6 +21,7 @@ const (
 	AddressResendPath    = AccountPath + "addresses/resend"
 	AddressPath          = AccountPath + "address"
 	ProfilePath          = AccountPath + "profile"
+	ActivityPath         = AccountPath + "activity"
 	LeavePath            = AccountPath + "leave"
 	LeftPath             = AccountPath + "left"
 	ResetPath            = AccountPath + "cross-signing-reset"
@@ -52,6 +53,7 @@ var linked = map[string]string{
 	"end_others":       EndOthersPath,
 	"rename":           RenamePath,
 	"browsers":         BrowsersPath,
+	"activity":         ActivityPath,
 	"password":         PasswordPath,
 	"addresses":        AddressesPath,
 	"add_address":      AddAddressPath,

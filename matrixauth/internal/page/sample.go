@@ -27,7 +27,7 @@ func firstSamples(now time.Time) []Page {
 	asked.Problem = model.InvalidCredentials
 	element := Goal{Request: "01JSAMPLE0000000000000009", Client: "Element"}
 	device := Goal{Action: "org.matrix.device_view", DeviceID: "WXYZABCDEF"}
-	return slices.Concat(profileSamples(), leaveSamples(), passwordSamples(), addressSamples(), renameSamples(phone), registerSamples(), []Page{
+	return slices.Concat(profileSamples(), activitySamples(now), leaveSamples(), passwordSamples(), addressSamples(), renameSamples(phone), registerSamples(), []Page{
 		Login{Recovery: true},
 		Login{Goal: element, Registers: true, Recovery: true},
 		Login{Goal: element, Username: "alice", Create: true, Recovery: true},

@@ -14,6 +14,7 @@ var Sections = []Section{
 	{"change_password", PasswordPath, "login.password"},
 	{"account", AccountPath, "account.apps"},
 	{"browsers", BrowsersPath, "account.browsers"},
+	{"activity", ActivityPath, "activity.section"},
 	{"leave", LeavePath, "leave.section"},
 }
 
@@ -30,6 +31,7 @@ type (
 	inPassword  struct{}
 	inApps      struct{}
 	inBrowsers  struct{}
+	inActivity  struct{}
 	inLeaving   struct{}
 )
 
@@ -38,6 +40,7 @@ func (inAddresses) section() string { return "addresses" }
 func (inPassword) section() string  { return "change_password" }
 func (inApps) section() string      { return "account" }
 func (inBrowsers) section() string  { return "browsers" }
+func (inActivity) section() string  { return "activity" }
 func (inLeaving) section() string   { return "leave" }
 
 // NavigationLine is one line of the navigation.

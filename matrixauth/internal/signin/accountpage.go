@@ -40,6 +40,7 @@ const (
 	AddAddress
 	ListAddresses
 	ListBrowsers
+	ShowActivity
 )
 
 // actions are the actions of MSC4191 with the names that they had before, and without a prefix, as clients write both
@@ -68,18 +69,20 @@ var actions = map[string]Action{
 	AddressAction:              AddAddress,
 	AddressesAction:            ListAddresses,
 	BrowsersAction:             ListBrowsers,
+	ActivityAction:             ShowActivity,
 }
 
 // PasswordAction leads to the page on which the password is changed. No specification has one for that, so clients are not
 // told of it.
 const PasswordAction = "password"
 
-// AddressAction leads to the page on which a mail address is added, AddressesAction to that of all addresses, and
-// BrowsersAction to that of the browsers. They are ours as well.
+// AddressAction leads to the page on which a mail address is added, AddressesAction to that of all addresses,
+// BrowsersAction to that of the browsers, and ActivityAction to that of what happened to the account. They are ours as well.
 const (
 	AddressAction   = "add_address"
 	AddressesAction = "addresses"
 	BrowsersAction  = "browsers"
+	ActivityAction  = "activity"
 )
 
 // ResetAction is the action with which Synapse and clients send people to the page that lets their
@@ -154,6 +157,8 @@ func (p AccountPage) path() string {
 		return page.AddressesPath
 	case ListBrowsers:
 		return page.BrowsersPath
+	case ShowActivity:
+		return page.ActivityPath
 	}
 	return page.AccountPath
 }

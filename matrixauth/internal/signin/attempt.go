@@ -26,6 +26,8 @@ type Attempt struct {
 	Password   string
 	// IP is the client's address; empty if it is not known.
 	IP string
+	// UserAgent is what the client calls itself.
+	UserAgent string
 	// Devices are the values of the browser's device cookie, at most store.MaxBrowserHashes of them. They are
 	// a place in the limits and nothing else: no right follows from one.
 	Devices []string

@@ -33,6 +33,7 @@ func (s *SignIns) ByPassword(ctx context.Context, a Attempt) (Success, error) {
 		return Success{}, err
 	}
 	if err := s.config.Users.CheckPassword(ctx, found.user, found.hash, a.Password); err != nil {
+		s.config.Failures.note(found.user.ID, a, err)
 		return Success{}, err
 	}
 	if err := found.user.MayAct(); err != nil {

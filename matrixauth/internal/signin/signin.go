@@ -17,6 +17,8 @@ type Config struct {
 	Browsers *browser.Browsers
 	Grants   *grant.Grants
 	Limits   Limits
+	// Failures is told of tries that failed; nil if nobody is.
+	Failures *Failures
 	// Registers reports whether people can make accounts of their own; nil if nobody can.
 	Registers func() bool
 }

@@ -34,6 +34,8 @@ func (s *Store) Record(ctx context.Context, by model.Actor, action model.Action,
 type EventFilter struct {
 	// UserID is whose account they are about; empty for all.
 	UserID string
+	// Person leaves out what tells its holder nothing: what became of our errands at the homeserver.
+	Person bool
 	// Before is the position before which they stand; zero for the newest.
 	Before int64
 	Limit  int
@@ -46,6 +48,8 @@ const (
 		ip, user_agent, action, user_id, COALESCE((SELECT localpart FROM users WHERE id = user_id), ''), details FROM events`
 	anyEvents  = selectEvent + " WHERE position < ?1 ORDER BY position DESC LIMIT ?2"
 	userEvents = selectEvent + " WHERE user_id = ?3 AND position < ?1 ORDER BY position DESC LIMIT ?2"
+	// personEvents are those of an account that concern its holder.
+	personEvents = selectEvent + " WHERE user_id = ?3 AND position < ?1 AND action NOT LIKE 'outbox.%' ORDER BY position DESC LIMIT ?2"
 )
 
 // Events lists events, the newest first.
@@ -57,7 +61,11 @@ func (tx *Tx) Events(f EventFilter) ([]model.Event, error) {
 	if f.UserID == "" {
 		return many(tx, scanEvent, anyEvents, before, f.Limit)
 	}
-	return many(tx, scanEvent, userEvents, before, f.Limit, f.UserID)
+	query := userEvents
+	if f.Person {
+		query = personEvents
+	}
+	return many(tx, scanEvent, query, before, f.Limit, f.UserID)
 }
 
 func scanEvent(s scanner) (e model.Event, err error) {

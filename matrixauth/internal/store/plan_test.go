@@ -23,6 +23,8 @@ func TestPlans(t *testing.T) {
 		"codes of user":                {selectAuthorization + unspentOfUser, " (user_id=?)", 1},
 		"codes of user and client":     {selectAuthorization + unspentOfUser + " AND client_id = ?2", "authorizations_unspent (user_id=? AND client_id=?)", 2},
 		"events of user":               {userEvents, "events_user (user_id=? AND position<?)", 3},
+		"events of person":             {personEvents, "events_user (user_id=? AND position<?)", 3},
+		"failed sign-ins of user":      {failedOfUser, "PRIMARY KEY (user_id=?)", 3},
 		"events":                       {anyEvents, "USING INTEGER PRIMARY KEY (rowid<?)", 2},
 		"last event that is kept":      {newestEvents, "COVERING INDEX events_user (user_id=?)", 2},
 		"events that go":               {removeEvents, "COVERING INDEX events_user (user_id=? AND position<?)", 3},

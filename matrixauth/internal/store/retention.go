@@ -48,6 +48,7 @@ var retention = []struct {
 		SELECT session_id FROM lost_sessions WHERE (last_ip <> '' OR user_agent <> '') AND last_seen_at < ?1 LIMIT ?2)`, bound.KeepInactiveLastIP},
 	{`DELETE FROM recoveries WHERE id IN (SELECT id FROM recoveries WHERE expires_at < ?1 LIMIT ?2)`, bound.KeepRecovery},
 	{`DELETE FROM verifications WHERE id IN (SELECT id FROM verifications WHERE created_at < ?1 LIMIT ?2)`, bound.VerificationLife},
+	{`DELETE FROM failed_sign_ins WHERE (user_id, network) IN (SELECT user_id, network FROM failed_sign_ins WHERE last_at < ?1 LIMIT ?2)`, bound.KeepFailedSignIns},
 	{`DELETE FROM events WHERE position IN (SELECT position FROM events WHERE at < ?1 LIMIT ?2)`, bound.KeepEvent},
 	{`UPDATE events SET ip = '', user_agent = '' WHERE position IN (
 		SELECT position FROM events WHERE (ip <> '' OR user_agent <> '') AND at < ?1 LIMIT ?2)`, bound.KeepEventSource},

@@ -97,6 +97,9 @@ func (u *Users) deactivateRows(tx *store.Tx, by model.Actor, user *model.User, d
 	if err := tx.ForgetPlaces(user.ID); err != nil {
 		return err
 	}
+	if err := tx.ForgetFailedSignIns(user.ID); err != nil {
+		return err
+	}
 	if err := u.endWaysIn(tx, *user, model.RecoveryBlocked); err != nil { // MAIL-6
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -203,6 +204,36 @@ func seals(b *bench) {
 		all, err := tx.Sealed()
 		if diff := cmp.Diff([]store.Sealed{{Purpose: "codes", KeyID: "key 1"}, {Purpose: "seeds", KeyID: "key 1"}}, all); diff != "" {
 			b.Errorf("(-want +got)\n%s", diff)
+		}
+		return err
+	})
+}
+
+// failures: tries that failed are one row for a network, of as many as may be kept those of the newest.
+func failures(b *bench) {
+	b.update(func(tx *store.Tx) error { return user(tx, "alice") })
+	try := func(network string) {
+		b.update(func(tx *store.Tx) error {
+			return tx.AddFailedSignIns(model.FailedSignIns{UserID: "alice", Network: network, First: tx.Now, Last: tx.Now, Tries: 1})
+		})
+		b.move(time.Second)
+	}
+	for i := range bound.FailedSignIns + 1 {
+		try(fmt.Sprintf("198.51.100.%d", i))
+		try("192.0.2.1")
+	}
+	b.view(func(tx *store.Tx) error {
+		all, err := tx.FailedSignIns("alice")
+		if len(all) != bound.FailedSignIns || all[0].Network != "192.0.2.1" || all[0].Tries != bound.FailedSignIns+1 || all[len(all)-1].Network != "198.51.100.2" {
+			b.Errorf("%+v", all)
+		}
+		return err
+	})
+	b.update(func(tx *store.Tx) error { return tx.ForgetFailedSignIns("alice") })
+	b.view(func(tx *store.Tx) error {
+		all, err := tx.FailedSignIns("alice")
+		if len(all) != 0 {
+			b.Errorf("forgotten and there: %+v", all)
 		}
 		return err
 	})

@@ -47,6 +47,7 @@ func Run(t *testing.T, e Engine) {
 		"authorizations": authorizations,
 		"browsers":       browsers,
 		"places":         places,
+		"failures":       failures,
 		"outbox":         outbox,
 		"retention":      retention,
 		"seals":          seals,

@@ -23,6 +23,7 @@ var tables = []string{
 	"consents",
 	"known_networks",
 	"known_browsers",
+	"failed_sign_ins",
 	"homeserver",
 	"registrations",
 	"registration_tokens",
