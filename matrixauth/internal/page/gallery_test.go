@@ -47,7 +47,7 @@ func hang(t *testing.T, p *Pages, name, body string) {
 	t.Helper()
 	for _, a := range p.assets {
 		file := filepath.Base(a.path)
-		body = strings.ReplaceAll(body, a.path, file)
+		body = strings.ReplaceAll(body, p.Issuer.Path+a.path, file)
 		if err := os.WriteFile(filepath.Join(*gallery, file), a.data, 0o644); err != nil {
 			t.Fatal(err)
 		}
