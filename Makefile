@@ -57,7 +57,7 @@ bench:
 screenshots:
 	tests/setup.sh
 	mkdir -p docs/screenshots && rm -f docs/screenshots/*.png
-	SCREENSHOTS=$(CURDIR)/docs/screenshots tests/run.sh -run '^Test(Pages|Registration|PeopleComeBack)$$'
+	SCREENSHOTS=$(CURDIR)/docs/screenshots tests/run.sh -run '^Test(Pages|Registration|PeopleComeBack|Activity)$$'
 
 clean:
 	rm -rf caddy .demo tests/.cache

@@ -74,7 +74,7 @@ func (d *Door) confirm(r *http.Request, asked deed) (proof model.Proof, password
 	if err != nil {
 		return proof, "", d.ask(what, err)
 	}
-	try.IP, try.Devices, try.About = web.ClientIP(r), d.Devices.Values(r), web.SetSignIn(r.Context())
+	try.IP, try.UserAgent, try.Devices, try.About = web.ClientIP(r), web.SourceOf(r).UserAgent, d.Devices.Values(r), web.SetSignIn(r.Context())
 	found, err := d.SignIns.ByPassword(r.Context(), try)
 	if err == nil && found.User.ID != asked.by.UserID {
 		err = model.NewError(model.InvalidCredentials) // somebody else's password is no proof, and says nothing more
