@@ -1,8 +1,10 @@
 package tests
 
 import (
+	"net/http"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/tests/rig"
 )
@@ -28,8 +30,19 @@ func TestPages(t *testing.T) {
 	for _, device := range []string{"Laptop", "Phone"} {
 		h.Login("alice", alice, map[string]any{"initial_device_display_name": device})
 	}
-	for _, device := range []string{"Laptop", "Phone", "Tablet"} {
+	for _, device := range []string{"Laptop", "Phone"} {
 		h.Login("dave", dave, map[string]any{"initial_device_display_name": device})
 	}
+	tablet := h.Login("dave", dave, map[string]any{"device_id": "TABLET", "initial_device_display_name": "Tablet"}).Must(t, http.StatusOK).Text("access_token")
 	runChecks(t, "pages.mjs", h.URL, alice, bob, carol, dave, locked, os.Getenv("SCREENSHOTS"))
+	// The name that Dave gave it is at Synapse soon after, where others see it.
+	for end := time.Now().Add(rig.Deadline); ; time.Sleep(50 * time.Millisecond) {
+		name := h.Call(http.MethodGet, "/v3/devices/TABLET", tablet, nil).Must(t, http.StatusOK).Text("display_name")
+		if name == "Kitchen tablet" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("Synapse calls the device %q", name)
+		}
+	}
 }

@@ -183,17 +183,19 @@ aside("the account pages go without script: their navigation, a name for a devic
     equal(await navigation.locator("[aria-current=page]").innerText(), "Browsers", "what the navigation marks");
     await navigation.getByRole("link", { name: "Apps and devices" }).click();
     const line = (name) => page.getByRole("listitem").filter({ has: page.getByRole("heading", { name }) });
-    await line("Laptop").getByRole("link", { name: "Rename" }).click();
-    await page.getByRole("textbox", { name: "Name" }).fill("Old laptop");
-    await page.getByRole("button", { name: "Save" }).click();
-    await page.getByRole("status").waitFor();
+    for (const [device, name] of [["Laptop", "Old laptop"], ["Tablet", "Kitchen tablet"]]) {
+        await line(device).getByRole("link", { name: "Rename" }).click();
+        await page.getByRole("textbox", { name: "Name" }).fill(name);
+        await page.getByRole("button", { name: "Save" }).click();
+        await page.getByRole("status").waitFor();
+    }
     for (const name of ["Old laptop", "Phone"]) await page.getByRole("checkbox", { name }).check();
     await page.getByRole("button", { name: "Sign out selected apps" }).click();
     await page.getByRole("heading", { name: "Sign out these apps?" }).waitFor();
     ok((await page.locator("main").innerText()).includes("Old laptop"), "the page does not say what is signed out");
     await page.getByRole("button", { name: "Sign out", exact: true }).click();
     await page.getByRole("status").waitFor();
-    equal(await page.getByRole("heading", { level: 2 }).allInnerTexts(), ["Tablet"], "what is still signed in");
+    equal(await page.getByRole("heading", { level: 2 }).allInnerTexts(), ["Kitchen tablet"], "what is still signed in");
     await page.getByRole("button", { name: "Sign out of these pages" }).click();
     await page.getByRole("heading", { name: "You are signed out" }).waitFor();
     await page.context().close();
