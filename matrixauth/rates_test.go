@@ -88,6 +88,19 @@ func newAccount(h *house.House, n int, ip string) house.Answer {
 	return v.Submit(a.Header.Get("Location"), "display_name", "")
 }
 
+// nameDevice has somebody give their only device a name. They stay signed in, as sign-ins have limits of their own.
+func nameDevice(b *house.Browser, id string, n int) house.Answer {
+	return b.Submit("/account/sessions/name", "session", id, "name", fmt.Sprint("Phone ", n))
+}
+
+// namer is somebody with a device who is signed in in a browser.
+func namer(h *house.House, name string) (b *house.Browser, id string) {
+	h.Add(name)
+	h.LoginOn(name, "PHONE")
+	b = h.SignedInAs(name)
+	return b, house.Hidden(b.Get("/account/?action=org.matrix.device_delete&device_id=PHONE").Body, "session")
+}
+
 // limits are the ways to meet each limit by its class.
 var limits = map[string]limited{
 	"authorizations": {
@@ -246,6 +259,17 @@ var limits = map[string]limited{
 		ready: func(h *house.House) func(int) house.Answer {
 			all := adders(h, 60)
 			return func(n int) house.Answer { return all[n%len(all)].add(n, fmt.Sprint("203.0.113.", n%60)) }
+		},
+	},
+	"renames": {
+		rate: bound.RenamesPerAccount, passes: http.StatusSeeOther,
+		ready: func(h *house.House) func(int) house.Answer {
+			b, id := namer(h, "alice")
+			return func(n int) house.Answer { return nameDevice(b, id, n) }
+		},
+		elsewhere: func(h *house.House) house.Answer {
+			b, id := namer(h, "bob")
+			return nameDevice(b, id, 0)
 		},
 	},
 	"refreshes": {

@@ -51,13 +51,13 @@ func (d *Door) Rename(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	err = d.Sessions.Rename(r.Context(), holder(r, who), form[sessionParam], form["name"])
-	if errors.Is(err, model.InvalidParam) {
+	if errors.Is(err, model.InvalidParam) || errors.Is(err, model.RateLimited) {
 		shown, failed := d.renamePage(r, who, form[sessionParam])
 		if failed != nil {
 			return failed
 		}
 		shown.Typed = form["name"]
-		return d.refuseForm(w, r, &shown.Form, &shown, err, model.InvalidParam)
+		return d.refuseForm(w, r, &shown.Form, &shown, err, model.InvalidParam, model.RateLimited)
 	}
 	if err != nil {
 		return err

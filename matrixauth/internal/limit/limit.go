@@ -45,6 +45,8 @@ const (
 	WrongSecrets
 	// Refreshes counts refreshes by session.
 	Refreshes
+	// Renames counts the names that people give their devices, by account.
+	Renames
 	// Names counts the names that people who register ask for, by network.
 	Names
 	// NewPasswordsByNetwork counts passwords of people who register by network, NewPasswords all of them.
@@ -78,7 +80,7 @@ const (
 var names = [classes]string{
 	LoginsByNetwork: "logins_by_network", LoginsByAccount: "logins_by_account", LoginsByPlace: "logins_by_place",
 	LoginsByBrowser: "logins_by_browser", LoginsInBrowser: "logins_in_browser", Registrations: "registrations",
-	Authorizations: "authorizations", Exchanges: "exchanges", WrongSecrets: "wrong_secrets", Refreshes: "refreshes",
+	Authorizations: "authorizations", Exchanges: "exchanges", WrongSecrets: "wrong_secrets", Refreshes: "refreshes", Renames: "renames",
 	MailsByNetwork: "mails_by_network", MailsByAddress: "mails_by_address", MailsByAccount: "mails_by_account", MailsInAll: "mails_in_all",
 	NoticesByAccount: "notices_by_account",
 	Names:            "names", NewPasswordsByNetwork: "new_passwords_by_network", NewPasswords: "new_passwords",

@@ -60,6 +60,19 @@ func (k Kind[P]) Waits(tx *store.Tx, subject string) (bool, error) {
 	return tx.JobWaits(k.to.Lane(subject), k.name)
 }
 
+// EnqueueOnce is Enqueue for a job that reads what it does when it is done, so that of two alike the later one is enough. Of
+// those that wait the first may be under way, and have read already; nothing is written only behind another one.
+func (k Kind[P]) EnqueueOnce(o *Outbox, tx *store.Tx, subject string, payload P) error {
+	text, err := model.MarshalText(payload)
+	if err != nil {
+		return fmt.Errorf("job %s: %w", k.name, err)
+	}
+	if alike, err := tx.JobsAlike(k.to.Lane(subject), k.name, text); err != nil || alike > 1 {
+		return err
+	}
+	return k.Enqueue(o, tx, subject, payload)
+}
+
 // Handler does the jobs of one kind. Kind.Handle makes it.
 type Handler struct {
 	kind model.JobKind

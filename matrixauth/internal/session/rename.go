@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
@@ -30,11 +31,14 @@ func (d NamedDevice) LogFields() []slog.Attr {
 }
 
 // Rename gives the device of a live session another name at its user's wish, here at once and at the homeserver soon after.
-// It returns an Error with code SessionNotFound for a session that is over, has no device or is somebody else's (ACCT-4), and
-// InvalidParam for a name that is none.
+// It returns an Error with code SessionNotFound for a session that is over, has no device or is somebody else's (ACCT-4),
+// InvalidParam for a name that is none, and RateLimited.
 func (s *Sessions) Rename(ctx context.Context, by model.Actor, id, name string) error {
 	name, err := readDeviceName(name)
 	if err != nil {
+		return err
+	}
+	if err := s.config.Limiter.Take(limit.Renames, by.ID, bound.RenamesPerAccount); err != nil {
 		return err
 	}
 	return s.config.Store.Update(ctx, func(tx *store.Tx) error {
@@ -54,7 +58,7 @@ func (s *Sessions) Rename(ctx context.Context, by model.Actor, id, name string) 
 		if err := tx.Record(by, model.ActionRenameSession, session.UserID, session.Details().With("name", name)); err != nil {
 			return err
 		}
-		return NameDeviceJob.Enqueue(s.config.Outbox, tx, session.UserID, NamedDevice{session.DeviceID})
+		return NameDeviceJob.EnqueueOnce(s.config.Outbox, tx, session.UserID, NamedDevice{session.DeviceID})
 	})
 }
 

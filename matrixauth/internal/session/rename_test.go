@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/sqlite"
 )
 
 // named returns what the homeserver calls a device.
@@ -98,7 +99,12 @@ func TestRenameAndHomeserver(t *testing.T) {
 	session, _ := s.login("D")
 	by := model.Holder(s.user.ID, source)
 	s.synapse.Stop()
-	s.must(s.sessions.Rename(context.Background(), by, session.ID, "Phone"))
+	for _, name := range []string{"One", "Two", "Three", "Phone"} { // however often, no more waits than one under way and one behind it
+		s.must(s.sessions.Rename(context.Background(), by, session.ID, name))
+	}
+	if n := sqlite.Count(t, s.path, "outbox WHERE kind = 'name_device'"); n != 2 {
+		t.Errorf("%d jobs wait", n)
+	}
 	s.work()
 	s.synapse.Resume()
 	s.clock.Move(time.Hour)

@@ -51,6 +51,11 @@ func (tx *Tx) JobWaits(lane model.Lane, kind model.JobKind) (bool, error) {
 		"SELECT EXISTS (SELECT 1 FROM outbox"+inLane+" AND kind = ?3)", lane.Destination, lane.Subject, kind)
 }
 
+// JobsAlike returns how many jobs of a kind with the same payload wait in a lane; jobs set aside do not count.
+func (tx *Tx) JobsAlike(lane model.Lane, kind model.JobKind, payload string) (int64, error) {
+	return one(tx, scanCount, "SELECT COUNT(*) FROM outbox"+inLane+" AND kind = ?3 AND payload = ?4", lane.Destination, lane.Subject, kind, payload)
+}
+
 // LaneHeads lists at most limit jobs for a destination that are first in their lanes, the one due longest first.
 func (tx *Tx) LaneHeads(to model.Destination, limit int) ([]model.Job, error) {
 	return many(tx, scanJob, selectJob+` WHERE position IN (SELECT MIN(position) FROM outbox

@@ -83,7 +83,13 @@ func outbox(b *bench) {
 		if !waits || other {
 			b.Errorf("waits %v, another kind %v", waits, other)
 		}
-		return errors.Join(err, stateErr, lanesErr, countsErr, waitsErr, otherErr)
+		one, oneErr := tx.JobsAlike(mail, model.JobDeleteDevice, `{"a":"<ü>"}`)
+		none, noneErr := tx.JobsAlike(mail, model.JobDeleteDevice, `{}`)
+		aside, asideErr := tx.JobsAlike(call, model.JobProvisionUser, `{"a":"<ü>"}`)
+		if one != 1 || none != 0 || aside != 0 {
+			b.Errorf("alike are %d, of another payload %d, of another kind %d", one, none, aside)
+		}
+		return errors.Join(err, stateErr, lanesErr, countsErr, waitsErr, otherErr, oneErr, noneErr, asideErr)
 	})
 	b.update(func(tx *store.Tx) error { return tx.RetryJob(first) })
 	if next(call) != first {
