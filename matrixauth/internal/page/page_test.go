@@ -53,7 +53,7 @@ func render(t testing.TB, p *Pages, r *http.Request, content Page) *httptest.Res
 func TestErrorPages(t *testing.T) {
 	p := newPages(t, Config{Name: "Example"})
 	for _, code := range model.Codes {
-		for _, lang := range []string{"en", "de"} {
+		for _, lang := range p.Languages() {
 			err := model.Errorf(code, "the text").WithCause(errors.New("the cause"))
 			r := httptest.NewRequest(http.MethodGet, "/the-path?the-query", nil)
 			r.Header.Set("Accept-Language", lang)
