@@ -309,7 +309,7 @@ func TestAttackMarkup(t *testing.T) {
 	}
 	b := h.SignedInAs("alice")
 	v := h.Browser()
-	for _, language := range []string{"en", "de"} {
+	for _, language := range []string{"en", "de", "ar", "ja"} {
 		t.Run(language, func(t *testing.T) {
 			h.Clock.Move(60_000_000_000)
 			pending := b.Request(values("ui_locales", language+" <script>"))

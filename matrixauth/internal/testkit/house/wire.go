@@ -145,7 +145,7 @@ const wantMetadata = `{"issuer":"` + Issuer + `",` +
 	`"introspection_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],` +
 	`"code_challenge_methods_supported":["S256"],` +
 	`"prompt_values_supported":["none","login","consent","select_account"],` +
-	`"ui_locales_supported":["en","de"],` +
+	`"ui_locales_supported":["en","ar","de","es","fr","it","ja","nl","pl","pt-BR","ru","uk","zh-Hans"],` +
 	`"authorization_response_iss_parameter_supported":true,` +
 	`"claims_parameter_supported":false,"request_parameter_supported":false,"request_uri_parameter_supported":false,` +
 	`"account_management_uri":"` + Issuer + `account/",` +
