@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver/fake"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
@@ -128,6 +129,25 @@ func TestProfilePage(t *testing.T) {
 		if last := house.Act(h, matrixauth.ListEvents, matrixauth.EventQuery{User: "alice"}).Events[0]; last.Action != "user.remove-avatar" || last.By.Kind != "user" {
 			t.Errorf("the event is %+v", last)
 		}
+	})
+	t.Run("not so often that what happened to the account is pushed out", func(t *testing.T) {
+		h, v := profileHouse(t)
+		for i := range bound.RenamesPerAccount.Burst {
+			name := []string{"display_name", "Alice"}
+			if i%2 == 1 {
+				name = []string{"what", "avatar"}
+			}
+			v.Post(profilePath, name...).WantStatus(t, http.StatusSeeOther)
+			v.Get(profilePath)
+		}
+		page, before := v.At, h.Rows()
+		v.Post(profilePath, "display_name", "Once more").WantPage(t, http.StatusTooManyRequests, profileHeading)
+		v.At = page
+		v.Post(profilePath, "what", "avatar").WantPage(t, http.StatusTooManyRequests, profileHeading)
+		if h.Rows() != before {
+			t.Error("something was written")
+		}
+		wantName(h, "Alice")
 	})
 	t.Run("an account that was deactivated meanwhile is not touched", func(t *testing.T) {
 		h, v := profileHouse(t)

@@ -146,9 +146,20 @@ func (b *Browsers) Touch(ctx context.Context, s model.BrowserSession, source mod
 }
 
 // Prove notes that the person of a session has proved again who they are, as at a sign-in. The cookie keeps
-// its value, and with it the forms that other tabs show.
+// its value, and with it the forms that other tabs show. It returns an Error with code NotSignedIn if the session is over, or
+// somebody else's: a proof may wait long for its turn, and whoever was signed out meanwhile, as by another password, must not
+// go on with it.
 func (b *Browsers) Prove(ctx context.Context, id string, p model.Proof) error {
-	return b.store.Update(ctx, func(tx *store.Tx) error { return tx.ProveBrowserSession(id, p) })
+	return b.store.Update(ctx, func(tx *store.Tx) error {
+		s, err := tx.BrowserSession(id)
+		if errors.Is(err, model.ErrNotFound) || err == nil && (s.UserID != p.User.ID || over(s, tx.Now)) {
+			return notSignedIn()
+		}
+		if err != nil {
+			return err
+		}
+		return tx.ProveBrowserSession(id, p)
+	})
 }
 
 // Live lists the live sessions of a user, oldest first.

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -119,6 +120,24 @@ func TestBrowserSession(t *testing.T) {
 		// One that was slower to be checked is no newer one.
 		b.must(b.browsers.Prove(t.Context(), s.ID, first))
 		wantProof(again.At, again.Methods...)
+	})
+	t.Run("takes no proof of somebody else, nor one that comes when it is over", func(t *testing.T) { // SESS-5
+		b := newBench(t)
+		s := b.start("value", "")
+		stranger := b.proof(model.MethodPassword)
+		stranger.User.ID = "somebody"
+		for name, prove := range map[string]func() error{
+			"somebody else's": func() error { return b.browsers.Prove(t.Context(), s.ID, stranger) },
+			"of no session":   func() error { return b.browsers.Prove(t.Context(), "nowhere", b.proof(model.MethodPassword)) },
+		} {
+			if err := prove(); !errors.Is(err, model.NotSignedIn) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		b.must(b.browsers.EndOwn(t.Context(), model.Holder(b.alice.ID, model.Source{}), s.ID))
+		if err := b.browsers.Prove(t.Context(), s.ID, b.proof(model.MethodPassword)); !errors.Is(err, model.NotSignedIn) {
+			t.Errorf("after the sign-out: %v", err)
+		}
 	})
 	t.Run("is blocked by a lock and goes on after it", func(t *testing.T) { // MOD-7
 		b := newBench(t)

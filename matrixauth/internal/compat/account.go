@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -131,7 +133,9 @@ func (d *Door) deleteDevices(w http.ResponseWriter, r *http.Request, asked deed,
 		return model.Errorf(model.InvalidParam, "at most %d devices can be deleted at once", bound.DevicesAtOnce)
 	}
 	for _, id := range devices {
-		if id == "" || len(id) > bound.Identifier {
+		// A NUL, or what is no text, in a path would be a job that the homeserver never does, and that holds up what comes after
+		// it, such as a deactivation.
+		if id == "" || len(id) > bound.Identifier || strings.ContainsRune(id, 0) || !utf8.ValidString(id) {
 			return model.Errorf(model.InvalidParam, "there is no such device")
 		}
 	}

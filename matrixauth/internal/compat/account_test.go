@@ -187,6 +187,14 @@ func TestAppDeletesDevices(t *testing.T) {
 			h.Do(house.Call{Method: http.MethodPost, Path: devicesDeed.path, Bearer: phone.AccessToken, Body: `{"devices":` + devices + `}`}).Want(t, http.StatusBadRequest, errcode)
 		}
 	})
+	t.Run("what the homeserver could never delete, which would hold up all that comes after it", func(t *testing.T) {
+		h := house.New(t)
+		h.Add("alice")
+		phone := h.LoginOn("alice", "PHONE")
+		for _, id := range []string{"a%00b", "%FF"} {
+			h.Do(house.Call{Method: http.MethodDelete, Path: "/_matrix/client/v3/devices/" + id, Bearer: phone.AccessToken}).Want(t, http.StatusBadRequest, "M_INVALID_PARAM")
+		}
+	})
 	t.Run("the homeserver has the other methods of a device", func(t *testing.T) {
 		h := house.New(t)
 		h.Add("alice")

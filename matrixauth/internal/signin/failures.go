@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 
@@ -79,9 +78,11 @@ func (f *Failures) Of(ctx context.Context, userID string) (all []model.FailedSig
 }
 
 func (f *Failures) write(ctx context.Context, chosen func(failureKey) bool) error {
-	for batch := range slices.Chunk(f.take(chosen), flushBatch) {
+	waiting := f.take(chosen)
+	for len(waiting) > 0 {
+		batch := min(len(waiting), flushBatch)
 		err := f.store.Update(ctx, func(tx *store.Tx) error {
-			for _, one := range batch {
+			for _, one := range waiting[:batch] {
 				if err := tx.AddFailedSignIns(one); err != nil {
 					return err
 				}
@@ -91,11 +92,12 @@ func (f *Failures) write(ctx context.Context, chosen func(failureKey) bool) erro
 		if err != nil {
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			for _, one := range batch {
+			for _, one := range waiting {
 				f.add(one)
 			}
 			return err
 		}
+		waiting = waiting[batch:]
 	}
 	return nil
 }

@@ -97,6 +97,23 @@ func TestFailuresWait(t *testing.T) {
 	}
 }
 
+// TestFailuresWaitInSeveralBatches: if one batch cannot be written, those after it wait on as well.
+func TestFailuresWaitInSeveralBatches(t *testing.T) {
+	g := newGuessed(t)
+	const tries = 2*signin.FlushBatch + 1
+	for i := range tries {
+		g.guess("alice", fmt.Sprintf("10.%d.%d.1", i>>8, i&0xff))
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if g.failures.Flush(over) == nil {
+		t.Fatal("it was written by who went away")
+	}
+	if n := g.failures.Waiting(); n != tries {
+		t.Errorf("%d of %d wait", n, tries)
+	}
+}
+
 // TestFailuresAreBounded: what waits has a bound, and names without an account take one place of it, so that they push out
 // nobody's.
 func TestFailuresAreBounded(t *testing.T) {

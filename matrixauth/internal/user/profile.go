@@ -7,7 +7,9 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
@@ -31,7 +33,7 @@ func (u *Users) Profile(ctx context.Context, who model.User) (Profile, error) {
 
 // Rename has the homeserver show another name to others, at the wish of whose account it is; an empty one removes the name. It is
 // done at once or not at all: whoever waits for the page is told. Errors: InvalidParam for a name that is too long, or no
-// line of text; UserLocked, UserDeactivated; RateLimited if the homeserver wants it to be done more slowly; TemporarilyDown.
+// line of text; UserLocked, UserDeactivated; RateLimited, by us or by the homeserver; TemporarilyDown.
 func (u *Users) Rename(ctx context.Context, by model.Actor, who model.User, name string) error {
 	name = strings.TrimSpace(name)
 	if err := checkDisplayName(name); err != nil {
@@ -39,6 +41,9 @@ func (u *Users) Rename(ctx context.Context, by model.Actor, who model.User, name
 	}
 	if strings.ContainsFunc(name, unicode.IsControl) {
 		return model.Errorf(model.InvalidParam, "a display name is one line of text")
+	}
+	if err := u.takeChange(who); err != nil {
+		return err
 	}
 	return u.atHomeserver(ctx, who, func(ctx context.Context) error {
 		if err := u.setDisplayName(ctx, who, name); err != nil {
@@ -51,12 +56,21 @@ func (u *Users) Rename(ctx context.Context, by model.Actor, who model.User, name
 // RemoveAvatar has the homeserver show no picture of an account any more, at the wish of whose account it is. Its errors are
 // those of Rename.
 func (u *Users) RemoveAvatar(ctx context.Context, by model.Actor, who model.User) error {
+	if err := u.takeChange(who); err != nil {
+		return err
+	}
 	return u.atHomeserver(ctx, who, func(ctx context.Context) error {
 		if err := u.config.Homeserver.UnsetAvatar(ctx, who.Localpart); err != nil {
 			return err
 		}
 		return u.config.Store.Record(context.WithoutCancel(ctx), by, model.ActionRemoveAvatar, who.ID, nil)
 	})
+}
+
+// takeChange counts a change that people can make again and again. Each is kept among what happened to the account, from which
+// nobody, such as who found a browser signed in, must push the rest out. It returns RateLimited for one too many.
+func (u *Users) takeChange(who model.User) error {
+	return u.config.Limiter.Take(limit.Renames, who.ID, bound.RenamesPerAccount)
 }
 
 func (u *Users) setDisplayName(ctx context.Context, who model.User, name string) error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/limit"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/notify"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
@@ -25,6 +26,8 @@ type Config struct {
 	Sessions  *session.Sessions
 	Browsers  *browser.Browsers
 	Passwords *password.Hasher
+	// Limiter bounds what people change as often as they like.
+	Limiter *limit.Limiter
 	// Policy judges new passwords.
 	Policy     *password.Policy
 	Homeserver *homeserver.Client
