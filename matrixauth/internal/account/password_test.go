@@ -173,9 +173,9 @@ func TestChangePassword(t *testing.T) {
 		wantRefused(v, http.StatusBadRequest, "made of your name")
 	})
 	t.Run("who signed in with a weak one long ago still does, and changes it", func(t *testing.T) {
-		h, v, _, _ := passwordHouse(t)
+		h, _, _, _ := passwordHouse(t)
 		h.Must(h.Seed("weak", "123456"))
-		v = h.Browser()
+		v := h.Browser()
 		v.Get("/account/login").WantPage(t, http.StatusOK, "Sign in")
 		v.Post("/account/login", "username", "weak", "password", "123456").WantTo(t, "/account/")
 		v.Get(passwordPath).WantPage(t, http.StatusOK, changeHeading)

@@ -210,7 +210,7 @@ func TestRecoveryLink(t *testing.T) {
 
 func containsAction(events []matrixauth.Event, action string) bool {
 	for _, e := range events {
-		if string(e.Action) == action {
+		if e.Action == action {
 			return true
 		}
 	}

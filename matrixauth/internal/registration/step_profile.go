@@ -131,8 +131,8 @@ func (r *Registrations) commit(ctx context.Context, v Visitor, id string) (resul
 		if err != nil {
 			return err
 		}
-		done := false
-		if result, done, err = r.resultOf(tx, p); done || err != nil {
+		was, done, err := r.resultOf(tx, p)
+		if result = was; done || err != nil {
 			return err
 		}
 		if r.Next(p) != (Profile{}) {

@@ -159,5 +159,5 @@ func MetadataText() string {
 	if err != nil {
 		panic(err) // strings always marshal
 	}
-	return strings.Replace(wantMetadata, "ACTIONS", string(actions), -1)
+	return strings.ReplaceAll(wantMetadata, "ACTIONS", string(actions))
 }
