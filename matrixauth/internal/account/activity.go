@@ -46,7 +46,8 @@ func (d *Door) failed(r *http.Request, userID string) ([]page.FailedSignIns, err
 	}
 	shown := make([]page.FailedSignIns, 0, len(all))
 	for _, f := range all {
-		shown = append(shown, page.FailedSignIns{First: f.First, Last: f.Last, Tries: f.Tries, Network: f.Network, Agent: describeAgent(f.UserAgent)})
+		// Whoever guesses can call themselves anything, and must not have a page of ours say it (HTTP-9).
+		shown = append(shown, page.FailedSignIns{First: f.First, Last: f.Last, Tries: f.Tries, Network: f.Network, Agent: browserOf(f.UserAgent)})
 	}
 	return shown, nil
 }

@@ -62,6 +62,24 @@ func TestActivityPage(t *testing.T) {
 	}
 }
 
+// TestActivityQuotesNoStranger: whoever guesses can call themselves anything. A browser is named, and nothing else (HTTP-9).
+func TestActivityQuotesNoStranger(t *testing.T) {
+	for agent, want := range map[string]string{
+		"You were hacked, call 555 0100 at once":                                      "",
+		"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0":      "Firefox, Linux",
+		"Mozilla/5.0 (You were hacked, call 555 0100; Linux) Gecko/20100101 Firefox/": "Firefox, Linux",
+	} {
+		h := house.New(t, house.Unlimited)
+		h.Add("alice")
+		v := h.SignedInAs("alice")
+		h.LoginFrom("203.0.113.9", "alice", "wrong", http.Header{"User-Agent": {agent}}).WantStatus(t, http.StatusForbidden)
+		shown := activity(v, "")
+		if !strings.Contains(shown, "1 try") || strings.Contains(shown, "hacked") || !strings.Contains(shown, want) {
+			t.Errorf("%q is shown as %s", agent, shown)
+		}
+	}
+}
+
 // TestActivityOlder: what is more than a page is reached by a link, up to the end, and an address that was shortened or made
 // up leads to the newest. Another's place in the log shows nothing of theirs.
 func TestActivityOlder(t *testing.T) {

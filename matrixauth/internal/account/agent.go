@@ -34,8 +34,8 @@ func describeAgent(agent string) string {
 	return name + ", " + system
 }
 
-// browserOf is describeAgent for mails: it knows browsers alone, as what programs call themselves is a stranger's word
-// (MAIL-11).
+// browserOf is describeAgent for what a stranger may have done, in mails and on pages: it knows browsers alone, as what programs
+// call themselves is a stranger's word (MAIL-11).
 func browserOf(agent string) string {
 	if !strings.HasPrefix(agent, browserToken) {
 		return ""
