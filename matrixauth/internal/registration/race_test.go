@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +77,27 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	if made != 1 || h.Count("users") != 1 || h.Count("browser_sessions") != 1 {
 		t.Errorf("%d have the name, %d accounts, %d browsers are signed in", made, h.Count("users"), h.Count("browser_sessions"))
+	}
+}
+
+// TestTwiceByTurns: the second of two forms asks for the name when the account of the first one has it.
+func TestTwiceByTurns(t *testing.T) {
+	h := house.New(t, house.Registers("open"))
+	v := h.Browser()
+	page := upTo(v, "alice")
+	slow, fast := h.BrowserWith(v.Value()), h.BrowserWith(v.Value())
+	slow.At, fast.At = page, page
+	var began atomic.Bool
+	h.Tap.Watch(func(string) {
+		if began.CompareAndSwap(false, true) {
+			fast.Answer("display_name", "")
+			fast.Land().WantPage(t, http.StatusOK, "Apps and devices")
+		}
+	}, nil, nil)
+	slow.Answer("display_name", "")
+	slow.Land().WantPage(t, http.StatusOK, "Apps and devices")
+	if h.Count("users") != 1 || h.Count("browser_sessions") != 1 || slow.Value() != fast.Value() {
+		t.Errorf("%d accounts and %d browser sessions", h.Count("users"), h.Count("browser_sessions"))
 	}
 }
 

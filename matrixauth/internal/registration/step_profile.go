@@ -68,11 +68,11 @@ func (r *Registrations) Complete(ctx context.Context, v Visitor, id, displayName
 		return result, err
 	}
 	if err := r.askName(ctx, p.Localpart); err != nil {
-		return result, r.lost(ctx, v, id, err)
+		return r.failed(ctx, v, id, err)
 	}
 	result, err = r.commit(ctx, v, id)
 	if err != nil {
-		return result, r.lost(ctx, v, id, err)
+		return r.failed(ctx, v, id, err)
 	}
 	if result.State == model.RegistrationDone {
 		// Before the browser goes on to a client, which will ask the homeserver (CREATE-9).
@@ -197,6 +197,16 @@ func (r *Registrations) makeAccount(tx *store.Tx, p *Progress, by func(userID st
 	}
 	p.State, p.UserID, p.FinishedAt, p.PasswordHash = model.RegistrationDone, who.ID, tx.Now, ""
 	return who, tx.UpdateRegistration(p.Registration)
+}
+
+// failed returns what came of a registration whose account could not be made: if the same form was sent twice and the other
+// one was faster, it is that one's account that has the name. Else the error is that of lost.
+func (r *Registrations) failed(ctx context.Context, v Visitor, id string, why error) (Result, error) {
+	err := r.lost(ctx, v, id, why)
+	if result, done, look := r.completed(ctx, v, id); done && look == nil {
+		return result, nil
+	}
+	return Result{}, err
 }
 
 // lost undoes the one answer that an error says does not count any more, so that the person is asked for it anew, and
