@@ -152,7 +152,7 @@ func signIn(t *testing.T, s server, number int, client string) *person {
 	}
 	p := &person{server: s, client: client, number: number, browser: &http.Client{Transport: plainClient.Transport, CheckRedirect: plainClient.CheckRedirect, Jar: jar}}
 	_, page := exchange(t, p.browser, http.MethodGet, s.URL+"/account/login", "", nil)
-	p.form(t, "/account/login", page, url.Values{"username": {fmt.Sprintf("bench%d", number)}, "password": {"bench-password"}})
+	p.form(t, "/account/login", page, url.Values{"username": {fmt.Sprintf("bench%d", number)}, "password": {peoplesPassword}})
 	consent := p.authorize(t)
 	_, page = exchange(t, p.browser, http.MethodGet, s.URL+consent, "", nil)
 	_, id, _ := strings.Cut(consent, "request=")

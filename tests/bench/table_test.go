@@ -32,7 +32,11 @@ const (
 	warmUp = 2 * time.Second
 )
 
-const secret = "bench-secret"
+const (
+	secret = "bench-secret"
+	// peoplesPassword is that of every account.
+	peoplesPassword = "bench correct horse"
+)
 
 // TestTable measures everything and prints the table.
 func TestTable(t *testing.T) {
@@ -104,9 +108,8 @@ func startEmpty(t *testing.T, program string) server {
 	text := c.Text(fmt.Sprintf(yardstick, strings.Repeat("x", answerLength)))
 	c.Write(strings.Replace(text, "auto_https off", "auto_https off\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1/32\n\t\ttrusted_proxies_strict\n\t}", 1))
 	c.Start()
-	password := "bench correct horse"
 	for i := range connections {
-		c.MustCommand(password+"\n", "user", "add", fmt.Sprintf("bench%d", i))
+		c.MustCommand(peoplesPassword+"\n", "user", "add", fmt.Sprintf("bench%d", i))
 	}
 	return server{c}
 }
@@ -192,7 +195,7 @@ func call(conn net.Conn, r *bufio.Reader, request []byte, into any) error {
 }
 
 func loginRequest(s server, user int) []byte {
-	body := fmt.Sprintf(`{"type":"m.login.password","identifier":{"type":"m.id.user","user":"bench%d"},"password":"bench correct horse","refresh_token":true,"device_id":"BENCH"}`, user)
+	body := fmt.Sprintf(`{"type":"m.login.password","identifier":{"type":"m.id.user","user":"bench%d"},"password":%q,"refresh_token":true,"device_id":"BENCH"}`, user, peoplesPassword)
 	return post(s.address(), "/_matrix/client/v3/login", "application/json", "", []byte(body))
 }
 
@@ -325,7 +328,7 @@ func bareHash(t *testing.T) time.Duration {
 	for range atOnce {
 		group.Go(func() {
 			for range count {
-				argon2.IDKey([]byte("bench correct horse"), salt, 2, 19456, 1, 32)
+				argon2.IDKey([]byte(peoplesPassword), salt, 2, 19456, 1, 32)
 			}
 		})
 	}
