@@ -248,7 +248,7 @@ func (d *Door) ChangeAddress(w http.ResponseWriter, r *http.Request) error {
 		return model.NewError(model.InvalidParam)
 	}
 	if err != nil && !errors.Is(err, model.EmailNotFound) {
-		return err
+		return d.refuseAddress(w, r, &shown.Form, &shown, err)
 	}
 	return d.addressesDone(w)
 }

@@ -84,6 +84,20 @@ func TestAddresses(t *testing.T) {
 		}
 		b.Post(addressCode, "code", "000000").WantTo(t, "/account/addresses") // a second click
 	})
+	t.Run("chosen_for_recovery_not_so_often_that_what_happened_is_pushed_out", func(t *testing.T) {
+		h, b := aliceWithMail(t)
+		at := []string{oneAddress + "?id=" + withAddress(b, "first@example.org"), oneAddress + "?id=" + withAddress(b, "second@example.org")}
+		for i := range bound.RenamesPerAccount.Burst {
+			b.Get(at[i%2])
+			b.Submit(at[i%2], "what", "recovery").WantTo(t, "/account/addresses?changed=1")
+		}
+		b.Get(at[1])
+		before := h.Rows()
+		b.Submit(at[1], "what", "recovery").WantStatus(t, http.StatusTooManyRequests)
+		if h.Rows() != before {
+			t.Error("something was written")
+		}
+	})
 	t.Run("chosen_for_recovery_and_removed", func(t *testing.T) {
 		h, b := aliceWithMail(t)
 		first := withAddress(b, "first@example.org")

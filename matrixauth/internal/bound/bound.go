@@ -26,8 +26,8 @@ var (
 	// RefreshesPerSession is far above what a client needs that refreshes once in the life of an access token, with
 	// tabs and processes that race one another.
 	RefreshesPerSession = Rate{Burst: 60, PerMinute: 60}
-	// RenamesPerAccount is for who names all their devices in one go; the display name, the picture and resets of
-	// cross-signing are counted with them. Each is kept among what happened to the account, from
+	// RenamesPerAccount is for who names all their devices in one go; the display name, the picture, the address for
+	// recovery and resets of cross-signing are counted with them. Each is kept among what happened to the account, from
 	// which nobody must push the rest out.
 	RenamesPerAccount = Rate{Burst: 30, PerMinute: 0.2}
 	// WrongSecretsPerNetwork bounds guesses at the secret shared with the homeserver.

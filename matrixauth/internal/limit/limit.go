@@ -45,8 +45,8 @@ const (
 	WrongSecrets
 	// Refreshes counts refreshes by session.
 	Refreshes
-	// Renames counts the names that people give their devices and themselves, the pictures that they remove, and the resets
-	// that they allow, by account.
+	// Renames counts the names that people give their devices and themselves, the pictures that they remove, the
+	// addresses that they choose for recovery, and the resets that they allow, by account.
 	Renames
 	// Names counts the names that people who register ask for, by network.
 	Names

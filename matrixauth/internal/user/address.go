@@ -144,8 +144,12 @@ func (u *Users) RemoveOwnEmail(ctx context.Context, by model.Actor, who model.Us
 	})
 }
 
-// ChooseForRecovery makes an address of the account of who asks the one for recovery by name. Errors: EmailNotFound.
+// ChooseForRecovery makes an address of the account of who asks the one for recovery by name. Errors: EmailNotFound,
+// RateLimited.
 func (u *Users) ChooseForRecovery(ctx context.Context, by model.Actor, who model.User, id string) error {
+	if err := u.takeChange(who); err != nil {
+		return err
+	}
 	return u.config.Store.Update(ctx, func(tx *store.Tx) error {
 		if _, err := ownEmail(tx, who, id); err != nil {
 			return err
