@@ -177,6 +177,17 @@ func TestAppDeletesDevices(t *testing.T) {
 			t.Errorf("%d jobs wait", n)
 		}
 	})
+	t.Run("a device without a session at a homeserver that nothing is written to", func(t *testing.T) {
+		h := house.New(t, house.Unlimited)
+		h.Add("alice")
+		phone := h.LoginOn("alice", "PHONE")
+		h.Config.Kind = matrixauth.SynapseReadOnly
+		h.Crash()
+		confirmed(h, phone.AccessToken, deviceDeed).Want(t, http.StatusServiceUnavailable, "M_UNKNOWN")
+		if n := h.Waiting(); n != 0 {
+			t.Errorf("%d jobs wait", n)
+		}
+	})
 	t.Run("what is no list of devices", func(t *testing.T) {
 		h := house.New(t)
 		h.Add("alice")

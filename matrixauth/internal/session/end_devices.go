@@ -9,7 +9,7 @@ import (
 
 // EndDevices ends the sessions of some devices of a user, who is the actor, at their own wish. A device without a live
 // session is deleted at the homeserver alone, which takes it well if there is none. As anybody can make such names up, that
-// is TemporarilyDown while others of theirs wait for the homeserver. A caller calls Settle after the commit.
+// is TemporarilyDown while others of theirs wait for the homeserver, and if nothing is written to it. A caller calls Settle after the commit.
 func (s *Sessions) EndDevices(tx *store.Tx, by model.Actor, devices []string) error {
 	waits, err := DeleteDeviceJob.Waits(tx, by.ID)
 	if err != nil {
@@ -18,7 +18,7 @@ func (s *Sessions) EndDevices(tx *store.Tx, by model.Actor, devices []string) er
 	for _, id := range devices {
 		session, err := tx.LiveSessionOnDevice(by.ID, id)
 		switch {
-		case errors.Is(err, model.ErrNotFound) && waits:
+		case errors.Is(err, model.ErrNotFound) && (waits || s.config.ReadOnly):
 			err = model.NewError(model.TemporarilyDown)
 		case errors.Is(err, model.ErrNotFound):
 			err = DeleteDeviceJob.Enqueue(s.config.Outbox, tx, by.ID, DeleteDevice{id})
