@@ -1,0 +1,27 @@
+package move
+
+import "context"
+
+// Source is a server whose accounts are taken over, as it was at one moment.
+type Source interface {
+	// Counts returns how many rows there are of each kind, for a progress bar and the report.
+	Counts(ctx context.Context) (Counts, error)
+	// Accounts calls f with each account that can come, in the order of the bytes of their names. What cannot come, or
+	// comes changed, is noted in findings. An error of f ends it and is returned.
+	Accounts(ctx context.Context, findings *Findings, f func(Account) error) error
+	// RegistrationTokens calls f with each that is still good.
+	RegistrationTokens(ctx context.Context, findings *Findings, f func(RegistrationToken) error) error
+	Close() error
+}
+
+// Counts are rows of a Source.
+type Counts struct {
+	Users              int64 `json:"users"`
+	Devices            int64 `json:"devices"`
+	AccessTokens       int64 `json:"access_tokens"`
+	RefreshTokens      int64 `json:"refresh_tokens"`
+	Emails             int64 `json:"emails"`
+	OtherThreepids     int64 `json:"other_threepids"`
+	ExternalIDs        int64 `json:"external_ids"`
+	RegistrationTokens int64 `json:"registration_tokens"`
+}
