@@ -26,6 +26,8 @@ type Target struct {
 	// file, such as a backup. If no server has it, Synapse is neither asked nor told anything on its behalf:
 	// jobs stay in its outbox, and what needs Synapse is refused.
 	Aside bool
+	// Create has the database made if it is not there, unless there are keys of tokens already: see ClosedError.
+	Create bool
 	// Users are ids of users whose server is believed too.
 	Users []int
 	// ServerName is the one that the server must serve; empty for any.
@@ -73,8 +75,8 @@ func (t Target) recognize(ctx context.Context, o *Operator) error {
 }
 
 // Reach finds the server that has the database, or opens the database itself by config if no server runs.
-// It never makes a database. A process of root that opens one goes on as the owner of the database for
-// good, so whatever root alone may read or write is to be opened before.
+// It makes no database unless t says so. A process of root that opens one goes on as the owner of the database for
+// good, or of the directory of one that it makes, so whatever root alone may read or write is to be opened before.
 func Reach(ctx context.Context, t Target, config Config, deps Deps) (*Operator, error) {
 	if o, err := ReachServer(ctx, t); err == nil {
 		return o, nil
@@ -100,10 +102,13 @@ func (t Target) open(ctx context.Context, config Config, deps Deps) (server *Ser
 	if err != nil {
 		return nil, "", err
 	}
-	if acting, err = place.BecomeOwner(path); err != nil {
+	if acting, err = place.BecomeOwner(path); err == nil && acting == "" && t.Create {
+		acting, err = place.BecomeOwnerOfMissing(path)
+	}
+	if err != nil {
 		return nil, "", err
 	}
-	core, err := Open(ctx, OpenOptions{Database: path, KeyFile: config.KeyFile, Aside: t.Aside})
+	core, err := Open(ctx, OpenOptions{Database: path, KeyFile: config.KeyFile, Aside: t.Aside, Create: t.Create})
 	if err != nil {
 		return nil, "", err
 	}
@@ -114,7 +119,7 @@ func (t Target) open(ctx context.Context, config Config, deps Deps) (server *Ser
 		return nil, "", errors.Join(err, core.Close())
 	}
 	if !t.Aside { // what is wrong with it, who needs it says
-		if err := server.seal.Load(ctx, false); err != nil && server.seal.Problem() == nil {
+		if err := server.seal.Load(ctx, t.Create); err != nil && server.seal.Problem() == nil {
 			return nil, "", errors.Join(err, core.Close())
 		}
 		if err := server.keys.Load(ctx); err != nil && server.keys.State().Problem == nil {

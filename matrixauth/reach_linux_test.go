@@ -190,6 +190,9 @@ func TestWhoAnswers(t *testing.T) {
 // childDatabase names the database for the process that TestRootGoesOnAsTheOwner starts of itself.
 const childDatabase = "MATRIX_AUTH_TEST_DATABASE"
 
+// childCreates has that process make the database.
+const childCreates = "MATRIX_AUTH_TEST_CREATE"
+
 // TestRootGoesOnAsTheOwner has a process of root open the database of another user: it gives up root before
 // it opens anything, so what it makes does not lock the owner out, and no link leads it to what is root's.
 func TestRootGoesOnAsTheOwner(t *testing.T) {
@@ -198,10 +201,10 @@ func TestRootGoesOnAsTheOwner(t *testing.T) {
 		openAsChild(t, path)
 		return
 	}
-	run := func(t *testing.T, path string) (string, error) {
+	run := func(t *testing.T, path string, more ...string) (string, error) {
 		t.Helper()
 		cmd := exec.Command(os.Args[0], "-test.run=^TestRootGoesOnAsTheOwner$", "-test.v")
-		cmd.Env = append(os.Environ(), childDatabase+"="+path)
+		cmd.Env = append(append(os.Environ(), childDatabase+"="+path), more...)
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		err := cmd.Run()
@@ -253,6 +256,21 @@ func TestRootGoesOnAsTheOwner(t *testing.T) {
 		}
 		wantTheirs(t, path)
 	})
+	t.Run("a database that it makes, with what lies beside it, is the directory's owner's", func(t *testing.T) {
+		path := filepath.Join(theirDir(t), "x.db")
+		if out, err := run(t, path); err == nil {
+			t.Fatalf("one was made that nobody asked for\n%s", out)
+		}
+		if out, err := run(t, path, childCreates+"=1"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		for _, file := range []string{path, SealFile(path), KeyFile(path)} {
+			if _, err := os.Lstat(file); err != nil {
+				t.Error(err)
+			}
+		}
+		wantTheirs(t, path)
+	})
 	for _, suffix := range []string{".lock", "-wal", "-shm"} {
 		t.Run("a link planted as "+suffix, func(t *testing.T) {
 			path, target := database(t), filepath.Join(t.TempDir(), "target")
@@ -293,7 +311,7 @@ func TestRootGoesOnAsTheOwner(t *testing.T) {
 
 func openAsChild(t *testing.T, path string) {
 	config := Config{ServerName: "example.test", Issuer: "https://matrix.example.test", Secret: "the-shared-secret"}.WithDefaults()
-	o, err := Reach(context.Background(), Target{Database: path}, config, Deps{})
+	o, err := Reach(context.Background(), Target{Database: path, Create: os.Getenv(childCreates) != ""}, config, Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
