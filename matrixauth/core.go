@@ -207,6 +207,9 @@ func (c *Core) retain(ctx context.Context) {
 		case <-timer.C:
 		}
 		removed, err := c.store.Retain(ctx)
+		if current := c.current(); err == nil && current != nil {
+			err = current.sessions.EndOverdue(ctx)
+		}
 		if err == nil {
 			err = session.ForgetSoftEnds(ctx, c.store, c.outbox)
 		}

@@ -49,6 +49,8 @@ const (
 	EndIdle       EndReason = "idle"
 	// EndDeviceMissing is a session whose device the homeserver no longer had when the database went back in time.
 	EndDeviceMissing EndReason = "device_missing"
+	// EndOverdue is a session whose time was over: it came from a server that gives sessions an end.
+	EndOverdue EndReason = "session_lifetime"
 	// EndDeviceDeleted is a session whose device the homeserver deleted of its own accord.
 	EndDeviceDeleted EndReason = "device_deleted"
 )
@@ -76,23 +78,23 @@ func (r EndReason) Withdraws() Withdrawal {
 		return WithdrawClient
 	case EndPassword, EndDeactivated:
 		return WithdrawAll
-	case EndReplaced, EndIdle, EndReplay, EndApart, EndCodeReplay, EndDeviceMissing:
+	case EndReplaced, EndIdle, EndReplay, EndApart, EndCodeReplay, EndDeviceMissing, EndOverdue:
 		return WithdrawNone
 	}
 	return WithdrawClient // a reason that nobody decided about
 }
 
-// Soft reports whether the server ended the session of its own accord, because somebody else may have its secrets. Its
-// owner did nothing: the device stays at the homeserver for bound.KeepEndedSession unless a sign-in takes it, and
+// Soft reports whether the server ended the session of its own accord, because somebody else may have its secrets or its
+// time was over. Its owner did nothing: the device stays at the homeserver for bound.KeepEndedSession unless a sign-in takes it, and
 // clients are told to keep their keys (soft_logout). Hard is only what a person, an operator or the homeserver ended.
 func (r EndReason) Soft() bool {
-	return r == EndReplay || r == EndApart || r == EndCodeReplay || r == EndDeviceMissing
+	return r == EndReplay || r == EndApart || r == EndCodeReplay || r == EndDeviceMissing || r == EndOverdue
 }
 
 // EndReasons lists every reason, for tests that range over them.
 var EndReasons = []EndReason{
 	EndLogout, EndLogoutAll, EndReplaced, EndByOperator, EndDeactivated, EndReplay, EndApart, EndRevoked, EndCodeReplay, EndSignedOut, EndPassword, EndIdle,
-	EndDeviceDeleted, EndDeviceMissing,
+	EndDeviceDeleted, EndDeviceMissing, EndOverdue,
 }
 
 // Session is a sign-in of a user on a device. It lives until it is ended; its tokens are rows of
@@ -124,6 +126,8 @@ type Session struct {
 	// TwiceAt is when two parties were last found to refresh the session at once; zero if they never were. It may be a
 	// second window of the owner's.
 	TwiceAt time.Time
+	// EndsAt is when the session is over, however it is refreshed; zero for never.
+	EndsAt time.Time
 	// Seed is what the session's tokens are proven by beside the key of the server; empty in a session of before
 	// there were keys.
 	Seed Seed
@@ -147,6 +151,9 @@ func (s Seed) GoString() string { return s.String() }
 
 // Ended reports whether the session is over.
 func (s Session) Ended() bool { return !s.EndedAt.IsZero() }
+
+// Overdue reports whether the session's time is over at now, although nobody may have ended it yet.
+func (s Session) Overdue(now time.Time) bool { return !s.EndsAt.IsZero() && !now.Before(s.EndsAt) }
 
 // EndedSoftly reports whether the session is over and its client is to keep its keys.
 func (s Session) EndedSoftly() bool { return s.Ended() && s.EndReason.Soft() }

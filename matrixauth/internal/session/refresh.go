@@ -103,6 +103,10 @@ func (r *rotation) run(tx *store.Tx) error {
 		r.answer = endedSoftly()
 		return nil
 	}
+	if session.Overdue(tx.Now) {
+		r.answer = endedSoftly()
+		return r.sessions.End(tx, model.TheServer(), session, model.EndOverdue)
+	}
 	written, err := r.sessions.config.Registry.writeUses(tx, session.ID)
 	if err != nil {
 		return err
@@ -254,6 +258,15 @@ func standingOf(tx *store.Tx, session model.Session, token model.Token) (stands 
 // activityGrain is the resolution at which a refresh notes activity.
 const activityGrain = time.Minute
 
+// life is that of the new access token, which must not outlive a session that has an end.
+func (r *rotation) life(tx *store.Tx, session model.Session) time.Duration {
+	life := r.sessions.config.AccessLife
+	if session.EndsAt.IsZero() {
+		return life
+	}
+	return min(life, session.EndsAt.Sub(tx.Now))
+}
+
 // mint makes the successor pair. Its rows say that this token was presented, and when.
 func (r *rotation) mint(tx *store.Tx, session model.Session, token model.Token) (err error) {
 	if err := r.count(session.ID); err != nil {
@@ -261,7 +274,7 @@ func (r *rotation) mint(tx *store.Tx, session model.Session, token model.Token) 
 	}
 	r.userID = token.UserID
 	if r.tokens, err = r.sessions.mintPair(tx, minting{
-		session: session, localpart: token.Localpart, parent: &token, life: r.sessions.config.AccessLife, scope: r.scope, place: r.place,
+		session: session, localpart: token.Localpart, parent: &token, life: r.life(tx, session), scope: r.scope, place: r.place,
 	}); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 // endedSoftly is the answer to a refresh token of a session that ended softly.
 func endedSoftly() error { return model.NewError(model.EndedSoftly) }
 
-// softEndBatch bounds the sessions that one transaction of ForgetSoftEnds removes.
+// softEndBatch bounds the sessions that one transaction of ForgetSoftEnds removes, or EndOverdue ends.
 const softEndBatch = 100
 
 // ForgetSoftEnds removes the sessions that ended softly so long ago that nobody came back, and has their devices deleted
@@ -58,4 +58,28 @@ func forgetSoftEnd(tx *store.Tx, jobs *outbox.Outbox, session model.Session) err
 		}
 	}
 	return tx.DeleteSession(session.ID)
+}
+
+// EndOverdue ends the sessions whose time is over. The end is soft, as it was where they come from: who signs in again on
+// the device keeps what it can read, and a device that nobody comes back to is deleted by ForgetSoftEnds.
+func (s *Sessions) EndOverdue(ctx context.Context) error {
+	for {
+		n := 0
+		err := s.config.Store.Update(ctx, func(tx *store.Tx) error {
+			over, err := tx.OverdueSessions(softEndBatch)
+			if err != nil {
+				return err
+			}
+			n = len(over)
+			for _, session := range over {
+				if err := s.End(tx, model.TheServer(), session, model.EndOverdue); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || n < softEndBatch {
+			return err
+		}
+	}
 }

@@ -10,22 +10,26 @@ import (
 )
 
 const selectSession = `SELECT id, kind, user_id, device_id, device_name, scope, generation, used_generation, pairs,
-	created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, client_id, browser_session_id, seed, twice_at FROM sessions`
+	created_at, last_active_at, last_ip, user_agent, ended_at, end_reason, client_id, browser_session_id, seed, twice_at, ends_at FROM sessions`
 
 func scanSession(s scanner) (v model.Session, err error) {
 	err = s.Scan(&v.ID, &v.Kind, &v.UserID, &v.DeviceID, &v.DeviceName, &v.Scope, &v.Generation, &v.UsedGeneration, &v.Pairs,
 		timeInto{&v.CreatedAt}, timeInto{&v.LastActiveAt}, &v.LastIP, &v.UserAgent, timeInto{&v.EndedAt}, &v.EndReason,
-		&v.ClientID, &v.BrowserSessionID, (*[]byte)(&v.Seed), timeInto{&v.TwiceAt})
+		&v.ClientID, &v.BrowserSessionID, (*[]byte)(&v.Seed), timeInto{&v.TwiceAt}, timeInto{&v.EndsAt})
 	return v, err
 }
 
-// InsertSession adds a live session. There must be no other on its device.
+// InsertSession adds a live session. There must be no other on its device. One that was not active yet was so when it
+// began.
 func (tx *Tx) InsertSession(s model.Session) error {
+	if s.LastActiveAt.IsZero() {
+		s.LastActiveAt = s.CreatedAt
+	}
 	_, err := tx.exec(`INSERT INTO sessions (id, kind, user_id, device_id, device_name, scope, generation, used_generation, pairs,
-		created_at, last_active_at, last_ip, user_agent, client_id, browser_session_id, seed)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, 0, ?7, ?7, ?8, ?9, ?10, ?11, ?12)`,
-		s.ID, s.Kind, s.UserID, s.DeviceID, clip(s.DeviceName), s.Scope, micros(s.CreatedAt), clip(s.LastIP), clip(s.UserAgent),
-		s.ClientID, s.BrowserSessionID, []byte(s.Seed))
+		created_at, last_active_at, last_ip, user_agent, client_id, browser_session_id, seed, ends_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)`,
+		s.ID, s.Kind, s.UserID, s.DeviceID, clip(s.DeviceName), s.Scope, s.Generation, s.UsedGeneration, s.Pairs,
+		micros(s.CreatedAt), micros(s.LastActiveAt), clip(s.LastIP), clip(s.UserAgent), s.ClientID, s.BrowserSessionID, []byte(s.Seed), micros(s.EndsAt))
 	return err
 }
 
@@ -139,6 +143,14 @@ var endedSoftly = func() string {
 // them, as their devices are still at the homeserver.
 func (tx *Tx) OldSoftEnds(limit int) ([]model.Session, error) {
 	return many(tx, scanSession, selectSession+" WHERE "+endedSoftly+" AND ended_at < ?1 ORDER BY ended_at LIMIT ?2", tx.before(bound.KeepEndedSession), limit)
+}
+
+// overdue repeats the condition of the index: SQLite would not use it otherwise.
+const overdue = " WHERE ends_at IS NOT NULL AND ended_at IS NULL AND ends_at <= ?1 ORDER BY ends_at LIMIT ?2"
+
+// OverdueSessions lists live sessions whose time is over, at most limit.
+func (tx *Tx) OverdueSessions(limit int) ([]model.Session, error) {
+	return many(tx, scanSession, selectSession+overdue, micros(tx.Now), limit)
 }
 
 // DeleteSession removes a session that has ended, with what is left of its tokens.

@@ -1,0 +1,4 @@
+-- +goose Up
+-- When a session is over, however it is refreshed; NULL for never. Sessions that another server began may have such an end.
+ALTER TABLE sessions ADD COLUMN ends_at BIGINT;
+CREATE INDEX sessions_ends ON sessions (ends_at) WHERE ends_at IS NOT NULL AND ended_at IS NULL;
