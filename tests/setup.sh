@@ -23,6 +23,22 @@ debian() { # installs Debian packages when it may, and otherwise says how
 	fail "some programs are missing; on Debian: sudo apt-get install $*"
 }
 
+postgres_missing() { # whether no PostgreSQL server is here, in the PATH or where Debian has it
+	local bin
+	for bin in $(echo "$PATH" | tr : ' ') /usr/lib/postgresql/*/bin; do
+		if [ -x "$bin/initdb" ] && [ -x "$bin/postgres" ] && [ -x "$bin/psql" ]; then return 1; fi
+	done
+}
+
+no_cluster=/etc/postgresql-common/createcluster.d/caddy-matrix-auth-tests.conf
+
+postgres() { # installs Debian's PostgreSQL without the cluster that it would make and start; the rig makes its own
+	mkdir -p "$(dirname "$no_cluster")"
+	trap 'rm -f "$no_cluster"' EXIT
+	echo 'create_main_cluster = false' >"$no_cluster"
+	debian postgresql
+}
+
 venv() { # NAME: a virtual environment with the pinned requirements of tests/requirements/NAME.txt
 	local name=$1 target=$cache/$1 requirements=$tests/requirements/$1.txt
 	if [ -f "$target/.stamp" ] && cmp -s "$requirements" "$target/.stamp"; then return; fi
@@ -86,6 +102,9 @@ if [ "$what" = all ]; then
 		need mmdebstrap mmdebstrap
 		need systemd-nspawn systemd-container
 	fi
+fi
+if [ "$what" = all ] && postgres_missing; then
+	if [ "$(id -u)" = 0 ]; then postgres; else missing+=(postgresql); fi
 fi
 [ ${#missing[@]} = 0 ] || debian "${missing[@]}"
 

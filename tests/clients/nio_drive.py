@@ -13,6 +13,7 @@ from nio import (
     DeleteDevicesResponse,
     ErrorResponse,
     JoinResponse,
+    LogoutResponse,
     RoomCreateResponse,
     RoomMessageText,
     RoomSendResponse,
@@ -49,10 +50,10 @@ class Bot:
             await client.close()
         return answer.status, got
 
-    async def sign_in(self, name, password, device):
+    async def sign_in(self, name, password, device, refresh=True):
         status, got = await self.post("/login", {
             "type": "m.login.password", "identifier": {"type": "m.id.user", "user": name}, "password": password,
-            "device_id": device, "refresh_token": True,
+            "device_id": device, "refresh_token": refresh,
         })
         if status != 200:
             raise RuntimeError(f"the login is answered {status} {got}")
@@ -123,9 +124,9 @@ class Bot:
         self.open({**self.tokens, "user_id": self.client.user_id, "device_id": self.client.device_id})
         await self.reads(room, bodies)
 
-    async def create_room(self, guest):
+    async def create_room(self, *guests):
         encrypted = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
-        answer = await self.ask(RoomCreateResponse, lambda: self.client.room_create(invite=[guest], initial_state=[encrypted]))
+        answer = await self.ask(RoomCreateResponse, lambda: self.client.room_create(invite=list(guests), initial_state=[encrypted]))
         return answer.room_id
 
     async def join(self, room):
@@ -151,6 +152,14 @@ class Bot:
 
     async def whoami(self):
         return (await self.ask(WhoamiResponse, self.client.whoami)).device_id
+
+    async def kept(self):
+        return self.tokens
+
+    async def log_out(self):
+        answer = await self.client.logout()
+        if not isinstance(answer, LogoutResponse):
+            raise RuntimeError(f"it is answered {answer}")
 
     async def own_key(self):
         return self.client.olm.account.identity_keys["ed25519"]
@@ -195,7 +204,7 @@ async def main(base, store):
     commands = {
         "signIn": bot.sign_in, "refresh": bot.refresh, "reads": bot.reads, "rereads": bot.rereads, "createRoom": bot.create_room, "join": bot.join,
         "meets": bot.meets, "say": bot.say, "tryRefresh": bot.try_refresh, "trySync": bot.try_sync, "whoami": bot.whoami,
-        "ownKey": bot.own_key, "ends": bot.list_ends,
+        "ownKey": bot.own_key, "ends": bot.list_ends, "kept": bot.kept, "logOut": bot.log_out,
         "deleteDevices": bot.delete_devices, "deleteAtOnce": bot.delete_at_once, "confirm": bot.confirm,
     }
     loop = asyncio.get_running_loop()

@@ -66,6 +66,7 @@ await drive({
     reads,
     refresh: (times) => app("refresh", times),
     refreshByApp: (times) => app("refreshByApp", times),
+    logOut: () => app("logout").then(() => {}),
     whoami: async () => (await app("whoami")).device_id,
     ends: async () => (await app("seen")).ends,
     async ended() {

@@ -119,6 +119,19 @@ func (c *Caddy) Text(more string) string {
 `, c.Dir, c.URL, c.ServerName, c.Synapse, c.InternalPort, c.Options, more)
 }
 
+// TextBefore is the Caddyfile of somebody who does not have the directive yet.
+func (c *Caddy) TextBefore() string {
+	return fmt.Sprintf(`{
+	admin unix/%s/admin.sock
+	auto_https off
+	skip_install_trust
+}
+%s {
+	reverse_proxy %s
+}
+`, c.Dir, c.URL, c.Synapse)
+}
+
 // Write replaces the Caddyfile.
 func (c *Caddy) Write(text string) {
 	c.t.Helper()

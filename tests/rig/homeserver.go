@@ -84,6 +84,11 @@ func CallBy(client *http.Client, base, method, path, token string, body any) (An
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
+	return answered(client, request)
+}
+
+// answered makes a request whose answer is a JSON object.
+func answered(client *http.Client, request *http.Request) (Answer, error) {
 	response, err := client.Do(request)
 	if err != nil {
 		return Answer{}, err
@@ -91,7 +96,7 @@ func CallBy(client *http.Client, base, method, path, token string, body any) (An
 	defer response.Body.Close()
 	answer := Answer{Status: response.StatusCode, Header: response.Header}
 	if err := json.NewDecoder(response.Body).Decode(&answer.Body); err != nil {
-		return answer, fmt.Errorf("%s %s: status %d: %w", method, path, response.StatusCode, err)
+		return answer, fmt.Errorf("%s %s: status %d: %w", request.Method, request.URL.Path, response.StatusCode, err)
 	}
 	return answer, nil
 }

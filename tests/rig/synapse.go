@@ -27,6 +27,8 @@ type SynapseConfig struct {
 	Endpoint, Secret string
 	// Delegation stands in homeserver.yaml in place of the block for Endpoint and Secret.
 	Delegation string
+	// Database stands in homeserver.yaml in place of an SQLite database in its directory.
+	Database string
 	// PublicURL is the address that clients use.
 	PublicURL string
 	// ConfigPaths are read after homeserver.yaml, as Debian's service reads a folder.
@@ -59,11 +61,14 @@ func NewSynapse(t testing.TB, c SynapseConfig) *Synapse {
 	if s.PublicURL == "" {
 		s.PublicURL = s.URL
 	}
+	if s.Database == "" {
+		s.Database = fmt.Sprintf("{name: sqlite3, args: {database: %q}}", s.SQLite())
+	}
 	more := ""
 	if c.Keys {
 		more = ", keys"
 	}
-	s.write("homeserver.yaml", fmt.Sprintf(synapseYAML, s.ServerName, s.PublicURL, s.Dir, port, s.Delegation, s.Compress, more))
+	s.write("homeserver.yaml", fmt.Sprintf(synapseYAML, s.ServerName, s.PublicURL, s.Dir, port, s.Delegation, s.Compress, more, s.Database))
 	s.write("log.yaml", fmt.Sprintf(synapseLog, s.logFile()))
 	s.write("bridge.yaml", bridgeYAML)
 	showLog(t, s.logFile())
@@ -100,7 +105,7 @@ report_stats: false
 pid_file: "%[3]s/synapse.pid"
 listeners:
   - {port: %[4]d, bind_addresses: ["127.0.0.1"], type: http, tls: false, x_forwarded: true, resources: [{names: [client%[7]s], compress: %[6]t}]}
-database: {name: sqlite3, args: {database: "%[3]s/homeserver.db"}}
+database: %[8]s
 media_store_path: "%[3]s/media"
 signing_key_path: "%[3]s/signing.key"
 log_config: "%[3]s/log.yaml"
@@ -132,6 +137,12 @@ func (s *Synapse) write(name, text string) {
 		s.t.Fatal(err)
 	}
 }
+
+// Config is the path of homeserver.yaml.
+func (s *Synapse) Config() string { return filepath.Join(s.Dir, "homeserver.yaml") }
+
+// SQLite is the path of its SQLite database, if it has one.
+func (s *Synapse) SQLite() string { return filepath.Join(s.Dir, "homeserver.db") }
 
 func (s *Synapse) logFile() string { return filepath.Join(s.Dir, "synapse.log") }
 func (s *Synapse) outFile() string { return filepath.Join(s.Dir, "synapse.out") }
@@ -171,6 +182,15 @@ func (s *Synapse) Stop() {
 		return
 	}
 	if err := s.proc.end(syscall.SIGTERM); err != nil {
+		s.t.Error(err)
+	}
+	s.proc = nil
+}
+
+// Kill ends it as a loss of power does, with what SQLite has beside its database then.
+func (s *Synapse) Kill() {
+	s.t.Helper()
+	if err := s.proc.end(syscall.SIGKILL); err != nil {
 		s.t.Error(err)
 	}
 	s.proc = nil
