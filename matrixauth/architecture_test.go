@@ -48,10 +48,10 @@ var mayImport = map[string][]string{
 	"internal/gateway": {"internal/bound", "internal/limit", "internal/model", "internal/session", "internal/web"},
 	// What operators have done, and the way to it.
 	"internal/control": {"internal/model", "internal/place"},
-	"internal/operate": {"internal/browser", "internal/client", "internal/grant", "internal/homeserver", "internal/model", "internal/notify", "internal/outbox", "internal/reconcile", "internal/recovery", "internal/registration", "internal/session", "internal/store", "internal/tokenkey", "internal/user", "internal/web"},
+	"internal/operate": {"internal/browser", "internal/client", "internal/grant", "internal/homeserver", "internal/model", "internal/move", "internal/notify", "internal/outbox", "internal/reconcile", "internal/recovery", "internal/registration", "internal/session", "internal/store", "internal/tokenkey", "internal/user", "internal/web"},
 	// The domain.
 	"internal/recovery":  {"internal/bound", "internal/limit", "internal/model", "internal/notify", "internal/outbox", "internal/page", "internal/seal", "internal/session", "internal/store", "internal/user"},
-	"internal/move":      {"internal/model"},
+	"internal/move":      {"internal/model", "internal/registration", "internal/session", "internal/store", "internal/user"},
 	"internal/reconcile": {"internal/homeserver", "internal/model", "internal/outbox", "internal/session", "internal/store", "internal/user"},
 
 	"internal/registration": {"internal/bound", "internal/limit", "internal/model", "internal/notify", "internal/outbox", "internal/page", "internal/seal", "internal/store", "internal/user", "internal/verification"},

@@ -56,6 +56,8 @@ type Registration struct {
 	FinishedAt time.Time
 	// ExpiresAt is when the row goes.
 	ExpiresAt time.Time
+	// Existing is one of a name that the homeserver has already: it waited for an administrator there.
+	Existing bool
 }
 
 // NewRegistrationID makes the id of a registration, which stands in addresses: 131 random bits.

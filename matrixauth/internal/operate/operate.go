@@ -104,6 +104,10 @@ func (o *Operations) Rows() []Row {
 
 		Bind(CompareAccounts, Reads|AsksSynapse, o.compareAccounts),
 		Bind(MendDifference, AsksSynapse, o.mendDifference),
+
+		Bind(ListTaken, Reads, o.listTaken),
+		Bind(TakeAccounts, 0, o.takeAccounts),
+		Bind(TakeRegistrationTokens, 0, o.takeRegistrationTokens),
 	}
 }
 

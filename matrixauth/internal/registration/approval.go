@@ -56,6 +56,14 @@ func (r *Registrations) wait(tx *store.Tx, p *Progress) error {
 	return tx.UpdateRegistration(p.Registration)
 }
 
+// WaitAsBefore has an account wait for an operator that waited for an administrator of another server, whose accounts are taken
+// over. The caller has made sure that nobody of its name waits. It is the operator's own, so no bound keeps it out.
+func (r *Registrations) WaitAsBefore(tx *store.Tx, waiting model.Registration) (id string, err error) {
+	waiting.ID, waiting.State, waiting.Existing = model.NewRegistrationID(), model.RegistrationWaiting, true
+	waiting.FinishedAt, waiting.ExpiresAt = tx.Now, tx.Now.Add(bound.ApprovalLife)
+	return waiting.ID, tx.InsertRegistration(waiting)
+}
+
 // FindWaiting finds a registration that waits for an operator, by its id or its name. It returns UserNotFound if there is
 // none. The id comes first: somebody may choose a name that looks like the id of another registration of theirs.
 func (r *Registrations) FindWaiting(tx *store.Tx, ref string) (found model.Registration, err error) {
@@ -81,7 +89,7 @@ func (r *Registrations) Approve(ctx context.Context, by model.Actor, ref string)
 	if err != nil {
 		return who, err
 	}
-	if err := r.config.Users.CheckNew(ctx, user.NewUser{Localpart: waiting.Localpart}); err != nil {
+	if err := r.config.Users.CheckNew(ctx, user.NewUser{Localpart: waiting.Localpart, Existing: waiting.Existing}); err != nil {
 		return who, err
 	}
 	err = r.config.Store.Update(ctx, func(tx *store.Tx) error {

@@ -59,6 +59,26 @@ func (r *Registrations) CreateToken(tx *store.Tx, by model.Actor, n NewToken) (m
 	return made, clear, tx.Record(by, model.ActionCreateToken, "", details)
 }
 
+// TakeToken makes a registration token that another server had, whose accounts are taken over. Errors: InvalidParam for one
+// that we could not honour, and TemporarilyDown if the seal cannot be used.
+func (r *Registrations) TakeToken(tx *store.Tx, by model.Actor, clear string, uses, used int64, expiresAt time.Time) error {
+	made, err := r.checkToken(tx, NewToken{Uses: uses}, clear)
+	if err != nil {
+		return err
+	}
+	made.ID, made.CreatedAt, made.ExpiresAt = model.NewID(tx.Now), tx.Now, expiresAt
+	if made.Sealed, err = r.config.Seal.Seal(tx, invitations, made.ID, []byte(clear)); err != nil {
+		return unusable(err)
+	}
+	if err := tx.InsertRegistrationToken(made); err != nil {
+		return err
+	}
+	if err := tx.AddTokenUses(made.ID, used); err != nil {
+		return err
+	}
+	return tx.Record(by, model.ActionCreateToken, "", model.Details{"token": made.ID, "uses": made.Uses, "moved": true})
+}
+
 // checkToken judges a token that is to be made.
 func (r *Registrations) checkToken(tx *store.Tx, n NewToken, clear string) (t model.RegistrationToken, err error) {
 	if err := model.CheckRegistrationToken(clear); err != nil {

@@ -8,11 +8,11 @@ import (
 )
 
 const selectRegistration = `SELECT id, state, browser, localpart, lost_localpart, password, password_at, display_name, email, email_key, email_skipped, token_id, terms,
-	user_id, language, ip, network, created_at, finished_at, expires_at FROM registrations`
+	user_id, language, ip, network, created_at, finished_at, expires_at, existing FROM registrations`
 
 func scanRegistration(s scanner) (r model.Registration, err error) {
 	err = s.Scan(&r.ID, &r.State, hashInto{&r.Browser}, &r.Localpart, &r.LostLocalpart, &r.PasswordHash, timeInto{&r.PasswordAt}, &r.DisplayName, &r.Email.Address, &r.Email.Key, &r.EmailSkipped,
-		&r.TokenID, &r.Terms, &r.UserID, &r.Language, &r.IP, &r.Network, timeInto{&r.CreatedAt}, timeInto{&r.FinishedAt}, timeInto{&r.ExpiresAt})
+		&r.TokenID, &r.Terms, &r.UserID, &r.Language, &r.IP, &r.Network, timeInto{&r.CreatedAt}, timeInto{&r.FinishedAt}, timeInto{&r.ExpiresAt}, &r.Existing)
 	return r, err
 }
 
@@ -29,10 +29,10 @@ func (tx *Tx) InsertRegistration(r model.Registration) error {
 		return err
 	}
 	if _, err := tx.exec(`INSERT INTO registrations (id, state, browser, localpart, lost_localpart, password, password_at, display_name, email, email_key, email_skipped, token_id, terms,
-		user_id, language, ip, network, size, created_at, finished_at, expires_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)`,
+		user_id, language, ip, network, size, created_at, finished_at, expires_at, existing)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)`,
 		r.ID, r.State, r.Browser[:], r.Localpart, r.LostLocalpart, r.PasswordHash, micros(r.PasswordAt), r.DisplayName, r.Email.Address, r.Email.Key, r.EmailSkipped, r.TokenID, r.Terms,
-		r.UserID, clip(r.Language), clip(r.IP), r.Network, size, micros(r.CreatedAt), micros(r.FinishedAt), micros(r.ExpiresAt)); err != nil {
+		r.UserID, clip(r.Language), clip(r.IP), r.Network, size, micros(r.CreatedAt), micros(r.FinishedAt), micros(r.ExpiresAt), r.Existing); err != nil {
 		return err
 	}
 	_, err := tx.exec(crowdedRegistrations, r.Network, bound.OpenRegistrationsOfNetwork)

@@ -121,3 +121,12 @@ func (u *Users) deactivateRows(tx *store.Tx, by model.Actor, user *model.User, d
 	}
 	return tx.DeleteEmails(user.ID)
 }
+
+// FollowDeactivated deactivates an account, in a transaction, that the homeserver has deactivated, or has no more. The
+// homeserver is told nothing.
+func (u *Users) FollowDeactivated(tx *store.Tx, by model.Actor, user *model.User) error {
+	if user.Deactivated() {
+		return nil
+	}
+	return u.deactivateRows(tx, by, user, nil)
+}

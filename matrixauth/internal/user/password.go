@@ -71,6 +71,19 @@ func refused(weak error) error {
 // otherwise; its browsers do not, as whoever knew the old password may sit at one of them (SESS-3), and what was consented
 // to there counts no more. A caller that ends apps calls session.Settle after the commit.
 func (u *Users) SetPassword(tx *store.Tx, by model.Actor, user model.User, hash string, ends Ends) error {
+	if err := u.replacePassword(tx, by, user, hash, ends); err != nil {
+		return err
+	}
+	return u.notify(tx, model.NoticePassword, user.ID, nil)
+}
+
+// FollowPassword is SetPassword for a password that was changed at another server, whose account is taken over. Its apps stay
+// signed in, and nobody is told: that server did.
+func (u *Users) FollowPassword(tx *store.Tx, by model.Actor, user model.User, hash string) error {
+	return u.replacePassword(tx, by, user, hash, Ends{})
+}
+
+func (u *Users) replacePassword(tx *store.Tx, by model.Actor, user model.User, hash string, ends Ends) error {
 	if err := CheckActive(user); err != nil {
 		return err
 	}
@@ -91,10 +104,7 @@ func (u *Users) SetPassword(tx *store.Tx, by model.Actor, user model.User, hash 
 	if err := u.endWaysIn(tx, user, model.RecoveryPassword); err != nil { // MAIL-2
 		return err
 	}
-	if err := tx.Record(by, model.ActionSetPassword, user.ID, nil); err != nil {
-		return err
-	}
-	return u.notify(tx, model.NoticePassword, user.ID, nil)
+	return tx.Record(by, model.ActionSetPassword, user.ID, nil)
 }
 
 // CheckPassword checks a password against the hash of an account, which is empty if there is nothing to prove. Every

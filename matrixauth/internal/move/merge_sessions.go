@@ -1,0 +1,189 @@
+package move
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+)
+
+// sessions takes over the sign-ins: new ones, those with other tokens, and the end of those that are gone there.
+func (m *merge) sessions() error {
+	there := map[string]bool{}
+	for _, s := range m.their.Sessions {
+		there[s.key()] = true
+		known, found := seating{}, false
+		if m.base != nil {
+			known, found = m.base.seated(s.key())
+		}
+		seat := m.seat
+		if found && known.ID != "" {
+			seat = func(s Session) (seating, error) { return m.reseat(s, known) }
+		}
+		seated, err := seat(s)
+		if err != nil {
+			return err
+		}
+		m.next.Sessions = append(m.next.Sessions, seated)
+	}
+	if m.base == nil {
+		return nil
+	}
+	for _, seated := range m.base.Sessions {
+		if there[seated.Key] || seated.ID == "" {
+			continue
+		}
+		kept, err := m.unseat(seated)
+		if err != nil {
+			return err
+		}
+		if kept {
+			m.next.Sessions = append(m.next.Sessions, seated)
+		}
+	}
+	return nil
+}
+
+// seating describes a session as it is taken.
+func (m *merge) seating(s Session, id string) seating {
+	pairs, _, _ := s.counters()
+	return seating{Key: s.key(), ID: id, Name: digest(s.DeviceName), Tokens: s.tokensDigest(m.user.Admin), Pairs: pairs}
+}
+
+// seat makes a session with the tokens that it has there.
+func (m *merge) seat(s Session) (seating, error) {
+	if s.DeviceID != "" {
+		_, err := m.tx.LiveSessionOnDevice(m.user.ID, s.DeviceID)
+		if err == nil {
+			m.findings.Note(DeviceHere, m.their.Name+" "+s.DeviceID)
+			return m.seating(s, ""), nil
+		}
+		if !errors.Is(err, model.ErrNotFound) {
+			return seating{}, err
+		}
+	}
+	if taken, err := m.tokensTaken(s, ""); err != nil || taken {
+		return m.seating(s, ""), err
+	}
+	made := model.Session{
+		// The id tells when the session began here: what a backup of before lacks is lost, and not dead.
+		ID: model.NewID(m.tx.Now), Kind: model.CompatSession, UserID: m.user.ID, Seed: model.NewSeed(), CreatedAt: m.tx.Now,
+		DeviceID: s.DeviceID, LastIP: s.LastIP, UserAgent: s.UserAgent,
+	}
+	m.describe(&made, s)
+	if made.LastActiveAt.IsZero() {
+		made.LastActiveAt = m.tx.Now
+	}
+	made.CreatedAt = made.LastActiveAt
+	if err := m.tx.InsertSession(made); err != nil {
+		return seating{}, err
+	}
+	m.taken.Sessions++
+	m.changed = m.changed || m.base != nil
+	if err := m.insertTokens(s, made); err != nil {
+		return seating{}, err
+	}
+	return m.seating(s, made.ID), m.tx.NoteNetwork(m.user.ID, s.LastIP)
+}
+
+// describe has a session say what the other server says of it.
+func (m *merge) describe(made *model.Session, s Session) {
+	// Admins keep the administration of the homeserver that each of their tokens had there.
+	made.Scope = model.CompatScope(m.user.Admin)
+	made.DeviceName, made.EndsAt = s.DeviceName, s.EndsAt
+	made.Pairs, made.Generation, made.UsedGeneration = s.counters()
+	if at := s.LastActiveAt; at.Unix() > 0 && !at.After(m.tx.Now) && at.After(made.LastActiveAt) {
+		made.LastActiveAt = at
+	}
+}
+
+func (m *merge) insertTokens(s Session, of model.Session) error {
+	for _, row := range s.rows(of, m.user.Localpart, m.tx.Now) {
+		if err := m.tx.InsertToken(row); err != nil {
+			return err
+		}
+		m.taken.Tokens++
+	}
+	return nil
+}
+
+// tokensTaken reports whether another session than one has a token of a session.
+func (m *merge) tokensTaken(s Session, but string) (bool, error) {
+	for _, t := range s.Tokens {
+		owner, err := m.tx.SessionOfToken(t.Hash)
+		if errors.Is(err, model.ErrNotFound) || err == nil && owner == but {
+			continue
+		}
+		if err == nil {
+			m.findings.Note(TokenTaken, m.their.Name+" "+s.DeviceID)
+		}
+		return true, err
+	}
+	return false, nil
+}
+
+// reseat has a session follow what changed there.
+func (m *merge) reseat(s Session, known seating) (seating, error) {
+	now := m.seating(s, known.ID)
+	ours, err := m.tx.Session(known.ID)
+	if errors.Is(err, model.ErrNotFound) { // ended here, long ago
+		ours.EndedAt, err = m.tx.Now, nil
+	}
+	if err != nil {
+		return now, err
+	}
+	moved := !bytes.Equal(now.Tokens, known.Tokens)
+	if ours.Ended() || ours.Pairs != known.Pairs {
+		now.Tokens, now.Pairs = known.Tokens, known.Pairs
+		if moved {
+			m.conflict("the session on device %q", s.DeviceID)
+		}
+		return now, nil
+	}
+	name := ours.DeviceName
+	m.describe(&ours, s)
+	if !bytes.Equal(digest(name), known.Name) {
+		ours.DeviceName = name // renamed here
+	}
+	if moved {
+		if taken, err := m.tokensTaken(s, ours.ID); err != nil || taken {
+			return known, err
+		}
+		if err := m.tx.DeleteTokens(ours.ID); err != nil {
+			return now, err
+		}
+		if err := m.insertTokens(s, ours); err != nil {
+			return now, err
+		}
+		if err := m.tx.SetScope(ours.ID, ours.Scope); err != nil {
+			return now, err
+		}
+		m.taken.SessionsChanged++
+		m.changed = true
+	}
+	return now, m.tx.UpdateTakenSession(ours)
+}
+
+// unseat ends a session that the other server has no more, and reports whether it stays in the journal. One whose tokens
+// have all expired is not gone there for that reason: its app is to keep its keys, so it is left.
+func (m *merge) unseat(known seating) (kept bool, err error) {
+	ours, err := m.tx.LiveSession(known.ID)
+	if errors.Is(err, model.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if ours.Pairs != known.Pairs {
+		m.conflict("the session on device %q is gone there", ours.DeviceID)
+		return true, nil
+	}
+	lives, err := m.tx.HasLiveToken(ours.ID)
+	if err != nil || !lives {
+		return true, err
+	}
+	m.taken.SessionsEnded++
+	m.changed = true
+	_, err = m.Sessions.EndAgain(m.tx, m.by, ours.ID, model.EndDeviceDeleted)
+	return false, err
+}

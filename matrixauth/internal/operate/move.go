@@ -1,0 +1,93 @@
+package operate
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/move"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
+)
+
+// The operations of a move from another server.
+const (
+	// ListTaken lists what was taken over so far.
+	ListTaken Operation[move.JournalQuery, move.JournalPage] = "move.journal"
+	// TakeAccounts takes a part of the accounts over.
+	TakeAccounts Operation[move.Batch, move.Done] = "move.accounts"
+	// TakeRegistrationTokens takes the registration tokens over.
+	TakeRegistrationTokens Operation[move.Tokens, move.Done] = "move.registration-tokens"
+)
+
+// mostJournal bounds a page of the journal.
+const mostJournal = 5000
+
+func (o *Operations) listTaken(ctx context.Context, _ model.Actor, q move.JournalQuery) (page move.JournalPage, err error) {
+	return view(ctx, o, func(tx *store.Tx) (page move.JournalPage, err error) {
+		rows, err := tx.TakenAccounts(q.After, min(max(q.Limit, 1), mostJournal))
+		for _, row := range rows {
+			page.Entries = append(page.Entries, move.JournalEntry{Name: row.Name, Fingerprint: row.Fingerprint})
+		}
+		return page, err
+	})
+}
+
+func (o *Operations) takeAccounts(ctx context.Context, by model.Actor, b move.Batch) (move.Done, error) {
+	done, err := o.take(ctx, b.DryRun, func(tx *store.Tx, taken *move.Taken, findings *move.Findings) error {
+		for _, a := range b.Accounts {
+			if err := o.importer().Take(tx, by, a, taken, findings); err != nil {
+				return err
+			}
+		}
+		for _, name := range b.Gone {
+			if err := o.importer().Gone(tx, by, name, taken, findings); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	note(ctx, model.User{}, slog.Int("accounts", len(b.Accounts)), slog.Int("gone", len(b.Gone)))
+	return done, err
+}
+
+func (o *Operations) takeRegistrationTokens(ctx context.Context, by model.Actor, t move.Tokens) (move.Done, error) {
+	done, err := o.take(ctx, t.DryRun, func(tx *store.Tx, taken *move.Taken, findings *move.Findings) error {
+		return o.importer().TakeTokens(tx, by, t.Tokens, taken, findings)
+	})
+	note(ctx, model.User{}, slog.Int64("taken", done.Taken.RegistrationTokens))
+	return done, err
+}
+
+// take runs a part in one transaction. Counts begin anew if the transaction runs twice.
+func (o *Operations) take(ctx context.Context, dryRun bool, f func(*store.Tx, *move.Taken, *move.Findings) error) (move.Done, error) {
+	done, err := updateUnless(ctx, o, dryRun, func(tx *store.Tx) (done move.Done, err error) {
+		var findings move.Findings
+		err = f(tx, &done.Taken, &findings)
+		done.Findings = findings.All()
+		return done, err
+	})
+	noteDryRun(ctx, dryRun)
+	return done, err
+}
+
+func (o *Operations) importer() *move.Importer {
+	return &move.Importer{Users: o.c.Users, Sessions: o.c.Sessions, Registrations: o.c.Registrations, ServerName: o.c.ServerName}
+}
+
+// MoveTarget has the parts of a move done by who performs operations.
+type MoveTarget struct{ Caller }
+
+// Journal implements move.Target.
+func (t MoveTarget) Journal(ctx context.Context, q move.JournalQuery) (move.JournalPage, error) {
+	return ListTaken.Do(ctx, t.Caller, q)
+}
+
+// Take implements move.Target.
+func (t MoveTarget) Take(ctx context.Context, b move.Batch) (move.Done, error) {
+	return TakeAccounts.Do(ctx, t.Caller, b)
+}
+
+// TakeTokens implements move.Target.
+func (t MoveTarget) TakeTokens(ctx context.Context, all move.Tokens) (move.Done, error) {
+	return TakeRegistrationTokens.Do(ctx, t.Caller, all)
+}
