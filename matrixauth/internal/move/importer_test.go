@@ -175,6 +175,22 @@ func TestTakeAgain(t *testing.T) {
 	})
 }
 
+// TestTakenAdministrator: who may administer no more loses that right with the tokens that they brought along, and no app.
+func TestTakenAdministrator(t *testing.T) {
+	h := newHouse(t)
+	admin := account("admin", "PHONE")
+	admin.Admin = true
+	admin.Sessions = append(admin.Sessions, move.Session{Tokens: []move.Token{{Hash: model.HashToken("bot"), Pair: 1}}})
+	take(h, newServer(admin))
+	house.Act(h, matrixauth.SetAdmin, matrixauth.AdminRight{Name: matrixauth.Name{User: "admin"}})
+	if h.Count("sessions WHERE ended_at IS NULL AND device_id = 'PHONE' AND scope = ?1", model.CompatScope(false)) != 1 || h.Count("tokens WHERE scope <> ?1", model.CompatScope(false)) != 0 {
+		t.Error("the app has the right still, or is out")
+	}
+	if h.Count("sessions WHERE ended_at IS NULL AND device_id = ''") != 0 {
+		t.Error("a token that is for nothing but administration lives")
+	}
+}
+
 // TestTakeBeside: a store that is not empty keeps what it has.
 func TestTakeBeside(t *testing.T) {
 	h := newHouse(t)

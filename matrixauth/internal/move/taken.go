@@ -148,3 +148,18 @@ func (s Session) rows(of model.Session, localpart string, now time.Time) (rows [
 	}
 	return rows
 }
+
+// AllNew returns what taking the account over comes to where nothing is yet.
+func (a Account) AllNew() (t Taken) {
+	if a.Waiting {
+		return Taken{Waiting: 1}
+	}
+	t.Users, t.Emails, t.Sessions = 1, int64(len(a.Emails)), int64(len(a.Sessions))
+	if a.PasswordHash != "" {
+		t.Passwords = 1
+	}
+	for _, s := range a.Sessions {
+		t.Tokens += int64(len(s.Tokens))
+	}
+	return t
+}

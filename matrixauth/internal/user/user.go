@@ -3,6 +3,7 @@
 package user
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"strings"
@@ -100,8 +101,9 @@ func (u *Users) ByName(tx *store.Tx, name string) (model.User, error) {
 	return found, err
 }
 
-// SetAdmin says whether a user may ask for Synapse's administration scope. Taking the right away
-// ends the sessions that hold it.
+// SetAdmin says whether a user may ask for Synapse's administration scope. Taking the right away ends the sessions that hold
+// it. A person's app that signed in by the legacy API at the homeserver, where every token of an administrator had it, goes
+// on without: its keys must not be lost. The homeserver may honour what it remembers for two minutes.
 func (u *Users) SetAdmin(tx *store.Tx, by model.Actor, user *model.User, admin bool) error {
 	if user.Admin != admin {
 		if err := tx.Record(by, model.ActionSetAdmin, user.ID, model.Details{"admin": admin}); err != nil {
@@ -120,9 +122,21 @@ func (u *Users) SetAdmin(tx *store.Tx, by model.Actor, user *model.User, admin b
 		if !model.Administers(s.Scope) {
 			continue
 		}
-		if err := u.config.Sessions.End(tx, by, s, model.EndByOperator); err != nil {
+		if err := u.demote(tx, by, *user, s); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// demote takes the right to administer the homeserver from a session.
+func (u *Users) demote(tx *store.Tx, by model.Actor, user model.User, s model.Session) error {
+	brought, err := tx.TakenAccount(u.matrixID(user.Localpart))
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
+		return err
+	}
+	if s.DeviceID != "" && bytes.Contains(brought.Taken, []byte(s.ID)) {
+		return tx.SetScope(s.ID, model.CompatScope(false))
+	}
+	return u.config.Sessions.End(tx, by, s, model.EndByOperator)
 }
