@@ -281,6 +281,9 @@ const (
 	// HeldAnswer bounds what is held of an answer on its way, compressed or not, in bytes. A larger one passes
 	// unchanged.
 	HeldAnswer = 64 << 10
+	// ImportedToken bounds a token of another server that is looked for, in bytes: more than PostgreSQL has Synapse keep
+	// of one.
+	ImportedToken = 4096
 	// RetiredTokens bounds what is remembered of tokens that have just ended. Beyond it a token may live for Synapse's
 	// two minutes.
 	RetiredTokens = 10_000

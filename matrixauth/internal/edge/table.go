@@ -221,16 +221,25 @@ func (e *Edge) find(r *http.Request) *route {
 	if found == nil {
 		found = e.belowOurs(r.URL.Path)
 	}
-	if found == nil || atIssuer(found.Place) && !e.Issuer.isAt(r.Host) || found.Minted && bearsForeign(r) {
+	if found == nil || atIssuer(found.Place) && !e.Issuer.isAt(r.Host) || found.Minted && e.bearsForeign(r) {
 		return nil
 	}
 	return found
 }
 
-// bearsForeign reports whether a request bears a token that is none of ours.
-func bearsForeign(r *http.Request) bool {
+// bearsForeign reports whether a request bears a token that is none of ours, neither by its form nor as one of a session
+// that came from another server. While the database is closing any may be ours.
+func (e *Edge) bearsForeign(r *http.Request) bool {
 	token, ok := web.Bearer(r)
-	return ok && !model.MintedToken(token)
+	if !ok || model.MintedToken(token) {
+		return false
+	}
+	leave, err := e.Gate.Enter()
+	if err != nil {
+		return false
+	}
+	defer leave()
+	return !e.Gateway.Sessions.KnowsImported(token)
 }
 
 // atIssuer reports whether endpoints of a place are at the issuer's host alone: other hosts serve only the

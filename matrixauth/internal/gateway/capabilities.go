@@ -45,7 +45,7 @@ func (g *Gateway) changesPassword(p passage) (bool, error) {
 	if !ok || !g.LegacyAccount {
 		return false, nil
 	}
-	if kind, ok := model.ParseToken(value); !ok || kind != model.CompatAccess {
+	if kind, ours := model.ParseToken(value); ours && kind != model.CompatAccess {
 		return false, nil
 	}
 	leave, err := g.Enter()

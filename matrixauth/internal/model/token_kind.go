@@ -5,6 +5,8 @@ import (
 	"hash/crc32"
 	"slices"
 	"strings"
+
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
 // TokenKind tells the API that a token belongs to, and whether it grants access or mints successors.
@@ -72,8 +74,18 @@ func StoredToken(token string) (TokenKind, bool) {
 	return kind, ok && kind.row().stored
 }
 
+// ImportedToken reports whether a string may be a token that another server gave out and whose session came from there,
+// judged by its form alone. Nearly everything may: only its row tells.
+func ImportedToken(token string) bool {
+	if token == "" || len(token) > bound.ImportedToken {
+		return false
+	}
+	_, ours := ParseToken(token)
+	return !ours
+}
+
 // MintedToken reports whether only we can have made a token, judged by its form alone: one that has no row is dead
-// for good. Others may be tokens of application services, which the homeserver knows.
+// for good. Others may be tokens of application services, which the homeserver knows, or of sessions that came from there.
 func MintedToken(token string) bool {
 	kind, ok := ParseToken(token)
 	return ok && kind.row().minted

@@ -12,7 +12,7 @@ import (
 // token that is not ours, and a device without a live session, are no error: nobody shows that name.
 func (s *Sessions) NameDevice(ctx context.Context, token, deviceID, name string) error {
 	t, err := s.Owner(token)
-	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.EndedSoftly) {
+	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.EndedSoftly) || isLostImport(err) {
 		return nil
 	}
 	if err != nil {

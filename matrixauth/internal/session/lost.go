@@ -27,11 +27,16 @@ type lostSession struct {
 	kind model.SessionKind
 	// unproven says that no key proves the token, so that anybody can have made it: nothing is kept of it.
 	unproven bool
+	// imported says that it may be of another server: it says nothing of itself.
+	imported bool
 }
 
 // Error says which session it is, for the log.
 func (l *lostSession) Error() string {
-	if l.unproven {
+	switch {
+	case l.imported:
+		return "the token is none of ours, and the database may have forgotten that it was imported"
+	case l.unproven:
 		return "no key proves the token, which is of a time that the database may have forgotten"
 	}
 	return "the database does not know the session " + l.id
@@ -179,7 +184,7 @@ func (s *Sessions) EndAllLost(tx *store.Tx, by model.Actor, began time.Time) (no
 // client presents for a refresh says where the client is.
 func (s *Sessions) CheckLost(token string, refresh bool, source model.Source) error {
 	_, err := s.Find(token)
-	if errors.Is(err, model.UnknownToken) {
+	if errors.Is(err, model.UnknownToken) || isLostImport(err) { // of which no client of OAuth has any
 		return nil
 	}
 	return s.noteLost(err, refresh, source)

@@ -32,12 +32,12 @@ type Refresh struct {
 
 // Refresh mints a new pair for a refresh token. The pair is durable before it is returned (REF-16). Its errors:
 // RefreshRefused for a token that is unknown, of another client or of an ended session; EndedSoftly for one of a session
-// that ended softly, which it may have ended itself; UserLocked for a locked user, whose tokens stay valid (MOD-6);
+// that ended softly, which it may have ended itself, and for one that another server gave an end; UserLocked for a locked
+// user, whose tokens stay valid (MOD-6);
 // InvalidScope for a scope that was not granted; and one of kind Unavailable for a session that refreshes without a
 // pause.
 func (s *Sessions) Refresh(ctx context.Context, p Refresh) (Tokens, error) {
-	_, kind := p.Kind.Tokens()
-	if found, ok := model.ParseToken(p.Token); !ok || found != kind {
+	if !s.mayRefresh(p) {
 		return Tokens{}, refused()
 	}
 	if err := s.confirmDevice(ctx, p); err != nil {
@@ -52,6 +52,16 @@ func (s *Sessions) Refresh(ctx context.Context, p Refresh) (Tokens, error) {
 		s.config.Refreshed(r.userID)
 	}
 	return r.tokens, r.answer
+}
+
+// mayRefresh reports whether a token may be a refresh token of the asking API, judged by its form. Those that another
+// server made were all of its login API.
+func (s *Sessions) mayRefresh(p Refresh) bool {
+	_, kind := p.Kind.Tokens()
+	if found, ours := model.ParseToken(p.Token); ours {
+		return found == kind
+	}
+	return p.Kind == model.CompatSession && s.mayKnow(p.Token)
 }
 
 // rotation is one refresh on its way through a transaction. What it decides is in answer: a replay
@@ -78,8 +88,12 @@ func resolveRefresh(tx *store.Tx, hash model.TokenHash) (token model.Token, sess
 	if token, err = tx.RefreshToken(hash); err != nil {
 		return token, session, err
 	}
-	session, err = tx.Session(token.SessionID)
-	_, token.Kind = session.Kind.Tokens()
+	if session, err = tx.Session(token.SessionID); err != nil {
+		return token, session, err
+	}
+	if _, kind := session.Kind.Tokens(); token.Kind != kind { // the form of a token that another server made tells nothing
+		return token, session, model.ErrNotFound
+	}
 	token.UserID, token.DeviceID, token.Scope, token.ClientID = session.UserID, session.DeviceID, session.Scope, session.ClientID
 	return token, session, err
 }
@@ -106,6 +120,10 @@ func (r *rotation) run(tx *store.Tx) error {
 	if session.Overdue(tx.Now) {
 		r.answer = endedSoftly()
 		return r.sessions.End(tx, model.TheServer(), session, model.EndOverdue)
+	}
+	if token.Expired(tx.Now) { // as none of ours does: its client signs in again
+		r.answer = endedSoftly()
+		return nil
 	}
 	written, err := r.sessions.config.Registry.writeUses(tx, session.ID)
 	if err != nil {

@@ -50,17 +50,21 @@ func (s *Sessions) Unexpired(token string) (model.Token, error) {
 // Owner finds the row of an access token of a session that lives, or that ended softly, expired or not: it tells whose
 // it is, and is not a proof that it may be used.
 func (s *Sessions) Owner(token string) (model.Token, error) {
-	if kind, ok := model.StoredToken(token); !ok || kind.Refresh() {
+	if kind, ours := model.ParseToken(token); ours && kind.Refresh() {
 		return model.Token{}, unknownToken()
 	}
-	return s.Find(token)
+	t, err := s.Find(token)
+	if err == nil && t.Kind.Refresh() { // of another server, whose tokens do not tell by their form
+		return model.Token{}, unknownToken()
+	}
+	return t, err
 }
 
 // Find finds the row of a token of a session that lives, or that ended softly, access or refresh token, of whatever kind
 // and however old: its bearer may revoke it (REV-2, REV-5, REV-6, AMB-14). A result does not mean that the token may be
 // used. Tokens of a session that ended softly have expired.
 func (s *Sessions) Find(token string) (model.Token, error) {
-	if _, ok := model.StoredToken(token); !ok {
+	if !s.mayKnow(token) {
 		return model.Token{}, unknownToken()
 	}
 	t, err := s.config.Store.Token(model.HashToken(token))
@@ -99,7 +103,7 @@ func (s *Sessions) MayPass(token string) (model.Owner, error) {
 		return model.Owner{}, nil
 	}
 	t, err := s.Owner(token)
-	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.EndedSoftly) {
+	if errors.Is(err, model.UnknownToken) || errors.Is(err, model.EndedSoftly) || isLostImport(err) {
 		return model.Owner{}, nil
 	}
 	if err != nil {
@@ -139,7 +143,7 @@ func (s *Sessions) Introspect(token string) (model.Token, error) {
 // (INTRO-9). Its errors: UnknownToken for any other, and UserLocked.
 func (s *Sessions) IntrospectOwn(token, clientID string) (model.Token, error) {
 	t, err := s.Find(token)
-	if err == nil && (t.ClientID != clientID || t.Expired(s.Now())) {
+	if isLostImport(err) || err == nil && (t.ClientID != clientID || t.Expired(s.Now())) {
 		err = unknownToken()
 	}
 	if err == nil && t.Narrowed {

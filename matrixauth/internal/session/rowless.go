@@ -21,7 +21,7 @@ func (s *Sessions) findRowless(tx *store.Tx, token string) (model.Token, model.S
 	proof := s.config.Keys.Check(token)
 	switch proof.Standing {
 	case tokenkey.Foreign:
-		return model.Token{}, model.Session{}, model.ErrNotFound
+		return model.Token{}, model.Session{}, s.unknownImport(tx, token)
 	case tokenkey.Unproven:
 		return model.Token{}, model.Session{}, unproven(tx, proof.Claims)
 	}

@@ -1,6 +1,9 @@
 package store
 
 import (
+	"context"
+	"strings"
+
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -32,6 +35,9 @@ func (tx *Tx) InsertImported(s model.Session, localpart string, tokens []model.T
 	return nil
 }
 
+// insertImported is insertToken for a token that another server made.
+var insertImported = strings.NewReplacer("places)", "places, imported)", "?)", "?, TRUE)").Replace(insertToken)
+
 // InsertImportedToken adds one more token to a session, as InsertImported does. The numbers of the session stay.
 func (tx *Tx) InsertImportedToken(s model.Session, localpart string, t model.Token) error {
 	t.SessionID, t.Localpart = s.ID, localpart
@@ -45,5 +51,23 @@ func (tx *Tx) InsertImportedToken(s model.Session, localpart string, t model.Tok
 	if !s.EndsAt.IsZero() && (t.ExpiresAt.IsZero() || t.ExpiresAt.After(s.EndsAt)) {
 		t.ExpiresAt = s.EndsAt
 	}
-	return tx.InsertToken(t)
+	if _, err := tx.exec(insertImported, tokenArgs(t)...); err != nil {
+		return err
+	}
+	tx.AfterCommit(func() { tx.imported.Store(true) })
+	return nil
 }
+
+// anyImported repeats the condition of the index: SQLite would not use it otherwise.
+const anyImported = "SELECT EXISTS (SELECT 1 FROM tokens WHERE imported)"
+
+func (s *Store) lookForImported(ctx context.Context) error {
+	var found bool
+	err := s.reader.QueryRowContext(ctx, anyImported).Scan(&found)
+	s.imported.Store(found)
+	return err
+}
+
+// Imported reports whether there are tokens that another server made, which are found by their hashes alone. It costs an
+// atomic load, so that where none came nobody pays for a look-up.
+func (s *Store) Imported() bool { return s.imported.Load() }

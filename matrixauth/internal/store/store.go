@@ -58,6 +58,8 @@ type Store struct {
 
 	// wentBack says that this opening found that the database went back.
 	wentBack bool
+	// imported reports whether there are tokens that another server made.
+	imported atomic.Bool
 	// copied is when the database was copied last.
 	copied atomic.Pointer[time.Time]
 
@@ -143,6 +145,9 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	s.reader.SetMaxOpenConns(readers)
 	s.reader.SetMaxIdleConns(readers)
 	if s.token, err = s.reader.PrepareContext(ctx, selectToken+" WHERE hash = ?1"); err != nil {
+		return fmt.Errorf("database %s: %w", s.path, err)
+	}
+	if err := s.lookForImported(ctx); err != nil {
 		return fmt.Errorf("database %s: %w", s.path, err)
 	}
 	if o.Aside {

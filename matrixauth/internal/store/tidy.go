@@ -23,9 +23,10 @@ const (
 // an hour after it expired, unless it belongs to one of the newest pairs. A refresh token is removed once it is older
 // than an hour and two later generations were used; until then it may be retried, or reveal a theft. The use of an
 // access token reveals the theft of the refresh token that minted it. By the time the access token is removed that
-// refresh token is gone, as it is older.
+// refresh token is gone, as it is older. One that another server made stays as long as its session: of ours a token says
+// itself that it has expired.
 const (
-	oldAccess  = "expires_at < ?3 AND generation < ?4 AND pair <= ?5"
+	oldAccess  = "expires_at < ?3 AND generation < ?4 AND pair <= ?5 AND imported IS NULL"
 	oldRefresh = "created_at < ?3 AND generation < ?4 - 1"
 
 	// oldestToken tells when the oldest access token of a session was made. Its refresh token goes before it.
@@ -70,7 +71,7 @@ func (tx *Tx) tidy(s model.Session, pairs, used int64, batch int) (removed int64
 const idleSessions = `SELECT id, kind, used_generation, pairs FROM sessions
 	WHERE last_ip <> '' AND last_active_at >= ?1 AND last_active_at < ?2 AND ended_at IS NULL
 	AND EXISTS (SELECT 1 FROM tokens WHERE session_id = sessions.id AND kind IN ('compat_access', 'oauth_access')
-		AND generation < sessions.used_generation AND pair <= sessions.pairs - ?3) LIMIT ?4`
+		AND generation < sessions.used_generation AND pair <= sessions.pairs - ?3 AND imported IS NULL) LIMIT ?4`
 
 // tidyIdle removes unneeded tokens of sessions that became idle since its last run: they mint no more pairs, so
 // TidyTokens does not reach them.

@@ -107,12 +107,13 @@ func (tx *Tx) Token(hash model.TokenHash) (model.Token, error) {
 	return one(tx, scanToken, selectToken+" WHERE hash = ?1", hash[:])
 }
 
-// RefreshToken finds a refresh token without the columns of its session: two reads cost half of a join.
+// RefreshToken finds a token as a refresh token, which its Kind tells, without the columns of its session: two reads cost
+// half of a join.
 func (tx *Tx) RefreshToken(hash model.TokenHash) (model.Token, error) {
 	return one(tx, func(s scanner) (t model.Token, err error) {
 		t.Hash = hash
-		return t, s.Scan(&t.SessionID, &t.Generation, hashInto{&t.Parent}, timeInto{&t.CreatedAt}, &t.Localpart, placesInto{&t.Places})
-	}, "SELECT session_id, generation, parent, created_at, localpart, places FROM tokens WHERE hash = ?1", hash[:])
+		return t, s.Scan(&t.Kind, &t.SessionID, &t.Generation, hashInto{&t.Parent}, timeInto{&t.CreatedAt}, timeInto{&t.ExpiresAt}, &t.Localpart, placesInto{&t.Places})
+	}, "SELECT kind, session_id, generation, parent, created_at, expires_at, localpart, places FROM tokens WHERE hash = ?1", hash[:])
 }
 
 const insertToken = `INSERT INTO tokens (hash, kind, session_id, generation, pair, parent, created_at, expires_at, used_at,

@@ -20,6 +20,8 @@ type Tx struct {
 	path  string
 	after []func()
 	ran   *atomic.Uint64
+	// imported is the store's.
+	imported *atomic.Bool
 	// weights are those of crowds; looked tells that this transaction found one anew.
 	weights weights
 	looked  bool
@@ -185,7 +187,7 @@ func (s *Store) tryBatch(batch []*write, errs []error, savepoints bool) (after [
 }
 
 func (s *Store) newTx(q *sql.Tx) *Tx {
-	return &Tx{ctx: context.Background(), q: q, path: s.path, ran: &s.statements, weights: s.weights, Now: s.Now()}
+	return &Tx{ctx: context.Background(), q: q, path: s.path, ran: &s.statements, imported: &s.imported, weights: s.weights, Now: s.Now()}
 }
 
 // failure says what went wrong with a write: own is its own error, undone alone; batch spoils all.

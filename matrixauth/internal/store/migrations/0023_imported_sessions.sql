@@ -2,3 +2,6 @@
 -- When a session is over, however it is refreshed; NULL for never. Sessions that another server began may have such an end.
 ALTER TABLE sessions ADD COLUMN ends_at BIGINT;
 CREATE INDEX sessions_ends ON sessions (ends_at) WHERE ends_at IS NOT NULL AND ended_at IS NULL;
+-- Tokens that another server made: one that has expired stays as long as its session, as it says nothing of itself.
+ALTER TABLE tokens ADD COLUMN imported BOOLEAN;
+CREATE INDEX tokens_imported ON tokens (session_id) WHERE imported;
