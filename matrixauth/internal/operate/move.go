@@ -17,6 +17,8 @@ const (
 	TakeAccounts Operation[move.Batch, move.Done] = "move.accounts"
 	// TakeRegistrationTokens takes the registration tokens over.
 	TakeRegistrationTokens Operation[move.Tokens, move.Done] = "move.registration-tokens"
+	// ListChangedPasswords hands out the hashes of passwords that the homeserver has not, for the way back.
+	ListChangedPasswords Operation[move.PasswordQuery, move.PasswordPage] = "move.passwords"
 )
 
 // mostJournal bounds a page of the journal.
@@ -30,6 +32,13 @@ func (o *Operations) listTaken(ctx context.Context, _ model.Actor, q move.Journa
 		}
 		return page, err
 	})
+}
+
+func (o *Operations) listChangedPasswords(ctx context.Context, _ model.Actor, q move.PasswordQuery) (move.PasswordPage, error) {
+	q.Limit = min(max(q.Limit, 1), mostJournal)
+	page, err := view(ctx, o, func(tx *store.Tx) (move.PasswordPage, error) { return o.importer().ChangedPasswords(tx, q) })
+	note(ctx, model.User{}, slog.Int("hashes", len(page.Passwords)))
+	return page, err
 }
 
 func (o *Operations) takeAccounts(ctx context.Context, by model.Actor, b move.Batch) (move.Done, error) {

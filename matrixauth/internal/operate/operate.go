@@ -107,6 +107,7 @@ func (o *Operations) Rows() []Row {
 
 		Bind(ListTaken, Reads, o.listTaken),
 		Bind(TakeAccounts, 0, o.takeAccounts),
+		Bind(ListChangedPasswords, 0, o.listChangedPasswords),
 		Bind(TakeRegistrationTokens, 0, o.takeRegistrationTokens),
 	}
 }

@@ -151,3 +151,18 @@ func (tx *Tx) SetScope(sessionID, scope string) error {
 	_, err := tx.exec("UPDATE tokens SET scope = ?2 WHERE session_id = ?1 AND "+isAccess, sessionID, scope)
 	return err
 }
+
+// PasswordOf is the password hash of an account.
+type PasswordOf struct {
+	Localpart, Hash string
+	ChangedAt       time.Time
+}
+
+// Passwords lists at most limit hashes of accounts that are not deactivated, by localpart, beginning behind after.
+func (tx *Tx) Passwords(after string, limit int) ([]PasswordOf, error) {
+	return many(tx, func(s scanner) (p PasswordOf, err error) {
+		return p, s.Scan(&p.Localpart, &p.Hash, timeInto{&p.ChangedAt})
+	},
+		`SELECT u.localpart, p.hash, p.changed_at FROM users u JOIN passwords p ON p.user_id = u.id
+		WHERE u.localpart > ?1 AND u.deactivated_at IS NULL ORDER BY u.localpart LIMIT ?2`, after, limit)
+}
