@@ -71,24 +71,27 @@ var (
 	kindAppserviceFile = moveKind{"appservice_file", WeightWarning, "the file of an application service cannot be read (%s); which users are its own is then known from the database alone", "run the command where Synapse runs, or correct app_service_config_files"}
 )
 
-// MoveCodes returns every code that a MoveFinding can have.
-func MoveCodes() []string {
-	kinds := []moveKind{
+// MoveKinds returns one finding of every kind, without a place; what differs from one to another is an ellipsis in What.
+func MoveKinds() []MoveFinding {
+	var all []MoveFinding
+	for _, kind := range []moveKind{
 		kindServerNameMissing, kindServerName, kindDelegated, kindDelegatedOld, kindDatabaseMissing, kindDatabaseAmbiguous, kindDatabaseUnknown,
 		kindDatabaseInMemory, kindDatabaseURI, kindDatabaseRelative, kindDatabaseArgument, kindGuests, kindPasswordsOff, kindLocalDBOff,
 		kindPepperNotText, kindPolicy, kindRegistration, kindCaptcha, kindConsent, kindSharedSecret, kindLifetime, kindExisting, kindThreepid,
 		kindOIDC, kindCAS, kindSAML, kindJWT, kindPasswordModule, kindModule, kindAppserviceFile,
+	} {
+		all = append(all, kind.finding("…"))
 	}
-	codes := make([]string, len(kinds))
-	for i, kind := range kinds {
-		codes[i] = kind.code
-	}
-	return codes
+	return all
+}
+
+func (k moveKind) finding(detail string) MoveFinding {
+	return MoveFinding{Code: k.code, Weight: k.weight, What: strings.Replace(k.what, "%s", detail, 1), Change: k.change}
 }
 
 // find notes a kind at a key; f may be nil if no file has it.
 func (s *MoveSettings) find(kind moveKind, f *File, key *yaml.Node, detail string) {
-	found := MoveFinding{Code: kind.code, Weight: kind.weight, What: strings.Replace(kind.what, "%s", detail, 1), Change: kind.change}
+	found := kind.finding(detail)
 	if f != nil {
 		found.Path, found.Line = f.name, lineOf(key)
 	}
