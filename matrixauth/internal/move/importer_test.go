@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,10 @@ func TestTake(t *testing.T) {
 	}
 	if h.Count("registration_tokens WHERE uses = 3 AND used = 1") != 1 {
 		t.Error("the registration token has not the uses that are left")
+	}
+	h.WantActive(tokenOf("admin", "PHONE"), "PHONE")
+	if a := h.Introspect("bot"); !strings.Contains(a.Body, `"active":true`) {
+		t.Errorf("the token without a device is %s", a.Body)
 	}
 	if n := h.Count("outbox"); n != 0 {
 		t.Errorf("the homeserver is told %d things that it knows", n)

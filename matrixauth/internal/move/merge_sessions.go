@@ -67,7 +67,7 @@ func (m *merge) seat(s Session) (seating, error) {
 	}
 	made := model.Session{
 		// The id tells when the session began here: what a backup of before lacks is lost, and not dead.
-		ID: model.NewID(m.tx.Now), Kind: model.CompatSession, UserID: m.user.ID, Seed: model.NewSeed(), CreatedAt: m.tx.Now,
+		ID: model.NewID(m.tx.Now), Kind: model.CompatSession, UserID: m.user.ID,
 		DeviceID: s.DeviceID, LastIP: s.LastIP, UserAgent: s.UserAgent,
 	}
 	m.describe(&made, s)
@@ -75,14 +75,12 @@ func (m *merge) seat(s Session) (seating, error) {
 		made.LastActiveAt = m.tx.Now
 	}
 	made.CreatedAt = made.LastActiveAt
-	if err := m.tx.InsertSession(made); err != nil {
+	if err := m.tx.InsertImported(made, m.user.Localpart, s.rows(made.Kind, m.tx.Now)); err != nil {
 		return seating{}, err
 	}
 	m.taken.Sessions++
+	m.taken.Tokens += int64(len(s.Tokens))
 	m.changed = m.changed || m.base != nil
-	if err := m.insertTokens(s, made); err != nil {
-		return seating{}, err
-	}
 	return m.seating(s, made.ID), m.tx.NoteNetwork(m.user.ID, s.LastIP)
 }
 
@@ -95,16 +93,6 @@ func (m *merge) describe(made *model.Session, s Session) {
 	if at := s.LastActiveAt; at.Unix() > 0 && !at.After(m.tx.Now) && at.After(made.LastActiveAt) {
 		made.LastActiveAt = at
 	}
-}
-
-func (m *merge) insertTokens(s Session, of model.Session) error {
-	for _, row := range s.rows(of, m.user.Localpart, m.tx.Now) {
-		if err := m.tx.InsertToken(row); err != nil {
-			return err
-		}
-		m.taken.Tokens++
-	}
-	return nil
 }
 
 // tokensTaken reports whether another session than one has a token of a session.
@@ -149,19 +137,27 @@ func (m *merge) reseat(s Session, known seating) (seating, error) {
 		if taken, err := m.tokensTaken(s, ours.ID); err != nil || taken {
 			return known, err
 		}
-		if err := m.tx.DeleteTokens(ours.ID); err != nil {
-			return now, err
-		}
-		if err := m.insertTokens(s, ours); err != nil {
-			return now, err
-		}
-		if err := m.tx.SetScope(ours.ID, ours.Scope); err != nil {
+		if err := m.replaceTokens(s, ours); err != nil {
 			return now, err
 		}
 		m.taken.SessionsChanged++
 		m.changed = true
 	}
 	return now, m.tx.UpdateTakenSession(ours)
+}
+
+// replaceTokens gives a session the tokens that it has at the other server by now, with what they may.
+func (m *merge) replaceTokens(s Session, ours model.Session) error {
+	if err := m.tx.DeleteTokens(ours.ID); err != nil {
+		return err
+	}
+	for _, row := range s.rows(ours.Kind, m.tx.Now) {
+		if err := m.tx.InsertImportedToken(ours, m.user.Localpart, row); err != nil {
+			return err
+		}
+		m.taken.Tokens++
+	}
+	return m.tx.SetScope(ours.ID, ours.Scope)
 }
 
 // unseat ends a session that the other server has no more, and reports whether it stays in the journal. One whose tokens

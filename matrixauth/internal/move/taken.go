@@ -120,6 +120,7 @@ func (s Session) tokensDigest(admin bool) []byte {
 func (s Session) counters() (pairs, generation, used int64) {
 	for _, t := range s.Tokens {
 		pairs, generation = max(pairs, t.Pair), max(generation, t.Generation)
+		used = max(used, t.Generation-1) // by the refresh token that minted it
 		if t.Used && !t.Refresh {
 			used = max(used, t.Generation)
 		}
@@ -127,22 +128,18 @@ func (s Session) counters() (pairs, generation, used int64) {
 	return pairs, generation, used
 }
 
-// rows returns the rows of a session's tokens here.
-func (s Session) rows(of model.Session, localpart string, now time.Time) (rows []model.Token) {
-	access, refresh := of.Kind.Tokens()
+// rows returns the rows of a session's tokens here, as far as they are not told by the session.
+func (s Session) rows(kind model.SessionKind, now time.Time) (rows []model.Token) {
+	access, refresh := kind.Tokens()
 	for _, t := range s.Tokens {
-		row := model.Token{
-			Hash: t.Hash, Kind: access, SessionID: of.ID, Generation: t.Generation, Pair: t.Pair, Parent: t.Parent,
-			CreatedAt: now, ExpiresAt: t.ExpiresAt, UserID: of.UserID, Localpart: localpart, DeviceID: of.DeviceID, Scope: of.Scope,
-		}
-		if t.Used {
+		row := model.Token{Hash: t.Hash, Kind: access, Generation: t.Generation, Pair: t.Pair, Parent: t.Parent, ExpiresAt: t.ExpiresAt}
+		switch {
+		case t.Refresh:
+			row.Kind = refresh
+		case t.Used && !s.LastActiveAt.IsZero() && s.LastActiveAt.Before(now):
+			row.UsedAt = s.LastActiveAt
+		case t.Used:
 			row.UsedAt = now
-			if !s.LastActiveAt.IsZero() && s.LastActiveAt.Before(now) {
-				row.UsedAt = s.LastActiveAt
-			}
-		}
-		if t.Refresh { // its session has them
-			row.Kind, row.UserID, row.DeviceID, row.Scope, row.UsedAt = refresh, "", "", "", time.Time{}
 		}
 		rows = append(rows, row)
 	}
