@@ -1,6 +1,7 @@
 // Package edge is where requests come in: the table of paths that the doors declare, the guard before what
 // only the homeserver may be asked by us, and the one answer with headers and log line that each request gets.
-// It holds nothing of a protocol, and reads the store for the health check, and to tell whose a token is that is none of ours by its form.
+// It holds nothing of a protocol. It reads the store for the health check, and to tell whose a token is that is none of
+// ours by its form.
 package edge
 
 import (

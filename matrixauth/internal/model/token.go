@@ -58,6 +58,8 @@ type Token struct {
 	// ClientID is the OAuth client; empty in a compatibility session.
 	ClientID string
 
+	// Imported reports, with a refresh token, that another server made it.
+	Imported bool
 	// Rowless reports that the store has no row of the token, and that it proves itself what it is.
 	Rowless bool
 	// Narrowed reports that a rowless token grants less than its session; how much, only its row said.

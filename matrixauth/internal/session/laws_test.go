@@ -26,7 +26,7 @@ var lawSeeds = flag.Int("laws", 0, "live through so many months of refreshes")
 // usualMonths are two for each kind of thief.
 const usualMonths = 2 * thieves
 
-// TestLaws lives through months of sessions whose owners sleep and roam, lose answers and have second windows, whose
+// TestLaws lives through months of sessions, begun here or by another server, whose owners sleep and roam, lose answers and have second windows, whose
 // tokens are stolen by thieves of several kinds, and whose server crashes and goes back in time. Whatever happens:
 //
 //  1. One honest process never ends.
@@ -61,7 +61,7 @@ func TestLaws(t *testing.T) {
 		return
 	}
 	// A model in which nothing happens proves nothing.
-	for _, what := range []string{"ended, theft", "lives, theft", "lives, two windows", "restored", "lost answer", "without a row", "marked", "crash"} {
+	for _, what := range []string{"ended, theft", "lives, theft", "lives, two windows", "restored", "lost answer", "without a row", "marked", "crash", "imported"} {
 		if seen[what] == 0 {
 			t.Errorf("in no month: %s (%v)", what, seen)
 		}
@@ -142,14 +142,24 @@ func newMonth(t *testing.T, seed uint64) *month {
 	t.Cleanup(func() { w.closed() })
 	w.pass(10 * time.Minute)
 	w.plan()
-	session, tokens, err := w.sessions.commit(context.Background(), Start{
-		Kind: model.CompatSession, User: w.user, DeviceID: "D", Scope: model.ScopeAPI, Refreshable: true, Source: model.Source{IP: home},
-	}, 0)
-	w.must(err)
+	session, tokens := w.begin(int(seed)/thieves%2 == 1)
 	w.session = session
 	w.owner = w.party("owner", tokens, true)
 	w.wakeUp(w.owner)
 	return w
+}
+
+// begin begins the session here, or imports it from another server.
+func (w *month) begin(imported bool) (session model.Session, tokens Tokens) {
+	if imported {
+		w.count("imported")
+		return w.startOrImport(true)
+	}
+	session, tokens, err := w.sessions.commit(context.Background(), Start{
+		Kind: model.CompatSession, User: w.user, DeviceID: "D", Scope: model.ScopeAPI, Refreshable: true, Source: model.Source{IP: home},
+	}, 0)
+	w.must(err)
+	return session, tokens
 }
 
 func (w *month) party(name string, tokens Tokens, honest bool) *party {

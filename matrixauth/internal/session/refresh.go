@@ -261,6 +261,7 @@ func standingOf(tx *store.Tx, session model.Session, token model.Token) (stands 
 		return stands, err
 	}
 	stands.Forgotten = stands.FirstAt.IsZero()
+	stands.Tidied = stands.Forgotten && token.Imported // its row stays, but not those of what it minted
 	if token.Rowless {
 		never, err := neverHad(tx, token.CreatedAt)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 )
 
 // oracle is the rule of REF-4 to REF-6 written down a second time, over a plain list of pairs. It
@@ -31,6 +32,8 @@ type pair struct {
 	// consumed is a time at which a child was used; only whether there is one counts.
 	consumed time.Time
 	trimmed  bool
+	// imported says that another server made it, so that no row of it goes before the session.
+	imported bool
 }
 
 // firstUse is the first use of a token; written tells that a crash would not undo it.
@@ -100,7 +103,7 @@ func (o *oracle) newestUsed() (newest int) {
 
 // mayBeGone reports whether the refresh token of a pair is so old that its row may be removed.
 func (o *oracle) mayBeGone(p *pair, now time.Time) bool {
-	return p.generation < o.newestUsed()-1 && now.Sub(p.minted) > time.Hour
+	return p.generation < o.newestUsed()-1 && now.Sub(p.minted) > time.Hour && !p.imported
 }
 
 // flush makes every use durable.
@@ -169,10 +172,61 @@ func newHistory(t *testing.T, seed uint64) *history {
 	h := &history{bench: newBench(t), random: rand.New(rand.NewPCG(seed, 1))}
 	h.keyless = true // this is about what rows tell
 	h.crash()
+	if begins := seed % 4; begins > 0 {
+		h.beginElsewhere(begins)
+		return h
+	}
 	session, tokens := h.start("D")
 	h.session = session
 	h.oracle.pairs = []*pair{{tokens: tokens, minted: h.clock.Now(), accessEnds: h.clock.Now().Add(5 * time.Minute)}}
 	return h
+}
+
+// The ways in which a session begins that another server had begun.
+const (
+	onePair        = iota + 1
+	unusedNextPair // whose refresh token was exchanged there, and nobody used the answer
+	usedNextPair
+)
+
+// beginElsewhere imports a session.
+func (h *history) beginElsewhere(begins uint64) {
+	now := h.clock.Now()
+	pairOf := func(name string) *pair {
+		return &pair{tokens: Tokens{Access: "syt_" + name, Refresh: "syr_" + name}, minted: now, accessEnds: now.Add(5 * time.Minute), imported: true}
+	}
+	h.oracle.pairs = []*pair{pairOf("first")}
+	if begins > onePair {
+		first, next := h.oracle.pairs[0], pairOf("next")
+		first.refresh = firstUse{now, true}
+		next.generation, next.parent = 1, first
+		if h.oracle.pairs = append(h.oracle.pairs, next); begins == usedNextPair {
+			h.oracle.use(next, &next.access, now, true)
+		}
+	}
+	h.session = h.importPairs(h.oracle.pairs)
+}
+
+// importPairs writes a session with what another server gave out.
+func (b *bench) importPairs(pairs []*pair) model.Session {
+	b.t.Helper()
+	session := model.Session{Kind: model.CompatSession, UserID: b.user.ID, DeviceID: "D", Scope: model.ScopeAPI}
+	b.update(func(tx *store.Tx) error {
+		session.ID = model.NewID(tx.Now)
+		var rows []model.Token
+		for i, p := range pairs {
+			row := model.Token{Generation: int64(p.generation), Pair: int64(i + 1)}
+			if p.parent != nil {
+				row.Parent = model.HashToken(p.parent.tokens.Refresh)
+			}
+			access, refresh := row, row
+			access.Kind, access.Hash, access.ExpiresAt, access.UsedAt = model.CompatAccess, model.HashToken(p.tokens.Access), p.accessEnds, p.access.at
+			refresh.Kind, refresh.Hash = model.CompatRefresh, model.HashToken(p.tokens.Refresh)
+			rows = append(rows, access, refresh)
+		}
+		return tx.InsertImported(session, b.user.Localpart, rows)
+	})
+	return b.row(session.ID)
 }
 
 // pick prefers young pairs, as clients do.
@@ -207,13 +261,14 @@ func (h *history) step() {
 }
 
 // checkKept holds that a session that lives keeps the access tokens of its newest used generation and of
-// those after it, however old they are: by their rows their ends are told from the end of the session (SOFT-3).
+// those after it, however old they are, and those that another server made: by their rows their ends are told from the
+// end of the session (SOFT-3).
 func (h *history) checkKept() {
 	if h.oracle.ended {
 		return
 	}
 	for _, p := range h.oracle.pairs {
-		if p.generation < h.oracle.newestUsed() || p.trimmed {
+		if p.generation < h.oracle.newestUsed() && !p.imported || p.trimmed {
 			continue
 		}
 		if _, err := h.sessions.Owner(p.tokens.Access); err != nil {
@@ -283,7 +338,7 @@ func TestRefreshNeverLosesAnHonestClient(t *testing.T) {
 	for seed := range uint64(20) {
 		b := newBench(t)
 		random := rand.New(rand.NewPCG(seed, 2))
-		session, tokens := b.start("D")
+		session, tokens := b.startOrImport(seed%2 == 1)
 		for range 60 {
 			got := b.mustRefresh(tokens.Refresh)
 			switch random.IntN(4) {
@@ -303,4 +358,14 @@ func TestRefreshNeverLosesAnHonestClient(t *testing.T) {
 			t.Fatalf("seed %d: the session ended", seed)
 		}
 	}
+}
+
+// startOrImport begins a session here, or imports one.
+func (b *bench) startOrImport(imported bool) (model.Session, Tokens) {
+	b.t.Helper()
+	if !imported {
+		return b.start("D")
+	}
+	of := &pair{tokens: Tokens{Access: "syt_first", Refresh: "syr_first", Life: 5 * time.Minute}, accessEnds: b.clock.Now().Add(5 * time.Minute)}
+	return b.importPairs([]*pair{of}), of.tokens
 }

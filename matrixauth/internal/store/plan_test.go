@@ -17,6 +17,8 @@ func TestPlans(t *testing.T) {
 	}{
 		"live session on device":       {selectSession + liveOnDevice, "sessions_live_device", 2},
 		"ended session on device":      {selectSession + endedOnDevice, "sessions_ended_device", 2},
+		"user by login":                {selectUser + usersByLogin, "users_folded (<expr>=?)", 2},
+		"any imported token":           {anyImported, "tokens_imported", 0},
 		"overdue sessions":             {selectSession + overdue, "sessions_ends (ends_at>? AND ends_at<?)", 2},
 		"token":                        {selectToken + " WHERE hash = ?1", "tokens_hash (hash=?)", 1},
 		"live sessions of user":        {selectSession + liveOfUser, "sessions_live_user", 1},

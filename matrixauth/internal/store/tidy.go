@@ -23,11 +23,11 @@ const (
 // an hour after it expired, unless it belongs to one of the newest pairs. A refresh token is removed once it is older
 // than an hour and two later generations were used; until then it may be retried, or reveal a theft. The use of an
 // access token reveals the theft of the refresh token that minted it. By the time the access token is removed that
-// refresh token is gone, as it is older. One that another server made stays as long as its session: of ours a token says
-// itself that it has expired.
+// refresh token is gone, as it is older. Those that another server made stay as long as their session: of ours a token
+// says itself what it is.
 const (
 	oldAccess  = "expires_at < ?3 AND generation < ?4 AND pair <= ?5 AND imported IS NULL"
-	oldRefresh = "created_at < ?3 AND generation < ?4 - 1"
+	oldRefresh = "created_at < ?3 AND generation < ?4 - 1 AND imported IS NULL"
 
 	// oldestToken tells when the oldest access token of a session was made. Its refresh token goes before it.
 	oldestToken = "SELECT created_at FROM tokens WHERE session_id = ?1 AND kind = ?2 ORDER BY generation LIMIT 1"

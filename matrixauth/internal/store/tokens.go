@@ -112,8 +112,8 @@ func (tx *Tx) Token(hash model.TokenHash) (model.Token, error) {
 func (tx *Tx) RefreshToken(hash model.TokenHash) (model.Token, error) {
 	return one(tx, func(s scanner) (t model.Token, err error) {
 		t.Hash = hash
-		return t, s.Scan(&t.Kind, &t.SessionID, &t.Generation, hashInto{&t.Parent}, timeInto{&t.CreatedAt}, timeInto{&t.ExpiresAt}, &t.Localpart, placesInto{&t.Places})
-	}, "SELECT kind, session_id, generation, parent, created_at, expires_at, localpart, places FROM tokens WHERE hash = ?1", hash[:])
+		return t, s.Scan(&t.Kind, &t.SessionID, &t.Generation, hashInto{&t.Parent}, timeInto{&t.CreatedAt}, timeInto{&t.ExpiresAt}, &t.Localpart, placesInto{&t.Places}, &t.Imported)
+	}, "SELECT kind, session_id, generation, parent, created_at, expires_at, localpart, places, imported IS NOT NULL FROM tokens WHERE hash = ?1", hash[:])
 }
 
 const insertToken = `INSERT INTO tokens (hash, kind, session_id, generation, pair, parent, created_at, expires_at, used_at,

@@ -39,10 +39,21 @@ func (tx *Tx) UserByLocalpart(localpart string) (model.User, error) {
 	return one(tx, scanUser, selectUser+" WHERE localpart = ?1", localpart)
 }
 
-// UserByLogin finds an account by the name that a person typed: the exact localpart, or else the
-// lower-cased one. It is one look-up, whether anything is found or not.
+const usersByLogin = " WHERE localpart IN (?1, ?2) OR lower(localpart) = lower(?1) ORDER BY localpart = ?1 DESC, localpart = ?2 DESC LIMIT 2"
+
+// UserByLogin finds an account by the name that a person typed: the exact localpart, or else the lower-cased one, or else
+// the only one that differs in the case of letters alone, as names may that another server allowed. It is one look-up,
+// whether anything is found or not.
 func (tx *Tx) UserByLogin(name string) (model.User, error) {
-	return one(tx, scanUser, selectUser+" WHERE localpart IN (?1, ?2) ORDER BY localpart = ?1 DESC LIMIT 1", name, strings.ToLower(name))
+	small := strings.ToLower(name)
+	found, err := many(tx, scanUser, selectUser+usersByLogin, name, small)
+	switch {
+	case err != nil:
+		return model.User{}, err
+	case len(found) == 0, len(found) > 1 && found[0].Localpart != name && found[0].Localpart != small:
+		return model.User{}, model.ErrNotFound
+	}
+	return found[0], nil
 }
 
 // Users lists at most limit accounts in the order of their localparts, beginning behind after.

@@ -165,9 +165,12 @@ func TestByName(t *testing.T) {
 func TestIdentified(t *testing.T) {
 	b := newBench(t)
 	alice := b.add(NewUser{Localpart: "alice", Email: "Alice.Straße@example.test"})
+	old := model.User{ID: "old", Localpart: "Old.Hand", CreatedAt: b.clock.Now()} // as another server allowed it
+	b.update(func(tx *store.Tx) error { return tx.InsertUser(old) })
 	for text, want := range map[string]string{
 		"alice": alice.ID, " Alice ": alice.ID, "@alice:example.test": alice.ID, " @alice:example.test\n": alice.ID,
 		"alice.STRASSE@example.test": alice.ID, " Alice.Straße@example.test": alice.ID,
+		"Old.Hand": old.ID, "old.hand": old.ID, "@OLD.HAND:example.test": old.ID,
 		"@alice:other.test": "", "alice@example.test": "", "": "", "@": "", "@alice": "",
 	} {
 		b.update(func(tx *store.Tx) error {

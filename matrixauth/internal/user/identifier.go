@@ -43,7 +43,7 @@ func (u *Users) Key(id Identifier) string {
 }
 
 // Identified finds the account that an identifier means, or ErrNotFound. Names are tried in the exact spelling, then in
-// lower case (LEG-16).
+// lower case (LEG-16), and then in any that only one account has.
 func (u *Users) Identified(tx *store.Tx, id Identifier) (model.User, error) {
 	id = id.trimmed()
 	if id.Name == "" {

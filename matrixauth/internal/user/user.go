@@ -88,7 +88,7 @@ func (u *Users) localpartOf(name string) (string, error) {
 }
 
 // ByName finds an account by its localpart or full Matrix id, as an operator typed it: in the exact
-// spelling, or else in small letters. It returns an Error with code UserNotFound for any other.
+// spelling, or else in small letters, or else in the one that there is. It returns an Error with code UserNotFound for any other.
 func (u *Users) ByName(tx *store.Tx, name string) (model.User, error) {
 	localpart, err := u.localpartOf(name)
 	if err != nil {
