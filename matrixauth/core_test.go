@@ -159,6 +159,27 @@ func TestRetentionRuns(t *testing.T) {
 	})
 }
 
+// TestOverdueSessionsEnd: a Core that runs ends the sessions whose time is over, and keeps their rows.
+func TestOverdueSessionsEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T, m *machine) {
+		m.serve(newSynapse()).Attach()
+		u := m.addUser("alice")
+		id := model.NewID(time.Now())
+		m.must(m.store.Update(t.Context(), func(tx *store.Tx) error {
+			return tx.InsertImported(model.Session{ID: id, Kind: model.CompatSession, UserID: u.ID, Scope: model.CompatScope(false), EndsAt: tx.Now.Add(time.Hour)}, u.Localpart, nil)
+		}))
+		m.running()
+		time.Sleep(time.Hour - time.Minute)
+		if synctest.Wait(); m.session(id).Ended() {
+			t.Error("it ended before its time")
+		}
+		time.Sleep(matrixauth.RetentionFirst + matrixauth.RetentionEvery)
+		if synctest.Wait(); m.session(id).EndReason != model.EndOverdue {
+			t.Errorf("an hour later it is %+v", m.session(id))
+		}
+	})
+}
+
 // TestUsesAreWritten: a Core that runs writes first uses of tokens within a second (REF-4), and activity within a
 // minute, and what is left when it ends.
 func TestUsesAreWritten(t *testing.T) {

@@ -2,6 +2,7 @@ package matrixauth_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -425,6 +426,55 @@ func TestImportedNames(t *testing.T) {
 			h.WantDevices("alice")
 		})
 	}
+	t.Run("an_app_deletes_a_device", func(t *testing.T) { // LEG-45
+		h, _ := newImported(t, phone())
+		const odd = "a/b?c %41\tд"
+		h.Import(house.Imported{Localpart: "alice", Device: odd, Access: "syt_other"})
+		path := "/_matrix/client/v3/devices/" + url.PathEscape(odd)
+		ask := func(more house.Object) house.Answer {
+			return h.Do(house.Call{Method: http.MethodDelete, Path: path, Bearer: syt, Body: house.JSON(more)})
+		}
+		a := ask(house.Object{})
+		a.WantStatus(t, http.StatusUnauthorized)
+		ask(house.Object{"auth": house.Object{"type": "m.login.password", "identifier": house.Object{"type": "m.id.user", "user": "alice"}, "password": house.AlicesPassword,
+			"session": a.Document(t)["session"]}}).WantStatus(t, http.StatusOK)
+		h.WantInactive("syt_other")
+		h.WantActive(syt, "PHONE")
+		h.Settle()
+		h.WantDevices("alice", "PHONE")
+	})
+	t.Run("an_operator_finds_them", func(t *testing.T) {
+		h := house.New(t)
+		const odd = "Weird Name/%41"
+		h.Must(h.Seed(odd, house.AlicesPassword))
+		of := phone()
+		of.Localpart, of.Device = odd, "a\x1b[31mb"
+		id := h.Import(of)
+		found := house.Act(h, matrixauth.ListSessions, matrixauth.SessionQuery{User: odd}).Sessions
+		if len(found) != 1 || found[0].ID != id || found[0].DeviceID != of.Device {
+			t.Errorf("found %+v", found)
+		}
+		for _, typed := range []string{"weird name/%41", "@" + odd + ":" + house.ServerName} {
+			if ended := house.Act(h, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: typed, DryRun: true}); ended.Sessions != 1 {
+				t.Errorf("%s has %d sessions", typed, ended.Sessions)
+			}
+		}
+		house.Act(h, matrixauth.EndSessions, matrixauth.SessionsToEnd{User: odd})
+		h.Settle()
+		h.WantDevices(odd)
+	})
+	t.Run("who_has_capitals_in_the_name_signs_in", func(t *testing.T) { // LEG-16
+		h := house.New(t)
+		h.Must(h.Seed("Old.Hand", house.AlicesPassword))
+		for _, typed := range []string{"Old.Hand", "old.hand", "@OLD.HAND:" + house.ServerName} {
+			if s := h.Login(typed, nil); s.UserID != "@Old.Hand:"+house.ServerName {
+				t.Errorf("%s is %s", typed, s.UserID)
+			}
+		}
+		h.Must(h.Seed("OLD.HAND", "another horse, another battery"))
+		h.Login("Old.Hand", nil)
+		h.TryLogin("old.hand", nil).Want(t, http.StatusForbidden, "M_FORBIDDEN")
+	})
 	for _, localpart := range []string{"Alice", "a+b", "weird=2fname", "ALL/CAPS", "émile", "with space", "%41"} {
 		t.Run("an_account_"+localpart, func(t *testing.T) {
 			h := house.New(t)

@@ -69,7 +69,7 @@ func (s *Sessions) Find(token string) (model.Token, error) {
 	}
 	t, err := s.config.Store.Token(model.HashToken(token))
 	if errors.Is(err, model.ErrNotFound) {
-		return s.byClaims(token)
+		return s.withoutRow(token)
 	}
 	return t, err
 }

@@ -142,8 +142,11 @@ func restore(tx *store.Tx, t model.Token) error {
 	return tx.InsertToken(t)
 }
 
-// byClaims is findRowless outside of a transaction, with the errors of Find.
-func (s *Sessions) byClaims(token string) (found model.Token, err error) {
+// withoutRow is findRowless outside of a transaction, with the errors of Find.
+func (s *Sessions) withoutRow(token string) (found model.Token, err error) {
+	if _, ours := model.ParseToken(token); !ours && s.config.Registry.back.at.Load() == nil {
+		return model.Token{}, unknownToken() // without a look at the store
+	}
 	err = s.config.Store.View(context.Background(), func(tx *store.Tx) error {
 		found, _, err = s.findRowless(tx, token)
 		return err

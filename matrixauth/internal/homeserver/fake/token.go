@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // AskAt says where the homeserver asks about access tokens: the endpoint of its
@@ -75,6 +76,9 @@ func (s *Synapse) requester(r *http.Request) (requester, *result) {
 	u := s.users[found.Username]
 	if u == nil {
 		return requester{}, refused(http.StatusInternalServerError, "M_FORBIDDEN", "User not found")
+	}
+	if utf8.RuneCountInString(found.DeviceID) > 255 {
+		return requester{}, refused(http.StatusInternalServerError, "M_FORBIDDEN", "Invalid device ID in introspection result")
 	}
 	if _, exists := u.Devices[found.DeviceID]; found.DeviceID != "" && !exists {
 		return requester{}, &notActive
