@@ -163,6 +163,7 @@ func (s Settings) config() matrixauth.Config {
 		LoginsPerNetwork:    matrixauth.Rate(s.LoginLimit.Network), LoginsPerAccount: matrixauth.Rate(s.LoginLimit.Account),
 		RegistrationsPerNetwork: matrixauth.Rate(s.RegistrationLimit), RefreshesPerSession: matrixauth.Rate(s.RefreshLimit), AllowHTTPClients: s.AllowHTTPClients,
 		Passwords:     s.Passwords.config(),
+		PasswordHash:  s.PasswordHash,
 		Backup:        matrixauth.Backups{Dir: s.Backup.Dir, Every: timeOf(s.Backup.Every), Keep: int(s.Backup.Keep)},
 		Mail:          s.Mail.config(),
 		Recovery:      s.Recovery,

@@ -57,6 +57,9 @@ type Settings struct {
 	// What new passwords must be like.
 	Passwords Passwords `json:"passwords,omitzero"`
 
+	// How new passwords are hashed: `argon2id`, or `bcrypt`, which Synapse verifies too. Default: argon2id.
+	PasswordHash string `json:"password_hash,omitempty"`
+
 	// The OAuth clients that need not register.
 	Client []Client `json:"client,omitempty"`
 

@@ -60,7 +60,7 @@ var mayImport = map[string][]string{
 	"internal/client":       {"internal/bound", "internal/model", "internal/store"},
 	"internal/browser":      {"internal/bound", "internal/model", "internal/store"},
 	"internal/signin":       {"internal/bound", "internal/browser", "internal/grant", "internal/limit", "internal/model", "internal/page", "internal/store", "internal/user"},
-	"internal/user":         {"internal/bound", "internal/browser", "internal/homeserver", "internal/limit", "internal/model", "internal/notify", "internal/outbox", "internal/password", "internal/session", "internal/store", "internal/verification"},
+	"internal/user":         {"internal/bound", "internal/browser", "internal/homeserver", "internal/limit", "internal/model", "internal/notify", "internal/outbox", "internal/password", "internal/seal", "internal/session", "internal/store", "internal/verification"},
 	"internal/session":      {"internal/bound", "internal/fault", "internal/homeserver", "internal/limit", "internal/model", "internal/outbox", "internal/store", "internal/tokenkey"},
 	"internal/verification": {"internal/bound", "internal/model", "internal/notify", "internal/outbox", "internal/page", "internal/seal", "internal/store"},
 	"internal/outbox":       {"internal/bound", "internal/model", "internal/store"},

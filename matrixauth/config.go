@@ -52,6 +52,8 @@ type Config struct {
 	RefreshesPerSession Rate
 	// Passwords says what new passwords must be like.
 	Passwords Passwords
+	// PasswordHash is how new passwords are hashed: HashArgon2id, which is the default, or HashBcrypt.
+	PasswordHash string
 	// Clients are the OAuth clients that need not register.
 	Clients []Client
 	// AllowHTTPClients lets clients register http addresses on loopback, for development.
@@ -183,6 +185,7 @@ func (c Config) WithDefaults() Config {
 		c.RefreshesPerSession = DefaultRefreshesPerSession
 	}
 	c.Passwords = c.Passwords.withDefaults()
+	c.PasswordHash = cmp.Or(c.PasswordHash, HashArgon2id)
 	if c.Backup != (Backups{}) {
 		c.Backup.Every = cmp.Or(c.Backup.Every, DefaultBackupEvery)
 		c.Backup.Keep = cmp.Or(c.Backup.Keep, DefaultBackupKeep)
@@ -233,6 +236,7 @@ func (c Config) Validate() []Problem {
 	add("seal_file", checkWholePath(c.SealFile))
 	add("key_file", checkWholePath(c.KeyFile))
 	all = append(all, c.Passwords.problems()...)
+	all = append(all, passwordHashProblems(c.PasswordHash)...)
 	all = append(all, c.Backup.problems()...)
 	all = append(all, c.Mail.problems()...)
 	all = append(all, c.Registration.problems(c)...)

@@ -64,3 +64,25 @@ func (p Passwords) policy(logger *slog.Logger) *password.Policy {
 		logger.Warn("a new password was judged without the file of refused passwords, which cannot be read", "error", err)
 	}})
 }
+
+// The values of Config.PasswordHash.
+const (
+	HashArgon2id = "argon2id"
+	// HashBcrypt has new passwords hashed so that Synapse verifies them, and old hashes of bcrypt stay as they are.
+	HashBcrypt = "bcrypt"
+)
+
+func passwordHashProblems(hash string) []Problem {
+	if hash == HashArgon2id || hash == HashBcrypt {
+		return nil
+	}
+	return []Problem{{"password_hash", "must be " + HashArgon2id + " or " + HashBcrypt}}
+}
+
+// bcryptCost is that of new hashes, zero for those of argon2id.
+func bcryptCost(hash string) int {
+	if hash == HashBcrypt {
+		return password.BcryptCost
+	}
+	return 0
+}

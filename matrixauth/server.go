@@ -187,6 +187,7 @@ func (s *Server) wireDomain() {
 	s.users = user.New(user.Config{
 		Verifications: s.verifications, Letters: s.letters, AllowEmail: func(address string) bool { return s.registrations.Rules().Domains.Allow(address) },
 		Store: s.core.store, Outbox: s.core.outbox, Sessions: s.sessions, Browsers: s.browsers, Passwords: s.core.passwords, Policy: s.config.Passwords.policy(s.deps.Logger),
+		Seal: s.seal, BcryptCost: bcryptCost(s.config.PasswordHash),
 		Homeserver: s.homeserver, Limiter: s.core.limiter, ReadOnly: s.config.Kind == SynapseReadOnly, ServerName: s.config.ServerName, Notify: s.letters.Notify, Logger: s.deps.Logger,
 	})
 	s.reconciler = reconcile.New(reconcile.Config{

@@ -13,6 +13,8 @@ import (
 const (
 	// ListTaken lists what was taken over so far.
 	ListTaken Operation[move.JournalQuery, move.JournalPage] = "move.journal"
+	// TakePepper keeps the pepper of the hashes of the accounts that are taken next.
+	TakePepper Operation[Pepper, struct{}] = "move.pepper"
 	// TakeAccounts takes a part of the accounts over.
 	TakeAccounts Operation[move.Batch, move.Done] = "move.accounts"
 	// TakeRegistrationTokens takes the registration tokens over.
@@ -39,6 +41,21 @@ func (o *Operations) listChangedPasswords(ctx context.Context, _ model.Actor, q 
 	page, err := view(ctx, o, func(tx *store.Tx) (move.PasswordPage, error) { return o.importer().ChangedPasswords(tx, q) })
 	note(ctx, model.User{}, slog.Int("hashes", len(page.Passwords)))
 	return page, err
+}
+
+// Pepper is what the other server appends to passwords before it hashes them; empty for none.
+type Pepper struct {
+	Text string `json:"text"`
+}
+
+// String keeps the pepper out of logs.
+func (Pepper) String() string { return "a pepper" }
+
+// GoString is String.
+func (p Pepper) GoString() string { return p.String() }
+
+func (o *Operations) takePepper(ctx context.Context, _ model.Actor, p Pepper) (struct{}, error) {
+	return update(ctx, o, func(tx *store.Tx) (struct{}, error) { return struct{}{}, o.c.Users.ImportPepper(tx, p.Text) })
 }
 
 func (o *Operations) takeAccounts(ctx context.Context, by model.Actor, b move.Batch) (move.Done, error) {
@@ -85,6 +102,13 @@ func (o *Operations) importer() *move.Importer {
 
 // MoveTarget has the parts of a move done by who performs operations.
 type MoveTarget struct{ Caller }
+
+// TakePepper has the pepper kept that the hashes of accounts name which are taken from now on; empty for none. It comes
+// before the first accounts of each run.
+func (t MoveTarget) TakePepper(ctx context.Context, text string) error {
+	_, err := TakePepper.Do(ctx, t.Caller, Pepper{text})
+	return err
+}
 
 // Journal implements move.Target.
 func (t MoveTarget) Journal(ctx context.Context, q move.JournalQuery) (move.JournalPage, error) {

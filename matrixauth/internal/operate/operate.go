@@ -106,6 +106,7 @@ func (o *Operations) Rows() []Row {
 		Bind(MendDifference, AsksSynapse, o.mendDifference),
 
 		Bind(ListTaken, Reads, o.listTaken),
+		Bind(TakePepper, 0, o.takePepper),
 		Bind(TakeAccounts, 0, o.takeAccounts),
 		Bind(ListChangedPasswords, 0, o.listChangedPasswords),
 		Bind(TakeRegistrationTokens, 0, o.takeRegistrationTokens),

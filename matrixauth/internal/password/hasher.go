@@ -57,9 +57,6 @@ type Config struct {
 	// Queue is how many callers may wait beyond those; the default is bound.WaitingPerHash for each of them. Negative
 	// means that nobody may wait.
 	Queue int
-	// BcryptPepper is what the server that made the bcrypt hashes appended to passwords (Synapse's
-	// password_config.pepper).
-	BcryptPepper string
 	// Observe is told how long each hash took, waiting not included. It is called from many goroutines.
 	Observe func(time.Duration)
 	// Now is the clock for Observe; the default is time.Now.
@@ -69,7 +66,6 @@ type Config struct {
 // Hasher makes and verifies hashes. It is safe for concurrent use and starts no goroutine.
 type Hasher struct {
 	current argon2Hash // the scheme of new hashes; salt and tag are of the lengths in force
-	pepper  string
 	observe func(time.Duration)
 	now     func() time.Time
 
@@ -115,7 +111,7 @@ func New(c Config) *Hasher {
 		panic(fmt.Sprintf("password.New: %v", err))
 	}
 	return &Hasher{
-		current: current, pepper: c.BcryptPepper, observe: c.Observe, now: c.Now,
+		current: current, observe: c.Observe, now: c.Now,
 		slots: make(chan struct{}, c.Concurrent), queue: int64(max(0, c.Queue)), argon2id: argon2.IDKey,
 	}
 }
@@ -151,6 +147,11 @@ type Result struct {
 // Verify compares a password with a stored hash, at the cost of one hash of the stored scheme. Errors:
 // ErrTooLong, ErrBusy, ErrHash; a wrong password is none.
 func (h *Hasher) Verify(ctx context.Context, phc, password string) (Result, error) {
+	return h.VerifyPeppered(ctx, phc, password, Pepper{})
+}
+
+// VerifyPeppered is Verify for a hash that names a pepper, which must be given then.
+func (h *Hasher) VerifyPeppered(ctx context.Context, phc, password string, pepper Pepper) (Result, error) {
 	if len(password) > bound.PasswordMost {
 		return Result{}, ErrTooLong
 	}
@@ -158,13 +159,16 @@ func (h *Hasher) Verify(ctx context.Context, phc, password string) (Result, erro
 	if err != nil {
 		return Result{}, err
 	}
+	if stored.pepper != pepper.ID {
+		return Result{}, malformed("it was made with another pepper")
+	}
 	clear := []byte(password)
 	if !stored.raw {
 		clear = normalize(password)
 	}
 	var ok bool
 	err = h.run(ctx, func() (err error) {
-		ok, err = stored.scheme.verify(h, clear)
+		ok, err = stored.scheme.verify(h, clear, pepper.Text)
 		return err
 	})
 	if err != nil || !ok {
@@ -182,7 +186,7 @@ func (h *Hasher) VerifyDummy(ctx context.Context, password string) error {
 		return ErrTooLong
 	}
 	return h.run(ctx, func() error {
-		_, err := h.current.verify(h, normalize(password))
+		_, err := h.current.verify(h, normalize(password), "")
 		return err
 	})
 }

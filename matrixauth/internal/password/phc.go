@@ -22,15 +22,19 @@ const maxEncoded = 512
 type stored struct {
 	scheme scheme
 	raw    bool
+	// pepper is the id of the pepper that the hash was made with; empty for none.
+	pepper string
 }
 
 // parse reads a stored hash: a PHC string of argon2id, argon2i or PBKDF2, or a modular crypt string of
-// bcrypt, either with RawPrefix. What it returns is within the bounds.
+// bcrypt, either with RawPrefix; before one of bcrypt may stand the pepper that it was made with (WithPepper). What it
+// returns is within the bounds.
 func parse(text string) (stored, error) {
 	if len(text) > maxEncoded {
 		return stored{}, malformed("%d bytes; allowed are %d", len(text), maxEncoded)
 	}
 	text, raw := strings.CutPrefix(text, RawPrefix)
+	pepper, text := PepperOf(text)
 	fields := strings.Split(text, "$")
 	if len(fields) < 4 || fields[0] != "" {
 		return stored{}, malformed("not of the form $scheme$…")
@@ -50,7 +54,10 @@ func parse(text string) (stored, error) {
 	if err != nil {
 		return stored{}, err
 	}
-	return stored{scheme: s, raw: raw}, nil
+	if _, isBcrypt := s.(bcryptHash); pepper != "" && !isBcrypt {
+		return stored{}, malformed("a pepper stands before a hash that is not of bcrypt")
+	}
+	return stored{scheme: s, raw: raw, pepper: pepper}, nil
 }
 
 // parseArgon2 reads v=19, parameters, salt and hash.

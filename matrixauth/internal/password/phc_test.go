@@ -2,9 +2,12 @@ package password
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/bcrypt"
 )
 
 // TestForeign verifies hashes that other programs made (PW-2, PW-7): the reference implementation of
@@ -44,12 +47,16 @@ func TestForeign(t *testing.T) {
 		"bcrypt_72_of_80":    {"$2b$04$hZxKRDnK5gJv1UI30QbRf.Y4LTmY0KekTe5U/P9hceQvwXv74Kl/i", strings.Repeat("x", 72) + "other", "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := quick(Config{BcryptPepper: c.pepper})
-			if got, err := h.Verify(t.Context(), c.phc, c.password); err != nil || got != (Result{OK: true, Upgrade: true}) {
+			h := quick(Config{})
+			pepper := Pepper{Text: c.pepper}
+			if c.pepper != "" {
+				pepper.ID, c.phc = "p", WithPepper("p", c.phc)
+			}
+			if got, err := h.VerifyPeppered(t.Context(), c.phc, c.password, pepper); err != nil || got != (Result{OK: true, Upgrade: true}) {
 				t.Errorf("Verify = %+v, %v; want OK and Upgrade", got, err)
 			}
 			for _, wrong := range append(c.wrong, "", "wrong", c.password[:len(c.password)/2]) {
-				if got, err := h.Verify(t.Context(), c.phc, wrong); err != nil || got != (Result{}) {
+				if got, err := h.VerifyPeppered(t.Context(), c.phc, wrong, pepper); err != nil || got != (Result{}) {
 					t.Errorf("Verify(%q) = %+v, %v; want not OK", wrong, got, err)
 				}
 			}
@@ -64,9 +71,52 @@ func TestForeign(t *testing.T) {
 func TestPepper(t *testing.T) {
 	const phc = "$2b$04$tBqwRDwNSQUmFRxEMeV.fOUQbcLdFlHQsCJXO3qXizMlLwDENOq7."
 	for _, pepper := range []string{"", "salt", "salt & pepper "} {
-		if got, err := quick(Config{BcryptPepper: pepper}).Verify(t.Context(), phc, "open sesame"); err != nil || got.OK {
+		if got, err := quick(Config{}).VerifyPeppered(t.Context(), WithPepper("p", phc), "open sesame", Pepper{"p", pepper}); err != nil || got.OK {
 			t.Errorf("with pepper %q: %+v, %v", pepper, got, err)
 		}
+	}
+	for _, given := range []Pepper{{}, {"q", "salt"}} {
+		if got, err := quick(Config{}).VerifyPeppered(t.Context(), WithPepper("p", phc), "open sesame", given); !errors.Is(err, ErrHash) || got.OK {
+			t.Errorf("with %v: %+v, %v", given, got, err)
+		}
+	}
+}
+
+// TestHashBcrypt: a new hash of bcrypt is one that Synapse verifies with its pepper, which it names; the first 72 bytes
+// of both count (PW-2).
+func TestHashBcrypt(t *testing.T) {
+	h := quick(Config{})
+	salty := Pepper{"p", " & pepper"}
+	for _, pepper := range []Pepper{{}, salty} {
+		stored, err := h.HashBcrypt(t.Context(), "correct horse", bcrypt.MinCost, pepper)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, hash := PepperOf(stored)
+		if id != pepper.ID || !IsBcrypt(hash) || IsBcrypt(stored) != (id == "") || bcrypt.CompareHashAndPassword([]byte(hash), []byte("correct horse"+pepper.Text)) != nil {
+			t.Errorf("%s", stored)
+		}
+		if got, err := h.VerifyPeppered(t.Context(), stored, "correct horse", pepper); err != nil || !got.OK {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	long := strings.Repeat("x", 72)
+	stored, err := h.HashBcrypt(t.Context(), long+"other", bcrypt.MinCost, salty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := h.VerifyPeppered(t.Context(), stored, long, salty); err != nil || !got.OK {
+		t.Errorf("%+v, %v", got, err)
+	}
+	before := h.Stats().Hashes
+	if err := h.VerifyDummyBcrypt(t.Context(), "wrong", bcrypt.MinCost); err != nil || h.Stats().Hashes != before+1 {
+		t.Errorf("a dummy: %v", err)
+	}
+	if _, err := h.HashBcrypt(t.Context(), strings.Repeat("x", 4097), bcrypt.MinCost, salty); !errors.Is(err, ErrTooLong) {
+		t.Error(err)
+	}
+	if printed := fmt.Sprintf("%v %+v %#v %s", salty, salty, []Pepper{salty}, &salty); strings.Contains(printed, "&") {
+		t.Error(printed)
 	}
 }
 
@@ -77,6 +127,8 @@ const (
 
 // refused are hashes that must not be verified, and not cost a hash either.
 var refused = map[string]string{
+	"pepper_of_argon2":      WithPepper("p", "$argon2id$v=19$m=8,t=1,p=1$"+salt+"$"+tag),
+	"pepper_without_end":    "{pepper:p$2b$04$tBqwRDwNSQUmFRxEMeV.fOUQbcLdFlHQsCJXO3qXizMlLwDENOq7.",
 	"empty":                 "",
 	"no_scheme":             "password",
 	"not_first":             "x$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + tag,

@@ -30,8 +30,8 @@ const (
 
 // scheme is a parsed hash.
 type scheme interface {
-	// verify makes one hash and compares. It is called by run.
-	verify(h *Hasher, clear []byte) (bool, error)
+	// verify makes one hash and compares. It is called by run. The pepper is empty but for bcrypt.
+	verify(h *Hasher, clear []byte, pepper string) (bool, error)
 	// same reports whether new hashes are of this scheme and these parameters.
 	same(current argon2Hash) bool
 }
@@ -44,7 +44,7 @@ type argon2Hash struct {
 	salt, tag    []byte
 }
 
-func (a argon2Hash) verify(h *Hasher, clear []byte) (bool, error) {
+func (a argon2Hash) verify(h *Hasher, clear []byte, _ string) (bool, error) {
 	if a.variant == "argon2i" {
 		return equal(argon2.Key(clear, a.salt, a.time, a.memory, a.parallelism, uint32(len(a.tag))), a.tag), nil
 	}
@@ -78,9 +78,8 @@ const bcryptBytes = 72
 
 // verify hashes the password with the pepper behind it, and only the first 72 bytes of that, as Synapse
 // did when it made the hash (PW-2).
-func (b bcryptHash) verify(h *Hasher, clear []byte) (bool, error) {
-	clear = append(clear[:len(clear):len(clear)], h.pepper...)
-	err := bcrypt.CompareHashAndPassword([]byte(b), clear[:min(len(clear), bcryptBytes)])
+func (b bcryptHash) verify(_ *Hasher, clear []byte, pepper string) (bool, error) {
+	err := bcrypt.CompareHashAndPassword([]byte(b), forBcrypt(clear, pepper))
 	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, nil
 	}
@@ -91,6 +90,12 @@ func (b bcryptHash) verify(h *Hasher, clear []byte) (bool, error) {
 }
 
 func (b bcryptHash) same(argon2Hash) bool { return false }
+
+// forBcrypt returns what bcrypt takes of a password with the pepper behind it.
+func forBcrypt(clear []byte, pepper string) []byte {
+	clear = append(clear[:len(clear):len(clear)], pepper...)
+	return clear[:min(len(clear), bcryptBytes)]
+}
 
 // pbkdf2Hash is a hash of PBKDF2 (RFC 8018) in PHC form.
 type pbkdf2Hash struct {
@@ -106,7 +111,7 @@ var digests = map[string]func() hash.Hash{
 	"pbkdf2-sha512": sha512.New,
 }
 
-func (p pbkdf2Hash) verify(_ *Hasher, clear []byte) (bool, error) {
+func (p pbkdf2Hash) verify(_ *Hasher, clear []byte, _ string) (bool, error) {
 	tag, err := pbkdf2.Key(p.digest, string(clear), p.salt, p.iterations, len(p.tag))
 	if err != nil {
 		return false, malformed("pbkdf2: %v", err)

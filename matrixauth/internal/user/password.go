@@ -41,7 +41,15 @@ func (u *Users) hash(ctx context.Context, clear string, weak error) (string, err
 	if weak != nil {
 		return "", refused(weak)
 	}
-	hash, err := u.config.Passwords.Hash(ctx, clear)
+	if u.config.BcryptCost == 0 {
+		hash, err := u.config.Passwords.Hash(ctx, clear)
+		return hash, busy(err)
+	}
+	pepper, err := u.presentPepper(ctx)
+	if err != nil {
+		return "", err
+	}
+	hash, err := u.config.Passwords.HashBcrypt(ctx, clear, u.config.BcryptCost, pepper)
 	return hash, busy(err)
 }
 
@@ -112,12 +120,16 @@ func (u *Users) replacePassword(tx *store.Tx, by model.Actor, user model.User, h
 // package signin may call it: it knows no limits.
 func (u *Users) CheckPassword(ctx context.Context, who model.User, hash, clear string) error {
 	if hash == "" {
-		if err := u.config.Passwords.VerifyDummy(ctx, clear); err != nil && !errors.Is(err, password.ErrTooLong) {
+		if err := u.verifyDummy(ctx, clear); err != nil && !errors.Is(err, password.ErrTooLong) {
 			return busy(err)
 		}
 		return badCredentials()
 	}
-	result, err := u.config.Passwords.Verify(ctx, hash, clear)
+	pepper, err := u.pepperOf(ctx, hash)
+	if err != nil {
+		return err
+	}
+	result, err := u.config.Passwords.VerifyPeppered(ctx, hash, clear, pepper)
 	if errors.Is(err, password.ErrTooLong) {
 		return badCredentials()
 	}
@@ -127,10 +139,19 @@ func (u *Users) CheckPassword(ctx context.Context, who model.User, hash, clear s
 	if !result.OK {
 		return badCredentials()
 	}
-	if result.Upgrade {
+	// A hash of bcrypt is not replaced where the way back to Synapse is to stay open.
+	if result.Upgrade && u.config.BcryptCost == 0 {
 		u.upgrade(ctx, who, hash, clear)
 	}
 	return nil
+}
+
+// verifyDummy does the work of checking a password at the cost of a new hash.
+func (u *Users) verifyDummy(ctx context.Context, clear string) error {
+	if u.config.BcryptCost != 0 {
+		return u.config.Passwords.VerifyDummyBcrypt(ctx, clear, u.config.BcryptCost)
+	}
+	return u.config.Passwords.VerifyDummy(ctx, clear)
 }
 
 // upgrade stores a password under the present scheme. The login that brought it has succeeded, so a

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/browser"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/homeserver"
@@ -15,6 +16,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/notify"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/outbox"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/seal"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/session"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/verification"
@@ -32,6 +34,10 @@ type Config struct {
 	// Policy judges new passwords.
 	Policy     *password.Policy
 	Homeserver *homeserver.Client
+	// Seal opens the peppers of passwords that came along from another server.
+	Seal *seal.Keeper
+	// BcryptCost has new passwords hashed by bcrypt at this cost, as Synapse verifies them; zero means argon2id.
+	BcryptCost int
 	// Verifications prove the addresses that people add, and Letters says whether that can be.
 	Verifications *verification.Verifications
 	Letters       *notify.Letters
@@ -47,10 +53,14 @@ type Config struct {
 }
 
 // Users creates and changes accounts.
-type Users struct{ config Config }
+type Users struct {
+	config Config
+	// peppers are those that were opened already, by id; they never change.
+	peppers sync.Map
+}
 
 // New makes the accounts of a configuration.
-func New(c Config) *Users { return &Users{c} }
+func New(c Config) *Users { return &Users{config: c} }
 
 // notify has the holder of an account told what happened to it. No addresses means all that the account has.
 func (u *Users) notify(tx *store.Tx, kind model.NoticeKind, userID string, to []model.Email) error {

@@ -32,6 +32,7 @@ var tables = []string{
 	"taken_registration_tokens",
 	"external_links",
 	"other_threepids",
+	"password_peppers",
 	"events",
 	"lost_sessions",
 	"lost_ended",
