@@ -51,7 +51,7 @@ var mayImport = map[string][]string{
 	"internal/operate": {"internal/browser", "internal/client", "internal/grant", "internal/homeserver", "internal/model", "internal/move", "internal/notify", "internal/outbox", "internal/reconcile", "internal/recovery", "internal/registration", "internal/session", "internal/store", "internal/tokenkey", "internal/user", "internal/web"},
 	// The domain.
 	"internal/recovery":  {"internal/bound", "internal/limit", "internal/model", "internal/notify", "internal/outbox", "internal/page", "internal/seal", "internal/session", "internal/store", "internal/user"},
-	"internal/move":      {"internal/model", "internal/registration", "internal/session", "internal/store", "internal/user"},
+	"internal/move":      {"internal/bound", "internal/model", "internal/registration", "internal/session", "internal/store", "internal/user"},
 	"internal/reconcile": {"internal/homeserver", "internal/model", "internal/outbox", "internal/session", "internal/store", "internal/user"},
 
 	"internal/registration": {"internal/bound", "internal/limit", "internal/model", "internal/notify", "internal/outbox", "internal/page", "internal/seal", "internal/store", "internal/user", "internal/verification"},

@@ -38,7 +38,10 @@ type merge struct {
 	user     model.User
 	taken    *Taken
 	findings *Findings
-	changed  bool
+	// made reports whether the account is new here, changed whether something of an old one changed.
+	made, changed bool
+	// networks are those that were noted.
+	networks map[string]bool
 }
 
 // Take takes an account over, in the transaction of a batch, in the name of who runs it. What cannot come is noted in

@@ -3,7 +3,9 @@ package move
 import (
 	"bytes"
 	"errors"
+	"time"
 
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 )
 
@@ -52,7 +54,7 @@ func (m *merge) seating(s Session, id string) seating {
 
 // seat makes a session with the tokens that it has there.
 func (m *merge) seat(s Session) (seating, error) {
-	if s.DeviceID != "" {
+	if s.DeviceID != "" && !m.made {
 		_, err := m.tx.LiveSessionOnDevice(m.user.ID, s.DeviceID)
 		if err == nil {
 			m.findings.Note(DeviceHere, m.their.Name+" "+s.DeviceID)
@@ -81,7 +83,19 @@ func (m *merge) seat(s Session) (seating, error) {
 	m.taken.Sessions++
 	m.taken.Tokens += int64(len(s.Tokens))
 	m.changed = m.changed || m.base != nil
-	return m.seating(s, made.ID), m.tx.NoteNetwork(m.user.ID, s.LastIP)
+	return m.seating(s, made.ID), m.noteNetwork(made.LastIP, made.LastActiveAt)
+}
+
+// noteNetwork has a sign-in from where somebody was lately be none from an unknown place.
+func (m *merge) noteNetwork(ip string, at time.Time) error {
+	if ip == "" || m.networks[ip] || m.tx.Now.Sub(at) > bound.KeepKnownNetwork {
+		return nil
+	}
+	if m.networks == nil {
+		m.networks = map[string]bool{}
+	}
+	m.networks[ip] = true
+	return m.tx.NoteNetwork(m.user.ID, ip)
 }
 
 // describe has a session say what the other server says of it.

@@ -97,6 +97,7 @@ func (m *merge) create() error {
 		return err
 	}
 	m.taken.Users++
+	m.made = true
 	// Nobody is welcomed who has been here for years.
 	if _, err := m.tx.NoteSignIn(m.user.ID, ""); err != nil {
 		return err

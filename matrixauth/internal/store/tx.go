@@ -30,6 +30,8 @@ type Tx struct {
 	touched bool
 	// changed reports whether a statement has changed a row.
 	changed bool
+	// again has the statements of a long transaction.
+	again statements
 	// Now is the time of the transaction: one for all that happens in it, in the resolution of rows.
 	Now time.Time
 }
@@ -230,7 +232,7 @@ func guard(tx *Tx, f func(*Tx) error) (err error) {
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	tx.ran.Add(1)
 	tx.touched = true
-	result, err := tx.q.ExecContext(tx.ctx, query, args...)
+	result, err := tx.runExec(query, args)
 	if err != nil {
 		return 0, err
 	}
@@ -242,7 +244,7 @@ func (tx *Tx) exec(query string, args ...any) (int64, error) {
 // one reads a single row; model.ErrNotFound if there is none.
 func one[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any) (T, error) {
 	tx.ran.Add(1)
-	value, err := scan(tx.q.QueryRowContext(tx.ctx, query, args...))
+	value, err := scan(tx.runRow(query, args))
 	if errors.Is(err, sql.ErrNoRows) {
 		return value, model.ErrNotFound
 	}
