@@ -22,7 +22,7 @@ on its database otherwise. Results go to standard output, all else to standard
 error.
 
 Exit codes: 0 done (and for the doctor: nothing wrong), 1 anything else, 130
-interrupted while a password was asked for.`,
+interrupted; "migrate synapse" has others too.`,
 	CobraFunc: func(root *cobra.Command) {
 		root.PersistentFlags().StringP("config", "c", "", "Configuration file (default: ./Caddyfile, then /etc/caddy/Caddyfile)")
 		root.PersistentFlags().StringP("adapter", "a", "", "Name of the config adapter, if the file is not a Caddyfile or JSON")

@@ -11,7 +11,7 @@ import (
 )
 
 func migrateCommand() *cobra.Command {
-	return groupCommand("migrate", "Moves a homeserver to this authentication server", migrateMSC3861Command())
+	return groupCommand("migrate", "Moves a homeserver to this authentication server", migrateMSC3861Command(), migrateSynapseCommand())
 }
 
 func migrateMSC3861Command() *cobra.Command {
@@ -53,6 +53,9 @@ func migrateMSC3861Command() *cobra.Command {
 	return cmd
 }
 
+// errNoSynapseFiles says that nothing tells where Synapse's configuration is.
+var errNoSynapseFiles = errors.New("name Synapse's configuration with --synapse-config: each file and folder that Synapse is started with, in that order")
+
 // planMigration reads Synapse's files and says what would change in them.
 func (k keeper) planMigration(cmd *cobra.Command) (*matrixauth.Migration, error) {
 	files, err := k.synapseFiles(cmd)
@@ -60,7 +63,7 @@ func (k keeper) planMigration(cmd *cobra.Command) (*matrixauth.Migration, error)
 		return nil, err
 	}
 	if len(files.paths) == 0 {
-		return nil, errors.New("name Synapse's configuration with --synapse-config: each file and folder that Synapse is started with, in that order")
+		return nil, errNoSynapseFiles
 	}
 	endpoint, err := endpointFlag(cmd)
 	if err != nil {

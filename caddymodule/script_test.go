@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -9,19 +10,24 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	_ "github.com/mattn/go-sqlite3" // Synapse's database
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 )
 
 // TestScript runs the commands as an operator does, by scripts that read as a session at a terminal.
 func TestScript(t *testing.T) {
-	synapse := httptest.NewServer(http.HandlerFunc(agreeable))
-	t.Cleanup(synapse.Close) // scripts run when this function has returned
+	schema, err := os.ReadFile("testdata/synapse.sql")
+	must(t, err)
+	homeserver := httptest.NewServer(http.HandlerFunc(agreeable))
+	t.Cleanup(homeserver.Close) // scripts run when this function has returned
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
@@ -31,7 +37,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("XDG_DATA_HOME", e.WorkDir+"/data")
 			e.Setenv("XDG_CONFIG_HOME", e.WorkDir+"/config")
 			e.Setenv("MATRIX_SECRET", "secret-of-the-environment")
-			e.Setenv("SYNAPSE", synapse.URL)
+			e.Setenv("SYNAPSE", homeserver.URL)
 			for _, name := range []string{"SITE", "INTERNAL", "ADMIN"} {
 				address, err := unusedAddress()
 				if err != nil {
@@ -41,7 +47,7 @@ func TestScript(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "discreet": discreet, "expand": expand, "fetch": fetch},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "code": code, "discreet": discreet, "expand": expand, "fetch": fetch, "synapse": synapse(string(schema))},
 	})
 }
 
@@ -71,7 +77,7 @@ func unusedAddress() (string, error) {
 // tokens begin with.
 var secretsOfScripts = []string{
 	"secret-of-the-environment", "secret-of-the-portal", "secret-in-synapse", "another-secret", "old-admin-token", "old-client-secret",
-	"correct horse battery", "another long password", "password-in-an-address", "mct_", "mcr_",
+	"token-in-synapse", "$2b$12$", "correct horse battery", "another long password", "password-in-an-address", "mct_", "mcr_",
 }
 
 // discreet PROGRAM ARGS... runs a program, which may fail, and looks for secrets in all that it writes.
@@ -85,6 +91,28 @@ func discreet(ts *testscript.TestScript, neg bool, args []string) {
 				ts.Fatalf("%v shows %q on %s:\n%s", args, secret, stream, ts.ReadFile(stream))
 			}
 		}
+	}
+}
+
+// code N PROGRAM ARGS... runs a program that exits with that code.
+func code(ts *testscript.TestScript, _ bool, args []string) {
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); !errors.As(err, &exit) || strconv.Itoa(exit.ExitCode()) != args[0] {
+		ts.Fatalf("%v: %v, and not exit code %s\n%s%s", args[1:], err, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// synapse DATABASE SCRIPT runs a script of SQL on a database of Synapse's, which it makes if it is not there.
+func synapse(schema string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		path, script := ts.MkAbs(args[0]), ts.ReadFile(args[1])
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			script = schema + script
+		}
+		db, err := sql.Open("sqlite3", path)
+		ts.Check(err)
+		_, err = db.Exec(script)
+		ts.Check(errors.Join(err, db.Close()))
 	}
 }
 

@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"caddymodule": {"matrixauth"},
 	"matrixauth": {"internal/backup", "internal/bound", "internal/account", "internal/browser", "internal/client", "internal/compat", "internal/control", "internal/doctor", "internal/edge", "internal/gateway", "internal/grant",
 		"internal/homeserver", "internal/limit", "internal/mail", "internal/metrics", "internal/model", "internal/notify", "internal/oauth", "internal/operate", "internal/outbox", "internal/page", "internal/password", "internal/place", "internal/reconcile", "internal/registration", "internal/seal", "internal/session", "internal/signin", "internal/store", "internal/synapseconfig", "internal/tokenkey", "internal/user", "internal/verification", "internal/web",
-		"internal/recovery"},
+		"internal/move", "internal/recovery", "internal/synapsedb"},
 	// Where requests come in.
 	"internal/edge": {"internal/gateway", "internal/limit", "internal/model", "internal/outbox", "internal/store", "internal/web"},
 	// What tells operators how it goes.

@@ -62,6 +62,7 @@ var uses = []use{
 	{"user reactivate NAME", "caddy matrix-auth user reactivate NAME", "NAME"},
 	{"synapse-config", "caddy matrix-auth synapse-config", "matrix_authentication_service:"},
 	{"doctor", "caddy matrix-auth doctor", "ok"},
+	{"migrate synapse", "! caddy matrix-auth migrate synapse --synapse-config /nowhere.yaml", "nowhere.yaml"},
 	{"migrate msc3861", "! caddy matrix-auth migrate msc3861", "migrated"},
 	{"backup FILE", "rm -f HOME/copy.db; caddy matrix-auth backup HOME/copy.db && stat --format='%U %a' HOME/copy.db", "USER 600"},
 	{"restore FILE", "! caddy matrix-auth restore HOME/copy.db", "stop it first"},
