@@ -18,7 +18,7 @@ func kind(code move.Code, weight move.Weight, what, change string) move.Kind {
 	return k
 }
 
-const nothing = "nothing has to be done"
+const nothing = "nothing"
 
 // Users.
 var (

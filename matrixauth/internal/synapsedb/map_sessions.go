@@ -143,9 +143,9 @@ func (m *mapper) candidates(name string, chains *chains, accesses []row, known m
 		found = append(found, c)
 		return true
 	}
-	minting := map[model.TokenHash]string{} // refresh tokens, with their devices
+	minting := map[model.TokenHash]string{} // the refresh tokens of which others may follow, with their devices
 	for i := range chains.rows {
-		if c, ok := m.refreshToken(name, i, chains); ok && add(c) {
+		if c, ok := m.refreshToken(name, i, chains); ok && add(c) && c.token.Generation == 0 {
 			minting[c.token.Hash] = c.device
 		}
 	}
