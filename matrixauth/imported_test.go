@@ -1,6 +1,7 @@
 package matrixauth_test
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -376,7 +377,20 @@ func TestImportedLost(t *testing.T) {
 		h.Do(house.Call{Method: http.MethodDelete, Path: "/_matrix/client/v3/devices/X", Bearer: asToken, Body: "{}"}).WantStatus(t, house.PassedOn)
 		h.Do(house.Call{Method: http.MethodPost, Path: "/oauth2/introspect", Bearer: "wrong", Header: house.FormType, Body: house.Form("token", syt)}).WantStatus(t, http.StatusUnauthorized)
 		h.Renew("app", syr).Shows(t, http.StatusBadRequest, "invalid_grant")
+		h.Register("bank", laterSecret)
+		if a := h.Do(house.Call{Method: http.MethodPost, Path: "/oauth2/introspect", Header: http.Header{"Content-Type": house.FormType["Content-Type"],
+			"Authorization": {house.BasicAuth("bank", laterSecret)}}, Body: house.Form("token", syt)}); a.Body != house.Inactive { // INTRO-9
+			t.Errorf("a client that asks is told %d %s", a.Status, a.Body)
+		}
 		h.WantInactive(strings.Repeat("x", bound.ImportedToken+1))
+		h.Answering(func(w http.ResponseWriter, r *http.Request) {
+			_, err := io.Copy(w, r.Body) // the name is read as it passes
+			h.Must(err)
+		})
+		h.Do(house.Call{Method: http.MethodPut, Path: "/_matrix/client/v3/devices/BRIDGE", Bearer: asToken, Body: `{"display_name":"A bridge"}`}).WantStatus(t, http.StatusOK)
+		if log := h.Log.String(); strings.Contains(log, "the new name of a device could not be kept") {
+			t.Errorf("the log is %s", log)
+		}
 	})
 	soft := func(h traveller) {
 		h.T.Helper()

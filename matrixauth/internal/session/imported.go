@@ -22,17 +22,12 @@ func (s *Sessions) mayKnow(token string) bool {
 	return (s.config.Store.Imported() || s.config.Registry.back.at.Load() != nil) && model.ImportedToken(token)
 }
 
-// KnowsImported reports whether a token is of a session that came from another server, and lives, or ended softly, or
-// ended a moment ago. If that cannot be read it is taken for one, as who asks then is told to wait.
+// KnowsImported reports whether a token is of a session that came from another server, and lives or ended softly. If that cannot be read it is taken for one, as who asks then is told to wait.
 func (s *Sessions) KnowsImported(token string) bool {
 	if !s.config.Store.Imported() || !model.ImportedToken(token) {
 		return false
 	}
-	hash := model.HashToken(token)
-	if _, retired := s.config.Registry.retiredToken(hash); retired {
-		return true
-	}
-	_, err := s.config.Store.Token(hash)
+	_, err := s.config.Store.Token(model.HashToken(token))
 	return !errors.Is(err, model.ErrNotFound)
 }
 
