@@ -177,7 +177,7 @@ func (m *SynapseMove) take(ctx context.Context, to move.Target, dryRun bool, tel
 			tell(MoveProgress{done, max(counts.Users, done)})
 		}
 	}}
-	taken, err = move.Run(ctx, m.source, to, options, findings)
+	taken, err = move.Run(ctx, move.WithPepper(m.source, m.settings.Pepper()), to, options, findings)
 	return counts, taken, err
 }
 

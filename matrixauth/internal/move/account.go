@@ -21,12 +21,14 @@ type Account struct {
 	// Waiting is an account that an administrator there has not approved yet.
 	Waiting bool `json:"waiting,omitempty"`
 	// PasswordHash is the hash as it is there, in a form that package password verifies; empty for an account without one.
-	PasswordHash string     `json:"password_hash,omitempty"`
-	Emails       []Address  `json:"emails,omitempty"`
-	Others       []Threepid `json:"others,omitempty"`
-	Links        []Link     `json:"links,omitempty"`
-	Terms        []Terms    `json:"terms,omitempty"`
-	Sessions     []Session  `json:"sessions,omitempty"`
+	PasswordHash string `json:"password_hash,omitempty"`
+	// Pepper tells peppers apart with which hashes were made: see WithPepper.
+	Pepper   []byte     `json:"pepper,omitempty"`
+	Emails   []Address  `json:"emails,omitempty"`
+	Others   []Threepid `json:"others,omitempty"`
+	Links    []Link     `json:"links,omitempty"`
+	Terms    []Terms    `json:"terms,omitempty"`
+	Sessions []Session  `json:"sessions,omitempty"`
 }
 
 // Address is a confirmed mail address.

@@ -34,6 +34,8 @@ type merge struct {
 	base *snapshot
 	// next becomes the base of the next run.
 	next snapshot
+	// hash is the hash of their password as it is stored here.
+	hash string
 	// user is ours; its ID is empty if there is none.
 	user     model.User
 	taken    *Taken
@@ -82,6 +84,11 @@ func (m *merge) run() (err error) {
 	m.user, err = m.tx.UserByLocalpart(m.their.Localpart)
 	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		return err
+	}
+	if m.their.PasswordHash != "" {
+		if m.hash, err = m.Users.StoredHash(m.tx, m.their.PasswordHash); err != nil {
+			return err
+		}
 	}
 	m.next = snapshot{Admin: m.their.Admin, Locked: m.their.Locked, Deactivated: m.their.Deactivated}
 	if m.user.ID == "" {

@@ -238,6 +238,28 @@ func TestTakeDry(t *testing.T) {
 	}
 }
 
+// TestTakePepper: a pepper that is right in a later run is taken along with the hashes that it belongs to.
+func TestTakePepper(t *testing.T) {
+	h := newHouse(t)
+	target := operate.MoveTarget{Caller: h.Ops}
+	from := newServer(account("alice"), account("bob"))
+	run := func(pepper string) move.Taken {
+		h.Must(target.TakePepper(context.Background(), pepper))
+		var findings move.Findings
+		taken, err := move.Run(context.Background(), move.WithPepper(from, pepper), target, move.Options{}, &findings)
+		h.Must(err)
+		return taken
+	}
+	h.KeepSecret("the right pepper")
+	run("the wrong pepper")
+	if taken := run("the right pepper"); taken.Passwords != 2 {
+		t.Errorf("taken %+v", taken)
+	}
+	if taken := run("the right pepper"); taken.Unchanged != 2 {
+		t.Errorf("taken %+v", taken)
+	}
+}
+
 // TestTakeForeign: nothing of another server name comes in, whoever asks.
 func TestTakeForeign(t *testing.T) {
 	h := newHouse(t)

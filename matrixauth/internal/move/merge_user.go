@@ -40,7 +40,7 @@ func (m *merge) wait() error {
 		return err
 	}
 	r := model.Registration{
-		Localpart: m.their.Localpart, PasswordHash: m.their.PasswordHash, PasswordAt: m.tx.Now, CreatedAt: m.createdAt(),
+		Localpart: m.their.Localpart, PasswordHash: m.hash, PasswordAt: m.tx.Now, CreatedAt: m.createdAt(),
 	}
 	for _, a := range m.their.Emails {
 		if email, err := model.ParseEmail(a.Address); err == nil {
@@ -172,8 +172,8 @@ func (m *merge) write(action model.Action, details model.Details) error {
 
 // password takes over the hash. One that was upgraded here at a sign-in is of the password there, and follows it.
 func (m *merge) password() error {
-	if m.their.PasswordHash != "" {
-		m.next.Password = digest(m.their.PasswordHash)
+	if m.hash != "" {
+		m.next.Password = digest(m.hash)
 	}
 	at, err := m.passwordAt()
 	if err != nil {
@@ -195,7 +195,7 @@ func (m *merge) password() error {
 		}
 		return nil
 	}
-	if m.their.PasswordHash == "" {
+	if m.hash == "" {
 		if err := m.tx.DeletePassword(m.user.ID); err != nil {
 			return err
 		}
@@ -223,10 +223,10 @@ func (m *merge) passwordAt() (int64, error) {
 // setPassword writes the hash. A new one in place of another ends what the old one opened here.
 func (m *merge) setPassword(replaces bool) error {
 	if !replaces || m.user.Deactivated() {
-		return m.tx.SetPassword(m.user.ID, m.their.PasswordHash)
+		return m.tx.SetPassword(m.user.ID, m.hash)
 	}
 	m.changed = true
-	return m.Users.FollowPassword(m.tx, m.by, m.user, m.their.PasswordHash)
+	return m.Users.FollowPassword(m.tx, m.by, m.user, m.hash)
 }
 
 // emails takes over the addresses that are new there, and takes away those that are gone.

@@ -25,3 +25,27 @@ type Counts struct {
 	ExternalIDs        int64 `json:"external_ids"`
 	RegistrationTokens int64 `json:"registration_tokens"`
 }
+
+// WithPepper returns a source whose accounts tell by which pepper their passwords were hashed, without the pepper itself: one
+// that was wrong in a configuration and is right in the next run is a change.
+func WithPepper(from Source, pepper string) Source {
+	if pepper == "" {
+		return from
+	}
+	return peppered{from, digest(pepper)}
+}
+
+type peppered struct {
+	Source
+	pepper []byte
+}
+
+// Accounts implements Source.
+func (p peppered) Accounts(ctx context.Context, findings *Findings, f func(Account) error) error {
+	return p.Source.Accounts(ctx, findings, func(a Account) error {
+		if a.PasswordHash != "" {
+			a.Pepper = p.pepper
+		}
+		return f(a)
+	})
+}
