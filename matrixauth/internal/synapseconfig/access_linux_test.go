@@ -23,7 +23,7 @@ func TestWriteKeepsAccessList(t *testing.T) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	_, backup, err := Write(m, testTime)
+	_, backup, err := writeOne(m, testTime)
 	if err != nil {
 		t.Fatal(err)
 	}

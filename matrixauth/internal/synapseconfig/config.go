@@ -18,6 +18,8 @@ import (
 type Config struct {
 	files   []*File
 	ignored []Ignored
+	// all are files with those that have no settings, of which nothing but comments may have been left by Delegate.
+	all []*File
 }
 
 // Ignored is a file that Synapse passes over without stopping.
@@ -49,12 +51,13 @@ func Read(paths ...string) (*Config, error) {
 		var problem *Error
 		if len(names) > 1 && errors.Is(err, ErrNoSettings) && errors.As(err, &problem) {
 			c.ignored = append(c.ignored, Ignored{name, problem.Reason})
+			c.all = append(c.all, emptied(name, data))
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		c.files = append(c.files, f)
+		c.files, c.all = append(c.files, f), append(c.all, f)
 	}
 	if len(c.files) == 0 {
 		return nil, &Error{Path: strings.Join(paths, ", "), Reason: "no file with settings is there", kind: ErrNoSettings}
@@ -63,7 +66,7 @@ func Read(paths ...string) (*Config, error) {
 }
 
 // Merge returns the configuration that files make, in this order. There must be at least one.
-func Merge(files ...*File) *Config { return &Config{files: slices.Clone(files)} }
+func Merge(files ...*File) *Config { return &Config{files: slices.Clone(files), all: slices.Clone(files)} }
 
 // expand returns the files that a path stands for.
 func (c *Config) expand(path string) ([]string, error) {

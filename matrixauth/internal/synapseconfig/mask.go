@@ -36,7 +36,7 @@ func (f *File) maskedDiff(p *plan, secrets ...string) (string, error) {
 	}
 	edits := make([]udiff.Edit, 0, len(p.edits))
 	for _, edit := range p.edits {
-		text := edit.text
+		text := orElse(edit.shown, edit.text)
 		if unended && edit.from > len(lines) && !p.removes(len(lines)) {
 			text = strings.TrimPrefix(text, f.lineBreak()) // the line break that the last line got above
 		}

@@ -34,6 +34,8 @@ type Migration struct {
 
 	old      []byte
 	endpoint string
+	// unready is a change that may be looked at only, as there is no secret yet.
+	unready bool
 }
 
 // String returns the diff.

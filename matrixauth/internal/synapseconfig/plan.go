@@ -11,6 +11,8 @@ import (
 type lineEdit struct {
 	from, to int
 	text     string
+	// shown is text with what may be secret masked, for a diff; empty for text itself.
+	shown string
 }
 
 // plan is a change of whole lines, in the order of the file.
@@ -115,7 +117,7 @@ func (f *File) planMigration(block string) (*plan, error) {
 	inner := indexOf(features, keyMSC3861)
 	if len(features.Content) == 2 {
 		if features.Style&yaml.FlowStyle != 0 {
-			return f.newPlan(lineEdit{from, to, block}), nil
+			return f.newPlan(lineEdit{from: from, to: to, text: block}), nil
 		}
 		start, end := f.entry(features, inner, to)
 		if err := f.checkKeyLine(features.Content[inner]); err != nil {
@@ -128,9 +130,9 @@ func (f *File) planMigration(block string) (*plan, error) {
 			block += f.lineBreak()
 		}
 		if first {
-			return f.newPlan(lineEdit{from, from + 1, block}, lineEdit{start, end, ""}), nil
+			return f.newPlan(lineEdit{from: from, to: from + 1, text: block}, lineEdit{from: start, to: end}), nil
 		}
-		return f.newPlan(lineEdit{from, from + 1, ""}, lineEdit{start, end, block}), nil
+		return f.newPlan(lineEdit{from: from, to: from + 1}, lineEdit{from: start, to: end, text: block}), nil
 	}
 	if features.Style&yaml.FlowStyle != 0 {
 		return nil, f.errorf(features.Line, "%s is one {...} with more than msc3861 in it; write it as lines of \"key: value\" first", keyExperimental)
@@ -143,7 +145,7 @@ func (f *File) planMigration(block string) (*plan, error) {
 	if end == to {
 		last = start - 1
 	}
-	return f.newPlan(lineEdit{start, end, ""}, lineEdit{to, to, f.setOff(block, last, to)}), nil
+	return f.newPlan(lineEdit{from: start, to: end}, lineEdit{from: to, to: to, text: f.setOff(block, last, to)}), nil
 }
 
 func (f *File) newPlan(edits ...lineEdit) *plan {

@@ -12,39 +12,99 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/bound"
 )
 
-// Write puts the migration into its file, and returns the path of the file that was written and that of a
-// copy of what was there.
+// Written is a file that was written, and the copy of what was there.
+type Written struct{ Path, Backup string }
+
+// Write puts the migrations into their files, all of them or none, and returns the paths of those that were written and of
+// copies of what was there.
 //
-// The copy stands beside the file, named after it and now (UTC), with the same owner, mode and access list; an
+// A copy stands beside its file, named after it and now (UTC), with the same owner, mode and access list; an
 // existing one is never overwritten. Then the file is replaced in one step, so that Synapse sees the
 // old or the new one. A symbolic link stays and its target is replaced. A link of somebody else is refused,
-// so that nobody can send a command of root to a file of their choice. ErrChanged means that the file is not
-// the one that the migration was made from. When the returned paths are empty the file is as it was.
-func Write(m *Migration, now time.Time) (written, backup string, err error) {
+// so that nobody can send a command of root to a file of their choice. ErrChanged means that a file is not
+// the one that the migration was made from. When nothing is returned as written the files are as they were.
+func Write(all []*Migration, now time.Time) (written []Written, err error) {
+	var staged []*stagedFile
+	for _, m := range all {
+		s, err := m.stage(now)
+		if err != nil {
+			return nil, errors.Join(err, undo(staged))
+		}
+		staged = append(staged, s)
+	}
+	for _, s := range staged {
+		if err := s.commit(); err != nil {
+			return nil, errors.Join(err, undo(staged))
+		}
+	}
+	for _, s := range staged {
+		written = append(written, Written{s.target, s.backup})
+		err = errors.Join(err, syncDirectory(filepath.Dir(s.target)))
+	}
+	return written, err
+}
+
+// stagedFile is a file that is about to be replaced.
+type stagedFile struct {
+	*Migration
+	target, temporary, backup string
+	info                      fs.FileInfo
+	committed                 bool
+}
+
+// stage makes the new file and the copy, each under another name.
+func (m *Migration) stage(now time.Time) (*stagedFile, error) {
+	if m.unready {
+		return nil, &Error{Path: m.Path, Reason: "cannot be written, as there is no secret yet"}
+	}
 	target, info, err := m.target()
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
 	if err := m.checkUnchanged(target); err != nil {
-		return "", "", err
+		return nil, err
 	}
 	temporary, err := copyBeside(target, m.New, info)
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
-	backup = target + "." + now.UTC().Format("20060102T150405Z") + ".bak"
+	backup := backupName(target, now)
 	if err := createLike(backup, m.old, target, info); err != nil {
-		return "", "", errors.Join(fmt.Errorf("make the backup copy: %w", err), os.Remove(temporary))
+		return nil, errors.Join(fmt.Errorf("make the backup copy: %w", err), os.Remove(temporary))
 	}
+	return &stagedFile{Migration: m, target: target, temporary: temporary, backup: backup, info: info}, nil
+}
+
+// commit puts the new file in its place.
+func (s *stagedFile) commit() error {
 	// Checked again as late as possible: an editor may have saved the file in between.
-	err = m.checkUnchanged(target)
-	if err == nil {
-		err = os.Rename(temporary, target)
+	if err := s.checkUnchanged(s.target); err != nil {
+		return err
 	}
-	if err != nil {
-		return "", "", errors.Join(err, os.Remove(temporary), os.Remove(backup))
+	if err := os.Rename(s.temporary, s.target); err != nil {
+		return err
 	}
-	return target, backup, syncDirectory(filepath.Dir(target))
+	s.committed = true
+	return nil
+}
+
+// undo takes back what was done to files. A copy stays if its content could not be put back.
+func undo(staged []*stagedFile) (failed error) {
+	for _, s := range staged {
+		if !s.committed {
+			failed = errors.Join(failed, os.Remove(s.temporary), os.Remove(s.backup))
+			continue
+		}
+		temporary, err := copyBeside(s.target, s.old, s.info)
+		if err == nil {
+			err = os.Rename(temporary, s.target)
+		}
+		if err == nil {
+			err = os.Remove(s.backup)
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
 }
 
 // target returns the file that a link in its place leads to, or the file itself.

@@ -77,7 +77,7 @@ func TestWrite(t *testing.T) {
 	for _, mode := range []fs.FileMode{0o600, 0o640, 0o644} {
 		t.Run(mode.String(), func(t *testing.T) {
 			path, m := writeOld(t, mode)
-			_, backup, err := Write(m, testTime)
+			_, backup, err := writeOne(m, testTime)
 			if err != nil || backup != path+".20260304T040607Z.bak" {
 				t.Fatalf("%q %v", backup, err)
 			}
@@ -95,7 +95,7 @@ func TestWriteKeepsOwner(t *testing.T) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	_, backup, err := Write(m, testTime)
+	_, backup, err := writeOne(m, testTime)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestWriteThroughSymbolicLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Path = link
-	if written, _, err := Write(m, testTime); err != nil || written != path {
+	if written, _, err := writeOne(m, testTime); err != nil || written != path {
 		t.Fatal(written, err)
 	}
 	checkFile(t, path, m.New, 0o600)
@@ -134,7 +134,7 @@ func TestWriteRefuses(t *testing.T) {
 		if err := os.WriteFile(path, changed, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Write(m, testTime); !errors.Is(err, ErrChanged) {
+		if _, _, err := writeOne(m, testTime); !errors.Is(err, ErrChanged) {
 			t.Errorf("got %v", err)
 		}
 		checkFile(t, path, changed, 0o600)
@@ -142,10 +142,10 @@ func TestWriteRefuses(t *testing.T) {
 	})
 	t.Run("a second time", func(t *testing.T) {
 		_, m := writeOld(t, 0o600)
-		if _, _, err := Write(m, testTime); err != nil {
+		if _, _, err := writeOne(m, testTime); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Write(m, testTime.Add(time.Second)); !errors.Is(err, ErrChanged) {
+		if _, _, err := writeOne(m, testTime.Add(time.Second)); !errors.Is(err, ErrChanged) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -155,7 +155,7 @@ func TestWriteRefuses(t *testing.T) {
 		if err := os.WriteFile(backup, []byte("precious"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Write(m, testTime); !errors.Is(err, fs.ErrExist) {
+		if _, _, err := writeOne(m, testTime); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("got %v", err)
 		}
 		checkFile(t, path, []byte(oldFile), 0o600)
@@ -167,7 +167,7 @@ func TestWriteRefuses(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Write(m, testTime); !errors.Is(err, fs.ErrNotExist) {
+		if _, _, err := writeOne(m, testTime); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("got %v", err)
 		}
 		checkNames(t, filepath.Dir(path))
@@ -193,7 +193,7 @@ func TestWriteRefusesLinkOfOthers(t *testing.T) {
 	}
 	for _, named := range []string{link, second} {
 		m.Path = named
-		_, _, err := Write(m, testTime)
+		_, _, err := writeOne(m, testTime)
 		if err == nil || !strings.Contains(err.Error(), "belongs to somebody else") || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: got %v", named, err)
 		}
@@ -203,7 +203,16 @@ func TestWriteRefusesLinkOfOthers(t *testing.T) {
 	if err := os.Chown(path, 12345, 12345); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Write(m, testTime); err != nil {
+	if _, _, err := writeOne(m, testTime); err != nil {
 		t.Error(err)
 	}
+}
+
+// writeOne writes one migration.
+func writeOne(m *Migration, now time.Time) (written, backup string, err error) {
+	all, err := Write([]*Migration{m}, now)
+	if len(all) == 0 {
+		return "", "", err
+	}
+	return all[0].Path, all[0].Backup, err
 }
