@@ -66,7 +66,9 @@ func Read(paths ...string) (*Config, error) {
 }
 
 // Merge returns the configuration that files make, in this order. There must be at least one.
-func Merge(files ...*File) *Config { return &Config{files: slices.Clone(files), all: slices.Clone(files)} }
+func Merge(files ...*File) *Config {
+	return &Config{files: slices.Clone(files), all: slices.Clone(files)}
+}
 
 // expand returns the files that a path stands for.
 func (c *Config) expand(path string) ([]string, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,6 +69,12 @@ func TestSynapseAgrees(t *testing.T) {
 	for _, tc := range versionCases {
 		startsAnyway[tc.text] = true
 		add(tc.text, tc.text, tc.key)
+	}
+	// What Delegate makes of every case is one with which Synapse starts.
+	for i, tc := range conflictCases {
+		if all, err := parse(t, "server_name: example.test\n"+tc.text+"\n").Delegate(delegateTo); err == nil {
+			add(fmt.Sprintf("delegated %d: %s", i, tc.text), string(all[0].New), "")
+		}
 	}
 	wants, err := filepath.Glob("testdata/migrate/*.want")
 	if err != nil || len(wants) == 0 {
