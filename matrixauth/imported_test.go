@@ -392,6 +392,20 @@ func TestImportedLost(t *testing.T) {
 			t.Errorf("the log is %s", log)
 		}
 	})
+	t.Run("what_was_signed_out_since_stays_so_by_the_command", func(t *testing.T) {
+		h := newTraveller(t)
+		of := phone()
+		of.Localpart = "alice"
+		h.Import(of)
+		h.pass(time.Minute)
+		backup := h.copied()
+		h.pass(time.Minute)
+		h.Logout(syt).WantStatus(t, http.StatusOK)
+		h.pass(time.Minute)
+		h.restored(backup)
+		h.WantSessions("alice")
+		wantLater(t, "its token", h.Introspect(syt)) // as nobody can tell it from one of a later import
+	})
 	soft := func(h traveller) {
 		h.T.Helper()
 		h.WantInactive(syt)

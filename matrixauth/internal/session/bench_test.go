@@ -75,3 +75,22 @@ func cpuTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
+
+// BenchmarkIntrospect is the cost of what the homeserver asks most, below HTTP: about tokens of ours, of another server,
+// and of nobody.
+func BenchmarkIntrospect(b *testing.B) {
+	ask := func(h *bench, token string) func(b *testing.B) {
+		return func(b *testing.B) {
+			for b.Loop() {
+				_, _ = h.sessions.Introspect(token)
+			}
+		}
+	}
+	h := newBench(b)
+	_, tokens := h.start("OURS")
+	b.Run("ours", ask(h, tokens.Access))
+	b.Run("unknown_without_imports", ask(h, "syt_unknown"))
+	h.startOrImport(true)
+	b.Run("imported", ask(h, "syt_first"))
+	b.Run("unknown", ask(h, "syt_unknown"))
+}
