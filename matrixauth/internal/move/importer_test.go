@@ -108,6 +108,18 @@ func TestTakeAgain(t *testing.T) {
 			t.Errorf("here is\n%s\nwhere one run makes\n%s", got, want)
 		}
 	})
+	t.Run("a deactivated account keeps no address and no link", func(t *testing.T) {
+		h, from := begin(t)
+		from.change("alice", func(a *move.Account) {
+			a.Links, a.Others = []move.Link{{Provider: "oidc", Subject: "1"}}, []move.Threepid{{Medium: "msisdn", Address: "4670"}}
+		})
+		take(h, from)
+		from.change("alice", func(a *move.Account) { a.Deactivated = true })
+		take(h, from)
+		if n := h.Count("external_links") + h.Count("other_threepids") + h.Count("user_emails"); n != 0 {
+			t.Errorf("%d rows are left", n)
+		}
+	})
 	t.Run("an account that is gone there", func(t *testing.T) {
 		h, from := begin(t)
 		delete(from.accounts, "bob")

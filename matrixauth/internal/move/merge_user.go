@@ -231,7 +231,7 @@ func (m *merge) setPassword(replaces bool) error {
 
 // emails takes over the addresses that are new there, and takes away those that are gone.
 func (m *merge) emails() error {
-	var base []string
+	var base [][]byte
 	if m.base != nil {
 		base = m.base.Emails
 	}
@@ -241,18 +241,27 @@ func (m *merge) emails() error {
 			m.findings.Note(AddressRefused, m.their.Name)
 			continue
 		}
-		if slices.Contains(m.next.Emails, email.Key) {
+		mark := digest(email.Key)
+		if has(m.next.Emails, mark) {
 			continue
 		}
-		m.next.Emails = append(m.next.Emails, email.Key)
-		if slices.Contains(base, email.Key) {
+		m.next.Emails = append(m.next.Emails, mark)
+		if has(base, mark) {
 			continue
 		}
 		if err := m.addEmail(email, a.AddedAt); err != nil {
 			return err
 		}
 	}
+	if len(base) == 0 {
+		return nil
+	}
 	return m.removeEmails(base)
+}
+
+// has reports whether a digest is among others.
+func has(all [][]byte, one []byte) bool {
+	return slices.ContainsFunc(all, func(other []byte) bool { return bytes.Equal(one, other) })
 }
 
 func (m *merge) addEmail(email model.Email, addedAt time.Time) error {
@@ -275,20 +284,18 @@ func (m *merge) addEmail(email model.Email, addedAt time.Time) error {
 	return m.tx.InsertEmail(email)
 }
 
-func (m *merge) removeEmails(base []string) error {
-	for _, key := range base {
-		if slices.Contains(m.next.Emails, key) {
+func (m *merge) removeEmails(base [][]byte) error {
+	ours, err := m.tx.Emails(m.user.ID)
+	if err != nil {
+		return err
+	}
+	for _, email := range ours {
+		mark := digest(email.Key)
+		if has(m.next.Emails, mark) || !has(base, mark) {
 			continue
-		}
-		found, err := m.tx.EmailByKey(key)
-		if errors.Is(err, model.ErrNotFound) || err == nil && found.UserID != m.user.ID {
-			continue
-		}
-		if err != nil {
-			return err
 		}
 		m.changed = true
-		if _, err := m.tx.DeleteEmail(m.user.ID, found.ID); err != nil {
+		if _, err := m.tx.DeleteEmail(m.user.ID, email.ID); err != nil {
 			return err
 		}
 	}

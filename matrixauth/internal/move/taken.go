@@ -71,8 +71,8 @@ type snapshot struct {
 	// Password is a digest of the hash at the other server, and PasswordAt when it was written here, in microseconds.
 	Password   []byte `json:"p,omitempty"`
 	PasswordAt int64  `json:"t,omitempty"`
-	// Emails are the keys of addresses.
-	Emails   []string  `json:"e,omitempty"`
+	// Emails are digests of the keys of addresses.
+	Emails   [][]byte  `json:"e,omitempty"`
 	Sessions []seating `json:"s,omitempty"`
 	// Registration is the id of the registration that waits for an operator.
 	Registration string `json:"r,omitempty"`

@@ -80,7 +80,7 @@ func (u *Users) FollowDeactivation(ctx context.Context, id string) (followed boo
 	return followed, err
 }
 
-// deactivateRows is what a deactivation means here: no session, no browser, no address and no place remains.
+// deactivateRows is what a deactivation means here: no session, no browser, no address, no link and no place remains.
 func (u *Users) deactivateRows(tx *store.Tx, by model.Actor, user *model.User, details model.Details) error {
 	if !user.Deactivated() {
 		user.DeactivatedAt = tx.Now
@@ -119,7 +119,7 @@ func (u *Users) deactivateRows(tx *store.Tx, by model.Actor, user *model.User, d
 	if err := tx.DeleteRegistrationOf(user.ID); err != nil {
 		return err
 	}
-	return tx.DeleteEmails(user.ID)
+	return errors.Join(tx.DeleteEmails(user.ID), tx.DeleteExternalLinks(user.ID), tx.DeleteOtherThreepids(user.ID))
 }
 
 // FollowDeactivated deactivates an account, in a transaction, that the homeserver has deactivated, or has no more. The
