@@ -70,7 +70,7 @@ func TestPostgresTrouble(t *testing.T) {
 const postgresForTests = "SYNAPSEDB_POSTGRES"
 
 // postgresOf makes a database as Synapse has it.
-func postgresOf(t *testing.T, statements ...string) map[string]string {
+func postgresOf(t testing.TB, statements ...string) map[string]string {
 	t.Helper()
 	host := os.Getenv(postgresForTests)
 	if host == "" {
@@ -83,6 +83,7 @@ func postgresOf(t *testing.T, statements ...string) map[string]string {
 		return r
 	}, t.Name()))
 	args := map[string]string{"host": host, "user": "synapse", "dbname": "postgres"}
+	t.Helper()
 	run := func(args map[string]string, statements ...string) {
 		conn, err := connect(t.Context(), args)
 		must(t, err)
