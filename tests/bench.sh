@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures the product against plain yardsticks and prints a table. It takes about five minutes and
+# Measures the product against plain yardsticks and prints a table. It takes about ten minutes and
 # wants a machine that has nothing else to do.
 #   tests/bench.sh                 the table
 #   tests/bench.sh against COMMIT  introspection and refresh, this checkout against another commit, in turns

@@ -64,6 +64,17 @@ func TestTable(t *testing.T) {
 	rate := load(t, large.address(), connections, during, large.introspect(many))
 	table.row("introspection with 1,000,000 tokens: slower by", ratio(smallRate, rate.perSecond), "<= 1.2")
 	table.row("start with 1,000,000 sessions, above bare Caddy", (startTimes(t, large) - bareStart).Round(time.Millisecond).String(), "<= 300ms")
+	large.Stop()
+
+	moves(t, table, bareIdle)
+	table.print(t)
+}
+
+// TestMoveTable measures the move from Synapse alone.
+func TestMoveTable(t *testing.T) {
+	table := &table{}
+	bare := startBare(t)
+	moves(t, table, settled(t, bare.PID()))
 	table.print(t)
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // CaddyConfig says which Caddy to run.
@@ -240,4 +241,16 @@ func (c *Caddy) run(stdin string, args ...string) (out, said string, err error) 
 		err = fmt.Errorf("caddy %v: %w\n%s%s", args, err, text.String(), problems.String())
 	}
 	return text.String(), problems.String(), err
+}
+
+// Measure runs a command beside the server, and returns its time and the most memory that it had, in MB.
+func (c *Caddy) Measure(args ...string) (took time.Duration, mostMB float64) {
+	c.t.Helper()
+	cmd := exec.Command(c.binary, append(append([]string{"matrix-auth"}, args...), "--config", c.File())...)
+	cmd.Dir, cmd.Env = c.Dir, append(os.Environ(), c.env()...)
+	began := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		c.t.Fatalf("caddy %v: %v\n%s", args, err, out)
+	}
+	return time.Since(began), float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) / 1024
 }
