@@ -232,11 +232,17 @@ func (c *Caddy) Run(stdin string, args ...string) (string, error) {
 	return out, err
 }
 
-func (c *Caddy) run(stdin string, args ...string) (out, said string, err error) {
+// Cmd is the binary beside the server, not started yet.
+func (c *Caddy) Cmd(args ...string) *exec.Cmd {
 	cmd := exec.Command(c.binary, args...)
+	cmd.Dir, cmd.Env = c.Dir, append(os.Environ(), c.env()...)
+	return cmd
+}
+
+func (c *Caddy) run(stdin string, args ...string) (out, said string, err error) {
+	cmd := c.Cmd(args...)
 	var text, problems bytes.Buffer
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Dir, bytes.NewBufferString(stdin), &text, &problems
-	cmd.Env = append(os.Environ(), c.env()...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewBufferString(stdin), &text, &problems
 	if err = cmd.Run(); err != nil {
 		err = fmt.Errorf("caddy %v: %w\n%s%s", args, err, text.String(), problems.String())
 	}
