@@ -80,7 +80,7 @@ func (c *chains) ends(i int) expiry {
 	return c.rows[i].end(refreshExpiry, c.now).sooner(c.rows[i].end(refreshEnd, c.now))
 }
 
-// end is when the session of a refresh token is over; zero for never. A session that is over already has no end to come.
+// end is when the session of a refresh token is over, or was; zero for never.
 func (c *chains) end(i int) time.Time { return c.rows[i].end(refreshEnd, c.now).at }
 
 // generation places a pair: what follows a refresh token that may still be exchanged is one generation on.

@@ -174,11 +174,13 @@ func (m *mapper) accessToken(name string, at int, r row, chains *chains) (c cand
 	case token == "" || len(token) > bound.ImportedToken:
 		m.findings.Note(badToken, shown(name))
 		return c, false
-	case ends.ended:
+	}
+	// On a device one that has expired comes along: its app, which slept, is told to renew it or to sign in again, and keeps
+	// its keys. To one that is not known it would be signed out for good.
+	if c.device, _ = r.text(accessDevice); ends.ended && c.device == "" {
 		m.findings.Note(expiredAccess, shown(name))
 		return c, false
 	}
-	c.device, _ = r.text(accessDevice)
 	c.seen = m.past(name, r, accessValidated)
 	c.token = move.Token{Hash: model.HashToken(token), ExpiresAt: ends.at, Used: r.is(accessUsed)}
 	c.group.id, _ = r.number(accessID)
@@ -202,9 +204,6 @@ func (m *mapper) refreshToken(name string, i int, chains *chains) (c candidate, 
 		return c, false
 	case c.device == "":
 		m.findings.Note(lostDevice, shown(name))
-		return c, false
-	case ends.ended:
-		m.findings.Note(expiredRefresh, shown(name))
 		return c, false
 	case !chains.taken(i):
 		m.findings.Note(spentRefresh, shown(name))

@@ -101,7 +101,7 @@ func (r row) past(i int, now time.Time) (at time.Time, odd bool) {
 
 // expiry is the moment from which on something is not taken any more.
 type expiry struct {
-	at    time.Time // zero for never
+	at    time.Time // zero for never; of what has ended when it did
 	ended bool
 }
 
@@ -116,7 +116,7 @@ func (r row) end(i int, now time.Time) expiry {
 	}
 	n, ok := r.number(i)
 	if !ok || n < now.UnixMilli() {
-		return expiry{ended: true}
+		return expiry{at: time.UnixMilli(max(n, 1)).UTC(), ended: true}
 	}
 	if n >= latest.UnixMilli() {
 		return expiry{}
@@ -127,8 +127,11 @@ func (r row) end(i int, now time.Time) expiry {
 // sooner returns which of two comes first.
 func (e expiry) sooner(other expiry) expiry {
 	switch {
-	case e.ended || other.ended:
-		return expiry{ended: true}
+	case e.ended != other.ended:
+		if e.ended {
+			return e
+		}
+		return other
 	case e.at.IsZero() || !other.at.IsZero() && other.at.Before(e.at):
 		return other
 	}
