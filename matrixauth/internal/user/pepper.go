@@ -79,7 +79,7 @@ func (u *Users) presentPepper(ctx context.Context) (p password.Pepper, err error
 		p, err = u.presentPepperIn(tx)
 		return err
 	})
-	return p, err
+	return p, later(err)
 }
 
 // pepperOf returns the pepper that a stored hash names, if it names one.
@@ -101,17 +101,26 @@ func (u *Users) pepperOf(ctx context.Context, stored string) (p password.Pepper,
 		}
 		return err
 	})
-	return p, err
+	return p, later(err)
 }
 
-// openPepper opens a row. Who cannot be served without the file of the seal is told to try again later: it may come back.
+// later is what people are told if a pepper cannot be opened: to try again, as the file of the seal may come back. Operators
+// are told what is wrong.
+func later(err error) error {
+	if err == nil {
+		return nil
+	}
+	return model.NewError(model.TemporarilyDown).WithCause(err).WithRetry(busyRetry)
+}
+
+// openPepper opens a row.
 func (u *Users) openPepper(row store.Pepper) (password.Pepper, error) {
 	if known, found := u.peppers.Load(row.ID); found {
 		return known.(password.Pepper), nil
 	}
 	text, err := u.config.Seal.Open(peppers, row.ID, row.Sealed)
 	if err != nil {
-		return password.Pepper{}, model.NewError(model.TemporarilyDown).WithCause(fmt.Errorf("the pepper of passwords: %w", err)).WithRetry(busyRetry)
+		return password.Pepper{}, fmt.Errorf("the pepper of passwords: %w", err)
 	}
 	opened := password.Pepper{ID: row.ID, Text: string(text)}
 	u.peppers.Store(row.ID, opened)
