@@ -13,13 +13,24 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/user"
 )
 
-// Importer writes accounts of another server into our store. The homeserver is told nothing: it has them.
+// Importer writes accounts of another server into our store, in one transaction. The homeserver is told nothing: it has them.
 type Importer struct {
 	Users         *user.Users
 	Sessions      *session.Sessions
 	Registrations *registration.Registrations
 	// ServerName is the homeserver's name in Matrix ids.
 	ServerName string
+	// claimed reports whether the store is known to be that homeserver's.
+	claimed bool
+}
+
+// claim has the store be the homeserver's, once for all accounts of a transaction.
+func (i *Importer) claim(tx *store.Tx) error {
+	if i.claimed {
+		return nil
+	}
+	i.claimed = true
+	return tx.Claim(i.ServerName)
 }
 
 // merge is one account on its way into the store. Three states meet in it: the base, which is how the account was taken

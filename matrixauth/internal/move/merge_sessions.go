@@ -111,17 +111,18 @@ func (m *merge) describe(made *model.Session, s Session) {
 
 // tokensTaken reports whether another session than one has a token of a session.
 func (m *merge) tokensTaken(s Session, but string) (bool, error) {
-	for _, t := range s.Tokens {
-		owner, err := m.tx.SessionOfToken(t.Hash)
-		if errors.Is(err, model.ErrNotFound) || err == nil && owner == but {
-			continue
-		}
-		if err == nil {
-			m.findings.Note(TokenTaken, m.their.Name+" "+s.DeviceID)
-		}
-		return true, err
+	hashes := make([]model.TokenHash, len(s.Tokens))
+	for i, t := range s.Tokens {
+		hashes[i] = t.Hash
 	}
-	return false, nil
+	owners, err := m.tx.SessionsOfTokens(hashes)
+	for _, owner := range owners {
+		if owner != but {
+			m.findings.Note(TokenTaken, m.their.Name+" "+s.DeviceID)
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 // reseat has a session follow what changed there.

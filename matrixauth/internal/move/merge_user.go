@@ -80,7 +80,7 @@ func (m *merge) createdAt() time.Time {
 
 // create makes the account.
 func (m *merge) create() error {
-	if err := m.tx.Claim(m.ServerName); err != nil {
+	if err := m.claim(m.tx); err != nil {
 		return err
 	}
 	at := m.createdAt()
@@ -207,12 +207,15 @@ func (m *merge) password() error {
 		return err
 	}
 	m.taken.Passwords++
-	m.next.PasswordAt, err = m.passwordAt()
-	return err
+	m.next.PasswordAt = m.tx.Now.UnixMicro()
+	return nil
 }
 
 // passwordAt returns when the password was set here, in microseconds; zero for none. An upgrade of its hash does not count.
 func (m *merge) passwordAt() (int64, error) {
+	if m.made {
+		return 0, nil
+	}
 	at, err := m.tx.PasswordChangedAt(m.user.ID)
 	if errors.Is(err, model.ErrNotFound) {
 		return 0, nil

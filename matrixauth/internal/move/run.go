@@ -3,7 +3,6 @@ package move
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 )
 
 // Batch is a part of a run that is taken in one transaction.
@@ -61,7 +60,7 @@ type Options struct {
 
 const (
 	// batchAccounts and batchBytes bound a part: what is in memory at once, and for how long others wait to write.
-	batchAccounts = 400
+	batchAccounts = 800
 	batchBytes    = 1 << 20
 	journalPage   = 2000
 )
@@ -142,12 +141,8 @@ func (r *run) account(a Account) error {
 		r.unchanged++
 		return nil
 	}
-	text, err := json.Marshal(a)
-	if err != nil {
-		return err
-	}
 	r.batch.Accounts = append(r.batch.Accounts, a)
-	return r.grow(len(text))
+	return r.grow(a.weight())
 }
 
 func (r *run) grow(size int) error {

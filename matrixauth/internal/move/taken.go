@@ -146,6 +146,15 @@ func (s Session) rows(kind model.SessionKind, now time.Time) (rows []model.Token
 	return rows
 }
 
+// weight returns about how many bytes an account is on its way.
+func (a Account) weight() int {
+	n := 300 + 150*(len(a.Emails)+len(a.Others)+len(a.Links)+len(a.Terms))
+	for _, s := range a.Sessions {
+		n += 200 + len(s.DeviceName) + len(s.UserAgent) + 200*len(s.Tokens)
+	}
+	return n
+}
+
 // AllNew returns what taking the account over comes to where nothing is yet.
 func (a Account) AllNew() (t Taken) {
 	if a.Waiting {

@@ -60,13 +60,14 @@ func (o *Operations) takePepper(ctx context.Context, _ model.Actor, p Pepper) (s
 
 func (o *Operations) takeAccounts(ctx context.Context, by model.Actor, b move.Batch) (move.Done, error) {
 	done, err := o.take(ctx, b.DryRun, func(tx *store.Tx, taken *move.Taken, findings *move.Findings) error {
+		importer := o.importer()
 		for _, a := range b.Accounts {
-			if err := o.importer().Take(tx, by, a, taken, findings); err != nil {
+			if err := importer.Take(tx, by, a, taken, findings); err != nil {
 				return err
 			}
 		}
 		for _, name := range b.Gone {
-			if err := o.importer().Gone(tx, by, name, taken, findings); err != nil {
+			if err := importer.Gone(tx, by, name, taken, findings); err != nil {
 				return err
 			}
 		}

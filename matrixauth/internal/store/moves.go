@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -133,9 +135,20 @@ func (tx *Tx) DeletePassword(userID string) error {
 	return err
 }
 
-// SessionOfToken returns the id of the session that a token belongs to, whatever its kind.
-func (tx *Tx) SessionOfToken(hash model.TokenHash) (string, error) {
-	return one(tx, scanText, "SELECT session_id FROM tokens WHERE hash = ?1", hash[:])
+// SessionsOfTokens returns the ids of the sessions that tokens belong to, whatever their kind.
+func (tx *Tx) SessionsOfTokens(hashes []model.TokenHash) (ids []string, err error) {
+	for some := range slices.Chunk(hashes, 100) {
+		args := make([]any, len(some))
+		for i, hash := range some {
+			args[i] = hash[:]
+		}
+		found, err := many(tx, scanText, "SELECT DISTINCT session_id FROM tokens WHERE hash IN (?"+strings.Repeat(", ?", len(some)-1)+")", args...)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, found...)
+	}
+	return ids, nil
 }
 
 // HasLiveToken reports whether a session has a token that has not expired.

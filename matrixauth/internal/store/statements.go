@@ -44,3 +44,10 @@ func (tx *Tx) runRow(query string, args []any) *sql.Row {
 	}
 	return tx.q.QueryRowContext(tx.ctx, query, args...)
 }
+
+func (tx *Tx) runQuery(query string, args []any) (*sql.Rows, error) {
+	if made := tx.statement(query); made != nil {
+		return made.QueryContext(tx.ctx, args...)
+	}
+	return tx.q.QueryContext(tx.ctx, query, args...)
+}

@@ -261,7 +261,7 @@ func written[T any](tx *Tx, scan func(scanner) (T, error), query string, args ..
 // many reads all rows of a query, whose text bounds their number.
 func many[T any](tx *Tx, scan func(scanner) (T, error), query string, args ...any) (values []T, err error) {
 	tx.ran.Add(1)
-	rows, err := tx.q.QueryContext(tx.ctx, query, args...)
+	rows, err := tx.runQuery(query, args)
 	if err != nil {
 		tx.touched = true
 		return nil, err
