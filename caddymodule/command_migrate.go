@@ -37,13 +37,8 @@ func migrateMSC3861Command() *cobra.Command {
 		if err := keeper.mayTake(planned.Secret); err != nil {
 			return err
 		}
-		if err := sayText(cmd.OutOrStdout(), planned.Diff); err != nil {
+		if err := showChange(cmd, planned); err != nil {
 			return err
-		}
-		for _, note := range planned.Notes {
-			if err := say(cmd.ErrOrStderr(), "note: %s", note); err != nil {
-				return err
-			}
 		}
 		if !write {
 			return say(cmd.ErrOrStderr(), "nothing was written; run it again with --write")
@@ -139,11 +134,7 @@ func (k keeper) migrate(cmd *cobra.Command, planned *matrixauth.Migration) error
 			return err
 		}
 	}
-	written, backup, err := planned.Write()
-	if err != nil {
-		return err
-	}
-	return say(cmd.OutOrStdout(), "%s is written; the file as it was is %s", written, backup)
+	return writeChange(cmd, planned)
 }
 
 // take puts Synapse's secret in the place of ours. A running server does it itself: what it says of its

@@ -25,9 +25,10 @@ const (
 
 // synapseMove is what a move from Synapse is asked to do.
 type synapseMove struct {
-	write  bool
-	accept []string
-	dir    string
+	write, writeConfig   bool
+	back, writePasswords bool
+	accept               []string
+	dir                  string
 }
 
 func migrateSynapseCommand() *cobra.Command {
@@ -50,11 +51,27 @@ mended first; 3 a warning has to be accepted by --accept; 130 interrupted.`,
 	synapseFlags(cmd)
 	cmd.Flags().StringVar(&asked.dir, "synapse-dir", "", "The directory that Synapse is started in, if its database has a relative path (default: that of its service)")
 	cmd.Flags().BoolVar(&asked.write, "write", false, "Take everything over; without it nothing is changed")
+	cmd.Flags().BoolVar(&asked.writeConfig, "write-config", false, "Change homeserver.yaml so that Synapse leaves logins to us (with --back: as it was), after a backup copy")
+	cmd.Flags().String("secret-path", "", "The path at which Synapse finds the file of the secret, if it is another there than here")
+	cmd.Flags().BoolVar(&asked.back, "back", false, "Go back: show what becomes of homeserver.yaml, and say what returns and what does not")
+	cmd.Flags().BoolVar(&asked.writePasswords, "write-passwords", false, "With --back: write the passwords that changed here into Synapse's database, while Synapse is stopped")
+	cmd.MarkFlagsMutuallyExclusive("write", "write-config", "write-passwords")
+	cmd.MarkFlagsMutuallyExclusive("write", "back")
 	cmd.Flags().StringArrayVar(&asked.accept, "accept", nil, "The code of a warning that you have read and accept; may be repeated")
 	jsonFlag(cmd)
 	cmd.RunE = siteRun(func(cmd *cobra.Command, _ []string, s site) error {
 		if err := checkAccepted(asked.accept); err != nil {
 			return err
+		}
+		switch {
+		case asked.writePasswords && !asked.back:
+			return errors.New("--write-passwords belongs to --back")
+		case asked.writePasswords:
+			return s.writePasswords(cmd, asked)
+		case asked.back:
+			return s.back(cmd, asked.writeConfig)
+		case asked.writeConfig:
+			return s.writeDelegation(cmd)
 		}
 		return s.moveFromSynapse(cmd, asked)
 	})
@@ -107,6 +124,7 @@ func (s site) moveFromSynapse(cmd *cobra.Command, asked synapseMove) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
+	change := s.delegationChange(cmd)
 	o, err := s.reachIfThere(ctx, cmd)
 	if err != nil {
 		return err
@@ -116,13 +134,14 @@ func (s site) moveFromSynapse(cmd *cobra.Command, asked synapseMove) (err error)
 			err = errors.Join(err, closeOperator(cmd, o))
 		}
 	}()
+	// Against what is here, before a run too: that accounts are gone at Synapse is a warning, as a run deactivates them.
 	looked := newProgress(cmd.ErrOrStderr(), "looked at")
 	report, err := source.Check(ctx, o, looked.tell)
 	if err = looked.end(err); err != nil {
 		return moveEnded(ctx, cmd, err, "nothing was changed")
 	}
 	if refused := report.Refused(asked.accept); !asked.write || len(refused) > 0 {
-		if err := printMove(cmd, moveResult{MoveReport: report}, refused); err != nil {
+		if err := printMove(cmd, moveResult{MoveReport: report}, refused, change); err != nil {
 			return err
 		}
 		return moveVerdict(cmd, refused)
@@ -132,21 +151,21 @@ func (s site) moveFromSynapse(cmd *cobra.Command, asked synapseMove) (err error)
 			return err
 		}
 	}
-	return takeOver(ctx, cmd, source, o)
+	return takeOver(ctx, cmd, source, o, change)
 }
 
 // takeOver writes, and says what was done, also if it did not come to its end.
-func takeOver(ctx context.Context, cmd *cobra.Command, source *matrixauth.SynapseMove, o *matrixauth.Operator) error {
+func takeOver(ctx context.Context, cmd *cobra.Command, source *matrixauth.SynapseMove, o *matrixauth.Operator, change configChange) error {
 	taken := newProgress(cmd.ErrOrStderr(), "taken over")
 	report, err := source.Write(ctx, o, taken.tell)
 	err = taken.end(err)
-	printed := printMove(cmd, moveResult{MoveReport: report, Written: true}, nil)
+	printed := printMove(cmd, moveResult{MoveReport: report, Written: true}, nil, change)
 	if err != nil {
 		return errors.Join(printed, moveEnded(ctx, cmd, err, "what was taken over so far stays, and the same command goes on from there"))
 	}
 	return errors.Join(printed, sayText(cmd.ErrOrStderr(), leftSteps(
 		"stop Synapse, and run the same command once more: it takes what has happened since",
-		"have Synapse leave logins to us: caddy matrix-auth synapse-config says how",
+		"have Synapse leave logins to us: caddy matrix-auth migrate synapse --write-config",
 		"start Caddy with this Caddyfile, then Synapse",
 		"see whether all is well: caddy matrix-auth doctor",
 	)))

@@ -19,13 +19,21 @@ type moveResult struct {
 	Written bool `json:"written"`
 	// InTheWay are the codes of the errors, and of the warnings that are not accepted.
 	InTheWay []matrixauth.MoveCode `json:"in_the_way"`
+	// Change is what will change in homeserver.yaml, without secrets, and ChangeProblem why that cannot be said.
+	Change        string `json:"homeserver_yaml,omitempty"`
+	ChangeProblem string `json:"homeserver_yaml_problem,omitempty"`
 }
 
 // printMove prints what a look or a run came to, and what else belongs to a move.
-func printMove(cmd *cobra.Command, r moveResult, refused []matrixauth.MoveFinding) error {
+func printMove(cmd *cobra.Command, r moveResult, refused []matrixauth.MoveFinding, change configChange) error {
 	r.InTheWay = []matrixauth.MoveCode{}
 	for _, f := range refused {
 		r.InTheWay = append(r.InTheWay, f.Code)
+	}
+	if change.problem != nil {
+		r.ChangeProblem = change.problem.Error()
+	} else {
+		r.Change = change.Diff
 	}
 	w := cmd.OutOrStdout()
 	if wantsJSON(cmd) {
@@ -45,16 +53,18 @@ func printMove(cmd *cobra.Command, r moveResult, refused []matrixauth.MoveFindin
 			errs = append(errs, sayText(w, "    "+visibleLines(line, "    ")+"\n"))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, say(w, ""), r.printChange(cmd, change))...)
 }
 
-// leftSteps lists what is left to be done.
-func leftSteps(steps ...string) string {
-	text := "what is left, in this order:\n"
-	for i, step := range steps {
-		text += fmt.Sprintf("  %d. %s\n", i+1, step)
+// printChange prints what will change in homeserver.yaml.
+func (r moveResult) printChange(cmd *cobra.Command, change configChange) error {
+	switch {
+	case r.Delegated:
+		return say(cmd.OutOrStdout(), "Synapse leaves logins to another already: homeserver.yaml stays as it is")
+	case change.problem != nil:
+		return say(cmd.OutOrStdout(), "what will change in homeserver.yaml cannot be said: %v", change.problem)
 	}
-	return text
+	return errors.Join(say(cmd.OutOrStdout(), "what --write-config will change in homeserver.yaml:"), showChange(cmd, change.Migration))
 }
 
 func printCounts(w io.Writer, c matrixauth.MoveCounts) error {

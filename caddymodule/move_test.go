@@ -87,7 +87,7 @@ func TestMoveReportForPeople(t *testing.T) {
 		},
 	}}
 	said, exit := ended(func(cmd *cobra.Command) error {
-		return printMove(cmd, r, nil)
+		return printMove(cmd, r, nil, configChange{problem: errors.New("no file")})
 	})
 	if exit != "" {
 		t.Fatal(exit)
@@ -97,7 +97,7 @@ func TestMoveReportForPeople(t *testing.T) {
 		"left    odd: it is odd\n\n",
 		"TAKEN OVER           NEW  CHANGED  TAKEN AWAY\naccounts             12   3        4\n",
 		"5 accounts are as they were", "6 changes at Synapse are not taken",
-		"    registration {\n    \tkind token\n    }\n",
+		"    registration {\n    \tkind token\n    }\n", "cannot be said: no file",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it lacks %q:\n%s", want, said)
