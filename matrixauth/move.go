@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/move"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/synapseconfig"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/synapsedb"
 )
@@ -177,7 +178,7 @@ func (m *SynapseMove) take(ctx context.Context, to move.Target, dryRun bool, tel
 			tell(MoveProgress{done, max(counts.Users, done)})
 		}
 	}}
-	taken, err = move.Run(ctx, move.WithPepper(m.source, m.settings.Pepper()), to, options, findings)
+	taken, err = move.Run(ctx, move.WithPepper(m.source, password.Mark(m.settings.Pepper())), to, options, findings)
 	return counts, taken, err
 }
 

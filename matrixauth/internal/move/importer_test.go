@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/move"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/operate"
+	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/password"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/store"
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/testkit/house"
 )
@@ -258,7 +259,7 @@ func TestTakePepper(t *testing.T) {
 	run := func(pepper string) move.Taken {
 		h.Must(target.TakePepper(context.Background(), pepper))
 		var findings move.Findings
-		taken, err := move.Run(context.Background(), move.WithPepper(from, pepper), target, move.Options{}, &findings)
+		taken, err := move.Run(context.Background(), move.WithPepper(from, password.Mark(pepper)), target, move.Options{}, &findings)
 		h.Must(err)
 		return taken
 	}

@@ -26,13 +26,14 @@ type Counts struct {
 	RegistrationTokens int64 `json:"registration_tokens"`
 }
 
-// WithPepper returns a source whose accounts tell by which pepper their passwords were hashed, without the pepper itself: one
-// that was wrong in a configuration and is right in the next run is a change.
-func WithPepper(from Source, pepper string) Source {
-	if pepper == "" {
+// WithPepper returns a source whose accounts tell by a mark which pepper their passwords were hashed with: one that was wrong in
+// a configuration and is right in the next run is a change. The mark must be as dear to guess by as a hash is. It is empty for
+// no pepper.
+func WithPepper(from Source, mark []byte) Source {
+	if len(mark) == 0 {
 		return from
 	}
-	return peppered{from, digest(pepper)}
+	return peppered{from, mark}
 }
 
 type peppered struct {
