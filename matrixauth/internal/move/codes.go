@@ -4,6 +4,9 @@ package move
 var (
 	// ChangedHere is something that changed there since the last run, and here too.
 	ChangedHere = Kind{"changed_here", Says, "changed there since the last run, but here too, so it stays as it is here", "look at each of these; what is here counts"}
+	// AccountGone is an account that was taken and is there no more. Synapse deletes none: more likely the configuration is of
+	// an older database, of which a run would deactivate everybody who came since.
+	AccountGone = Kind{"account_gone", Warns, "accounts that were taken over are not in Synapse's database any more, and are deactivated here", "make sure that this is the database that Synapse uses: Synapse itself deletes no account"}
 	// AccountExists is an account that was here before it was taken.
 	AccountExists = Kind{"account_exists", Says, "an account of this name is here already and was not taken over before; what it lacks is added, and nothing of it is replaced", "nothing, if both are the same person's"}
 	// DeviceHere is a device on which somebody has signed in here.
@@ -24,5 +27,5 @@ var (
 
 // Kinds are the kinds of finding of this package, for the documentation.
 func Kinds() []Kind {
-	return []Kind{ChangedHere, AccountExists, DeviceHere, TokenTaken, AddressTaken, AddressRefused, LinkTaken, RegistrationTokenRefused, NameWaits}
+	return []Kind{ChangedHere, AccountGone, AccountExists, DeviceHere, TokenTaken, AddressTaken, AddressRefused, LinkTaken, RegistrationTokenRefused, NameWaits}
 }

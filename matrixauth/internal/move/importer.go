@@ -174,6 +174,7 @@ func (m *merge) gone(userID string) (err error) {
 		return nil
 	}
 	m.taken.UsersGone++
+	m.findings.Note(AccountGone, m.their.Name)
 	return m.Users.FollowDeactivated(m.tx, m.by, &m.user)
 }
 

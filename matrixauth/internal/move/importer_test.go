@@ -124,8 +124,20 @@ func TestTakeAgain(t *testing.T) {
 	t.Run("an account that is gone there", func(t *testing.T) {
 		h, from := begin(t)
 		delete(from.accounts, "bob")
-		if taken, _ := take(h, from); taken.UsersGone != 1 || user(h, "bob").State != "deactivated" {
-			t.Errorf("taken %+v", taken)
+		if taken, findings := take(h, from); taken.UsersGone != 1 || user(h, "bob").State != "deactivated" || count(findings, move.AccountGone) != 1 {
+			t.Errorf("taken %+v, found %+v", taken, findings.All())
+		}
+		if move.AccountGone.Weight != move.Warns {
+			t.Error("a run from an older database deactivates people unasked")
+		}
+	})
+	t.Run("what was used here is not forgotten as a device is seen there", func(t *testing.T) {
+		h, from := begin(t)
+		h.SQL("UPDATE sessions SET used_generation = 1 WHERE device_id = 'LAPTOP'")
+		from.change("alice", func(a *move.Account) { a.Sessions[1].LastActiveAt = h.Clock.Now() })
+		take(h, from)
+		if h.Count("sessions WHERE device_id = 'LAPTOP' AND used_generation = 1") != 1 {
+			t.Error("a consumed refresh token may be exchanged again")
 		}
 	})
 	t.Run("an account that is gone there and lives here", func(t *testing.T) {
@@ -191,6 +203,17 @@ func TestTakeAgain(t *testing.T) {
 			t.Errorf("taken %+v", taken)
 		}
 	})
+}
+
+// TestTakeDeactivatedHere: who was deactivated here before a first run stays so, though the other server has the account.
+func TestTakeDeactivatedHere(t *testing.T) {
+	h := newHouse(t)
+	h.Add("alice")
+	house.Act(h, matrixauth.DeactivateUser, matrixauth.Deactivation{Name: matrixauth.Name{User: "alice"}})
+	take(h, newServer(account("alice", "PHONE")))
+	if user(h, "alice").State != "deactivated" || h.Count("sessions WHERE ended_at IS NULL") != 0 {
+		t.Error("an account lives again that an operator here deactivated")
+	}
 }
 
 // TestTakenAdministrator: who may administer no more loses that right with the tokens that they brought along, and no app.

@@ -143,8 +143,11 @@ func (m *merge) reseat(s Session, known seating) (seating, error) {
 		}
 		return now, nil
 	}
-	name := ours.DeviceName
+	name, used := ours.DeviceName, ours.UsedGeneration
 	m.describe(&ours, s)
+	if !moved { // what was used here consumed its refresh token, which must not come back
+		ours.UsedGeneration = max(ours.UsedGeneration, used)
+	}
 	if !bytes.Equal(digest(name), known.Name) {
 		ours.DeviceName = name // renamed here
 	}

@@ -109,7 +109,9 @@ func (m *merge) create() error {
 func (m *merge) follow() error {
 	if m.base == nil {
 		m.findings.Note(AccountExists, m.their.Name)
-		m.base = &snapshot{Admin: m.user.Admin, Locked: m.user.Locked(), Deactivated: m.user.Deactivated()}
+		m.base = &snapshot{Admin: m.user.Admin, Locked: m.user.Locked()}
+		// One that was deactivated here stays so; if it is there too, there is nothing to follow.
+		m.base.Deactivated = m.user.Deactivated() && m.their.Deactivated
 		if at, err := m.passwordAt(); err != nil {
 			return err
 		} else if at != 0 {
