@@ -121,6 +121,19 @@ func TestTakeAgain(t *testing.T) {
 			t.Errorf("%d rows are left", n)
 		}
 	})
+	t.Run("an administrator no more, whose app was refreshed here", func(t *testing.T) {
+		h := newHouse(t)
+		admin := account("admin", "PHONE")
+		admin.Admin = true
+		from := newServer(admin)
+		take(h, from)
+		h.SQL("UPDATE sessions SET pairs = 2")
+		from.change("admin", func(a *move.Account) { a.Admin = false })
+		take(h, from)
+		if h.Count("sessions WHERE ended_at IS NULL AND scope = ?1", model.CompatScope(false)) != 1 || h.Count("tokens WHERE scope <> ?1", model.CompatScope(false)) != 0 {
+			t.Error("the app has the right still, or is out")
+		}
+	})
 	t.Run("an account that is gone there", func(t *testing.T) {
 		h, from := begin(t)
 		delete(from.accounts, "bob")

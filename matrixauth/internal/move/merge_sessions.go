@@ -140,6 +140,9 @@ func (m *merge) reseat(s Session, known seating) (seating, error) {
 		now.Tokens, now.Pairs = known.Tokens, known.Pairs
 		if moved {
 			m.conflict("the session on device %q", s.DeviceID)
+			if !ours.Ended() && !m.user.Admin && model.Administers(ours.Scope) { // it may do no more than its user, whatever it did here
+				return now, m.tx.SetScope(ours.ID, model.CompatScope(false))
+			}
 		}
 		return now, nil
 	}

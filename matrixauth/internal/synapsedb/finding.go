@@ -43,7 +43,7 @@ var (
 	emptyPassword = kind("empty_password", move.Says, "users with an empty password hash come without a password", "they sign in as before by what they have, or are given a new password")
 	noPassword    = kind("no_password", move.Says, "users without a password come without one", "if they signed in by another service, they need a password here")
 	foreignHash   = kind("password_not_bcrypt", move.Left, "password hashes that are not bcrypt cannot come: these users come without a password", "give them a new password")
-	slowHash      = kind("password_too_slow", move.Left, "password hashes of bcrypt with a cost over 18 cannot come: each try would take minutes", "give them a new password")
+	slowHash      = kind("password_too_slow", move.Left, "password hashes of bcrypt with a cost over 16 cannot come: each try would take minutes", "give them a new password")
 	sameEmail     = kind("email_twice", move.Left, "of mail addresses of one user that differ in case only, the one that was added first comes", nothing)
 	badEmail      = kind("email_unusable", move.Left, "what is no mail address that mail can be sent to does not come", "these users add their address again")
 	badThreepid   = kind("threepid_unusable", move.Left, "third-party ids that are empty, too long or no text do not come", nothing)

@@ -112,8 +112,8 @@ func (m *mapper) past(name string, r row, i int) time.Time {
 	return at
 }
 
-// mostCost is the highest cost of bcrypt that a try may have: more takes a machine a minute.
-const mostCost = 18
+// mostCost is the highest cost of bcrypt that package password verifies: more keeps a machine busy for long.
+const mostCost = 16
 
 func (m *mapper) password(name string, u row) string {
 	hash, has := u.text(userPasswordHash)

@@ -89,6 +89,8 @@ func TestOddUsers(t *testing.T) {
 		"password cut":            {user(alice, map[int]any{userPasswordHash: aHash[:59]}), true, []string{"password_not_bcrypt 1"}},
 		"password of 2x":          {user(alice, map[int]any{userPasswordHash: "$2x" + aHash[3:]}), true, []string{"password_not_bcrypt 1"}},
 		"password of 2y":          {user(alice, map[int]any{userPasswordHash: "$2y" + aHash[3:]}), true, nil},
+		"password of cost 16":     {user(alice, map[int]any{userPasswordHash: "$2b$16" + aHash[6:]}), true, nil},
+		"password of cost 17":     {user(alice, map[int]any{userPasswordHash: "$2b$17" + aHash[6:]}), true, []string{"password_too_slow 1"}},
 		"password of cost 31":     {user(alice, map[int]any{userPasswordHash: "$2b$31" + aHash[6:]}), true, []string{"password_too_slow 1"}},
 		"time absurd":             {user(alice, map[int]any{userCreation: int64(1) << 60}), true, []string{"odd_time 1"}},
 		"time to come":            {user(alice, map[int]any{userCreation: now.Add(48 * time.Hour).Unix()}), true, []string{"odd_time 1"}},
