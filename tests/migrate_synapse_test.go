@@ -2,6 +2,7 @@ package tests
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"os"
@@ -203,10 +204,7 @@ func (m *moving) moveOver(original string) {
 	if read(t, m.Synapse.Config()) != original {
 		t.Fatal("homeserver.yaml was changed without being asked for")
 	}
-	delegated := strings.Replace(original, rig.OwnAccounts, m.MustCommand("", "synapse-config"), 1)
-	if err := os.WriteFile(m.Synapse.Config(), []byte(delegated), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	m.mustMigrate("--write-config")
 	if err := errors.Join(m.kept.Close(), m.Reload()); err != nil {
 		t.Fatal(err)
 	}
@@ -259,10 +257,21 @@ func (m *moving) leave(o *others) {
 func (m *moving) goBack(o *others, original string) {
 	t := m.t
 	t.Helper()
-	m.Synapse.Stop()
-	if err := os.WriteFile(m.Synapse.Config(), []byte(original), 0o600); err != nil {
-		t.Fatal(err)
+	o.before["henry"], m.password["henry"] = m.password["henry"], rand.Text()
+	m.MustCommand(m.password["henry"]+"\n", "user", "set-password", "henry")
+	if out, err := m.migrate("--back", "--write-passwords"); err == nil {
+		t.Errorf("passwords were written beside a running Synapse:\n%s", out)
 	}
+	m.mustMigrate("--back")
+	if read(t, m.Synapse.Config()) == original {
+		t.Fatal("--back changed homeserver.yaml without being asked for")
+	}
+	m.Synapse.Stop()
+	m.mustMigrate("--back", "--write-config")
+	if read(t, m.Synapse.Config()) != original {
+		t.Errorf("homeserver.yaml is not what it was:\n%s", read(t, m.Synapse.Config()))
+	}
+	m.mustMigrate("--back", "--write-passwords")
 	m.Write(m.TextBefore())
 	if err := m.Reload(); err != nil {
 		t.Fatal(err)
@@ -279,7 +288,9 @@ func (m *moving) goBack(o *others, original string) {
 	}
 	m.exchange(o.erinStays.Text("refresh_token")).Must(t, http.StatusOK)
 	m.is(o.erinGone.Text("access_token"), "erin", http.StatusUnauthorized)
-	m.Login("gina", m.password["gina"], nil).Must(t, http.StatusOK)
-	m.Login("gina", o.before["gina"], nil).Must(t, http.StatusForbidden)
+	for _, name := range []string{"gina", "henry"} {
+		m.Login(name, m.password[name], nil).Must(t, http.StatusOK)
+		m.Login(name, o.before[name], nil).Must(t, http.StatusForbidden)
+	}
 	m.ghostTalks(o)
 }
