@@ -245,6 +245,23 @@ func TestTakenAdministrator(t *testing.T) {
 	}
 }
 
+// TestDemotedThere: who may administer no more there may not here, by whatever token, also one of ours since.
+func TestDemotedThere(t *testing.T) {
+	h := newHouse(t)
+	admin := account("admin", "PHONE")
+	admin.Admin = true
+	refresh := "syr_admin_PHONE"
+	admin.Sessions[0].Tokens = append(admin.Sessions[0].Tokens, move.Token{Hash: model.HashToken(refresh), Refresh: true, Pair: 1})
+	from := newServer(admin)
+	take(h, from)
+	h.Refresh(refresh).WantStatus(t, 200)
+	from.change("admin", func(a *move.Account) { a.Admin = false })
+	take(h, from)
+	if n := h.Count("sessions WHERE scope <> ?1", model.CompatScope(false)) + h.Count("tokens WHERE scope NOT IN ('', ?1)", model.CompatScope(false)); n != 0 || h.Count("sessions WHERE ended_at IS NULL") != 1 {
+		t.Errorf("%d rows may administer", n)
+	}
+}
+
 // TestTakeBeside: a store that is not empty keeps what it has.
 func TestTakeBeside(t *testing.T) {
 	h := newHouse(t)

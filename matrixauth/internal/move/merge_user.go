@@ -138,7 +138,32 @@ func (m *merge) follow() error {
 	}
 	if m.differs(m.their.Admin, m.base.Admin, m.user.Admin, "admin") {
 		m.user.Admin = m.their.Admin
-		return m.write(model.ActionSetAdmin, model.Details{"admin": m.user.Admin})
+		if err := m.write(model.ActionSetAdmin, model.Details{"admin": m.user.Admin}); err != nil || m.user.Admin {
+			return err
+		}
+		return m.demote()
+	}
+	return nil
+}
+
+// demote takes the administration from the sessions that hold it. What came along goes on without, as it does there.
+func (m *merge) demote() error {
+	live, err := m.tx.LiveSessions(m.user.ID)
+	if err != nil {
+		return err
+	}
+	for _, s := range live {
+		if !model.Administers(s.Scope) {
+			continue
+		}
+		if slices.ContainsFunc(m.base.Sessions, func(one seating) bool { return one.ID == s.ID }) {
+			err = m.tx.SetScope(s.ID, model.CompatScope(false))
+		} else {
+			err = m.Sessions.End(m.tx, m.by, s, model.EndByOperator)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
