@@ -91,9 +91,6 @@ func OpenSynapse(ctx context.Context, files SynapseFiles, serverName string) (*S
 // ServerName returns Synapse's server_name.
 func (m *SynapseMove) ServerName() string { return m.settings.ServerName }
 
-// Database says where Synapse's database is, without a secret.
-func (m *SynapseMove) Database() string { return m.database }
-
 // Close closes Synapse's database. Its error says, among others, that Synapse wrote while it was read.
 func (m *SynapseMove) Close() error {
 	if m.source == nil {

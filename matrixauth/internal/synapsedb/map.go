@@ -25,11 +25,6 @@ func newMapper(server string, now time.Time, findings *move.Findings) *mapper {
 	return &mapper{server: server, now: now, findings: findings, spellings: map[string][]string{}}
 }
 
-// Map returns the account of a user, and false if it cannot come. It notes what does not come along, or comes changed.
-func Map(raw Raw, server string, now time.Time, findings *move.Findings) (account move.Account, comes bool) {
-	return newMapper(server, now, findings).account(raw)
-}
-
 // finish notes what is counted over all users.
 func (m *mapper) finish() {
 	for _, folded := range slices.Sorted(maps.Keys(m.spellings)) {
@@ -39,6 +34,7 @@ func (m *mapper) finish() {
 	}
 }
 
+// account returns the account of a user, and false if it cannot come. It notes what does not come along, or comes changed.
 func (m *mapper) account(raw Raw) (a move.Account, comes bool) {
 	u := raw.User
 	name, _ := u.text(userName)

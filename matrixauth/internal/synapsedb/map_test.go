@@ -47,7 +47,7 @@ func refresh(id int64, token string, next, expiry, end any) row {
 
 func mapped(raw Raw) (a move.Account, comes bool, codes []string) {
 	var findings move.Findings
-	a, comes = Map(raw, server, now, &findings)
+	a, comes = newMapper(server, now, &findings).account(raw)
 	for _, f := range findings.All() {
 		codes = append(codes, fmt.Sprint(f.Code, " ", f.Count))
 	}
