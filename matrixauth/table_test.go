@@ -14,7 +14,7 @@ func TestEveryActionIsLookOrDeed(t *testing.T) {
 	looks := house.New(t).Server.Table().Names(operate.Reads)
 	slices.Sort(looks)
 	// The backup that a note is of has its own line.
-	want := []string{"audit.list", "backup.note", "client.list", "client.show", "consent.list", "doctor", "doctor.compare", "instance", "outbox.list", "registration-token.list", "registration.list", "session.list", "session.lost", "user.check", "user.list", "user.show"}
+	want := []string{"audit.list", "backup.note", "client.list", "client.show", "consent.list", "doctor", "doctor.compare", "instance", "move.journal", "outbox.list", "registration-token.list", "registration.list", "session.list", "session.lost", "user.check", "user.list", "user.show"}
 	if !slices.Equal(looks, want) {
 		t.Errorf("these only look: %q, want %q", looks, want)
 	}
