@@ -46,7 +46,7 @@ const passwordsAtOnce = 1000
 
 // Write writes all passwords that Synapse has not, or none.
 func (p *SynapsePasswords) Write(ctx context.Context, o *Operator) (done SynapsePasswordsWritten, err error) {
-	done.OtherScheme, done.Unknown = []string{}, []string{}
+	done.OtherScheme = []string{}
 	var page move.PasswordPage
 	begun := false
 	done.Written, done.Unknown, err = p.writer.WritePasswords(ctx, func() (name, hash string, ok bool, err error) {
@@ -68,6 +68,9 @@ func (p *SynapsePasswords) Write(ctx context.Context, o *Operator) (done Synapse
 			}
 		}
 	})
+	if done.Unknown == nil {
+		done.Unknown = []string{}
+	}
 	return done, err
 }
 

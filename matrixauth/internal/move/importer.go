@@ -65,13 +65,13 @@ func (i *Importer) Take(tx *store.Tx, by model.Actor, a Account, taken *Taken, f
 		return model.Errorf(model.InvalidParam, "%q is no account of %s", a.Name, i.ServerName)
 	}
 	m := &merge{Importer: i, tx: tx, by: by, their: a, taken: taken, findings: findings}
-	print := a.Fingerprint()
+	state := a.Fingerprint()
 	row, err := tx.TakenAccount(a.Name)
 	switch {
 	case errors.Is(err, model.ErrNotFound):
 	case err != nil:
 		return err
-	case bytes.Equal(row.Fingerprint, print):
+	case bytes.Equal(row.Fingerprint, state):
 		taken.Unchanged++
 		return nil
 	default:
@@ -87,7 +87,7 @@ func (i *Importer) Take(tx *store.Tx, by model.Actor, a Account, taken *Taken, f
 	if err != nil {
 		return err
 	}
-	return tx.KeepTaken(store.TakenAccount{Name: a.Name, UserID: m.user.ID, Fingerprint: print, Taken: next})
+	return tx.KeepTaken(store.TakenAccount{Name: a.Name, UserID: m.user.ID, Fingerprint: state, Taken: next})
 }
 
 // run finds the account here, and takes over what it has.

@@ -183,6 +183,29 @@ func TestTakeAgain(t *testing.T) {
 			t.Error("what was changed here was overwritten")
 		}
 	})
+	t.Run("an app that went on here, and then there, has the tokens of both", func(t *testing.T) {
+		h := newHouse(t)
+		a := account("alice", "PHONE")
+		a.Sessions[0].Tokens = append(a.Sessions[0].Tokens, move.Token{Hash: model.HashToken("syr_alice"), Refresh: true, Pair: 1})
+		from := newServer(a)
+		take(h, from)
+		s := h.SignedIn(h.Refresh("syr_alice"))
+		h.WantActive(s.AccessToken, "PHONE")
+		from.change("alice", func(a *move.Account) {
+			a.Sessions = []move.Session{signIn("alice", "PHONE")}
+			a.Sessions[0].Tokens = []move.Token{{Hash: model.HashToken("syt_later"), Pair: 1}, {Hash: model.HashToken("syr_later"), Refresh: true, Pair: 1}}
+		})
+		if taken, _ := take(h, from); taken.SessionsChanged != 1 || taken.Kept != 0 {
+			t.Errorf("taken %+v", taken)
+		}
+		h.WantActive(s.AccessToken, "PHONE")
+		h.WantActive("syt_later", "PHONE")
+		h.Refresh("syr_later").WantStatus(t, 200)
+		h.Refresh(s.RefreshToken).WantStatus(t, 200)
+		if taken, _ := take(h, from); taken.Unchanged != 1 {
+			t.Errorf("another run takes %+v", taken)
+		}
+	})
 	t.Run("a hash that was upgraded at a sign-in follows a new password there", func(t *testing.T) {
 		h, from := begin(t)
 		h.Must(h.Store.Update(context.Background(), func(tx *store.Tx) error {

@@ -136,15 +136,19 @@ func (m *merge) reseat(s Session, known seating) (seating, error) {
 		return now, err
 	}
 	moved := !bytes.Equal(now.Tokens, known.Tokens)
-	if ours.Ended() || ours.Pairs != known.Pairs {
+	switch {
+	case ours.Ended():
 		now.Tokens, now.Pairs = known.Tokens, known.Pairs
 		if moved {
 			m.conflict("the session on device %q", s.DeviceID)
-			if !ours.Ended() && !m.user.Admin && model.Administers(ours.Scope) { // it may do no more than its user, whatever it did here
-				return now, m.tx.SetScope(ours.ID, model.CompatScope(false))
-			}
 		}
 		return now, nil
+	case ours.Pairs != known.Pairs:
+		now.Pairs = known.Pairs // it went on here, and stays so
+		if !moved {
+			return now, nil
+		}
+		return now, m.joinTokens(s, ours)
 	}
 	name, used := ours.DeviceName, ours.UsedGeneration
 	m.describe(&ours, s)
@@ -179,6 +183,36 @@ func (m *merge) replaceTokens(s Session, ours model.Session) error {
 		m.taken.Tokens++
 	}
 	return m.tx.SetScope(ours.ID, ours.Scope)
+}
+
+// joinTokens adds what a session has at the other server by now to what it got here meanwhile, as its app went on here and
+// then there, on the way back, or has been seen by both in a rehearsal. Nobody knows which of them it holds.
+func (m *merge) joinTokens(s Session, ours model.Session) error {
+	pairs, generation := ours.Pairs, ours.Generation
+	for _, row := range s.rows(ours.Kind, m.tx.Now) {
+		owners, err := m.tx.SessionsOfTokens([]model.TokenHash{row.Hash})
+		if err != nil {
+			return err
+		}
+		if len(owners) > 0 {
+			continue
+		}
+		row.Pair, row.Generation = row.Pair+pairs, row.Generation+generation
+		ours.Pairs, ours.Generation = max(ours.Pairs, row.Pair), max(ours.Generation, row.Generation)
+		if err := m.tx.InsertImportedToken(ours, m.user.Localpart, row); err != nil {
+			return err
+		}
+		m.taken.Tokens++
+	}
+	m.taken.SessionsChanged++
+	m.changed = true
+	// It may do no more than its user, whatever it did here.
+	if ours.Scope = model.CompatScope(m.user.Admin); !m.user.Admin {
+		if err := m.tx.SetScope(ours.ID, ours.Scope); err != nil {
+			return err
+		}
+	}
+	return m.tx.UpdateTakenSession(ours)
 }
 
 // unseat ends a session that the other server has no more, and reports whether it stays in the journal. One whose tokens

@@ -11,7 +11,7 @@ import (
 )
 
 // waiting deals with an account that nobody has here, and reports whether it is to be made.
-func (m *merge) waiting() (make bool, err error) {
+func (m *merge) waiting() (goesOn bool, err error) {
 	waited := m.base != nil && m.base.Registration != ""
 	switch {
 	case m.their.Waiting && m.base == nil:

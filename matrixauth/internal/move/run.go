@@ -60,7 +60,7 @@ type Options struct {
 
 const (
 	// batchAccounts and batchBytes bound a part: what is in memory at once, and for how long others wait to write.
-	batchAccounts = 800
+	batchAccounts = 300
 	batchBytes    = 1 << 20
 	journalPage   = 2000
 )

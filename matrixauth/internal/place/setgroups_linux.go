@@ -4,4 +4,8 @@ package place
 
 import "golang.org/x/sys/unix"
 
-const sysSetgroups = unix.SYS_SETGROUPS
+const (
+	sysSetgroups = unix.SYS_SETGROUPS
+	sysSetresuid = unix.SYS_SETRESUID
+	sysSetresgid = unix.SYS_SETRESGID
+)

@@ -47,6 +47,7 @@ func connect(ctx context.Context, args map[string]string) (*pgconn.PgConn, error
 	if err != nil {
 		return nil, err
 	}
+	asPeer(config)
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, explain(err)
@@ -157,7 +158,7 @@ func explain(err error) error {
 	case errors.As(err, &answer):
 		advice = map[string]string{
 			"28P01": "the password is not the one that PostgreSQL has",
-			"28000": "PostgreSQL does not let this user in by this way: if it asks for the name of the system's user (peer), run this as Synapse's user, or name a password",
+			"28000": "PostgreSQL does not let this user in by this way: if it asks for the name of the system's user (peer), run this as root, or as Synapse's user, or name a password",
 			"3D000": "there is no such database",
 			"42501": "Synapse's user of PostgreSQL may not read this table",
 			"57P03": "PostgreSQL is not ready yet",
