@@ -170,7 +170,7 @@ func (m *SynapseMove) take(ctx context.Context, to move.Target, dryRun bool, tel
 	if counts, err = m.source.Counts(ctx); err != nil {
 		return counts, taken, err
 	}
-	options := move.Options{DryRun: dryRun, Tell: func(done int64) {
+	options := move.Options{DryRun: dryRun, Position: counts.Position, Tell: func(done int64) {
 		if tell != nil {
 			tell(MoveProgress{done, max(counts.Users, done)})
 		}

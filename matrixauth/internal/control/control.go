@@ -16,7 +16,7 @@ import (
 )
 
 // maxMessage bounds the parameters of an operation and its result, in bytes.
-const maxMessage = 16 << 20
+const maxMessage = 64 << 20
 
 // copyPath is where a copy of the database is read, whose answer is not JSON. The command writes it down, so that
 // a backup belongs to who made it and the server writes nowhere but beside its database.

@@ -7,6 +7,8 @@ var (
 	// AccountGone is an account that was taken and is there no more. Synapse deletes none: more likely the configuration is of
 	// an older database, of which a run would deactivate everybody who came since.
 	AccountGone = Kind{"account_gone", Warns, "accounts that were taken over are not in Synapse's database any more, and are deactivated here", "make sure that this is the database that Synapse uses: Synapse itself deletes no account"}
+	// DatabaseOlder is a database that has not what the last run read.
+	DatabaseOlder = Kind{"database_older", Warns, "Synapse's database is older than the one of the last run: passwords and sessions would become what they were", "make sure that this is the database that Synapse uses, and no copy of before"}
 	// AccountExists is an account that was here before it was taken.
 	AccountExists = Kind{"account_exists", Says, "an account of this name is here already and was not taken over before; what it lacks is added, and nothing of it is replaced", "nothing, if both are the same person's"}
 	// DeviceHere is a device on which somebody has signed in here.
@@ -27,5 +29,5 @@ var (
 
 // Kinds are the kinds of finding of this package, for the documentation.
 func Kinds() []Kind {
-	return []Kind{ChangedHere, AccountGone, AccountExists, DeviceHere, TokenTaken, AddressTaken, AddressRefused, LinkTaken, RegistrationTokenRefused, NameWaits}
+	return []Kind{ChangedHere, AccountGone, DatabaseOlder, AccountExists, DeviceHere, TokenTaken, AddressTaken, AddressRefused, LinkTaken, RegistrationTokenRefused, NameWaits}
 }

@@ -327,6 +327,21 @@ func TestTakeDry(t *testing.T) {
 	}
 }
 
+// TestOlderDatabase: a copy of before is told, as passwords and sessions would go back with it.
+func TestOlderDatabase(t *testing.T) {
+	h := newHouse(t)
+	from := newServer(account("alice"))
+	for _, c := range []struct{ position, found int64 }{{0, 0}, {100, 0}, {100, 0}, {200, 0}, {150, 1}} {
+		from.change("alice", func(a *move.Account) { a.CreatedAt = a.CreatedAt.Add(time.Second) })
+		var findings move.Findings
+		_, err := move.Run(context.Background(), from, operate.MoveTarget{Caller: h.Ops}, move.Options{Position: c.position}, &findings)
+		h.Must(err)
+		if got := count(&findings, move.DatabaseOlder); got != c.found {
+			t.Errorf("at %d: found %d times", c.position, got)
+		}
+	}
+}
+
 // TestTakePepper: a pepper that is right in a later run is taken along with the hashes that it belongs to.
 func TestTakePepper(t *testing.T) {
 	h := newHouse(t)

@@ -11,13 +11,10 @@ import (
 
 // sessions takes over the sign-ins: new ones, those with other tokens, and the end of those that are gone there.
 func (m *merge) sessions() error {
-	there := map[string]bool{}
+	there, before := map[string]bool{}, m.base.seated(func(one seating) string { return one.Key })
 	for _, s := range m.their.Sessions {
 		there[s.key()] = true
-		known, found := seating{}, false
-		if m.base != nil {
-			known, found = m.base.seated(s.key())
-		}
+		known, found := before[s.key()]
 		seat := m.seat
 		if found && known.ID != "" {
 			seat = func(s Session) (seating, error) { return m.reseat(s, known) }

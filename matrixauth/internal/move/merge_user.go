@@ -152,11 +152,12 @@ func (m *merge) demote() error {
 	if err != nil {
 		return err
 	}
+	brought := m.base.seated(func(one seating) string { return one.ID })
 	for _, s := range live {
 		if !model.Administers(s.Scope) {
 			continue
 		}
-		if slices.ContainsFunc(m.base.Sessions, func(one seating) bool { return one.ID == s.ID }) {
+		if _, along := brought[s.ID]; along {
 			err = m.tx.SetScope(s.ID, model.CompatScope(false))
 		} else {
 			err = m.Sessions.End(m.tx, m.by, s, model.EndByOperator)

@@ -10,6 +10,8 @@ type Batch struct {
 	Accounts []Account `json:"accounts,omitempty"`
 	// Gone are names that were taken and that the other server has no more.
 	Gone []string `json:"gone,omitempty"`
+	// Position is that of the Source.
+	Position int64 `json:"position,omitempty"`
 	// DryRun undoes everything.
 	DryRun bool `json:"dry_run,omitempty"`
 }
@@ -35,6 +37,8 @@ type JournalQuery struct {
 // JournalPage is a page of the journal, in the order of the names' bytes. It is shorter than the limit at the end.
 type JournalPage struct {
 	Entries []JournalEntry `json:"entries"`
+	// Position is that of the Source of the last run.
+	Position int64 `json:"position,omitempty"`
 }
 
 // JournalEntry says how an account was taken last.
@@ -54,6 +58,8 @@ type Target interface {
 type Options struct {
 	// DryRun changes nothing.
 	DryRun bool
+	// Position is that of the Source.
+	Position int64
 	// Tell is told how many accounts were passed; nil tells nobody.
 	Tell func(accounts int64)
 }
@@ -201,6 +207,9 @@ func (r *run) fill() error {
 	if err != nil {
 		return err
 	}
+	if r.after == "" && r.o.Position < page.Position {
+		r.findings.Note(DatabaseOlder, "")
+	}
 	r.journal, r.ended = page.Entries, len(page.Entries) < journalPage
 	if n := len(page.Entries); n > 0 {
 		r.after = page.Entries[n-1].Name
@@ -213,7 +222,7 @@ func (r *run) flush() error {
 	if len(r.batch.Accounts)+len(r.batch.Gone) == 0 {
 		return nil
 	}
-	r.batch.DryRun = r.o.DryRun
+	r.batch.DryRun, r.batch.Position = r.o.DryRun, r.o.Position
 	select {
 	case r.work <- r.batch:
 	case <-r.ctx.Done():

@@ -24,6 +24,9 @@ type Counts struct {
 	OtherThreepids     int64 `json:"other_threepids"`
 	ExternalIDs        int64 `json:"external_ids"`
 	RegistrationTokens int64 `json:"registration_tokens"`
+	// Position grows with what happens at the other server and never falls: an older copy of its database has a smaller one.
+	// It is zero if there is none.
+	Position int64 `json:"position,omitempty"`
 }
 
 // WithPepper returns a source whose accounts tell by a mark which pepper their passwords were hashed with: one that was wrong in

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/caddy-matrix-auth/caddy-matrix-auth/matrixauth/internal/model"
@@ -98,13 +97,16 @@ func (s Session) key() string {
 	return fmt.Sprintf("t%x", s.Tokens[0].Hash[:16])
 }
 
-// seated finds a session of a snapshot.
-func (s snapshot) seated(key string) (seating, bool) {
-	i := slices.IndexFunc(s.Sessions, func(one seating) bool { return one.Key == key })
-	if i < 0 {
-		return seating{}, false
+// seated returns the sessions of a snapshot by what f tells of them. Some bots have thousands.
+func (s *snapshot) seated(f func(seating) string) map[string]seating {
+	if s == nil {
+		return nil
 	}
-	return s.Sessions[i], true
+	found := make(map[string]seating, len(s.Sessions))
+	for _, one := range s.Sessions {
+		found[f(one)] = one
+	}
+	return found
 }
 
 // tokensDigest tells two states of a session's tokens apart, with what they may.

@@ -28,6 +28,11 @@ const mostJournal = 5000
 
 func (o *Operations) listTaken(ctx context.Context, _ model.Actor, q move.JournalQuery) (page move.JournalPage, err error) {
 	return view(ctx, o, func(tx *store.Tx) (page move.JournalPage, err error) {
+		if q.After == "" {
+			if page.Position, err = tx.TakenPosition(); err != nil {
+				return page, err
+			}
+		}
 		rows, err := tx.TakenAccounts(q.After, min(max(q.Limit, 1), mostJournal))
 		for _, row := range rows {
 			page.Entries = append(page.Entries, move.JournalEntry{Name: row.Name, Fingerprint: row.Fingerprint})
@@ -60,6 +65,9 @@ func (o *Operations) takePepper(ctx context.Context, _ model.Actor, p Pepper) (s
 
 func (o *Operations) takeAccounts(ctx context.Context, by model.Actor, b move.Batch) (move.Done, error) {
 	done, err := o.take(ctx, b.DryRun, func(tx *store.Tx, taken *move.Taken, findings *move.Findings) error {
+		if err := tx.KeepTakenPosition(b.Position); err != nil {
+			return err
+		}
 		importer := o.importer()
 		for _, a := range b.Accounts {
 			if err := importer.Take(tx, by, a, taken, findings); err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -49,6 +50,21 @@ func (tx *Tx) KeepTaken(t TakenAccount) error {
 // ForgetTaken deletes a row of the journal.
 func (tx *Tx) ForgetTaken(name string) error {
 	_, err := tx.exec("DELETE FROM taken_accounts WHERE name = ?1", name)
+	return err
+}
+
+// TakenPosition returns how far the other server had come when its accounts were taken last; zero if none were.
+func (tx *Tx) TakenPosition() (int64, error) {
+	at, err := one(tx, func(s scanner) (at int64, err error) { return at, s.Scan(&at) }, "SELECT position FROM taken_position")
+	if errors.Is(err, model.ErrNotFound) {
+		err = nil
+	}
+	return at, err
+}
+
+// KeepTakenPosition notes how far the other server has come.
+func (tx *Tx) KeepTakenPosition(position int64) error {
+	_, err := tx.exec("INSERT INTO taken_position (one, position) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET position = excluded.position", position)
 	return err
 }
 

@@ -136,7 +136,20 @@ func (d *Database) Counts(ctx context.Context) (counts move.Counts, err error) {
 			return counts, err
 		}
 	}
+	if counts.Position, err = d.position(ctx); err != nil {
+		return counts, err
+	}
 	return counts, d.engine.unchanged()
+}
+
+// position returns how far the history of rooms has come, which grows by each message and is never set back; zero if the
+// database has none.
+func (d *Database) position(ctx context.Context) (int64, error) {
+	columns, err := d.engine.columns(ctx, "events")
+	if err != nil || !slices.Contains(columns, "stream_ordering") {
+		return 0, err
+	}
+	return d.number(ctx, "SELECT MAX(stream_ordering) FROM events")
 }
 
 // Accounts calls f with each account that can come.

@@ -9,6 +9,12 @@ CREATE TABLE taken_accounts (
 	taken_at    BIGINT NOT NULL
 ) WITHOUT ROWID;
 
+-- How far the other server had come when its accounts were taken last.
+CREATE TABLE taken_position (
+	one      INTEGER PRIMARY KEY CHECK (one = 1),
+	position BIGINT NOT NULL
+);
+
 CREATE TABLE taken_registration_tokens (
 	hash BLOB PRIMARY KEY,
 	used BIGINT NOT NULL,

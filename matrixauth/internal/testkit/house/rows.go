@@ -30,6 +30,7 @@ var tables = []string{
 	"accepted_terms",
 	"taken_accounts",
 	"taken_registration_tokens",
+	"taken_position",
 	"external_links",
 	"other_threepids",
 	"password_peppers",
