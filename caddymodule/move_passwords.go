@@ -20,7 +20,7 @@ func (s site) writePasswords(cmd *cobra.Command, asked synapseMove) (err error) 
 		return err
 	}
 	if who := s.synapseRuns(ctx, files.Paths); who != "" {
-		return fmt.Errorf("Synapse runs (%s), and would not see what is written; stop it first (systemctl stop matrix-synapse)", who) //nolint:staticcheck // a name
+		return fmt.Errorf("Synapse runs (%s), and would not see what is written; stop it first (systemctl stop matrix-synapse)", who)
 	}
 	into, err := matrixauth.OpenSynapsePasswords(ctx, files)
 	if err != nil {

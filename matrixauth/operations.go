@@ -99,11 +99,12 @@ type (
 	Event = operate.Event
 	// KeyRenewal says how to renew the key that tokens are proven by, and RenewedKey is the new one.
 	KeyRenewal = operate.KeyRenewal
-	// MailTest is to whom a mail is sent to see whether mails arrive, and MailTried what came of it.
-	MailTest  = operate.MailTest
-	MailTried = operate.MailTried
 	// RenewedKey is a new key.
 	RenewedKey = operate.RenewedKey
+	// MailTest is to whom a mail is sent to see whether mails arrive.
+	MailTest = operate.MailTest
+	// MailTried is what came of a MailTest.
+	MailTried = operate.MailTried
 	// RestrictedAgain counts what was done again to a backup that is put back.
 	RestrictedAgain = operate.RestrictedAgain
 	// ByHand is something that an operator has to do again after a restore.

@@ -32,21 +32,21 @@ func (tx *Tx) statement(query string) *sql.Stmt {
 }
 
 func (tx *Tx) runExec(query string, args []any) (sql.Result, error) {
-	if made := tx.statement(query); made != nil {
+	if made := tx.statement(query); made != nil { //nolint:sqlclosecheck // the end of the transaction closes it
 		return made.ExecContext(tx.ctx, args...)
 	}
 	return tx.q.ExecContext(tx.ctx, query, args...)
 }
 
 func (tx *Tx) runRow(query string, args []any) *sql.Row {
-	if made := tx.statement(query); made != nil {
+	if made := tx.statement(query); made != nil { //nolint:sqlclosecheck // the end of the transaction closes it
 		return made.QueryRowContext(tx.ctx, args...)
 	}
 	return tx.q.QueryRowContext(tx.ctx, query, args...)
 }
 
 func (tx *Tx) runQuery(query string, args []any) (*sql.Rows, error) {
-	if made := tx.statement(query); made != nil {
+	if made := tx.statement(query); made != nil { //nolint:sqlclosecheck // the end of the transaction closes it
 		return made.QueryContext(tx.ctx, args...)
 	}
 	return tx.q.QueryContext(tx.ctx, query, args...)

@@ -83,7 +83,7 @@ func (d *Database) checkSchema(ctx context.Context) error {
 		return err
 	}
 	if version < leastSchema {
-		return fmt.Errorf("Synapse's database is of schema %d and has to be of %d or later: start a newer Synapse once, which brings it there", version, leastSchema) //nolint:staticcheck // a name
+		return fmt.Errorf("Synapse's database is of schema %d and has to be of %d or later: start a newer Synapse once, which brings it there", version, leastSchema)
 	}
 	for _, t := range all {
 		found, err := d.engine.columns(ctx, t.name)
@@ -92,7 +92,7 @@ func (d *Database) checkSchema(ctx context.Context) error {
 		}
 		for _, column := range t.columns {
 			if !slices.Contains(found, column) {
-				return fmt.Errorf("Synapse's database says that it is of schema %d, but has no column %s.%s", version, t.name, column) //nolint:staticcheck // a name
+				return fmt.Errorf("Synapse's database says that it is of schema %d, but has no column %s.%s", version, t.name, column)
 			}
 		}
 	}

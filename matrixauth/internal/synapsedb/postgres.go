@@ -170,9 +170,9 @@ func explain(err error) error {
 		advice = "the socket of PostgreSQL, or a file of its arguments, may not be used by this user"
 	}
 	if advice == "" {
-		return fmt.Errorf("Synapse's database: %w", err) //nolint:staticcheck // a name
+		return fmt.Errorf("Synapse's database: %w", err)
 	}
-	return fmt.Errorf("Synapse's database: %s: %w", advice, err) //nolint:staticcheck // a name
+	return fmt.Errorf("Synapse's database: %s: %w", advice, err)
 }
 
 func (p *postgres) columns(ctx context.Context, table string) (names []string, err error) {

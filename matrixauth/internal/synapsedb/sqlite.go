@@ -54,7 +54,7 @@ func openSQLite(_ context.Context, path string) (opened *sqlite, err error) {
 // resolve follows links as SQLite does, which looks for the log beside the file itself.
 func resolve(path string) (resolved string, info fs.FileInfo, err error) {
 	if resolved, err = filepath.EvalSymlinks(path); err != nil {
-		return "", nil, fmt.Errorf("Synapse's database cannot be found: %w", err) //nolint:staticcheck // a name
+		return "", nil, fmt.Errorf("Synapse's database cannot be found: %w", err)
 	}
 	if resolved, err = filepath.Abs(resolved); err != nil {
 		return "", nil, err
@@ -71,7 +71,7 @@ func resolve(path string) (resolved string, info fs.FileInfo, err error) {
 func openAsIs(path string) (opened *sqlite, err error) {
 	file, err := os.Open(path) //nolint:gosec // the owner's own configuration names it
 	if err != nil {
-		return nil, fmt.Errorf("Synapse's database cannot be read: %w", err) //nolint:staticcheck // a name
+		return nil, fmt.Errorf("Synapse's database cannot be read: %w", err)
 	}
 	s := &sqlite{file: file}
 	defer func() {
@@ -150,7 +150,7 @@ func stateOf(file *os.File) (state fileState, err error) {
 func (s *sqlite) begin(name string) error {
 	conn, err := (&sqlite3.SQLiteDriver{}).Open(name)
 	if err != nil {
-		return fmt.Errorf("Synapse's database cannot be read: %w", err) //nolint:staticcheck // a name
+		return fmt.Errorf("Synapse's database cannot be read: %w", err)
 	}
 	s.conn = conn.(*sqlite3.SQLiteConn)
 	for _, statement := range []string{
@@ -160,7 +160,7 @@ func (s *sqlite) begin(name string) error {
 		"BEGIN", "SELECT COUNT(*) FROM sqlite_master",
 	} {
 		if err := s.exec(statement); err != nil {
-			return fmt.Errorf("Synapse's database cannot be read: %w", err) //nolint:staticcheck // a name
+			return fmt.Errorf("Synapse's database cannot be read: %w", err)
 		}
 	}
 	r, err := s.first("PRAGMA encoding")
@@ -168,7 +168,7 @@ func (s *sqlite) begin(name string) error {
 		return err
 	}
 	if encoding, _ := r.text(0); encoding != "UTF-8" {
-		return fmt.Errorf("Synapse's database has its texts as %s, and not as UTF-8 as Synapse makes them", encoding) //nolint:staticcheck // a name
+		return fmt.Errorf("Synapse's database has its texts as %s, and not as UTF-8 as Synapse makes them", encoding)
 	}
 	return nil
 }
@@ -211,7 +211,7 @@ func (s *sqlite) columns(ctx context.Context, table string) (names []string, err
 
 // query runs a statement without a context: the driver would have another thread look at it for each row.
 func (s *sqlite) query(_ context.Context, statement string) (cursor, error) {
-	rows, err := s.conn.Query(statement, nil) //nolint:staticcheck // see above
+	rows, err := s.conn.Query(statement, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +228,7 @@ func (s *sqlite) ordered(t table) string {
 func (s *sqlite) unowned(t table) string { return "typeof(" + t.columns[0] + ") <> 'text'" }
 
 // errWritten says that Synapse was started or at work.
-var errWritten = errors.New("Synapse wrote to its database while it was read: stop it, or run this again") //nolint:staticcheck // a name
+var errWritten = errors.New("Synapse wrote to its database while it was read: stop it, or run this again")
 
 func (s *sqlite) unchanged() error {
 	if s.before == (fileState{}) {

@@ -15,7 +15,7 @@ import (
 type sqliteWriter struct{ conn *sqlite3.SQLiteConn }
 
 // errRuns says that somebody has the database open.
-var errRuns = errors.New("Synapse has its database open: stop it first") //nolint:staticcheck // a name
+var errRuns = errors.New("Synapse has its database open: stop it first")
 
 func openSQLiteToWrite(path string) (opened *sqliteWriter, err error) {
 	path, info, err := resolve(path)
@@ -33,7 +33,7 @@ func openSQLiteToWrite(path string) (opened *sqliteWriter, err error) {
 func beginToWrite(path string) (w *sqliteWriter, err error) {
 	conn, err := (&sqlite3.SQLiteDriver{}).Open((&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: "mode=rw&_busy_timeout=1000"}).String())
 	if err != nil {
-		return nil, fmt.Errorf("Synapse's database cannot be opened: %w", err) //nolint:staticcheck // a name
+		return nil, fmt.Errorf("Synapse's database cannot be opened: %w", err)
 	}
 	w = &sqliteWriter{conn.(*sqlite3.SQLiteConn)}
 	for _, statement := range []string{
@@ -42,12 +42,12 @@ func beginToWrite(path string) (w *sqliteWriter, err error) {
 		// What lies beside the file while it is written is opened now, with the rights that this thread has.
 		"UPDATE users SET name = name WHERE rowid = (SELECT MIN(rowid) FROM users)",
 	} {
-		if _, err := w.conn.Exec(statement, nil); err != nil { //nolint:staticcheck // on this thread
+		if _, err := w.conn.Exec(statement, nil); err != nil {
 			var of sqlite3.Error
 			if errors.As(err, &of) && (of.Code == sqlite3.ErrBusy || of.Code == sqlite3.ErrLocked) {
 				err = errRuns
 			} else {
-				err = fmt.Errorf("Synapse's database cannot be written: %w", err) //nolint:staticcheck // a name
+				err = fmt.Errorf("Synapse's database cannot be written: %w", err)
 			}
 			return nil, errors.Join(err, w.close())
 		}
@@ -56,20 +56,20 @@ func beginToWrite(path string) (w *sqliteWriter, err error) {
 }
 
 func (w *sqliteWriter) set(_ context.Context, name, hash string) (known bool, err error) {
-	result, err := w.conn.Exec("UPDATE users SET password_hash = ? WHERE name = ?", []driver.Value{hash, name}) //nolint:staticcheck // see begin
+	result, err := w.conn.Exec("UPDATE users SET password_hash = ? WHERE name = ?", []driver.Value{hash, name})
 	if err != nil {
-		return false, fmt.Errorf("Synapse's database: %w", err) //nolint:staticcheck // a name
+		return false, fmt.Errorf("Synapse's database: %w", err)
 	}
 	n, err := result.RowsAffected()
 	return n > 0, err
 }
 
 func (w *sqliteWriter) commit(context.Context) error {
-	if _, err := w.conn.Exec("COMMIT", nil); err != nil { //nolint:staticcheck // see begin
-		return fmt.Errorf("Synapse's database: %w", err) //nolint:staticcheck // a name
+	if _, err := w.conn.Exec("COMMIT", nil); err != nil {
+		return fmt.Errorf("Synapse's database: %w", err)
 	}
 	// With a log: nothing has to stay in it. Without one, this does nothing; and what fails here, Synapse does at its start.
-	_, _ = w.conn.Exec("PRAGMA wal_checkpoint(TRUNCATE)", nil) //nolint:staticcheck // see begin
+	_, _ = w.conn.Exec("PRAGMA wal_checkpoint(TRUNCATE)", nil)
 	return nil
 }
 
