@@ -299,13 +299,19 @@ func TestTakeBeside(t *testing.T) {
 		t.Errorf("taken %+v, found %+v", taken, findings.All())
 	}
 	h.WantActive(app.AccessToken, "PHONE")
-	if user(h, "alice").Admin || user(h, "bob").State != "active" {
+	locked := account("bob")
+	locked.Locked = true
+	take(h, newServer(a, other, locked))
+	if user(h, "bob").State != "locked" {
+		t.Error("a lock there is not followed")
+	}
+	if user(h, "alice").Admin {
 		t.Error("an account that was here has other rights, or is gone")
 	}
 	if h.TryLogin("alice", nil).Status != 200 {
 		t.Error("the password of an account that was here does not open it any more")
 	}
-	if taken, _ := take(h, newServer(a, other)); taken.Unchanged != 2 {
+	if taken, _ := take(h, newServer(a, other, locked)); taken.Unchanged != 3 {
 		t.Errorf("a second run takes %+v", taken)
 	}
 }

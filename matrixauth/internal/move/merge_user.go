@@ -109,17 +109,13 @@ func (m *merge) create() error {
 func (m *merge) follow() error {
 	if m.base == nil {
 		m.findings.Note(AccountExists, m.their.Name)
-		m.base = &snapshot{Admin: m.user.Admin, Locked: m.user.Locked()}
-		// One that was deactivated here stays so; if it is there too, there is nothing to follow.
-		m.base.Deactivated = m.user.Deactivated() && m.their.Deactivated
+		// Nobody may do more by it than an operator here has decided: a lock and a deactivation there are followed, and
+		// rights, and the absence of a lock, are not. If it is deactivated on both sides there is nothing to follow.
+		m.base = &snapshot{Admin: m.their.Admin, Deactivated: m.user.Deactivated() && m.their.Deactivated}
 		if at, err := m.passwordAt(); err != nil {
 			return err
 		} else if at != 0 {
 			m.base.PasswordAt = -1 // a password of ours stays
-		}
-		if m.user.Admin != m.their.Admin || m.user.Locked() != m.their.Locked {
-			// Nobody may do more here than an operator here has decided.
-			m.base.Admin, m.base.Locked = m.their.Admin, m.their.Locked
 		}
 	}
 	if m.differs(m.their.Deactivated, m.base.Deactivated, m.user.Deactivated(), "deactivated") {
