@@ -64,6 +64,11 @@ var aside = map[string]struct {
 	"registration.list":         {`{}`, false},
 	"registration.approve":      {`{"user":"carol"}`, true},
 	"registration.reject":       {`{"user":"carol"}`, true},
+	"move.pepper":               {`{}`, false},
+	"move.journal":              {`{}`, false},
+	"move.accounts":             {`{}`, false},
+	"move.registration-tokens":  {`{"tokens":[]}`, false},
+	"move.passwords":            {`{"limit":1}`, false},
 	"doctor":                    {`{}`, true},
 	"doctor.compare":            {`{}`, true},
 	"doctor.mend":               {`{}`, true},
@@ -113,7 +118,7 @@ func TestAside(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"user.list", "user.show", "user.set-password", "user.add-email", "user.remove-email", "user.set-display-name", "client.list", "outbox.list", "user.lock", "user.unlock", "user.set-admin", "session.list",
-		"session.end", "session.lost", "session.end-lost", "consent.list", "consent.withdraw", "user.deactivate", "user.reactivate", "audit.list", "instance", "secret.tell", "backup.note", "registration-token.list", "registration.list"} {
+		"session.end", "session.lost", "session.end-lost", "consent.list", "consent.withdraw", "user.deactivate", "user.reactivate", "audit.list", "instance", "secret.tell", "backup.note", "registration-token.list", "registration.list", "move.journal", "move.accounts", "move.registration-tokens", "move.passwords"} {
 		if err := perform(name); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

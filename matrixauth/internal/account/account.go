@@ -104,11 +104,22 @@ func (d *Door) browser(r *http.Request) signin.Browser {
 // the goal afterwards; an account that may do nothing is shown as blocked. Then ok is false, and err is what the
 // handler returns.
 func (d *Door) owner(w http.ResponseWriter, r *http.Request, goal signin.AccountPage) (signedIn model.BrowserSession, who model.User, ok bool, err error) {
+	return d.ownerOrAgain(w, r, goal, func() (bool, error) { return false, nil })
+}
+
+// ownerOrAgain is owner for a form whose work leaves the browser's value worth nothing. Of one that is sent twice the second may
+// come before that work, in the middle of it or after it: again answers the second, and reports false if there was no first.
+func (d *Door) ownerOrAgain(w http.ResponseWriter, r *http.Request, goal signin.AccountPage, again func() (bool, error)) (signedIn model.BrowserSession, who model.User, ok bool, err error) {
 	step, err := d.SignIns.Step(r.Context(), goal, d.browser(r))
 	if err != nil {
 		return signedIn, who, false, err
 	}
 	at := step.At()
+	if _, done := step.(signin.Done); !done {
+		if answered, err := again(); answered || err != nil {
+			return at.Session, at.User, false, err
+		}
+	}
 	switch left := step.(type) {
 	case signin.Done:
 		web.SetUser(r.Context(), at.User.ID, at.User.Localpart)

@@ -44,11 +44,7 @@ func (d *Door) Leave(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	value, sent := d.Cookie.Value(r), []byte(leftParam)
-	// Of a form that was sent twice the second one comes when nobody is signed in any more.
-	if gone, err := d.Browsers.RenewOnce(r.Context(), value, sent, nil); err == nil {
-		return d.left(w, gone)
-	}
-	signedIn, who, ok, err := d.owner(w, r, leaveGoal)
+	signedIn, who, ok, err := d.ownerOrAgain(w, r, leaveGoal, d.again(r, value, sent, func(gone string) error { return d.left(w, gone) }))
 	if !ok {
 		return err
 	}
@@ -74,6 +70,17 @@ func (d *Door) Leave(w http.ResponseWriter, r *http.Request) error {
 
 func (d *Door) refuseLeave(w http.ResponseWriter, r *http.Request, shown *page.Leave, err error) error {
 	return d.refuseProof(w, r, &shown.Proof, shown, err, model.InvalidUsername)
+}
+
+// again answers a form that was sent twice, once the first has done its work.
+func (d *Door) again(r *http.Request, value string, sent []byte, answer func(value string) error) func() (bool, error) {
+	return func() (bool, error) {
+		renewed, err := d.Browsers.RenewOnce(r.Context(), value, sent, nil)
+		if err != nil {
+			return false, nil //nolint:nilerr // there was none, and the caller says what there is to say
+		}
+		return true, answer(renewed)
+	}
 }
 
 // left gives the browser a value by which nobody is signed in, and leads to the page that says what was done.

@@ -69,11 +69,7 @@ func (d *Door) ChangePassword(w http.ResponseWriter, r *http.Request) error {
 	}
 	value := d.Cookie.Value(r)
 	sent := []byte(strings.Join([]string{form["current"], form["new"], form["apps"]}, "\x00"))
-	// Of a form that was sent twice the second one may come when the first has changed the cookie.
-	if renewed, err := d.Browsers.RenewOnce(r.Context(), value, sent, nil); err == nil {
-		return d.passwordChanged(w, renewed)
-	}
-	_, who, ok, err := d.owner(w, r, passwordGoal)
+	_, who, ok, err := d.ownerOrAgain(w, r, passwordGoal, d.again(r, value, sent, func(renewed string) error { return d.passwordChanged(w, renewed) }))
 	if !ok {
 		return err
 	}
