@@ -53,22 +53,32 @@ var errNoSynapseFiles = errors.New("name Synapse's configuration with --synapse-
 
 // planMigration reads Synapse's files and says what would change in them.
 func (k keeper) planMigration(cmd *cobra.Command) (*matrixauth.Migration, error) {
-	files, err := k.synapseFiles(cmd)
+	f, err := k.synapseChange(cmd)
 	if err != nil {
 		return nil, err
 	}
-	if len(files.paths) == 0 {
-		return nil, errNoSynapseFiles
-	}
-	endpoint, err := endpointFlag(cmd)
+	return matrixauth.PlanMigration(f.paths, cmp.Or(f.endpoint, k.endpoint), f.secretPath)
+}
+
+// synapseChange is what flags say of a change of Synapse's configuration; the endpoint and the file are empty if they say none.
+type synapseChange struct {
+	paths                []string
+	endpoint, secretPath string
+}
+
+func (s site) synapseChange(cmd *cobra.Command) (c synapseChange, err error) {
+	files, err := s.synapseFiles(cmd)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	path, err := cmd.Flags().GetString("secret-path")
-	if err != nil {
-		return nil, err
+	if c.paths = files.paths; len(c.paths) == 0 {
+		return c, errNoSynapseFiles
 	}
-	return matrixauth.PlanMigration(files.paths, cmp.Or(endpoint, k.endpoint), path)
+	if c.endpoint, err = endpointFlag(cmd); err != nil {
+		return c, err
+	}
+	c.secretPath, err = cmd.Flags().GetString("secret-path")
+	return c, err
 }
 
 // keeper keeps the secret of a site: the running server, or the file of one that will run.

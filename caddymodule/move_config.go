@@ -38,22 +38,11 @@ func (s site) delegationChange(cmd *cobra.Command) (c configChange) {
 
 // planDelegation plans that change for what Synapse must know of us.
 func (s site) planDelegation(cmd *cobra.Command, d matrixauth.Delegation) (*matrixauth.Migration, error) {
-	files, err := s.synapseFiles(cmd)
+	f, err := s.synapseChange(cmd)
 	if err != nil {
 		return nil, err
 	}
-	if len(files.paths) == 0 {
-		return nil, errNoSynapseFiles
-	}
-	endpoint, err := endpointFlag(cmd)
-	if err != nil {
-		return nil, err
-	}
-	path, err := cmd.Flags().GetString("secret-path")
-	if err != nil {
-		return nil, err
-	}
-	return matrixauth.PlanDelegation(files.paths, cmp.Or(endpoint, d.Endpoint), d.Secret, cmp.Or(path, d.SecretPath))
+	return matrixauth.PlanDelegation(f.paths, cmp.Or(f.endpoint, d.Endpoint), d.Secret, cmp.Or(f.secretPath, d.SecretPath))
 }
 
 // writeDelegation changes homeserver.yaml so that Synapse leaves logins to us. Our secret is made if it is not there yet.

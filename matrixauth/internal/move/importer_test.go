@@ -370,6 +370,25 @@ func TestTakePepper(t *testing.T) {
 	}
 }
 
+// TestTakeInterrupted: who interrupts a run, be it at the last account, is told that it did not come to its end.
+func TestTakeInterrupted(t *testing.T) {
+	h := newHouse(t)
+	from := newServer(account("alice"), account("bob"))
+	ctx, cancel := context.WithCancel(t.Context())
+	var findings move.Findings
+	taken, err := move.Run(ctx, from, operate.MoveTarget{Caller: h.Ops}, move.Options{Tell: func(n int64) {
+		if n == 2 {
+			cancel()
+		}
+	}}, &findings)
+	if !errors.Is(err, context.Canceled) || taken.Users != 0 {
+		t.Errorf("taken %+v, %v", taken, err)
+	}
+	if taken, _ := take(h, from); taken.Users != 2 {
+		t.Errorf("another run takes %+v", taken)
+	}
+}
+
 // TestTakeForeign: nothing of another server name comes in, whoever asks.
 func TestTakeForeign(t *testing.T) {
 	h := newHouse(t)

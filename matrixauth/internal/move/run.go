@@ -233,10 +233,10 @@ func (r *run) flush() error {
 }
 
 // send has part after part taken, while the next is read. A part is done whole although ctx ends.
-func (r *run) send(ctx context.Context) error {
+func (r *run) send(ctx context.Context) (left error) {
 	for b := range r.work {
-		if ctx.Err() != nil {
-			continue
+		if left = context.Cause(ctx); left != nil {
+			continue // the reader may not have seen it yet
 		}
 		done, err := r.to.Take(context.WithoutCancel(ctx), b)
 		if err != nil {
@@ -247,7 +247,7 @@ func (r *run) send(ctx context.Context) error {
 		r.taken.Add(done.Taken)
 		r.found = append(r.found, done.Findings...)
 	}
-	return nil
+	return left
 }
 
 func takeTokens(ctx context.Context, from Source, to Target, o Options, findings *Findings) (Taken, error) {
